@@ -1,0 +1,37 @@
+"""Errors a person can act on: each message says what, got, expected, and how to fix it."""
+
+from __future__ import annotations
+
+
+class EdgevitError(Exception):
+    """Base of every error that edgevit raises on purpose; ``exit_code`` is the CLI's."""
+
+    exit_code = 2
+
+
+class InputError(EdgevitError):
+    """Something the user handed over (an option, a file, an image, a folder) cannot be used."""
+
+
+class BundleError(InputError):
+    """A bundle is missing, damaged, or of a schema this version does not read."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint does not fit the model."""
+
+
+class MissingExtraError(InputError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, purpose: str, module: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs the Python module '{module}', which is not installed. "
+            f'Install it with: pip install "edgevit[{extra}]"'
+        )
+
+
+class CheckFailed(EdgevitError):
+    """The work ran, and what came out does not hold (parity, accuracy)."""
+
+    exit_code = 1

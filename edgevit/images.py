@@ -1,0 +1,101 @@
+"""Pictures in: decode, resize, batch. OpenCV and numpy; arrays are uint8 RGB [H, W, 3]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.errors import InputError
+from edgevit.spec import Preprocess
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+MAX_PIXELS = 200_000_000  # above this a picture is refused: a bomb, or a mistake
+_WIDEST_CODED_BYTES = 64 * 1024 * 1024
+
+Image = NDArray[np.uint8]
+
+
+def decode(data: bytes, source: str) -> Image:
+    """Decodes an encoded picture to uint8 RGB [H, W, 3].
+
+    Greyscale is repeated, alpha is dropped, 16 bits are scaled to 8, EXIF rotation is applied.
+
+    Raises:
+        InputError: not a picture, damaged, or too large; ``source`` names it.
+    """
+    if not data:
+        raise InputError(f"{source} is empty. Give a picture (JPEG, PNG, WebP, BMP, TIFF).")
+    _refuse_truncated_jpeg(data, source)
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise InputError(f"{source} cannot be decoded: {error.err}") from error
+    if picture is None:
+        raise InputError(
+            f"{source} is damaged or not a picture. Give a JPEG, PNG, WebP, BMP or TIFF file."
+        )
+    return _eight_bit_rgb(picture)
+
+
+def _refuse_truncated_jpeg(data: bytes, source: str) -> None:
+    """OpenCV fills the missing rest of a cut JPEG with grey and says nothing."""
+    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-1024:]:
+        raise InputError(
+            f"{source} is a truncated JPEG (its end marker is missing). Fetch the file again."
+        )
+
+
+def _eight_bit_rgb(picture: NDArray[np.generic]) -> Image:
+    return np.ascontiguousarray(picture, dtype=np.uint8)
+
+
+def read(path: Path) -> Image:
+    """Reads a picture file; see :func:`decode`."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"No such image: {path}.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; an image file was expected.") from None
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    return decode(data, str(path))
+
+
+def resize(picture: Image, preprocess: Preprocess) -> Image:
+    """To the model's size, uint8 [size, size, 3]; both sides are squashed to it.
+
+    Area averaging when it shrinks (no aliasing), bilinear when it grows.
+    """
+    size = preprocess.size_px
+    height, width = picture.shape[:2]
+    if (height, width) == (size, size):
+        return picture
+    shrinks = height >= size and width >= size
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(picture, (size, size), interpolation=interpolation)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def batch(pictures: Iterable[Image], preprocess: Preprocess) -> Image:
+    """Pictures of any size to one model input, uint8 [B, size, size, 3]."""
+    return np.stack([resize(picture, preprocess) for picture in pictures])
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Image files below a folder, sorted.
+
+    Raises:
+        InputError: no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        known = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise InputError(f"No image found below {folder} (looked for {known}).")
+    return found

@@ -1,0 +1,1 @@
+"""The torch modules. Import this only where torch is installed (training, export)."""

@@ -1,0 +1,176 @@
+"""Superpixels in the graph: SLIC on cells, and pooling of patches by superpixel.
+
+These two functions are the torch meaning of the custom ops ``edgevit::SuperpixelSlic`` and
+``edgevit::SuperpixelPool``; under ONNX export each becomes one node. Everything is float32 with
+autocast off: in bfloat16 11 % of the cells change superpixel at K=16, and 24 % at K=49.
+Nothing here has parameters or needs a gradient.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from edgevit.slic import F_OF_ROOT, LAB_FROM_F, LINEAR_LIGHT, WHITE_XYZ_FROM_RGB
+from edgevit.spec import LlaSpec
+
+CUSTOM_OP_VERSION = 1
+
+
+class Pooled(NamedTuple):
+    """What pooling gives, all float32.
+
+    rows: [B, K, P*P*3] mean raw patch of every superpixel; zeros where it has no patch.
+    occupied: [B, K] 1 where a superpixel has a patch, else 0.
+    centroids: [B, K, 2] mean (y, x) of a superpixel's cells, in patches from the image centre.
+    membership: [B, K, N] one-hot: which superpixel a patch belongs to.
+    """
+
+    rows: Tensor
+    occupied: Tensor
+    centroids: Tensor
+    membership: Tensor
+
+
+def horner(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
+    """c0 + c1 x + c2 x^2 + ..."""
+    result = x * coefficients[-1] + coefficients[-2]
+    for coefficient in reversed(coefficients[:-2]):
+        result = result * x + coefficient
+    return result
+
+
+class Superpixels(nn.Module):
+    """SLIC and SPPP pooling for one image size; holds the constants and no parameters."""
+
+    strip_to_cells: Tensor
+    position_features: Tensor
+    seed_assignment: Tensor
+    centroid_features: Tensor
+    white_xyz_from_rgb: Tensor
+    lab_from_f: Tensor
+
+    def __init__(self, spec: LlaSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.geometry = geometry = spec.geometry
+        constants = {
+            "strip_to_cells": geometry.strip_to_cells,
+            "position_features": geometry.position_features,
+            "seed_assignment": geometry.seed_assignment,
+            "centroid_features": geometry.centroid_features,
+            "white_xyz_from_rgb": WHITE_XYZ_FROM_RGB,
+            "lab_from_f": LAB_FROM_F,
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, torch.from_numpy(value.copy()), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, patches: Tensor) -> tuple[Tensor, Pooled]:
+        """Raw patch rows, float32 [B, N, P*P*3] (0..255), to (assignment, pooled).
+
+        ``assignment`` is float32 [B, K, cells], 1 where a cell belongs to a superpixel; a cell at
+        equal distance from two centres belongs to both.
+        """
+        if torch.onnx.is_in_onnx_export():
+            assignment = self._slic_node(patches)
+            return assignment, self._pool_node(patches, assignment)
+        with torch.autocast(patches.device.type, enabled=False):
+            assignment = self.slic(patches.float())
+            return assignment, self.pool(patches.float(), assignment)
+
+    def features(self, patches: Tensor) -> Tensor:
+        """CIELAB colour and scaled position of every cell, and a one: float32 [B, 6, cells]."""
+        batch, geometry = patches.shape[0], self.geometry
+        strips = patches.reshape(-1, self.strip_to_cells.shape[0])
+        rgb = (strips @ self.strip_to_cells).reshape(batch, geometry.cells, 3).transpose(1, 2)
+        xyz = self.white_xyz_from_rgb @ horner(rgb, LINEAR_LIGHT)
+        root = xyz.sqrt().sqrt()
+        lab = self.lab_from_f @ (horner(root, F_OF_ROOT) * root)
+        return torch.cat([lab, self.position_features.expand(batch, -1, -1)], dim=1)
+
+    def slic(self, patches: Tensor) -> Tensor:
+        """Raw patch rows to the assignment of cells, float32 [B, K, cells]."""
+        features = self.features(patches)
+        assignment = self.seed_assignment.expand(patches.shape[0], -1, -1)
+        for _ in range(self.spec.superpixels.iterations):
+            sums = assignment @ features.transpose(1, 2)  # [B, K, 6], the last: number of cells
+            centres = sums / sums[..., 5:].clamp_min(1.0)
+            # |f - c|^2 = |f|^2 + (|c|^2 - 2 c.f), and |f|^2 is the same for every centre. An empty
+            # centre is a zero: the image's middle, in a mid grey.
+            colour_and_place = centres[..., :5]
+            offset = colour_and_place.square().sum(-1, keepdim=True)
+            distances = torch.cat([-2 * colour_and_place, offset], dim=-1) @ features
+            assignment = (distances == distances.amin(dim=1, keepdim=True)).float()
+        return assignment
+
+    def pool(self, patches: Tensor, assignment: Tensor) -> Pooled:
+        """Means of the member patches (SPPP, eq. 5 for the overlap; hard assignment)."""
+        geometry = self.geometry
+        batch, count = assignment.shape[:2]
+        overlap = assignment.reshape(batch, count, geometry.patches, -1).sum(-1)
+        # Largest overlap, and of equals the lowest label: whole counts, less a fraction that grows
+        # with the label, never tie.
+        handicap = torch.arange(count, device=overlap.device, dtype=overlap.dtype) / count
+        rank = overlap - handicap[:, None]
+        membership = (rank == rank.amax(dim=1, keepdim=True)).float()
+        members = membership.sum(-1, keepdim=True)
+        cells = assignment.sum(-1, keepdim=True)
+        return Pooled(
+            rows=membership @ patches / members.clamp_min(1.0),
+            occupied=members.squeeze(-1).clamp_max(1.0),
+            centroids=assignment @ self.centroid_features / cells.clamp_min(1.0),
+            membership=membership,
+        )
+
+    def label_map(self, assignment: Tensor) -> Tensor:
+        """Assignment [B, K, cells] to the picture's labels, int32 [B, rows, columns] of cells.
+
+        A cell of two superpixels (an exact tie) shows the lower label.
+        """
+        patches, cells = self.geometry.patches_per_side, self.geometry.cells_per_patch_side
+        labels = assignment.argmax(dim=1).to(torch.int32)
+        blocks = labels.reshape(-1, patches, patches, cells, cells).transpose(2, 3)
+        return blocks.reshape(-1, patches * cells, patches * cells)
+
+    def _attributes(self) -> dict[str, int | float]:
+        superpixels = self.spec.superpixels
+        return {
+            "image_px": self.spec.image_px,
+            "patch_px": self.spec.patch_px,
+            "cell_px": superpixels.cell_px,
+            "grid_rows": superpixels.grid[0],
+            "grid_columns": superpixels.grid[1],
+            "iterations": superpixels.iterations,
+            "compactness": superpixels.compactness,
+        }
+
+    def _slic_node(self, patches: Tensor) -> Tensor:
+        node: Tensor = torch.onnx.ops.symbolic(
+            "edgevit::SuperpixelSlic",
+            (patches,),
+            attrs=self._attributes(),
+            dtype=torch.float32,
+            shape=(patches.shape[0], self.geometry.superpixels, self.geometry.cells),
+            version=CUSTOM_OP_VERSION,
+        )
+        return node
+
+    def _pool_node(self, patches: Tensor, assignment: Tensor) -> Pooled:
+        batch, count = patches.shape[0], self.geometry.superpixels
+        outputs = torch.onnx.ops.symbolic_multi_out(
+            "edgevit::SuperpixelPool",
+            (patches, assignment),
+            attrs=self._attributes(),
+            dtypes=[torch.float32] * 4,
+            shapes=[
+                (batch, count, self.spec.patch_values),
+                (batch, count),
+                (batch, count, 2),
+                (batch, count, self.geometry.patches),
+            ],
+            version=CUSTOM_OP_VERSION,
+        )
+        return Pooled(*outputs)

@@ -1,0 +1,75 @@
+"""The plain vision transformer (DeiT shape): the ruler for every claim."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgevit.models.layers import (
+    Mlp,
+    PatchEmbed,
+    init_linear,
+    layer_norm,
+    merge_heads,
+    patch_rows,
+    split_heads,
+)
+from edgevit.spec import VitSpec
+
+
+class VitBlock(nn.Module):
+    """Pre-norm self-attention and MLP."""
+
+    def __init__(self, spec: VitSpec) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.scale = (spec.width // spec.heads) ** -0.5
+        self.norm_attention = layer_norm(spec.width)
+        self.query_key_value = nn.Linear(spec.width, 3 * spec.width)
+        self.output = nn.Linear(spec.width, spec.width)
+        self.norm_mlp = layer_norm(spec.width)
+        self.mlp = Mlp(spec.width, spec.mlp_ratio)
+
+    def forward(self, tokens: Tensor, batch: int) -> Tensor:
+        """tokens [B*(N+1), D]."""
+        projected = self.query_key_value(self.norm_attention(tokens))
+        query, key, value = split_heads(projected, batch, 3 * self.heads).chunk(3, dim=1)
+        scores = query @ key.transpose(-2, -1) * self.scale
+        tokens = tokens + self.output(merge_heads(scores.softmax(dim=-1) @ value))
+        return tokens + self.mlp(self.norm_mlp(tokens))
+
+
+class VitClassifier(nn.Module):
+    """Patches, CLS, learned positions, blocks, head on CLS."""
+
+    def __init__(self, spec: VitSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.embed = PatchEmbed(spec.patch_px, spec.width)
+        self.cls = nn.Parameter(torch.zeros(1, 1, spec.width))
+        self.position = nn.Parameter(torch.zeros(1, spec.patches + 1, spec.width))
+        self.blocks = nn.ModuleList(VitBlock(spec) for _ in range(spec.depth))
+        self.norm = layer_norm(spec.width)
+        self.head = nn.Linear(spec.width, spec.classes)
+        self.apply(init_linear)
+        for parameter in (self.cls, self.position):
+            nn.init.normal_(parameter, std=0.02)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Picture, uint8 or float [B, H, W, 3] RGB 0..255, to logits [B, classes]."""
+        return self.taps(image)["logits"]
+
+    def taps(self, image: Tensor) -> dict[str, Tensor]:
+        """The logits and what leads to them, by name, for a parity check."""
+        batch = image.shape[0]
+        embedded = self.embed(patch_rows(image, self.spec.patch_px))
+        placed = torch.cat([self.cls.expand(batch, -1, -1), embedded], dim=1) + self.position
+        tokens = placed.reshape(-1, self.spec.width)
+        for block in self.blocks:
+            tokens = block(tokens, batch)
+        cls = tokens.reshape(batch, -1, self.spec.width)[:, 0]
+        return {
+            "logits": self.head(self.norm(cls)),
+            "tokens": placed,
+            "encoded": tokens,
+        }

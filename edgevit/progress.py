@@ -1,0 +1,117 @@
+"""Progress for long work: a live bar on a terminal, plain lines elsewhere, on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Moves a bar on by some steps; the note stands beside it."""
+
+    def __call__(self, steps: int = 1, note: str = "") -> None: ...
+
+
+class Progress(Protocol):
+    """Where a library function reports how far it is."""
+
+    def line(self, text: str) -> None:
+        """One finished thing."""
+        ...
+
+    def bar(self, label: str, total: int) -> _BarContext:
+        """``with progress.bar("calibrate", 256) as advance: advance()``."""
+        ...
+
+
+class _BarContext(Protocol):
+    def __enter__(self) -> Advance: ...
+
+    def __exit__(self, *exc: object) -> bool | None: ...
+
+
+@contextmanager
+def stage(progress: Progress, name: str) -> Iterator[None]:
+    """Reports a named step and how long it took, if it succeeds."""
+    started = time.perf_counter()
+    yield
+    progress.line(f"{name}  {time.perf_counter() - started:.1f} s")
+
+
+class SilentProgress:
+    """For library use and for machines."""
+
+    def line(self, text: str) -> None:
+        del text
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        del label, total
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            del steps, note
+
+        yield advance
+
+
+class PlainProgress:
+    """Lines for logs and pipes: a bar prints at most one line every ``every_s`` seconds."""
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self.every_s = every_s
+
+    def line(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        done, last = 0, time.monotonic()
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            nonlocal done, last
+            done += steps
+            if time.monotonic() - last >= self.every_s:
+                last = time.monotonic()
+                self.line(f"{label}  {done}/{total}  {note}".rstrip())
+
+        yield advance
+
+
+class TerminalProgress:
+    """A rich bar that vanishes when it is done."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True, highlight=False)
+
+    def line(self, text: str) -> None:
+        self.console.print(text)
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with RichProgress(*columns, console=self.console, transient=True) as live:
+            task = live.add_task(label, total=total, note="")
+
+            def advance(steps: int = 1, note: str = "") -> None:
+                live.update(task, advance=steps, note=note)
+
+            yield advance
+
+
+def progress_for_stderr() -> Progress:
+    """A live bar if standard error is a terminal, else plain lines."""
+    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()

@@ -1,0 +1,1 @@
+"""Training on an image folder. Needs the ``train`` extra."""

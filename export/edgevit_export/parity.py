@@ -1,0 +1,151 @@
+"""Parity: two runners on the same pictures, tensor by tensor.
+
+Superpixels are a discrete choice: where two runtimes round a distance differently, a cell on the
+border may go the other way, and everything behind it differs legitimately. So memberships are
+compared first, and the tensors only on the pictures where they match.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgevit.errors import CheckFailed
+from edgevit.runner import Array, Runner
+from edgevit.spec import IMAGE_INPUT, LOGITS
+
+MEMBERSHIP = "membership"
+MIN_MEMBERSHIP_SHARE = 0.98
+MIN_TOP1_SHARE = 0.995
+MAX_LOGIT_DIFFERENCE = 1e-4
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """What a comparison found. Differences are absolute, over the matching pictures.
+
+    max_difference: by tensor name, for the tensors that both runners give.
+    """
+
+    images: int
+    membership_matches: int
+    top1_agrees: int
+    max_difference: Mapping[str, float]
+
+    @property
+    def max_logit_difference(self) -> float:
+        return self.max_difference[LOGITS]
+
+    def to_json(self) -> dict[str, Any]:
+        limits = {
+            "membership_share": MIN_MEMBERSHIP_SHARE,
+            "top1_share": MIN_TOP1_SHARE,
+            "logit_difference": MAX_LOGIT_DIFFERENCE,
+        }
+        return {**asdict(self), "limits": limits}
+
+    def failures(self) -> list[str]:
+        """What does not hold, as sentences; one odd picture among few is allowed."""
+        found = []
+        allowed = max(1, math.floor(self.images * (1 - MIN_MEMBERSHIP_SHARE)))
+        odd = self.images - self.membership_matches
+        if odd > allowed or not self.membership_matches:
+            found.append(f"patch memberships differ on {odd} of {self.images} pictures")
+        allowed_top1 = max(odd, math.floor(self.images * (1 - MIN_TOP1_SHARE)))
+        flipped = self.images - self.top1_agrees
+        if flipped > allowed_top1:
+            found.append(f"the top class differs on {flipped} of {self.images} pictures")
+        if not self.max_logit_difference <= MAX_LOGIT_DIFFERENCE:  # a NaN fails too
+            found.append(
+                f"logits differ by {self.max_logit_difference:.2g} where memberships match "
+                f"(limit {MAX_LOGIT_DIFFERENCE:g})"
+            )
+        return found
+
+    def summary(self) -> str:
+        return (
+            f"{self.images} pictures: memberships match on {self.membership_matches}, "
+            f"top class agrees on {self.top1_agrees}, "
+            f"largest logit difference {self.max_logit_difference:.2g}"
+        )
+
+
+def compare(reference: Runner, candidate: Runner, pictures: Array) -> ParityReport:
+    """Runs both on pictures uint8 [n, H, W, 3]; the candidate's own batch size is respected."""
+    expected = run_all(reference, pictures)
+    return compare_outputs(expected, run_all(candidate, pictures))
+
+
+def compare_outputs(
+    expected: Mapping[str, Array], got: Mapping[str, Array], matches: Array | None = None
+) -> ParityReport:
+    """Compares outputs, picture by picture along the first axis.
+
+    Args:
+        matches: bool [n], where memberships are known to match; by default it is read off the
+            outputs themselves (all, for a model without superpixels).
+    """
+    count = len(expected[LOGITS])
+    if matches is None:
+        matches = _matching_pictures(expected, got, count)
+    shared = [name for name in expected if name in got]
+    return ParityReport(
+        images=count,
+        membership_matches=int(matches.sum()),
+        top1_agrees=int((expected[LOGITS].argmax(1) == got[LOGITS].argmax(1)).sum()),
+        max_difference={n: _difference(expected[n], got[n], matches) for n in shared},
+    )
+
+
+def _matching_pictures(
+    expected: Mapping[str, Array], got: Mapping[str, Array], count: int
+) -> Array:
+    if MEMBERSHIP not in expected or MEMBERSHIP not in got:
+        return np.ones(count, bool)
+    same: Array = (expected[MEMBERSHIP] == got[MEMBERSHIP]).reshape(count, -1).all(axis=1)
+    return same
+
+
+def _difference(expected: Array, got: Array, matches: Array) -> float:
+    count = len(matches)
+    if not matches.any():
+        return math.nan
+    a = expected.reshape(count, -1)[matches].astype(np.float64)
+    b = got.reshape(count, -1)[matches].astype(np.float64)
+    return float(np.abs(a - b).max())
+
+
+def run_all(runner: Runner, pictures: Array) -> dict[str, Array]:
+    """Every output for every picture [n, ...], in batches of the runner's size.
+
+    The last batch is filled up by repeating a picture, and the surplus is cut off.
+    """
+    batch = runner.inputs[0].shape[0]
+    size = batch if isinstance(batch, int) else 8
+    collected: dict[str, list[Array]] = {}
+    for start in range(0, len(pictures), size):
+        chunk = pictures[start : start + size]
+        surplus = size - len(chunk)
+        filled = np.concatenate([chunk, np.repeat(chunk[-1:], surplus, axis=0)])
+        for name, output in runner.infer({IMAGE_INPUT: filled}).items():
+            by_picture = output.reshape(size, -1, *output.shape[1:])[: len(chunk)]
+            collected.setdefault(name, []).append(by_picture)
+    joined = {name: np.concatenate(parts) for name, parts in collected.items()}
+    return {n: a[:, 0] if a.shape[1] == 1 else a for n, a in joined.items()}
+
+
+def require(report: ParityReport, what: str) -> None:
+    """The gate.
+
+    Raises:
+        CheckFailed: the report does not hold.
+    """
+    if failures := report.failures():
+        raise CheckFailed(
+            f"Parity failed for {what}: {'; '.join(failures)}. Nothing was written. "
+            "Please report it with the model and the versions of torch, onnx and onnxruntime."
+        )

@@ -1,0 +1,1 @@
+"""Graph rewrites, one a file: formula first, and each says whether it changed anything."""

@@ -1,0 +1,189 @@
+"""The road from weights to a bundle, on one page."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from edgevit import __version__, complexity
+from edgevit.bundle import (
+    FLOAT_VARIANT,
+    Bundle,
+    Manifest,
+    ModelInfo,
+    Reference,
+    Variant,
+    seal,
+    variant_file,
+    write_reference,
+)
+from edgevit.errors import InputError
+from edgevit.files import folder_written_aside
+from edgevit.progress import Progress, stage
+from edgevit.registry import ModelEntry
+from edgevit.runner import Array, Runner
+from edgevit.spec import LOGITS, SUPERPIXEL_MAP, Preprocess, TensorSpec
+from edgevit_export.parity import (
+    MEMBERSHIP,
+    ParityReport,
+    compare_outputs,
+    require,
+    run_all,
+)
+from edgevit_export.passes.halve_weights import halve_weights
+from edgevit_export.passes.keep_outputs import keep_outputs
+from edgevit_export.simplify import simplify
+from edgevit_export.torch_runner import TorchRunner
+from edgevit_export.trace import trace
+from edgevit_export.weights import WeightedModel, load_model
+
+OpenRunner = Callable[[bytes], Runner]
+_REFERENCE_PICTURES = 8
+_LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxsim", "numpy")
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export and how.
+
+    batch: a fixed batch size, or None for a dynamic one.
+    with_superpixels: also give ``superpixels``, int32 [B, rows, columns] of cells.
+    half_storage: store weights that float16 holds exactly as float16 (half the file).
+    pictures: uint8 [n, size, size, 3]: the parity gate's, and the bundle's reference.
+    """
+
+    entry: ModelEntry
+    output: Path
+    pictures: Array
+    checkpoint: Path | None = None
+    classes: tuple[str, ...] | int | None = None
+    batch: int | None = 1
+    with_superpixels: bool = False
+    half_storage: bool = False
+    force: bool = False
+
+
+def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Progress) -> Bundle:
+    """Runs every stage and returns the opened bundle; a failure leaves nothing behind.
+
+    Args:
+        open_runner: opens a serialised model in the runtime that the parity gate checks.
+
+    Raises:
+        InputError: weights, classes, options or the output folder cannot be used.
+        CheckFailed: the exported model does not compute what the torch module computes.
+    """
+    _refuse_superpixels_without_any(request)
+    with folder_written_aside(request.output, request.force) as folder:
+        with stage(progress, "load      weights into the torch module"):
+            model = load_model(request.entry, request.checkpoint, request.classes)
+        with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
+            traced = trace(model.module, request.batch)
+        with stage(progress, "simplify  onnxsim"):
+            probe = simplify(traced)
+        with stage(progress, "finish    outputs and weight storage"):
+            deployed = _deployed(probe, request)
+        with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
+            expected = run_all(TorchRunner(model.module), request.pictures)
+            report = _check_parity(expected, probe, deployed, request.pictures, open_runner)
+        with stage(progress, "write     bundle"):
+            outputs = {output.name: expected[output.name] for output in deployed.graph.output}
+            reference = Reference(
+                request.pictures[:_REFERENCE_PICTURES],
+                {name: array[:_REFERENCE_PICTURES] for name, array in outputs.items()},
+            )
+            onnx.save(deployed, folder / variant_file(FLOAT_VARIANT))
+            write_reference(folder, reference)
+            seal(folder, _manifest(request, model, deployed, report))
+    return Bundle.open(request.output)
+
+
+def _refuse_superpixels_without_any(request: ExportRequest) -> None:
+    if request.with_superpixels and request.entry.spec.family != "lla":
+        raise InputError(
+            f"{request.entry.spec.name} has no superpixels; leave out --with-superpixels."
+        )
+
+
+def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:
+    """The probe without its taps: what goes to the device."""
+    deployed = onnx.ModelProto()
+    deployed.CopyFrom(probe)
+    keep_outputs(deployed, [LOGITS, *([SUPERPIXEL_MAP] if request.with_superpixels else [])])
+    if request.half_storage:
+        halve_weights(deployed)
+    onnx.checker.check_model(deployed, full_check=True)
+    return deployed
+
+
+def _check_parity(
+    expected: dict[str, Array],
+    probe: onnx.ModelProto,
+    deployed: onnx.ModelProto,
+    pictures: Array,
+    open_runner: OpenRunner,
+) -> ParityReport:
+    """The probe is compared tensor by tensor, the deployed model by its outputs."""
+    with open_runner(probe.SerializeToString()) as runner:
+        probed = run_all(runner, pictures)
+    report = compare_outputs(expected, probed)
+    require(report, "the traced model")
+    matches = None
+    if MEMBERSHIP in expected:
+        same = expected[MEMBERSHIP] == probed[MEMBERSHIP]
+        matches = same.reshape(len(pictures), -1).all(axis=1)
+    with open_runner(deployed.SerializeToString()) as runner:
+        answers = run_all(runner, pictures)
+    require(compare_outputs(expected, answers, matches), "the deployed model")
+    return report
+
+
+def _manifest(
+    request: ExportRequest, model: WeightedModel, deployed: onnx.ModelProto, report: ParityReport
+) -> Manifest:
+    spec = model.module.spec
+    info = ModelInfo(
+        name=spec.name,
+        family=spec.family,
+        parameters=complexity.parameters(spec),
+        macs=sum(complexity.macs(spec).values()),
+        trained=model.trained,
+        weights=model.source,
+        weights_sha256=model.sha256,
+        spec=asdict(spec),
+        notes=model.notes,
+    )
+    stored = "float16 where exact" if request.half_storage else "float32"
+    return Manifest(
+        model=info,
+        inputs=_tensor_specs(deployed.graph.input),
+        outputs=_tensor_specs(deployed.graph.output),
+        preprocess=Preprocess(spec.image_px),
+        classes=model.classes,
+        variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
+        versions=_versions(),
+        parity={"torch against ONNX Runtime": report.to_json()},
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def _versions() -> dict[str, str]:
+    libraries = {name: version(name) for name in _LIBRARIES}
+    return {"edgevit": __version__, "python": platform.python_version(), **libraries}
+
+
+def _tensor_specs(values: list[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
+    specs = []
+    for value in values:
+        tensor = value.type.tensor_type
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
+        shape = tuple(d.dim_param or d.dim_value for d in tensor.shape.dim)
+        specs.append(TensorSpec(value.name, dtype, shape))
+    return tuple(specs)

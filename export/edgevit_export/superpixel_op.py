@@ -1,0 +1,181 @@
+"""The custom ops ``edgevit::SuperpixelSlic`` and ``edgevit::SuperpixelPool`` in ONNX.
+
+Each is one node in the graph, and the model carries its body as a local function of standard ops:
+ONNX Runtime and TensorRT's parser inline the body, a person sees one node, and a kernel registered
+under the same name may replace it. The bodies state what ``edgevit.models.superpixels`` states in
+torch; ``tests/test_superpixel_op.py`` holds the two together.
+
+A body is written for one geometry: its loops are unrolled and its tables are constants. The node's
+attributes repeat the geometry for whoever implements a kernel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper, parser
+
+from edgevit.slic import F_OF_ROOT, LAB_FROM_F, LINEAR_LIGHT, WHITE_XYZ_FROM_RGB, SlicGeometry
+from edgevit.spec import LlaSpec
+
+DOMAIN = "edgevit"
+DOMAIN_VERSION = 1
+BODY_OPSET = 18
+SLIC_OP = "SuperpixelSlic"
+POOL_OP = "SuperpixelPool"
+
+_HEADER = '<domain: "edgevit", opset_import: ["" : {opset}]>'
+_ATTRIBUTES = (
+    "<image_px, patch_px, cell_px, grid_rows, grid_columns, iterations, compactness>"
+)
+
+
+def superpixel_functions(spec: LlaSpec) -> list[onnx.FunctionProto]:
+    """The bodies of both ops for a model."""
+    return [slic_function(spec.geometry, spec.superpixels.iterations), pool_function(spec.geometry)]
+
+
+def slic_function(geometry: SlicGeometry, iterations: int) -> onnx.FunctionProto:
+    """patches float32 [B, N, P*P*3] (0..255) to assignment float32 [B, K, cells]."""
+    constants = {
+        "strip_shape": np.array([-1, geometry.strip_to_cells.shape[0]]),
+        "strip_to_cells": geometry.strip_to_cells,
+        "cell_shape": np.array([-1, geometry.cells, 3]),
+        "white_xyz_from_rgb": WHITE_XYZ_FROM_RGB,
+        "lab_from_f": LAB_FROM_F,
+        "position": geometry.position_features[None],
+        "position_shape": np.array(geometry.position_features.shape),
+        "seeds": geometry.seed_assignment[None],
+        "one": np.float32(1),
+        "minus_two": np.float32(-2),
+        "axis_superpixel": np.array([1]),
+        "axis_feature": np.array([2]),
+        "from_0": np.array([0]),
+        "from_5": np.array([5]),
+        "to_6": np.array([6]),
+    }
+    linear_light, linear_constants = _horner("rgb", "light", LINEAR_LIGHT)
+    f_of_root, root_constants = _horner("root", "f_over_root", F_OF_ROOT)
+    rounds = "\n".join(_slic_round(i) for i in range(iterations))
+    body = f"""
+    strips = Reshape (patches, strip_shape)
+    strip_cells = MatMul (strips, strip_to_cells)
+    cells = Reshape (strip_cells, cell_shape)
+    rgb = Transpose <perm = [0, 2, 1]> (cells)
+    {linear_light}
+    xyz = MatMul (white_xyz_from_rgb, light)
+    square_root = Sqrt (xyz)
+    root = Sqrt (square_root)
+    {f_of_root}
+    f = Mul (f_over_root, root)
+    lab = MatMul (lab_from_f, f)
+    batch = Shape <start = 0, end = 1> (patches)
+    batch_position_shape = Concat <axis = 0> (batch, position_shape)
+    batch_position = Expand (position, batch_position_shape)
+    features = Concat <axis = 1> (lab, batch_position)
+    features_t = Transpose <perm = [0, 2, 1]> (features)
+    assignment_0 = Identity (seeds)
+    {rounds}
+    assignment = Identity (assignment_{iterations})
+    """
+    return _function(
+        SLIC_OP,
+        ("patches",),
+        ("assignment",),
+        constants | linear_constants | root_constants,
+        body,
+    )
+
+
+def _slic_round(i: int) -> str:
+    """Centres are the means of their cells; every cell joins its nearest centre."""
+    return f"""
+    sums_{i} = MatMul (assignment_{i}, features_t)
+    counts_{i} = Slice (sums_{i}, from_5, to_6, axis_feature)
+    divisors_{i} = Max (counts_{i}, one)
+    means_{i} = Div (sums_{i}, divisors_{i})
+    centres_{i} = Slice (means_{i}, from_0, from_5, axis_feature)
+    offsets_{i} = ReduceSumSquare <keepdims = 1> (centres_{i}, axis_feature)
+    slopes_{i} = Mul (centres_{i}, minus_two)
+    planes_{i} = Concat <axis = 2> (slopes_{i}, offsets_{i})
+    distances_{i} = MatMul (planes_{i}, features)
+    nearest_{i} = ReduceMin <keepdims = 1> (distances_{i}, axis_superpixel)
+    is_nearest_{i} = Equal (distances_{i}, nearest_{i})
+    assignment_{i + 1} = Cast <to = 1> (is_nearest_{i})
+    """
+
+
+def pool_function(geometry: SlicGeometry) -> onnx.FunctionProto:
+    """(patches, assignment) to (rows, occupied, centroids, membership), all float32.
+
+    See :class:`edgevit.models.superpixels.Pooled` for their shapes.
+    """
+    count = geometry.superpixels
+    constants = {
+        "overlap_shape": np.array([-1, count, geometry.patches, geometry.cells_per_patch]),
+        "handicap": (np.arange(count) / count).astype(np.float32)[None, :, None],
+        "one": np.float32(1),
+        "axis_superpixel": np.array([1]),
+        "axis_last": np.array([-1]),
+        "axis_cell": np.array([3]),
+        "centroid_features": geometry.centroid_features,
+    }
+    body = """
+    cells_by_patch = Reshape (assignment, overlap_shape)
+    overlap = ReduceSum <keepdims = 0> (cells_by_patch, axis_cell)
+    rank = Sub (overlap, handicap)
+    highest = ReduceMax <keepdims = 1> (rank, axis_superpixel)
+    is_member = Equal (rank, highest)
+    membership = Cast <to = 1> (is_member)
+    members = ReduceSum <keepdims = 1> (membership, axis_last)
+    row_divisors = Max (members, one)
+    row_sums = MatMul (membership, patches)
+    rows = Div (row_sums, row_divisors)
+    any_member = Min (members, one)
+    occupied = Squeeze (any_member, axis_last)
+    cells = ReduceSum <keepdims = 1> (assignment, axis_last)
+    cell_divisors = Max (cells, one)
+    place_sums = MatMul (assignment, centroid_features)
+    centroids = Div (place_sums, cell_divisors)
+    """
+    outputs = ("rows", "occupied", "centroids", "membership")
+    return _function(POOL_OP, ("patches", "assignment"), outputs, constants, body)
+
+
+def _horner(
+    x: str, result: str, coefficients: tuple[float, ...]
+) -> tuple[str, dict[str, NDArray[np.generic]]]:
+    """Lines and constants of ``result = c0 + c1 x + c2 x^2 + ...``."""
+    names = [f"{result}_c{i}" for i in range(len(coefficients))]
+    lines = [f"{result}_p = Mul ({x}, {names[-1]})"]
+    for i in range(len(coefficients) - 2, -1, -1):
+        last = i == 0
+        lines.append(f"{result if last else f'{result}_s{i}'} = Add ({result}_p{i + 1}, {names[i]})")
+        if not last:
+            lines.append(f"{result}_p{i} = Mul ({result}_s{i}, {x})")
+    lines[0] = lines[0].replace(f"{result}_p ", f"{result}_p{len(coefficients) - 1} ")
+    values = {n: np.float32(c) for n, c in zip(names, coefficients, strict=True)}
+    return "\n".join(lines), {name: np.asarray(value) for name, value in values.items()}
+
+
+def _function(
+    name: str,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    constants: dict[str, NDArray[np.generic]],
+    body: str,
+) -> onnx.FunctionProto:
+    """Parses a body and puts its constants before it."""
+    header = _HEADER.format(opset=BODY_OPSET)
+    signature = f"{name} {_ATTRIBUTES} ({', '.join(inputs)}) => ({', '.join(outputs)})"
+    function: onnx.FunctionProto = parser.parse_function(f"{header}\n{signature} {{{body}}}")
+    nodes = [_constant(key, np.asarray(value)) for key, value in constants.items()]
+    nodes += list(function.node)
+    del function.node[:]
+    function.node.extend(nodes)
+    return function
+
+
+def _constant(name: str, value: NDArray[np.generic]) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value, name))

@@ -1,0 +1,1 @@
+"""Runs and measures bundles on the device: no torch, no onnx."""
