@@ -1,8 +1,8 @@
 """The bundle: a folder ``NAME.edgevit/`` that holds a model and all that is known about it.
 
-    manifest.json          what this is, how to feed it, what was checked, a hash of every file
-    model.onnx             the float model; later variants are model.<variant>.onnx
-    reference.npz          real pictures and the torch model's answers, to verify without torch
+manifest.json          what this is, how to feed it, what was checked, a hash of every file
+model.onnx             the float model; later variants are model.<variant>.onnx
+reference.npz          real pictures and the torch model's answers, to verify without torch
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Manifest:
         try:
             content = json.loads(text)
         except ValueError as error:
-            raise BundleError(f"{source} is not JSON ({error}). Export the bundle again.") from error
+            raise BundleError(
+                f"{source} is not JSON ({error}). Export the bundle again."
+            ) from error
         schema = content.get("schema") if isinstance(content, dict) else None
         if not isinstance(schema, int):
             raise BundleError(f"{source} has no schema number. Export the bundle again.")
@@ -201,7 +203,7 @@ class Bundle:
 
 def write_reference(folder: Path, reference: Reference) -> None:
     """Writes ``reference.npz``."""
-    arrays = {f"output.{name}": array for name, array in reference.outputs.items()}
+    arrays: dict[str, Any] = {f"output.{n}": array for n, array in reference.outputs.items()}
     np.savez_compressed(folder / REFERENCE_FILE, images=reference.images, **arrays)
 
 

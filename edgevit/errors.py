@@ -31,7 +31,7 @@ class MissingExtraError(InputError):
         )
 
 
-class CheckFailed(EdgevitError):
+class CheckFailedError(EdgevitError):
     """The work ran, and what came out does not hold (parity, accuracy)."""
 
     exit_code = 1

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit import jpeg
 from edgevit.errors import InputError
 from edgevit.spec import Preprocess
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 MAX_PIXELS = 200_000_000  # above this a picture is refused: a bomb, or a mistake
-_WIDEST_CODED_BYTES = 64 * 1024 * 1024
+_FORMATS = "JPEG, PNG, WebP, BMP, TIFF, PPM"
+
+# OpenCV reads its limit when it is imported.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+
+import cv2  # noqa: E402  (after its limits are set)
 
 Image = NDArray[np.uint8]
 
@@ -28,29 +35,19 @@ def decode(data: bytes, source: str) -> Image:
         InputError: not a picture, damaged, or too large; ``source`` names it.
     """
     if not data:
-        raise InputError(f"{source} is empty. Give a picture (JPEG, PNG, WebP, BMP, TIFF).")
-    _refuse_truncated_jpeg(data, source)
+        raise InputError(f"{source} is empty. Give a picture ({_FORMATS}).")
+    if data.startswith(jpeg.START_OF_IMAGE) and not jpeg.is_whole(data):
+        raise InputError(f"{source} is a truncated JPEG: its end is missing. Fetch it again.")
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise InputError(f"{source} cannot be decoded: {error.err}") from error
+        limit = f"{MAX_PIXELS // 1_000_000} million pixels"
+        raise InputError(
+            f"{source} cannot be decoded ({error.err}). Pictures of up to {limit} are read."
+        ) from error
     if picture is None:
-        raise InputError(
-            f"{source} is damaged or not a picture. Give a JPEG, PNG, WebP, BMP or TIFF file."
-        )
-    return _eight_bit_rgb(picture)
-
-
-def _refuse_truncated_jpeg(data: bytes, source: str) -> None:
-    """OpenCV fills the missing rest of a cut JPEG with grey and says nothing."""
-    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-1024:]:
-        raise InputError(
-            f"{source} is a truncated JPEG (its end marker is missing). Fetch the file again."
-        )
-
-
-def _eight_bit_rgb(picture: NDArray[np.generic]) -> Image:
-    return np.ascontiguousarray(picture, dtype=np.uint8)
+        raise InputError(f"{source} is damaged or not a picture. Give one of: {_FORMATS}.")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read(path: Path) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -22,15 +22,9 @@ class Progress(Protocol):
         """One finished thing."""
         ...
 
-    def bar(self, label: str, total: int) -> _BarContext:
+    def bar(self, label: str, total: int) -> AbstractContextManager[Advance]:
         """``with progress.bar("calibrate", 256) as advance: advance()``."""
         ...
-
-
-class _BarContext(Protocol):
-    def __enter__(self) -> Advance: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 @contextmanager

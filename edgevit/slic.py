@@ -109,7 +109,7 @@ class SlicGeometry:
         matrix = np.zeros((self.cell_px * self.patch_px * 3, self.cells_per_patch_side * 3))
         rows = (pixel_y * self.patch_px + pixel_x) * 3 + channel
         matrix[rows, (pixel_x // self.cell_px) * 3 + channel] = 1.0 / (self.cell_px**2 * 255.0)
-        return matrix.astype(np.float32)
+        return np.asarray(matrix, np.float32)
 
     @cached_property
     def position_features(self) -> Float32Array:
@@ -120,7 +120,7 @@ class SlicGeometry:
         spacing = self.cells_per_side / np.sqrt(self.superpixels)
         centred = self.cell_yx - (self.cells_per_side - 1) / 2
         scaled = centred * (self.compactness / spacing)
-        return np.concatenate([scaled.T, np.ones((1, self.cells))]).astype(np.float32)
+        return np.concatenate([scaled.T, np.ones((1, self.cells))]).astype(np.float32, copy=False)
 
     @cached_property
     def seed_assignment(self) -> Float32Array:
@@ -129,7 +129,7 @@ class SlicGeometry:
         block_y = self.cell_yx[:, 0] * rows // self.cells_per_side
         block_x = self.cell_yx[:, 1] * columns // self.cells_per_side
         labels = block_y * columns + block_x
-        return (labels == np.arange(self.superpixels)[:, None]).astype(np.float32)
+        return np.asarray(labels == np.arange(self.superpixels)[:, None], np.float32)
 
     @cached_property
     def centroid_features(self) -> Float32Array:

@@ -127,7 +127,8 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
         )
     if broken := [key for key in wanted if not torch.isfinite(given[key]).all()]:
         raise CheckpointError(
-            f"{source} holds NaN or infinite values in: {_some(broken)}. Take an earlier checkpoint."
+            f"{source} holds NaN or infinite values in: {_some(broken)}. "
+            "Take an earlier checkpoint."
         )
     module.load_state_dict({key: given[key].to(tensor.dtype) for key, tensor in wanted.items()})
 

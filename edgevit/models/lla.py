@@ -32,7 +32,7 @@ class KeysAndValues(nn.Module):
         rows = self.linear(self.norm(tokens).reshape(batch * count, width))
         # Every head of every layer's keys, then of its values: one transpose serves all of them.
         heads = split_heads(rows, batch, 2 * self.spec.depth * self.spec.heads)
-        parts = heads.split(self.spec.heads, dim=1)
+        parts = torch.split(heads, self.spec.heads, dim=1)
         return parts[: self.spec.depth], parts[self.spec.depth :]
 
 
@@ -54,7 +54,8 @@ class CarryBlock(nn.Module):
         query = split_heads(self.query(self.norm_attention(latents)), keys.shape[0], self.heads)
         scores = query @ keys.transpose(-2, -1) * self.scale + mask
         latents = latents + self.output(merge_heads(scores.softmax(dim=-1) @ values))
-        return latents + self.mlp(self.norm_mlp(latents))
+        result: Tensor = latents + self.mlp(self.norm_mlp(latents))
+        return result
 
 
 class LlaClassifier(nn.Module):

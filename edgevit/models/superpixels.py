@@ -8,6 +8,7 @@ Nothing here has parameters or needs a gradient.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,11 @@ from edgevit.slic import F_OF_ROOT, LAB_FROM_F, LINEAR_LIGHT, WHITE_XYZ_FROM_RGB
 from edgevit.spec import LlaSpec
 
 CUSTOM_OP_VERSION = 1
+
+# What torch.onnx.ops takes as an attribute; ours are ints and a float.
+_Attribute = (
+    int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bool]
+)
 
 
 class Pooled(NamedTuple):
@@ -135,7 +141,7 @@ class Superpixels(nn.Module):
         blocks = labels.reshape(-1, patches, patches, cells, cells).transpose(2, 3)
         return blocks.reshape(-1, patches * cells, patches * cells)
 
-    def _attributes(self) -> dict[str, int | float]:
+    def _attributes(self) -> dict[str, _Attribute]:
         superpixels = self.spec.superpixels
         return {
             "image_px": self.spec.image_px,

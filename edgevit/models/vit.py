@@ -36,7 +36,8 @@ class VitBlock(nn.Module):
         query, key, value = split_heads(projected, batch, 3 * self.heads).chunk(3, dim=1)
         scores = query @ key.transpose(-2, -1) * self.scale
         tokens = tokens + self.output(merge_heads(scores.softmax(dim=-1) @ value))
-        return tokens + self.mlp(self.norm_mlp(tokens))
+        result: Tensor = tokens + self.mlp(self.norm_mlp(tokens))
+        return result
 
 
 class VitClassifier(nn.Module):

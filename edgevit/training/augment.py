@@ -35,7 +35,9 @@ def random_crop(picture: Image, size_px: int, recipe: Recipe, rng: np.random.Gen
             break
     shrinks = picture.shape[0] >= size_px and picture.shape[1] >= size_px
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, (size_px, size_px), interpolation=interpolation), np.uint8)
+    return np.asarray(
+        cv2.resize(picture, (size_px, size_px), interpolation=interpolation), np.uint8
+    )
 
 
 def jitter_colour(picture: Image, strength: float, rng: np.random.Generator) -> Image:

@@ -129,7 +129,9 @@ class BatchLoader:
             self._cache[index] = picture
         return picture
 
-    def _batches(self, chunks: list[NDArray[np.int64]], sample: Callable[[int], Image]) -> Iterator[Batch]:
+    def _batches(
+        self, chunks: list[NDArray[np.int64]], sample: Callable[[int], Image]
+    ) -> Iterator[Batch]:
         labels = np.asarray(self.folder.labels, np.int64)
         with ThreadPoolExecutor(self.threads) as pool:
             waiting: list[tuple[list[Future[Image]], NDArray[np.int64]]] = []

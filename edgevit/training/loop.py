@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import threading
 import time
@@ -29,7 +30,7 @@ from edgevit.training.state import STATE_FILE, RunState, identity_of
 LOG_FILE = "log.jsonl"
 
 
-class TrainingInterrupted(EdgevitError):
+class TrainingInterruptedError(EdgevitError):
     """Ctrl-C or SIGTERM; the state was saved."""
 
     exit_code = 130
@@ -45,59 +46,52 @@ class TrainingResult:
     seconds: float
 
 
-def train(
-    spec: ModelSpec,
-    training: ImageFolder,
-    validation: ImageFolder,
-    recipe: Recipe,
-    run: Path,
-    progress: Progress,
-    *,
-    resume: bool = False,
-    device: str = "cpu",
-    threads: int = 2,
-) -> TrainingResult:
-    """Trains ``spec`` and leaves ``NAME.safetensors``, ``last.pt`` and ``log.jsonl`` in ``run``.
+@dataclass(frozen=True)
+class TrainingJob:
+    """What to train, on what, and where: ``run`` is the folder that everything goes to."""
+
+    spec: ModelSpec
+    training: ImageFolder
+    validation: ImageFolder
+    recipe: Recipe
+    run: Path
+    device: str = "cpu"
+    threads: int = 2
+
+
+def train(job: TrainingJob, progress: Progress, resume: bool = False) -> TrainingResult:
+    """Trains, and leaves ``NAME.safetensors``, ``last.pt`` and ``log.jsonl`` in the run folder.
 
     Raises:
-        InputError: the two folders disagree about classes, or ``run`` holds another run.
-        TrainingInterrupted: on Ctrl-C, after the state is saved.
+        InputError: the two folders disagree about classes, or the run folder holds another run.
+        TrainingInterruptedError: on Ctrl-C, after the state is saved.
     """
-    if training.classes != validation.classes:
-        odd = sorted(set(training.classes) ^ set(validation.classes))
+    if job.training.classes != job.validation.classes:
+        odd = sorted(set(job.training.classes) ^ set(job.validation.classes))
         raise InputError(f"Training and validation classes differ: {', '.join(odd)}.")
-    return _Run(spec, training, validation, recipe, run, progress, resume, device, threads).go()
+    return _Run(job, progress, resume).go()
 
 
 class _Run:
     """One run: the module, its optimiser, and where it is."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        training: ImageFolder,
-        validation: ImageFolder,
-        recipe: Recipe,
-        run: Path,
-        progress: Progress,
-        resume: bool,
-        device: str,
-        threads: int,
-    ) -> None:
-        self.spec = spec.with_classes(len(training.classes))
-        self.recipe, self.run, self.progress, self.device = recipe, run, progress, device
-        self.classes = training.classes
-        identity = identity_of(self.spec, recipe, training.classes, len(training))
+    def __init__(self, job: TrainingJob, progress: Progress, resume: bool) -> None:
+        self.recipe, self.run, self.device = job.recipe, job.run, job.device
+        self.progress = progress
+        self.classes = job.training.classes
+        self.spec = job.spec.with_classes(len(self.classes))
+        identity = identity_of(self.spec, job.recipe, self.classes, len(job.training))
         self.state = self._first_state(identity, resume)
-        torch.manual_seed(recipe.seed)
-        self.module = build(self.spec).to(device)
+        torch.manual_seed(job.recipe.seed)
+        self.module = build(self.spec).to(job.device)
         self.optimizer = self._optimizer()
         if resume:
             self.module.load_state_dict(self.state.model)
             self.optimizer.load_state_dict(self.state.optimizer)
-        self.training = BatchLoader(training, spec.image_px, recipe.batch, threads)
-        self.validation = BatchLoader(validation, spec.image_px, recipe.batch, threads)
-        self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        size, batch = self.spec.image_px, job.recipe.batch
+        self.training = BatchLoader(job.training, size, batch, job.threads)
+        self.validation = BatchLoader(job.validation, size, batch, job.threads)
+        self.loss = nn.CrossEntropyLoss(label_smoothing=job.recipe.label_smoothing)
 
     def go(self) -> TrainingResult:
         with _interrupt_flag() as interrupted:
@@ -151,7 +145,7 @@ class _Run:
                 advance(1, f"loss {self.state.loss_sum / self.state.step:.3f}")
                 if interrupted.is_set():
                     self._save()
-                    raise TrainingInterrupted(
+                    raise TrainingInterruptedError(
                         f"Stopped in epoch {self.state.epoch + 1}; the state is in "
                         f"{self.run / STATE_FILE}. Go on with --resume."
                     )
@@ -171,7 +165,7 @@ class _Run:
         nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         value = float(loss.detach())
-        if value != value:
+        if math.isnan(value):
             raise InputError(
                 f"The loss became NaN in epoch {self.state.epoch + 1}. Lower --learning-rate; the "
                 f"state before this epoch is in {self.run / STATE_FILE}."
@@ -188,9 +182,7 @@ class _Run:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds_total": round(state.seconds, 2),
         }
-        self.progress.line(
-            f"{label}  loss {entry['train_loss']:.3f}  val top-1 {100 * top1:.2f} %"
-        )
+        self.progress.line(f"{label}  loss {entry['train_loss']:.3f}  val top-1 {100 * top1:.2f} %")
         if top1 > state.best_top1:
             state.best_top1 = top1
             notes = {"val_top1": f"{top1:.4f}", "epoch": str(state.epoch + 1)}

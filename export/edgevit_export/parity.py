@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.errors import CheckFailed
+from edgevit.errors import CheckFailedError
 from edgevit.runner import Array, Runner
 from edgevit.spec import IMAGE_INPUT, LOGITS
 
@@ -142,10 +142,10 @@ def require(report: ParityReport, what: str) -> None:
     """The gate.
 
     Raises:
-        CheckFailed: the report does not hold.
+        CheckFailedError: the report does not hold.
     """
     if failures := report.failures():
-        raise CheckFailed(
+        raise CheckFailedError(
             f"Parity failed for {what}: {'; '.join(failures)}. Nothing was written. "
             "Please report it with the model and the versions of torch, onnx and onnxruntime."
         )

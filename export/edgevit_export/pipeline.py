@@ -78,7 +78,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
 
     Raises:
         InputError: weights, classes, options or the output folder cannot be used.
-        CheckFailed: the exported model does not compute what the torch module computes.
+        CheckFailedError: the exported model does not compute what the torch module computes.
     """
     _refuse_superpixels_without_any(request)
     with folder_written_aside(request.output, request.force) as folder:

@@ -11,6 +11,8 @@ attributes repeat the geometry for whoever implements a kernel.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -25,10 +27,10 @@ BODY_OPSET = 18
 SLIC_OP = "SuperpixelSlic"
 POOL_OP = "SuperpixelPool"
 
+_Constant = NDArray[Any] | np.float32
+
 _HEADER = '<domain: "edgevit", opset_import: ["" : {opset}]>'
-_ATTRIBUTES = (
-    "<image_px, patch_px, cell_px, grid_rows, grid_columns, iterations, compactness>"
-)
+_ATTRIBUTES = "<image_px, patch_px, cell_px, grid_rows, grid_columns, iterations, compactness>"
 
 
 def superpixel_functions(spec: LlaSpec) -> list[onnx.FunctionProto]:
@@ -38,7 +40,7 @@ def superpixel_functions(spec: LlaSpec) -> list[onnx.FunctionProto]:
 
 def slic_function(geometry: SlicGeometry, iterations: int) -> onnx.FunctionProto:
     """patches float32 [B, N, P*P*3] (0..255) to assignment float32 [B, K, cells]."""
-    constants = {
+    constants: dict[str, _Constant] = {
         "strip_shape": np.array([-1, geometry.strip_to_cells.shape[0]]),
         "strip_to_cells": geometry.strip_to_cells,
         "cell_shape": np.array([-1, geometry.cells, 3]),
@@ -112,7 +114,7 @@ def pool_function(geometry: SlicGeometry) -> onnx.FunctionProto:
     See :class:`edgevit.models.superpixels.Pooled` for their shapes.
     """
     count = geometry.superpixels
-    constants = {
+    constants: dict[str, _Constant] = {
         "overlap_shape": np.array([-1, count, geometry.patches, geometry.cells_per_patch]),
         "handicap": (np.arange(count) / count).astype(np.float32)[None, :, None],
         "one": np.float32(1),
@@ -145,25 +147,27 @@ def pool_function(geometry: SlicGeometry) -> onnx.FunctionProto:
 
 def _horner(
     x: str, result: str, coefficients: tuple[float, ...]
-) -> tuple[str, dict[str, NDArray[np.generic]]]:
+) -> tuple[str, dict[str, _Constant]]:
     """Lines and constants of ``result = c0 + c1 x + c2 x^2 + ...``."""
     names = [f"{result}_c{i}" for i in range(len(coefficients))]
     lines = [f"{result}_p = Mul ({x}, {names[-1]})"]
     for i in range(len(coefficients) - 2, -1, -1):
         last = i == 0
-        lines.append(f"{result if last else f'{result}_s{i}'} = Add ({result}_p{i + 1}, {names[i]})")
+        lines.append(
+            f"{result if last else f'{result}_s{i}'} = Add ({result}_p{i + 1}, {names[i]})"
+        )
         if not last:
             lines.append(f"{result}_p{i} = Mul ({result}_s{i}, {x})")
     lines[0] = lines[0].replace(f"{result}_p ", f"{result}_p{len(coefficients) - 1} ")
-    values = {n: np.float32(c) for n, c in zip(names, coefficients, strict=True)}
-    return "\n".join(lines), {name: np.asarray(value) for name, value in values.items()}
+    constants = {n: np.float32(c) for n, c in zip(names, coefficients, strict=True)}
+    return "\n".join(lines), dict(constants)
 
 
 def _function(
     name: str,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
-    constants: dict[str, NDArray[np.generic]],
+    constants: dict[str, _Constant],
     body: str,
 ) -> onnx.FunctionProto:
     """Parses a body and puts its constants before it."""
@@ -177,5 +181,5 @@ def _function(
     return function
 
 
-def _constant(name: str, value: NDArray[np.generic]) -> onnx.NodeProto:
+def _constant(name: str, value: NDArray[Any]) -> onnx.NodeProto:
     return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value, name))

@@ -73,12 +73,14 @@ def _add_superpixel_bodies(model: onnx.ModelProto, spec: LlaSpec) -> None:
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
     """The exporter warns of a missing torchvision and of its own internals; none concerns us."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

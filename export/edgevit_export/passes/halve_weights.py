@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 _SMALLEST = 1024  # values; below this a Cast node costs more than it saves
@@ -33,7 +34,7 @@ def halve_weights(model: onnx.ModelProto) -> bool:
     return bool(casts)
 
 
-def _exact_half(weight: onnx.TensorProto) -> np.ndarray | None:  # type: ignore[type-arg]
+def _exact_half(weight: onnx.TensorProto) -> NDArray[np.float16] | None:
     if weight.data_type != TensorProto.FLOAT:
         return None
     values = numpy_helper.to_array(weight)

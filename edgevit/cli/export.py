@@ -1,0 +1,133 @@
+"""``edgevit export``: from weights to a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgevit.cli.options import JsonOption, class_names, require_modules
+from edgevit.errors import InputError
+
+if TYPE_CHECKING:
+    from edgevit.bundle import Bundle
+    from edgevit.runner import Array
+    from edgevit.spec import Preprocess
+
+_MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
+
+
+def export(
+    model: Annotated[str, typer.Option(help="A name that 'edgevit models' lists.")] = "lla_tiny",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights: .safetensors, .pth or .pt. Default: the shipped.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="How many classes, or a text file with one name a line.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Bundle folder. Default: MODEL.edgevit")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Fixed batch size.")] = 1,
+    dynamic_batch: Annotated[
+        bool, typer.Option("--dynamic-batch", help="Any batch size, chosen when it runs.")
+    ] = False,
+    with_superpixels: Annotated[
+        bool, typer.Option("--with-superpixels", help="Give the superpixel map as an output too.")
+    ] = False,
+    half_storage: Annotated[
+        bool,
+        typer.Option(
+            "--half-storage",
+            help="Store weights that float16 holds exactly as float16: half the file, same bits.",
+        ),
+    ] = False,
+    parity_images: Annotated[
+        Path | None, typer.Option(help="Folder of pictures for the parity gate. Default: built in.")
+    ] = None,
+    parity_count: Annotated[
+        int, typer.Option(min=1, help="At most so many of them, spread evenly.")
+    ] = 32,
+    json: JsonOption = False,
+) -> None:
+    """Trace a model to ONNX, check it against torch, and write a bundle."""
+    require_modules("edgevit export", "export", _MODULES)
+    from edgevit.progress import progress_for_stderr
+    from edgevit.registry import find
+    from edgevit.spec import Preprocess
+    from edgevit_export.pipeline import ExportRequest, export_bundle
+    from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+
+    entry = find(model)
+    target = _bundle_folder(output, entry.spec.name)
+    preprocess = Preprocess(entry.spec.image_px)
+    request = ExportRequest(
+        entry=entry,
+        output=target,
+        pictures=_parity_pictures(parity_images, parity_count, preprocess),
+        checkpoint=checkpoint,
+        classes=class_names(classes),
+        batch=None if dynamic_batch else batch,
+        with_superpixels=with_superpixels,
+        half_storage=half_storage,
+        force=force,
+    )
+    bundle = export_bundle(request, OnnxRuntimeRunner, progress_for_stderr())
+    _print(bundle, json)
+
+
+def _bundle_folder(output: Path | None, model: str) -> Path:
+    target = output or Path(f"{model}.edgevit")
+    if target.resolve() == Path.cwd().resolve() or not target.name:
+        raise InputError(f"--output {target} is the working folder. Name a folder to make.")
+    return target
+
+
+def _parity_pictures(folder: Path | None, count: int, preprocess: Preprocess) -> Array:
+    """Real photographs: the user's, or those in the prebuilt bundle."""
+    import numpy as np
+
+    from edgevit import images
+    from edgevit.bundle import Bundle
+    from edgevit.registry import PREBUILT_BUNDLE
+
+    if folder is None:
+        pictures = list(Bundle.open(PREBUILT_BUNDLE).reference().images[:count])
+    else:
+        files = images.files_in(folder)
+        picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round())
+        pictures = [images.read(files[int(i)]) for i in picks]
+    return images.batch(pictures, preprocess)
+
+
+def _print(bundle: Bundle, as_json: bool) -> None:
+    import dataclasses
+
+    from edgevit.cli.options import untrained_note
+    from edgevit.report import print_json, print_table
+
+    manifest = bundle.manifest
+    if as_json:
+        print_json({"bundle": str(bundle.path), **dataclasses.asdict(manifest)})
+        return
+    parity = manifest.parity["torch against ONNX Runtime"]
+    rows = [
+        ("weights", manifest.model.weights),
+        ("input", ", ".join(map(str, manifest.inputs))),
+        ("output", ", ".join(map(str, manifest.outputs))),
+        ("preprocessing", f"{manifest.preprocess.resize} to {manifest.preprocess.size_px} px, RGB"),
+        ("classes", str(len(manifest.classes))),
+        ("parameters", f"{manifest.model.parameters / 1e6:.2f} M"),
+        ("multiply-accumulates", f"{manifest.model.macs / 1e9:.3f} G"),
+        ("size", f"{sum(f.bytes for f in manifest.files.values()) / 2**20:.1f} MiB"),
+        (
+            "parity",
+            f"{parity['images']} pictures, memberships match on {parity['membership_matches']}, "
+            f"largest logit difference {parity['max_difference']['logits']:.1e}",
+        ),
+    ]
+    if note := untrained_note(bundle):
+        rows.insert(0, ("note", note))
+    print_table(f"{bundle.path}", ("exported", ""), rows)

@@ -1,0 +1,59 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgevit.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from edgevit.bundle import Bundle
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", min=1, help="Threads inside an operator.", show_default=True)
+]
+
+
+def require_modules(purpose: str, extra: str, modules: Sequence[str]) -> None:
+    """Raises the error that names the extra if a module is not installed."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingExtraError(purpose, module, extra)
+
+
+def class_names(value: str | None) -> tuple[str, ...] | int | None:
+    """``--classes``: a number, or a text file with one name a line."""
+    if value is None:
+        return None
+    if value.isdigit():
+        return int(value)
+    path = Path(value)
+    if not path.is_file():
+        raise InputError(
+            f"--classes got '{value}'; expected a number, or a text file with one name a line."
+        )
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    names = tuple(line.strip() for line in lines if line.strip())
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"{path} must hold at least one class name, and none of them twice.")
+    return names
+
+
+def open_bundle(path: Path | None) -> Bundle:
+    """The bundle of that path, or the one that the package ships."""
+    from edgevit.bundle import Bundle
+    from edgevit.registry import PREBUILT_BUNDLE
+
+    return Bundle.open(path or PREBUILT_BUNDLE)
+
+
+def untrained_note(bundle: Bundle) -> str | None:
+    """What every output says of a model that learned nothing."""
+    model = bundle.manifest.model
+    return None if model.trained else f"{model.name} is {model.weights}: its answers mean nothing"

@@ -1,0 +1,100 @@
+"""``edgevit run``: answers for pictures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgevit.cli.options import JsonOption, ThreadsOption, open_bundle, untrained_note
+from edgevit.errors import InputError
+
+if TYPE_CHECKING:
+    from edgevit_runtimes.classify import BundleClassifier
+
+
+def run(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[BUNDLE] IMAGES...",
+            help="A bundle (default: the prebuilt lla_tiny), then pictures or folders.",
+        ),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    threads: ThreadsOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """Answer pictures with a bundle: the likeliest classes of each."""
+    from edgevit_runtimes.classify import BundleClassifier
+
+    bundle_path, pictures = _split(paths)
+    bundle = open_bundle(bundle_path)
+    files = list(_files(pictures))
+    with BundleClassifier(bundle, threads=threads) as classifier:
+        results = [_result(classifier, file, top) for file in files]
+    content: dict[str, Any] = {
+        "model": bundle.manifest.model.name,
+        "bundle": str(bundle.path),
+        "trained": bundle.manifest.model.trained,
+        "results": [r for r in results if "answers" in r],
+        "errors": [r for r in results if "error" in r],
+    }
+    _print(content, json, untrained_note(bundle))
+    for failed in content["errors"]:
+        print(f"error: {failed['error']}", file=sys.stderr)
+    if content["errors"]:
+        raise typer.Exit(2)
+
+
+def _split(paths: list[Path]) -> tuple[Path | None, list[Path]]:
+    """Takes the first path for a bundle if it looks like one."""
+    first = paths[0]
+    is_bundle = first.suffix == ".edgevit" or (first / "manifest.json").is_file()
+    bundle, pictures = (first, paths[1:]) if is_bundle else (None, paths)
+    if not pictures:
+        raise InputError(f"No pictures given. Usage: edgevit run {first} photo.jpg")
+    return bundle, pictures
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    from edgevit import images
+
+    for path in paths:
+        if path.is_dir():
+            yield from images.files_in(path)
+        else:
+            yield path
+
+
+def _result(classifier: BundleClassifier, file: Path, top: int) -> dict[str, Any]:
+    """One picture's answers; a picture that cannot be read does not stop the others."""
+    from dataclasses import asdict
+
+    from edgevit import images
+
+    try:
+        picture = images.read(file)
+    except InputError as error:
+        return {"image": str(file), "error": str(error)}
+    (answers,) = classifier.answer([picture], top)
+    return {"image": str(file), "answers": [asdict(answer) for answer in answers]}
+
+
+def _print(content: dict[str, Any], as_json: bool, note: str | None) -> None:
+    from edgevit.report import print_json, print_table
+
+    if as_json:
+        print_json(content)
+    elif content["results"]:
+        rows = [
+            (r["image"], *(f"{a['label']} {100 * a['share']:.1f} %" for a in r["answers"]))
+            for r in content["results"]
+        ]
+        columns = ("image", *(f"top {i + 1}" for i in range(len(rows[0]) - 1)))
+        print_table(content["model"], columns, rows)
+    if note:
+        print(f"note: {note}", file=sys.stderr)

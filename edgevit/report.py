@@ -1,0 +1,34 @@
+"""Results for people (tables) and for machines (JSON); units are in the keys."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def print_json(content: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numeric: Sequence[str] = (),
+) -> None:
+    """A table on standard output; columns named in ``numeric`` are aligned right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    # Off a terminal rich would wrap at 80 columns and break lines that people grep.
+    width = None if sys.stdout.isatty() else 160
+    Console(highlight=False, width=width).print(table)

@@ -1,0 +1,27 @@
+"""Which device trains, and with how many threads."""
+
+from __future__ import annotations
+
+import os
+
+import cv2
+import torch
+
+from edgevit.errors import InputError
+
+
+def prepare(device: str, threads: int | None) -> tuple[str, int]:
+    """Sets thread counts; returns the device ("cpu" or "cuda") and the loader's threads.
+
+    Raises:
+        InputError: an unknown device, or CUDA where there is none.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device is auto, cpu or cuda; got '{device}'.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda was asked for, but torch sees no CUDA GPU. Use cpu.")
+    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    count = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(count)
+    cv2.setNumThreads(1)  # the loader has threads of its own
+    return chosen, count

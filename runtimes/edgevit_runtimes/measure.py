@@ -1,0 +1,153 @@
+"""Measures a bundle on this machine: every figure in a fresh process of its own, without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import Any
+
+import edgevit
+from edgevit.bundle import FLOAT_VARIANT, REFERENCE_FILE, Bundle
+from edgevit.errors import CheckFailedError, InputError
+from edgevit.progress import Progress, stage
+from edgevit_runtimes.devices import x86
+
+COLD_STARTS = 5
+_MEMORY_SAMPLES = 50
+_TIMEOUT_MARGIN_S = 120.0
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """How to measure.
+
+    samples: inferences of the hot run, unless ``max_seconds`` ends it first.
+    paced_samples, fps: the camera-paced run.
+    warmup: inferences discarded before every run.
+    """
+
+    threads: int = 1
+    batch: int = 1
+    samples: int = 1000
+    paced_samples: int = 150
+    fps: float = 30.0
+    warmup: int = 50
+    max_seconds: float = 60.0
+    variant: str = FLOAT_VARIANT
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "batch", "samples", "paced_samples", "fps", "max_seconds"):
+            if getattr(self, name) <= 0:
+                raise InputError(
+                    f"--{name.replace('_', '-')} must be above zero; got {getattr(self, name)}."
+                )
+        if self.warmup < 0:
+            raise InputError(f"--warmup must not be negative; got {self.warmup}.")
+
+
+def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str, Any]:
+    """Measures everything and returns one JSON-ready dictionary.
+
+    Raises:
+        InputError: the options do not fit the bundle.
+        CheckFailedError: a measurement process failed.
+    """
+    _refuse_other_batch(bundle, options)
+    with stage(progress, f"cold start      {COLD_STARTS} fresh processes"):
+        starts = [_run(bundle, options, "cold_start") for _ in range(COLD_STARTS)]
+    with stage(progress, "memory          fresh process"):
+        memory = _run(bundle, options, "memory", samples=_MEMORY_SAMPLES)
+    with stage(progress, f"latency, hot    up to {options.samples} inferences"):
+        hot = _run(bundle, options, "hot", samples=options.samples)
+    with stage(progress, f"latency, paced  {options.paced_samples} frames at {options.fps:g} fps"):
+        paced = _run(bundle, options, "paced", samples=options.paced_samples)
+    return {
+        "model": _model_facts(bundle, options),
+        "latency_ms": {k: v for k, v in hot.items() if k != "throughput_images_per_s"},
+        "latency_paced_ms": paced,
+        "throughput_images_per_s": hot["throughput_images_per_s"],
+        "cold_start_ms": {
+            **{part: _median([start[part] for start in starts]) for part in starts[0]},
+            "samples": COLD_STARTS,
+        },
+        "peak_memory_mib": memory,
+        "conditions": _conditions(options),
+    }
+
+
+def _refuse_other_batch(bundle: Bundle, options: BenchOptions) -> None:
+    fixed = bundle.manifest.inputs[0].shape[0]
+    if isinstance(fixed, int) and fixed != options.batch:
+        raise InputError(
+            f"{bundle.path} was exported for batch {fixed}; got --batch {options.batch}. "
+            f"Export it with --batch {options.batch} or --dynamic-batch."
+        )
+
+
+def _run(bundle: Bundle, options: BenchOptions, measurement: str, samples: int = 1) -> Any:
+    job = {
+        **asdict(options),
+        "measurement": measurement,
+        "model": str(bundle.variant(options.variant)),
+        "reference": str(bundle.path / REFERENCE_FILE),
+        "samples": samples,
+        "spawned_s": time.time(),
+    }
+    module = f"{__package__}.measurement_process"
+    expected_s = options.max_seconds + options.paced_samples / options.fps
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-m", module, json.dumps(job)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=expected_s + _TIMEOUT_MARGIN_S,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
+        raise CheckFailedError(f"The measurement '{measurement}' failed: {last}") from error
+    except subprocess.TimeoutExpired as error:
+        raise CheckFailedError(
+            f"The measurement '{measurement}' did not end in {error.timeout:.0f} s."
+        ) from error
+    return json.loads(finished.stdout)
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _model_facts(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
+    model = bundle.manifest.model
+    return {
+        "name": model.name,
+        "bundle": str(bundle.path),
+        "variant": options.variant,
+        "trained": model.trained,
+        "weights": model.weights,
+        "parameters": model.parameters,
+        "macs": model.macs,
+        "file_mib": round(bundle.variant(options.variant).stat().st_size / 2**20, 2),
+    }
+
+
+def _conditions(options: BenchOptions) -> dict[str, Any]:
+    return {
+        "runtime": f"onnxruntime {version('onnxruntime')}, CPUExecutionProvider",
+        "threads": options.threads,
+        "batch": options.batch,
+        "machine": asdict(x86.describe()),
+        "load_average_1min": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "edgevit": edgevit.__version__,
+        "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "memory_method": "VmHWM of a fresh process without torch; reset after warm-up for steady",
+    }

@@ -1,0 +1,149 @@
+"""The fresh process of one measurement: ``python -m edgevit_runtimes.measurement_process JSON``.
+
+It imports no torch, opens the model once, measures one thing, prints one JSON line, and ends, so
+that memory and cold start are those of a deployed program and nothing is warm from before.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgevit_runtimes.percentiles import latency_ms
+
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+def _memory_mib(field: str) -> float:
+    """VmRSS (now) or VmHWM (highest so far) of this process."""
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"{_STATUS} has no {field}")
+
+
+def _reset_peak() -> bool:
+    """Makes VmHWM start again from the present size (see proc(5), clear_refs), if it may."""
+    try:
+        _CLEAR_REFS.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _open(job: dict[str, Any]) -> Callable[[], Any]:
+    """Opens the model and returns a function that infers one batch of a real picture."""
+    import numpy as np
+
+    from edgevit.spec import IMAGE_INPUT
+    from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+
+    runner = OnnxRuntimeRunner(Path(job["model"]), job["threads"])
+    with np.load(job["reference"], allow_pickle=False) as reference:
+        pictures = reference["images"]
+    picks = [i % len(pictures) for i in range(job["batch"])]
+    feed = {IMAGE_INPUT: np.ascontiguousarray(pictures[picks])}
+    return lambda: runner.infer(feed)
+
+
+def measure_cold_start(job: dict[str, Any]) -> dict[str, Any]:
+    """From the start of the process (as its parent saw it) to the first answer."""
+    entered_s = time.time()
+    started_ns = time.perf_counter_ns()
+    infer = _open(job)
+    opened_ns = time.perf_counter_ns()
+    infer()
+    answered_ns = time.perf_counter_ns()
+    return {
+        "python_start": round(1e3 * (entered_s - job["spawned_s"]), 2),
+        "open_model": round((opened_ns - started_ns) / 1e6, 2),
+        "first_inference": round((answered_ns - opened_ns) / 1e6, 2),
+        "total": round(1e3 * (time.time() - job["spawned_s"]), 2),
+    }
+
+
+def measure_memory(job: dict[str, Any]) -> dict[str, Any]:
+    """Peak resident memory while loading and while running, and Python's own without a model."""
+    import numpy  # noqa: F401
+    import onnxruntime  # noqa: F401
+
+    interpreter = _memory_mib("VmRSS")
+    infer = _open(job)
+    load = _memory_mib("VmHWM")
+    for _ in range(job["warmup"]):
+        infer()
+    peak_is_fresh = _reset_peak()
+    for _ in range(job["samples"]):
+        infer()
+    return {
+        "load": round(load, 1),
+        "steady": round(_memory_mib("VmHWM"), 1) if peak_is_fresh else None,
+        "without_model": round(interpreter, 1),
+    }
+
+
+def measure_hot(job: dict[str, Any]) -> dict[str, Any]:
+    """One inference after the other."""
+    infer = _open(job)
+    for _ in range(job["warmup"]):
+        infer()
+    durations: list[int] = []
+    began = time.perf_counter_ns()
+    deadline = began + int(job["max_seconds"] * 1e9)
+    while len(durations) < job["samples"]:
+        started = time.perf_counter_ns()
+        if durations and started > deadline:
+            break
+        infer()
+        durations.append(time.perf_counter_ns() - started)
+    elapsed_s = (time.perf_counter_ns() - began) / 1e9
+    return {
+        **latency_ms(durations),
+        "warmup": job["warmup"],
+        "throughput_images_per_s": round(len(durations) * job["batch"] / elapsed_s, 2),
+    }
+
+
+def measure_paced(job: dict[str, Any]) -> dict[str, Any]:
+    """One inference per camera frame, asleep in between: caches and clocks go cold."""
+    infer = _open(job)
+    for _ in range(job["warmup"]):
+        infer()
+    period_ns = int(1e9 / job["fps"])
+    durations, late = [], 0
+    due = time.perf_counter_ns()
+    for _ in range(job["samples"]):
+        pause = due - time.perf_counter_ns()
+        if pause > 0:
+            time.sleep(pause / 1e9)
+        started = time.perf_counter_ns()
+        infer()
+        durations.append(time.perf_counter_ns() - started)
+        due += period_ns
+        late += time.perf_counter_ns() > due
+    return {**latency_ms(durations), "warmup": job["warmup"], "fps": job["fps"], "late": late}
+
+
+MEASUREMENTS = {
+    "cold_start": measure_cold_start,
+    "memory": measure_memory,
+    "hot": measure_hot,
+    "paced": measure_paced,
+}
+
+
+def main() -> None:
+    job = json.loads(sys.argv[1])
+    result = MEASUREMENTS[job["measurement"]](job)
+    if "torch" in sys.modules:
+        raise RuntimeError("torch was imported into a measurement process; its memory is not ours")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What the tests share: photographs, a command line in this process or another, bundles."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgevit import images
+from edgevit.images import Image
+from edgevit.spec import Preprocess
+from support import Command, Finished, python, write_png
+
+
+@pytest.fixture
+def edgevit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line in this process: ``edgevit("run", path)``."""
+    from edgevit.cli import main
+
+    def call(*arguments: object) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["edgevit", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Finished(int(ended.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[Image]:
+    """Real photographs of several sizes and aspects, one of them 16:9."""
+    import skimage.data
+
+    wide = skimage.data.coffee()[40:377]  # 337 x 600
+    return [skimage.data.astronaut(), skimage.data.chelsea(), wide, skimage.data.rocket()]
+
+
+@pytest.fixture(scope="session")
+def photo_batch(photos: list[Image]) -> Image:
+    """The same photographs as a model input, uint8 [4, 224, 224, 3]."""
+    return images.batch(photos, Preprocess(224))
+
+
+@pytest.fixture(scope="session")
+def photo_folder(photos: list[Image], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same photographs as files."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i, photo in enumerate(photos):
+        write_png(folder / f"photo{i}.png", photo)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def class_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny ImageFolder: two classes that differ in colour, ten images each."""
+    root = tmp_path_factory.mktemp("classes")
+    rng = np.random.default_rng(0)
+    for label, colour in (("red", (200, 40, 40)), ("blue", (40, 40, 200))):
+        (root / label).mkdir()
+        for i in range(10):
+            picture = rng.normal(colour, 30, (64, 80, 3)).clip(0, 255).astype(np.uint8)
+            write_png(root / label / f"{i}.png", picture)
+    return root
+
+
+@pytest.fixture(scope="session")
+def lla_bundle(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
+    """The shipped weights, exported here with a superpixel output and a dynamic batch."""
+    target = tmp_path_factory.mktemp("bundles") / "lla_tiny.edgevit"
+    options = ("--with-superpixels", "--dynamic-batch", "--parity-images", photo_folder)
+    ended = python("-m", "edgevit", "export", "--output", target, *options)
+    assert ended.code == 0, ended.err
+    return target

@@ -1,0 +1,116 @@
+"""A bundle is whole, or it is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgevit.bundle import SCHEMA, Bundle
+from edgevit.errors import BundleError
+from edgevit.registry import PREBUILT_BUNDLE
+from support import Command
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "copy.edgevit"))
+
+
+def edit(bundle: Path, **changes: object) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps(manifest | changes))
+
+
+def test_the_prebuilt_bundle_is_trained_and_says_how_to_feed_it() -> None:
+    manifest = Bundle.open(PREBUILT_BUNDLE).manifest
+    assert manifest.model.trained
+    assert manifest.preprocess.resize == "squash"
+    assert manifest.preprocess.size_px == 224
+    assert len(manifest.classes) == 10
+    assert [str(s) for s in manifest.inputs] == ["image uint8[1, 224, 224, 3]"]
+    size = sum(f.stat().st_size for f in PREBUILT_BUNDLE.iterdir())
+    assert size < 13e6
+
+
+def test_the_reference_holds_pictures_and_answers() -> None:
+    reference = Bundle.open(PREBUILT_BUNDLE).reference()
+    assert reference.images.dtype == np.uint8
+    assert reference.images.shape[1:] == (224, 224, 3)
+    assert reference.outputs["logits"].shape == (len(reference.images), 10)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "reference.npz"])
+def test_a_changed_byte_is_found(bundle: Path, file: str, edgevit: Command) -> None:
+    data = bytearray((bundle / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / file).write_bytes(data)
+    with pytest.raises(BundleError, match=f"{file} was changed after export"):
+        Bundle.open(bundle)
+    ended = edgevit("bench", bundle)
+    assert ended.code == 2
+    assert file in ended.one_message
+
+
+def test_a_missing_file_is_named(bundle: Path, edgevit: Command) -> None:
+    (bundle / "model.onnx").unlink()
+    ended = edgevit("run", bundle, "photo.jpg")
+    assert ended.code == 2
+    assert "model.onnx is missing" in ended.one_message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "no schema number"),
+        ('{"schema": "1"}', "no schema number"),
+        ('{"schema": 1}', "incomplete or malformed"),
+        ('{"schema": 1, "preprocess": 3}', "incomplete or malformed"),
+    ],
+)
+def test_a_broken_manifest(bundle: Path, text: str, message: str) -> None:
+    (bundle / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(bundle)
+
+
+def test_a_newer_schema_says_upgrade(bundle: Path, edgevit: Command) -> None:
+    edit(bundle, schema=SCHEMA + 1)
+    ended = edgevit("run", bundle, "photo.jpg")
+    assert ended.code == 2
+    assert f"has schema {SCHEMA + 1}" in ended.one_message
+    assert "pip install --upgrade edgevit" in ended.err
+
+
+def test_a_manifest_cannot_point_outside(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    edit(bundle, files={**manifest["files"], "../../etc/passwd": {"sha256": "", "bytes": 0}})
+    with pytest.raises(BundleError, match="names a file outside it"):
+        Bundle.open(bundle)
+
+
+def test_a_model_without_a_hash_is_not_loaded(bundle: Path) -> None:
+    shutil.copy(bundle / "model.onnx", bundle / "model.other.onnx")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    other = {**manifest["variants"]["float"], "file": "model.other.onnx"}
+    edit(bundle, variants={**manifest["variants"], "other": other})
+    with pytest.raises(BundleError, match="no hash listed"):
+        Bundle.open(bundle)
+
+
+def test_an_unknown_variant_names_those_there_are(bundle: Path) -> None:
+    with pytest.raises(BundleError, match="no variant 'int8'; it has float"):
+        Bundle.open(bundle).variant("int8")
+
+
+def test_a_manifest_that_lies_about_the_model_is_refused(bundle: Path, edgevit: Command) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    outputs = [{**manifest["outputs"][0], "shape": [1, 11]}]
+    edit(bundle, outputs=outputs)
+    ended = edgevit("run", bundle, "photo.jpg")
+    assert ended.code == 2
+    assert "the manifest says otherwise" in ended.one_message

@@ -1,0 +1,283 @@
+"""The exported file keeps its contract, and an export that fails leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from edgevit import images
+from edgevit.bundle import Bundle
+from edgevit.errors import CheckFailedError
+from edgevit.images import Image
+from edgevit.models.build import build
+from edgevit.progress import SilentProgress
+from edgevit.registry import MODELS, PREBUILT_BUNDLE, find
+from edgevit_export import superpixel_op
+from edgevit_export.parity import compare_outputs, run_all
+from edgevit_export.passes.halve_weights import halve_weights
+from edgevit_export.passes.keep_outputs import keep_outputs
+from edgevit_export.pipeline import ExportRequest, export_bundle
+from edgevit_export.torch_runner import TorchRunner
+from edgevit_export.weights import load_model
+from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from support import Command, environment
+
+TINY = [name for name in MODELS if "tiny" in name]
+
+
+def export(tmp_path: Path, pictures: Image, name: str = "lla_tiny", **options: object) -> Bundle:
+    request = ExportRequest(find(name), tmp_path / f"{name}.edgevit", pictures, **options)
+    return export_bundle(request, OnnxRuntimeRunner, SilentProgress())
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_model_keeps_the_contract_of_the_file(
+    name: str, tmp_path: Path, photo_batch: Image
+) -> None:
+    bundle = export(tmp_path, photo_batch, name)
+    model = onnx.load(bundle.variant())
+    onnx.checker.check_model(model, full_check=True)
+    assert {e.domain: e.version for e in model.opset_import}[""] == 18
+    assert model.ir_version == 10
+    (image,) = model.graph.input
+    consumers = [node.op_type for node in model.graph.node if "image" in node.input]
+    assert consumers == ["Cast"], "TensorRT takes uint8 nowhere else"
+    assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert [o.name for o in model.graph.output] == ["logits"]
+    custom = {node.op_type for node in model.graph.node if node.domain == "edgevit"}
+    bodies = {function.name for function in model.functions if function.domain == "edgevit"}
+    expected = {"SuperpixelSlic", "SuperpixelPool"} if find(name).spec.family == "lla" else set()
+    assert custom == bodies == expected
+    assert bundle.manifest.parity["torch against ONNX Runtime"]["images"] == len(photo_batch)
+    assert bundle.manifest.model.trained == (name == "lla_tiny")
+
+
+@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("batch", [None, 3])
+def test_batches_answer_like_single_pictures(
+    name: str, batch: int | None, tmp_path: Path, photo_batch: Image
+) -> None:
+    bundle = export(tmp_path, photo_batch, name, batch=batch)
+    expected = run_all(TorchRunner(load_model(find(name)).module), photo_batch)
+    with OnnxRuntimeRunner(bundle.variant()) as runner:
+        got = run_all(runner, photo_batch)
+        if batch is None:
+            together = runner.infer({"image": photo_batch})["logits"]
+            np.testing.assert_allclose(together, got["logits"], atol=1e-4)
+    assert compare_outputs(expected, got).failures() == []
+
+
+def test_the_superpixel_map_is_the_models(lla_bundle: Path, photo_batch: Image) -> None:
+    bundle = Bundle.open(lla_bundle)
+    assert [str(s) for s in bundle.manifest.outputs] == [
+        "logits float32[batch, 10]",
+        "superpixels int32[batch, 56, 56]",
+    ]
+    with OnnxRuntimeRunner(bundle.variant()) as runner:
+        labels = runner.infer({"image": photo_batch})["superpixels"]
+    with torch.inference_mode():
+        module = load_model(find("lla_tiny")).module
+        expected = module.taps(torch.from_numpy(photo_batch))["superpixels"]
+    np.testing.assert_array_equal(labels, expected.numpy())
+    assert set(np.unique(labels)) <= set(range(16))
+
+
+def test_half_storage_computes_the_same_bits(tmp_path: Path, photo_batch: Image) -> None:
+    whole = export(tmp_path / "whole", photo_batch)
+    half = export(tmp_path / "half", photo_batch, half_storage=True)
+    with OnnxRuntimeRunner(whole.variant()) as a, OnnxRuntimeRunner(half.variant()) as b:
+        np.testing.assert_array_equal(
+            run_all(a, photo_batch)["logits"], run_all(b, photo_batch)["logits"]
+        )
+    assert half.variant().stat().st_size < 0.6 * whole.variant().stat().st_size
+
+
+def test_passes_say_whether_they_changed_anything(lla_bundle: Path) -> None:
+    model = onnx.load(Bundle.open(lla_bundle).variant())
+    assert not keep_outputs(model, ["logits", "superpixels"])
+    assert keep_outputs(model, ["logits"])
+    assert not keep_outputs(model, ["logits"])
+    assert halve_weights(model)
+    assert not halve_weights(model)
+
+
+def test_the_prebuilt_bundle_is_what_an_export_makes(photo_batch: Image) -> None:
+    """The shipped file answers like the shipped weights in torch."""
+    pictures = Bundle.open(PREBUILT_BUNDLE).reference().images
+    module = load_model(find("lla_tiny")).module
+    expected = run_all(TorchRunner(module), np.concatenate([pictures, photo_batch]))
+    with OnnxRuntimeRunner(Bundle.open(PREBUILT_BUNDLE).variant()) as runner:
+        got = run_all(runner, np.concatenate([pictures, photo_batch]))
+    assert compare_outputs(expected, got).failures() == []
+    stored = Bundle.open(PREBUILT_BUNDLE).reference().outputs["logits"]
+    np.testing.assert_allclose(got["logits"][: len(stored)], stored, atol=1e-4)
+
+
+def test_the_gate_fails_loudly_and_leaves_nothing(
+    tmp_path: Path, photo_batch: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body that means something else than torch: colours without green."""
+    wrong = superpixel_op.LAB_FROM_F * np.float32([1, 0, 1])
+    monkeypatch.setattr(superpixel_op, "LAB_FROM_F", wrong.astype(np.float32))
+    with pytest.raises(CheckFailedError, match="patch memberships differ"):
+        export(tmp_path, photo_batch)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_gate_is_exit_code_1(
+    tmp_path: Path, photo_folder: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgevit_export.parity.MAX_LOGIT_DIFFERENCE", 0.0)
+    target = tmp_path / "out.edgevit"
+    ended = edgevit("export", "--output", target, "--parity-images", photo_folder)
+    assert ended.code == 1
+    assert "Parity failed" in ended.err
+    assert not target.exists()
+
+
+def test_nan_weights_are_refused(tmp_path: Path, edgevit: Command) -> None:
+    state = build(find("lla_tiny").spec.with_classes(3)).state_dict()
+    state["blocks.5.query.weight"][3, 3] = torch.nan
+    torch.save(state, tmp_path / "broken.pth")
+    target = tmp_path / "out.edgevit"
+    ended = edgevit("export", "--checkpoint", tmp_path / "broken.pth", "--output", target)
+    assert ended.code == 2
+    assert "blocks.5.query.weight" in ended.err
+    assert not target.exists()
+
+
+def test_untrained_is_said_everywhere(tmp_path: Path, photo_folder: Path, edgevit: Command) -> None:
+    target = tmp_path / "vit.edgevit"
+    ended = edgevit("export", "--model", "vit_tiny", "--output", target)
+    assert ended.code == 0
+    assert "untrained" in ended.out
+    ran = edgevit("run", target, photo_folder)
+    assert ran.code == 0
+    assert "untrained" in ran.err
+    assert json.loads(edgevit("run", target, photo_folder, "--json").out)["trained"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "lla_tinny"], "Did you mean lla_tiny"),
+        (["--model", "vit_tiny", "--with-superpixels"], "has no superpixels"),
+        (["--checkpoint", "none.safetensors"], "No such checkpoint"),
+        (["--classes", "none.txt"], "a number, or a text file"),
+        (["--classes", "0"], "at least one class"),
+        (["--classes", "7"], "gives 7 classes"),
+        (["--parity-images", "nowhere"], "is not a folder"),
+        (["--output", "."], "is the working folder"),
+        (["--batch", "0"], "--batch"),
+    ],
+)
+def test_bad_options(
+    arguments: list[str],
+    message: str,
+    edgevit: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = edgevit("export", *arguments)
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_bundle_needs_force(lla_bundle: Path, edgevit: Command) -> None:
+    ended = edgevit("export", "--output", lla_bundle)
+    assert ended.code == 2
+    assert "--force" in ended.one_message
+
+
+def test_an_unwritable_place(edgevit: Command) -> None:
+    ended = edgevit("export", "--output", "/proc/out.edgevit")
+    assert ended.code == 2
+    assert "Cannot write /proc/out.edgevit" in ended.one_message
+
+
+def test_a_file_in_the_way(tmp_path: Path, edgevit: Command) -> None:
+    (tmp_path / "file").write_text("x")
+    ended = edgevit("export", "--output", tmp_path / "file" / "out.edgevit")
+    assert ended.code == 2
+    assert "Cannot write" in ended.one_message
+
+
+def _export_process(target: Path, limit_bytes: int | None = None) -> subprocess.Popen[str]:
+    """An export in another process, perhaps one that may not write files beyond a size."""
+
+    def limit() -> None:
+        if limit_bytes is not None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "edgevit", "export", "--output", str(target)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=limit,  # noqa: PLW1509  (no threads in the child before exec)
+    )
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    """The system refuses to let the model file grow (EFBIG, like ENOSPC an OSError)."""
+    with _export_process(tmp_path / "out.edgevit", limit_bytes=1_000_000) as child:
+        _, err = child.communicate(timeout=120)
+    assert child.returncode == 2, err
+    assert "Cannot write" in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_killed_in_the_middle(tmp_path: Path, signum: int, edgevit: Command) -> None:
+    target, partial = tmp_path / "out.edgevit", tmp_path / ".out.edgevit.partial"
+    with _export_process(target) as child:
+        deadline = time.monotonic() + 60
+        while not partial.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(child.pid, signum)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode != 0
+    assert "Traceback" not in err
+    assert not target.exists()
+    if signum != signal.SIGKILL:
+        assert list(tmp_path.iterdir()) == []
+    assert edgevit("export", "--output", target).code == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["out.edgevit"]
+
+
+def test_two_exports_into_one_folder(tmp_path: Path) -> None:
+    target = tmp_path / "out.edgevit"
+    with _export_process(target) as first, _export_process(target) as second:
+        errors = [child.communicate(timeout=120)[1] for child in (first, second)]
+    codes = sorted(child.returncode for child in (first, second))
+    assert codes == [0, 2], errors
+    assert any("Another process" in e or "already exists" in e for e in errors)
+    Bundle.open(target)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.edgevit"]
+
+
+def test_parity_pictures_of_any_shape(tmp_path: Path, photo_folder: Path, edgevit: Command) -> None:
+    options = ("--parity-images", photo_folder, "--parity-count", 3, "--json")
+    ended = edgevit("export", "--output", tmp_path / "out.edgevit", *options)
+    content = json.loads(ended.out)
+    assert content["parity"]["torch against ONNX Runtime"]["images"] == 3
+    reference = Bundle.open(tmp_path / "out.edgevit").reference()
+    assert reference.images.shape == (3, 224, 224, 3)
+    assert images.files_in(photo_folder)

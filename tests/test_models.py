@@ -1,0 +1,124 @@
+"""The exact shortcuts in the models are exact, and every model answers whatever it is shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgevit.models.build import build
+from edgevit.models.layers import PatchEmbed, patch_rows
+from edgevit.models.lla import CarryBlock, KeysAndValues, LlaClassifier
+from edgevit.registry import MODELS, find
+from edgevit.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, SuperpixelSpec
+
+SMALL = LlaSpec("small", 48, 3, 2, classes=5)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def test_patch_rows_are_the_patches(photo_batch: np.ndarray) -> None:
+    rows = patch_rows(torch.from_numpy(photo_batch), 16)
+    assert rows.shape == (len(photo_batch), 196, 768)
+    np.testing.assert_array_equal(
+        rows[1, 3 * 14 + 5].numpy(), photo_batch[1, 48:64, 80:96].ravel().astype(np.float32)
+    )
+
+
+def test_the_embedding_folds_the_normalisation() -> None:
+    embed = PatchEmbed(16, 48)
+    rows = torch.randint(0, 256, (2, 7, 768)).float()
+    pixels = rows.reshape(2, 7, 256, 3) / 255
+    normal = (pixels - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+    torch.testing.assert_close(embed(rows), embed.linear(normal.flatten(2)), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (7, 7)])
+def test_pooling_before_embedding_is_exact(photo_batch: np.ndarray, grid: tuple[int, int]) -> None:
+    spec = LlaSpec("s", 48, 3, 1, superpixels=SuperpixelSpec(grid))
+    sppp = LlaClassifier(spec).tokens
+    patches = patch_rows(torch.from_numpy(photo_batch), 16)
+    _, pooled = sppp.superpixels(patches)
+    ours = sppp.embed(pooled.rows) * pooled.occupied[..., None]
+    embedded = sppp.embed(patches)
+    members = pooled.membership.sum(-1, keepdim=True).clamp_min(1)
+    torch.testing.assert_close(ours, pooled.membership @ embedded / members, atol=1e-5, rtol=1e-5)
+    if grid == (7, 7):
+        assert (pooled.occupied == 0).any(), "the test wants an empty superpixel"
+
+
+def test_one_map_gives_what_a_norm_and_projection_per_layer_give() -> None:
+    """LayerNorm's affine folds into the projection: W(g * n + b) = (W g) n + W b."""
+    shared = KeysAndValues(SMALL)
+    tokens = torch.randn(2, 17, 48)
+    keys, values = shared(tokens)
+    layer, heads, width = 1, SMALL.heads, SMALL.width
+    gain, offset = torch.rand(width) + 0.5, torch.randn(width)
+    weight, bias = shared.linear.weight, shared.linear.bias
+    key_rows = slice(layer * width, (layer + 1) * width)
+    per_layer = nn.Linear(width, width)
+    with torch.no_grad():
+        per_layer.weight.copy_(weight[key_rows] / gain)
+        per_layer.bias.copy_(bias[key_rows] - per_layer.weight @ offset)
+    normal = nn.functional.layer_norm(tokens, (width,), gain, offset, 1e-6)
+    expected = per_layer(normal).reshape(2, 17, heads, -1).transpose(1, 2)
+    torch.testing.assert_close(keys[layer], expected, atol=1e-4, rtol=1e-4)
+    assert len(keys) == len(values) == SMALL.depth
+
+
+def test_a_masked_token_changes_nothing() -> None:
+    block = CarryBlock(SMALL)
+    latents = torch.randn(2 * SMALL.latents, 48)
+    keys, values = torch.randn(2, 3, 17, 16), torch.randn(2, 3, 17, 16)
+    mask = torch.zeros(2, 1, 1, 17)
+    mask[..., 4] = -1e4
+    before = block(latents, keys, values, mask)
+    keys[:, :, 4], values[:, :, 4] = 50.0, -50.0
+    assert torch.equal(block(latents, keys, values, mask), before)
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if "base" not in n])
+def test_a_batch_is_its_pictures(name: str, photo_batch: np.ndarray) -> None:
+    module = build(find(name).spec).eval()
+    pictures = torch.from_numpy(photo_batch)
+    with torch.inference_mode():
+        together = module(pictures)
+        alone = torch.cat([module(p[None]) for p in pictures])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["lla_tiny", "lla_tiny_k49", "vit_tiny"])
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_flat_picture_has_an_answer(name: str, value: int) -> None:
+    module = build(find(name).spec).eval()
+    picture = torch.full((1, 224, 224, 3), value, dtype=torch.uint8)
+    assert torch.isfinite(module(picture)).all()
+
+
+def test_uint8_and_float_pictures_are_the_same(photo_batch: np.ndarray) -> None:
+    module = build(SMALL).eval()
+    pictures = torch.from_numpy(photo_batch)
+    assert torch.equal(module(pictures), module(pictures.float()))
+
+
+def test_superpixels_stay_float32_under_autocast(photo_batch: np.ndarray) -> None:
+    module = LlaClassifier(SMALL)
+    patches = patch_rows(torch.from_numpy(photo_batch), 16)
+    _, exact = module.tokens.superpixels(patches)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, under_autocast = module.tokens.superpixels(patches)
+    for a, b in zip(exact, under_autocast, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_every_parameter_learns(photo_batch: np.ndarray) -> None:
+    for spec in (SMALL, find("vit_tiny").spec):
+        module = build(spec)
+        module(torch.from_numpy(photo_batch[:2])).square().mean().backward()
+        idle = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.any()]
+        # The key bias shifts all scores of a query alike: softmax does not see it.
+        assert idle == []

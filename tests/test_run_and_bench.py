@@ -1,0 +1,261 @@
+"""Answers and measurements from the command line."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgevit import images
+from edgevit.bundle import Bundle
+from edgevit.errors import InputError
+from edgevit.registry import PREBUILT_BUNDLE
+from edgevit.spec import TensorSpec
+from edgevit_runtimes.classify import BundleClassifier
+from edgevit_runtimes.devices import x86
+from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.percentiles import latency_ms
+from support import SHARED_DATA, Command
+
+
+def test_run_answers_every_picture(edgevit: Command, photo_folder: Path) -> None:
+    ended = edgevit("run", photo_folder, "--top", 4, "--json")
+    assert ended.code == 0
+    content = json.loads(ended.out)
+    assert [Path(r["image"]).name for r in content["results"]] == [
+        f"photo{i}.png" for i in range(4)
+    ]
+    for result in content["results"]:
+        shares = [answer["share"] for answer in result["answers"]]
+        assert len(shares) == 4
+        assert shares == sorted(shares, reverse=True)
+        assert 0 < sum(shares) <= 1 + 1e-6
+
+
+def test_run_prints_a_table(edgevit: Command, photo_folder: Path) -> None:
+    ended = edgevit("run", PREBUILT_BUNDLE, photo_folder / "photo3.png")
+    assert ended.code == 0
+    assert "photo3.png" in ended.out
+    assert "church" in ended.out, "a rocket on its launch tower looks like one"
+
+
+def test_one_bad_picture_does_not_stop_the_others(
+    edgevit: Command, photo_folder: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no")
+    ended = edgevit("run", photo_folder / "photo0.png", bad, photo_folder / "photo1.png", "--json")
+    assert ended.code == 2
+    content = json.loads(ended.out)
+    assert len(content["results"]) == 2
+    assert "bad.png" in content["errors"][0]["error"]
+    assert "bad.png" in ended.one_message
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_a_fixed_or_dynamic_batch_answers_any_number(
+    lla_bundle: Path, photos: list[np.ndarray], count: int
+) -> None:
+    with (
+        BundleClassifier(Bundle.open(lla_bundle)) as dynamic,
+        BundleClassifier(Bundle.open(PREBUILT_BUNDLE)) as single,
+    ):
+        assert [[a.label for a in answers] for answers in dynamic.answer(photos[:count], 3)] == [
+            [a.label for a in answers] for answers in single.answer(photos[:count], 3)
+        ]
+
+
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the Imagenette images are not here")
+def test_the_prebuilt_bundle_knows_its_classes() -> None:
+    """60 validation pictures, six a class: far above chance (0.1)."""
+    right = []
+    with BundleClassifier(Bundle.open(PREBUILT_BUNDLE)) as classifier:
+        for folder in sorted((SHARED_DATA / "imagenette" / "val").iterdir()):
+            pictures = [images.read(file) for file in images.files_in(folder)[:6]]
+            right += [a[0].label == folder.name for a in classifier.answer(pictures, 1)]
+    assert np.mean(right) > 0.45
+
+
+@pytest.fixture(scope="module")
+def result() -> dict[str, object]:
+    from support import python
+
+    options = ("--samples", 700, "--frames", 70, "--fps", 200, "--warmup", 5, "--json")
+    ended = python("-m", "edgevit", "bench", *options)
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out)
+
+
+def test_bench_measures_everything(result: dict[str, dict[str, object]]) -> None:
+    hot, paced = result["latency_ms"], result["latency_paced_ms"]
+    assert hot["samples"] == 700
+    assert 0 < hot["p50"] <= hot["p90"] <= hot["p99"]
+    assert (paced["samples"], paced["p99"]) == (70, None), "p99 wants 662 samples"
+    assert paced["p50"] <= paced["p90"]
+    assert 0.5 < result["throughput_images_per_s"] * hot["p50"] / 1e3 < 1.5
+    memory = result["peak_memory_mib"]
+    assert 0 < memory["without_model"] < memory["steady"]
+    assert memory["load"] > memory["without_model"]
+    assert memory["steady"] < 250, "a process with torch would be above"
+    start = result["cold_start_ms"]
+    assert start["total"] > start["open_model"] + start["first_inference"]
+
+
+def test_bench_states_its_conditions(result: dict[str, dict[str, object]]) -> None:
+    conditions = result["conditions"]
+    assert conditions["threads"] == conditions["batch"] == 1
+    assert conditions["runtime"].startswith("onnxruntime ")
+    assert conditions["machine"]["cores_usable"] >= 1
+    assert result["latency_ms"]["warmup"] == 5
+    assert result["model"]["trained"] is True
+
+
+def test_bench_prints_a_table(edgevit: Command, lla_bundle: Path) -> None:
+    options = ("--samples", 20, "--frames", 5, "--fps", 100, "--batch", 2, "--threads", 2)
+    ended = edgevit("bench", lla_bundle, *options)
+    assert ended.code == 0, ended.err
+    for expected in ("p50 / p90 / p99", "images/s", "cold start", "peak memory, load", "batch 2"):
+        assert expected in ended.out
+    assert " / - / - ms" in ended.out, "20 samples are too few for p90"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--device", "jetson"], "--host"),
+        (["--batch", "4"], "exported for batch 1"),
+        (["--fps", "0"], "above zero"),
+        (["--max-seconds", "-1"], "above zero"),
+        (["--device", "toaster"], "jetson"),
+        (["nowhere.edgevit"], "is not a bundle"),
+    ],
+)
+def test_bad_bench_options(arguments: list[str], message: str, edgevit: Command) -> None:
+    ended = edgevit("bench", *arguments)
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_percentiles_need_samples() -> None:
+    few = latency_ms([1_000_000] * 63)
+    assert (few["p50"], few["p90"], few["p99"], few["samples"]) == (1.0, None, None, 63)
+    assert latency_ms([1_000_000] * 64)["p90"] == 1.0
+    assert latency_ms([1_000_000] * 661)["p99"] is None
+    many = latency_ms(list(range(1_000_000, 101_000_000, 100_000)))
+    assert (many["p50"], many["p99"]) == (pytest.approx(50.95), pytest.approx(99.9, abs=0.1))
+
+
+@pytest.mark.parametrize(
+    ("feed", "message"),
+    [
+        ({}, "got nothing"),
+        ({"picture": np.zeros((1, 224, 224, 3), np.uint8)}, "takes image; got picture"),
+        ({"image": np.zeros((1, 224, 224, 3), np.float32)}, "is float32"),
+        ({"image": np.zeros((2, 224, 224, 3), np.uint8)}, r"expected image uint8\[1, 224"),
+        ({"image": np.zeros((224, 224, 3), np.uint8)}, "expected image"),
+    ],
+)
+def test_a_runner_checks_its_feeds(feed: dict[str, np.ndarray], message: str) -> None:
+    with (
+        OnnxRuntimeRunner(Bundle.open(PREBUILT_BUNDLE).variant()) as runner,
+        pytest.raises(InputError, match=message),
+    ):
+        runner.infer(feed)
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no model")
+    with pytest.raises(InputError, match="cannot load"):
+        OnnxRuntimeRunner(path)
+
+
+def test_a_dynamic_dimension_accepts_any_size() -> None:
+    spec = TensorSpec("image", "uint8", ("batch", 224, 224, 3))
+    assert spec.accepts((7, 224, 224, 3))
+    assert not spec.accepts((7, 224, 225, 3))
+    assert not spec.accepts((224, 224, 3))
+
+
+def test_the_machine_is_read_from_a_recorded_tree(tmp_path: Path) -> None:
+    """/proc and /sys of a Xeon with hyper-threading, cut to the lines that are read."""
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(
+        "processor\t: 0\nmodel name\t: Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz\n"
+        "siblings\t: 8\ncpu cores\t: 4\nflags\t\t: fpu avx2 avx512f avx512_vnni amx_int8\n"
+        "\nprocessor\t: 1\nmodel name\t: another\n"
+    )
+    (tmp_path / "proc" / "meminfo").write_text("MemTotal:       16384000 kB\nMemFree: 1 kB\n")
+    governor = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+    governor.parent.mkdir(parents=True)
+    governor.write_text("performance\n")
+    machine = x86.describe(tmp_path)
+    assert machine.processor == "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz"
+    assert machine.threads_per_core == 2
+    assert machine.instruction_sets == ("avx2", "avx512f", "avx512_vnni", "amx_int8")
+    assert (machine.governor, machine.memory_mib) == ("performance", 16000)
+
+
+def test_what_cannot_be_read_is_unavailable(tmp_path: Path) -> None:
+    machine = x86.describe(tmp_path)
+    assert machine.processor is machine.governor is machine.memory_mib is None
+    assert machine.threads_per_core is None
+
+
+def test_models_lists_the_zoo(edgevit: Command) -> None:
+    listed = {m["name"]: m for m in json.loads(edgevit("models", "--json").out)}
+    assert listed["lla_tiny"]["shipped_weights"] == "lla_tiny.safetensors"
+    assert listed["vit_tiny"]["parameters"] == 5_717_416
+    assert "lla_tiny_k49" in edgevit("models").out
+
+
+def test_doctor_says_what_is_there(edgevit: Command) -> None:
+    content = json.loads(edgevit("doctor", "--json").out)
+    assert content["purposes"]["run and bench"]["ready"]
+    assert content["prebuilt_bundle"] == "lla_tiny, intact"
+    assert platform.machine() in content["system"]
+    assert "run and bench" in edgevit("doctor").out
+
+
+def test_doctor_names_the_fix_of_what_is_missing(
+    edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgevit.cli import doctor
+
+    real = doctor.version
+    missing = doctor.PackageNotFoundError("torch")
+
+    def version(name: str) -> str:
+        if name == "torch":
+            raise missing
+        return real(name)
+
+    monkeypatch.setattr("edgevit.cli.doctor.version", version)
+    content = json.loads(edgevit("doctor", "--json").out)
+    assert content["purposes"]["export"]["fix"] == 'pip install "edgevit[export]"'
+    assert content["purposes"]["run and bench"]["ready"]
+
+
+def test_version_help_and_no_arguments(edgevit: Command) -> None:
+    assert edgevit("--version").out.startswith("edgevit ")
+    for command in ("export", "run", "bench", "train", "models", "doctor"):
+        assert edgevit(command, "--help").code == 0
+    assert edgevit("bnech").code == 2
+
+
+def test_a_video_frame_is_squashed_and_answered(tmp_path: Path, edgevit: Command) -> None:
+    """16:9 in, one answer out."""
+    frame = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "frame.png"), frame)
+    assert edgevit("run", tmp_path / "frame.png").code == 0
+
+
+def test_a_bundle_can_be_moved(tmp_path: Path, edgevit: Command, photo_folder: Path) -> None:
+    moved = shutil.copytree(PREBUILT_BUNDLE, tmp_path / "elsewhere")
+    assert edgevit("run", moved, photo_folder).code == 0

@@ -1,0 +1,169 @@
+"""The custom ops mean the same in torch and in ONNX."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+import slic_reference
+from edgevit.models.layers import patch_rows
+from edgevit.models.superpixels import Superpixels
+from edgevit.spec import LlaSpec, SuperpixelSpec
+from edgevit_export.superpixel_op import DOMAIN, superpixel_functions
+
+GEOMETRIES = {
+    "224 K=16": LlaSpec("a", 192, 3, 1),
+    "224 K=49": LlaSpec("b", 192, 3, 1, superpixels=SuperpixelSpec((7, 7))),
+    "224 K=100 m=10": LlaSpec(
+        "c", 192, 3, 1, superpixels=SuperpixelSpec((10, 10), iterations=5, compactness=10)
+    ),
+    "128 K=6": LlaSpec("d", 192, 3, 1, image_px=128, superpixels=SuperpixelSpec((2, 3))),
+    "32 K=16": LlaSpec(
+        "e", 192, 3, 1, image_px=32, patch_px=4, superpixels=SuperpixelSpec((4, 4), cell_px=1)
+    ),
+}
+
+
+OUTPUTS = ("assignment", "rows", "occupied", "centroids", "membership")
+
+
+def run_body(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
+    """The two nodes with their bodies, as a model of their own, in ONNX Runtime."""
+    nodes = [
+        helper.make_node("SuperpixelSlic", ["patches"], ["assignment"], domain=DOMAIN),
+        helper.make_node("SuperpixelPool", ["patches", "assignment"], OUTPUTS[1:], domain=DOMAIN),
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in OUTPUTS]
+    shape = ["batch", spec.patches, spec.patch_values]
+    inputs = [helper.make_tensor_value_info("patches", TensorProto.FLOAT, shape)]
+    model = helper.make_model(
+        helper.make_graph(nodes, "superpixels", inputs, values),
+        functions=superpixel_functions(spec),
+        opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)],
+        ir_version=10,
+    )
+    model.graph.CopyFrom(onnx.shape_inference.infer_shapes(model).graph)
+    onnx.checker.check_model(model, full_check=True)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return dict(zip(OUTPUTS, session.run(OUTPUTS, {"patches": patches}), strict=True))
+
+
+def run_torch(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
+    assignment, pooled = Superpixels(spec)(torch.from_numpy(patches))
+    tensors = {"assignment": assignment, **pooled._asdict()}
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def with_rounds(spec: LlaSpec, rounds: int) -> LlaSpec:
+    return replace(spec, superpixels=replace(spec.superpixels, iterations=rounds))
+
+
+def make_pictures(kind: str, spec: LlaSpec) -> np.ndarray:
+    """uint8 [3, H, W, 3]."""
+    rng = np.random.default_rng(7)
+    size = spec.image_px
+    shape = (3, size, size, 3)
+    if kind == "noise":
+        return rng.integers(0, 256, shape, np.uint8)
+    if kind == "flat":
+        return np.full(shape, 90, np.uint8)
+    if kind == "black, white, both":
+        both = rng.integers(0, 2, shape[1:], np.uint8) * 255
+        return np.stack([np.zeros_like(both), np.full_like(both, 255), both])
+    coarse = rng.integers(0, 256, (3, 8, 8, 3)).repeat(size // 8, 1).repeat(size // 8, 2)
+    return (coarse + rng.normal(0, 5, shape)).clip(0, 255).astype(np.uint8)
+
+
+KINDS = ("coarse", "noise", "flat", "black, white, both")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_body_and_torch_agree_except_where_a_distance_ties(geometry: str, kind: str) -> None:
+    """Bit for bit, round by round; the first cells that differ must tie, and are named."""
+    spec = GEOMETRIES[geometry]
+    pictures = make_pictures(kind, spec)
+    patches = patch_rows(torch.from_numpy(pictures), spec.patch_px).numpy()
+    agree = np.ones(len(pictures), bool)
+    before = np.stack([slic_reference.seeds(spec.geometry)] * len(pictures))
+    for rounds in range(1, spec.superpixels.iterations + 1):
+        part = with_rounds(spec, rounds)
+        got, expected = run_body(part, patches), run_torch(part, patches)
+        for i in np.flatnonzero(agree):
+            differs = (got["assignment"][i] != expected["assignment"][i]).any(0)
+            tied = slic_reference.ties(pictures[i], spec.geometry, before[i])
+            assert not (differs & ~tied).any(), f"picture {i}, round {rounds}"
+            if differs.any():
+                agree[i] = False
+                print(
+                    f"{geometry}, {kind}: picture {i}, round {rounds}: "
+                    f"cells {np.flatnonzero(differs)} tie"
+                )
+        before = expected["assignment"]
+    for name in OUTPUTS:
+        tolerance = 0 if name in ("assignment", "membership", "occupied") else 2e-4
+        np.testing.assert_allclose(
+            got[name][agree], expected[name][agree], atol=tolerance, err_msg=name
+        )
+    assert kind != "coarse" or agree.all(), "a picture with edges has no ties"
+
+
+@pytest.mark.parametrize("kind", ["coarse", "noise"])
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_torch_agrees_with_the_plain_reference(geometry: str, kind: str) -> None:
+    spec = GEOMETRIES[geometry]
+    for picture in make_pictures(kind, spec):
+        before = slic_reference.seeds(spec.geometry)
+        for rounds in range(1, spec.superpixels.iterations + 1):
+            patches = patch_rows(torch.from_numpy(picture[None]), spec.patch_px).numpy()
+            ours = run_torch(with_rounds(spec, rounds), patches)["assignment"][0]
+            plain = slic_reference.slic(picture, spec.geometry, rounds)
+            differs = (ours != plain).any(0)
+            tied = slic_reference.ties(picture, spec.geometry, before)
+            assert not (differs & ~tied).any()
+            if differs.any():
+                break  # from here on the two legitimately part
+            before = plain
+
+
+def rows(kind: str, spec: LlaSpec) -> torch.Tensor:
+    return patch_rows(torch.from_numpy(make_pictures(kind, spec)), spec.patch_px)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_results_are_well_formed(geometry: str) -> None:
+    spec = GEOMETRIES[geometry]
+    patches = rows("coarse", spec)
+    assignment, pooled = Superpixels(spec)(patches)
+    assert (assignment.sum(1) >= 1).all()
+    assert (pooled.membership.sum(1) == 1).all(), "a patch has exactly one superpixel"
+    assert torch.equal(pooled.occupied, (pooled.membership.sum(2) > 0).float())
+    assert (pooled.rows[pooled.occupied == 0] == 0).all(), "an empty superpixel is a zero row"
+    means = pooled.membership @ patches / pooled.membership.sum(-1, keepdim=True).clamp_min(1)
+    torch.testing.assert_close(pooled.rows, means)
+
+
+def test_a_batch_is_its_pictures() -> None:
+    spec = GEOMETRIES["224 K=16"]
+    patches = rows("coarse", spec)
+    op = Superpixels(spec)
+    together = op(patches)[1].membership
+    alone = torch.cat([op(p[None])[1].membership for p in patches])
+    assert torch.equal(together, alone)
+
+
+def test_the_lowest_label_wins_a_tied_patch() -> None:
+    """Two superpixels with half of a patch each: the patch goes to the lower one."""
+    spec = GEOMETRIES["224 K=16"]
+    op = Superpixels(spec)
+    assignment = torch.zeros(1, 16, 196, 16)
+    assignment[:, 5, :, :8] = 1
+    assignment[:, 3, :, 8:] = 1
+    pooled = op.pool(torch.zeros(1, 196, 768), assignment.reshape(1, 16, -1))
+    assert pooled.membership[0].argmax(0).unique().tolist() == [3]

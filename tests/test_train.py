@@ -1,0 +1,225 @@
+"""Training learns, stops and goes on exactly, and refuses what it cannot use."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgevit.errors import CheckpointError, InputError
+from edgevit.models.checkpoint import read_checkpoint
+from edgevit.progress import SilentProgress
+from edgevit.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
+from edgevit.training.augment import augment
+from edgevit.training.data import BatchLoader, ImageFolder
+from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
+from edgevit.training.recipe import Recipe
+from support import Command, environment
+
+LLA = LlaSpec("small_lla", 48, 3, 2, 32, 8, superpixels=SuperpixelSpec((2, 2), cell_px=2))
+VIT = VitSpec("small_vit", 48, 3, 2, 32, 8)
+RECIPE = Recipe(epochs=3, batch=6, learning_rate=2e-3, warmup_epochs=1, seed=1)
+
+
+def job(
+    class_folder: Path, run: Path, spec: ModelSpec = LLA, recipe: Recipe = RECIPE
+) -> TrainingJob:
+    folder = ImageFolder.open(class_folder)
+    return TrainingJob(spec, folder, folder, recipe, run, threads=2)
+
+
+class _StopAfter(SilentProgress):
+    """Presses Ctrl-C after some steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def bar(self, label: str, total: int):  # type: ignore[no-untyped-def]
+        progress = self
+
+        class Bar:
+            def __enter__(self):  # type: ignore[no-untyped-def]
+                return self
+
+            def __exit__(self, *exc: object) -> None: ...
+
+            def __call__(self, steps: int = 1, note: str = "") -> None:
+                progress.left -= 1 if note else 0
+                if note and progress.left == 0:
+                    signal.raise_signal(signal.SIGINT)
+
+        return Bar()
+
+
+@pytest.mark.parametrize("spec", [LLA, VIT], ids=lambda s: s.name)
+def test_training_learns_and_leaves_a_log(
+    class_folder: Path, tmp_path: Path, spec: ModelSpec
+) -> None:
+    recipe = replace(RECIPE, epochs=8)
+    result = train(job(class_folder, tmp_path, spec, recipe), SilentProgress())
+    assert result.top1 == 1.0, "red and blue are easy"
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in log] == list(range(1, 9))
+    assert log[-1]["train_loss"] < log[0]["train_loss"]
+    weights = read_checkpoint(result.weights)
+    assert weights.model == spec.name
+    assert weights.classes == ("blue", "red")
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 7])
+def test_a_resumed_run_is_the_uninterrupted_run(
+    class_folder: Path, tmp_path: Path, steps: int
+) -> None:
+    """Bit for bit, wherever it stopped: in the middle of an epoch or between two."""
+    whole = train(job(class_folder, tmp_path / "whole"), SilentProgress())
+    broken = job(class_folder, tmp_path / "broken")
+    with pytest.raises(TrainingInterruptedError, match="--resume"):
+        train(broken, _StopAfter(steps))
+    resumed = train(broken, SilentProgress(), resume=True)
+    a, b = (
+        torch.load(tmp_path / run / "last.pt", weights_only=True) for run in ("whole", "broken")
+    )
+    assert all(torch.equal(a["model"][key], b["model"][key]) for key in a["model"])
+    assert resumed.top1 == whole.top1
+    logs = [(tmp_path / run / "log.jsonl").read_text().splitlines() for run in ("whole", "broken")]
+    losses = [[json.loads(line)["train_loss"] for line in log] for log in logs]
+    assert losses[0] == losses[1]
+
+
+def test_a_resume_of_another_run_is_refused(class_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingInterruptedError):
+        train(job(class_folder, tmp_path), _StopAfter(2))
+    with pytest.raises(CheckpointError, match=r"seed was 1, now 2"):
+        train(job(class_folder, tmp_path, recipe=replace(RECIPE, seed=2)), SilentProgress(), True)
+    with pytest.raises(CheckpointError, match="model was"):
+        train(job(class_folder, tmp_path, VIT), SilentProgress(), True)
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        train(job(class_folder, tmp_path), SilentProgress())
+    state = tmp_path / "last.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        train(job(class_folder, tmp_path), SilentProgress(), True)
+
+
+def test_nothing_to_resume(class_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="Nothing to resume"):
+        train(job(class_folder, tmp_path), SilentProgress(), True)
+
+
+def test_batches_do_not_depend_on_threads_or_the_place_of_the_start(class_folder: Path) -> None:
+    folder = ImageFolder.open(class_folder)
+    one = list(BatchLoader(folder, 32, 6, threads=1).training(RECIPE, epoch=4))
+    three = list(BatchLoader(folder, 32, 6, threads=3).training(RECIPE, epoch=4))
+    late = list(BatchLoader(folder, 32, 6, threads=2).training(RECIPE, epoch=4, first_step=2))
+    for a, b in [*zip(one, three, strict=True), *zip(one[2:], late, strict=True)]:
+        np.testing.assert_array_equal(a.images, b.images)
+        np.testing.assert_array_equal(a.labels, b.labels)
+    other = next(BatchLoader(folder, 32, 6, threads=2).training(RECIPE, epoch=5))
+    assert not np.array_equal(other.images, one[0].images)
+
+
+def test_evaluation_sees_every_image_once(class_folder: Path) -> None:
+    folder = ImageFolder.open(class_folder)
+    labels = np.concatenate([b.labels for b in BatchLoader(folder, 32, 6, 2).evaluation()])
+    assert labels.tolist() == list(folder.labels)
+
+
+def test_holding_out_takes_of_every_class(class_folder: Path) -> None:
+    rest, held = ImageFolder.open(class_folder).hold_out(0.1, seed=0)
+    assert sorted(held.labels) == [0, 1]
+    assert not set(rest.files) & set(held.files)
+    assert len(rest) + len(held) == 20
+
+
+def test_augmented_pictures_are_pictures(photos: list[np.ndarray]) -> None:
+    rng = np.random.default_rng(0)
+    for photo in [*photos, photos[0][:1, :1], photos[0][:3]]:
+        view = augment(photo, 32, RECIPE, rng)
+        assert view.shape == (32, 32, 3)
+        assert view.dtype == np.uint8
+
+
+def test_without_colour_change_the_jitter_is_the_identity(photos: list[np.ndarray]) -> None:
+    from edgevit.training.augment import jitter_colour
+
+    np.testing.assert_allclose(
+        jitter_colour(photos[0], 0.0, np.random.default_rng(0)), photos[0], atol=1
+    )
+
+
+def test_the_schedule_warms_up_and_falls_to_the_end() -> None:
+    recipe = Recipe(epochs=10, warmup_epochs=2)
+    rates = [recipe.learning_rate_at(step, 5) for step in range(50)]
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert max(rates) == pytest.approx(recipe.learning_rate, rel=0.1)
+    assert rates[-1] == pytest.approx(recipe.final_learning_rate, abs=5e-6)
+
+
+def test_a_corrupt_image_is_named(class_folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(class_folder, tmp_path / "data"))
+    (copy / "red" / "3.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"red/3\.png"):
+        train(job(copy, tmp_path / "run"), SilentProgress())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "is not a folder"),
+        (["--data", "."], "has no class folders"),
+        (["--data", "{data}", "--model", "lla"], "Unknown model"),
+        (["--data", "{data}", "--learning-rate", "0"], "must be above zero"),
+        (["--data", "{data}", "--device", "tpu"], "auto, cpu or cuda"),
+        (["--data", "{data}", "--resume"], "Nothing to resume"),
+        (["--data", "{data}", "--val-data", "{data}/red"], "has no class folders"),
+    ],
+)
+def test_bad_options(
+    arguments: list[str],
+    message: str,
+    edgevit: Command,
+    class_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = edgevit("train", *[a.format(data=class_folder) for a in arguments])
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_ctrl_c_on_the_command_line_saves_and_resume_ends(
+    class_folder: Path, tmp_path: Path, edgevit: Command
+) -> None:
+    """The real command, a real signal; then the weights are exported."""
+    options = ["--data", class_folder, "--output", tmp_path / "run", "--epochs", 2, "--batch", 4]
+    command = [sys.executable, "-m", "edgevit", "train", *map(str, options)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as child:
+        time.sleep(1)
+        deadline = time.monotonic() + 60
+        log = tmp_path / "run" / "log.jsonl"
+        while not log.exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode in (0, 130), err
+    if child.returncode == 130:
+        assert "Go on with --resume" in err
+        ended = edgevit("train", *options, "--resume")
+        assert ended.code == 0, ended.err
+    weights = tmp_path / "run" / "lla_tiny.safetensors"
+    target = tmp_path / "mine.edgevit"
+    exported = edgevit("export", "--checkpoint", weights, "--output", target, "--json")
+    assert exported.code == 0, exported.err
+    assert json.loads(exported.out)["classes"] == ["blue", "red"]
