@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import cv2
@@ -226,17 +228,12 @@ def test_doctor_says_what_is_there(edgevit: Command) -> None:
 def test_doctor_names_the_fix_of_what_is_missing(
     edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgevit.cli import doctor
-
-    real = doctor.version
-    missing = doctor.PackageNotFoundError("torch")
-
-    def version(name: str) -> str:
+    def installed_version(name: str) -> str:
         if name == "torch":
-            raise missing
-        return real(name)
+            raise PackageNotFoundError(name)
+        return version(name)
 
-    monkeypatch.setattr("edgevit.cli.doctor.version", version)
+    monkeypatch.setattr(sys.modules["edgevit.cli.doctor"], "version", installed_version)
     content = json.loads(edgevit("doctor", "--json").out)
     assert content["purposes"]["export"]["fix"] == 'pip install "edgevit[export]"'
     assert content["purposes"]["run and bench"]["ready"]

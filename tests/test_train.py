@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import torch
 
 from edgevit.errors import CheckpointError, InputError
 from edgevit.models.checkpoint import read_checkpoint
-from edgevit.progress import SilentProgress
+from edgevit.progress import Advance, SilentProgress
 from edgevit.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
 from edgevit.training.augment import augment
 from edgevit.training.data import BatchLoader, ImageFolder
@@ -38,26 +40,20 @@ def job(
 
 
 class _StopAfter(SilentProgress):
-    """Presses Ctrl-C after some steps."""
+    """Presses Ctrl-C after some steps; a step is an advance with a note."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
 
-    def bar(self, label: str, total: int):  # type: ignore[no-untyped-def]
-        progress = self
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        with super().bar(label, total):
+            yield self._advance
 
-        class Bar:
-            def __enter__(self):  # type: ignore[no-untyped-def]
-                return self
-
-            def __exit__(self, *exc: object) -> None: ...
-
-            def __call__(self, steps: int = 1, note: str = "") -> None:
-                progress.left -= 1 if note else 0
-                if note and progress.left == 0:
-                    signal.raise_signal(signal.SIGINT)
-
-        return Bar()
+    def _advance(self, steps: int = 1, note: str = "") -> None:
+        self.left -= steps if note else 0
+        if note and self.left == 0:
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("spec", [LLA, VIT], ids=lambda s: s.name)

@@ -1,0 +1,53 @@
+# make demo: set up, then export, check, run and measure lla_tiny on real photographs.
+# make test: set up, then run the tests.
+PYTHON ?= python3
+VENV ?= .venv
+# PyTorch's own index of CPU builds; TORCH_INDEX= takes the default build (on Linux: CUDA, 3 GB).
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# Pictures for the demo; by default eight that scikit-image ships.
+IMAGES ?= out/photos
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-all lint bench prebuilt clean
+
+demo: $(READY)
+	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
+	$(BIN)/edgevit export --model lla_tiny --output out/lla_tiny.edgevit --force
+	$(BIN)/edgevit run out/lla_tiny.edgevit $(IMAGES)
+	$(BIN)/edgevit bench out/lla_tiny.edgevit
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The figures of the README's bench card.
+bench: $(READY)
+	$(BIN)/python benchmarks/latency.py
+
+# Builds the bundle that the package ships from the weights that it ships.
+prebuilt: $(READY)
+	$(BIN)/python benchmarks/sample_photos.py out/photos
+	$(BIN)/edgevit export --model lla_tiny --half-storage --parity-images out/photos \
+		--output edgevit/zoo/lla_tiny.edgevit --force
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info
+
+# torch first and from its CPU index, so that nothing later pulls in the CUDA build.
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --retries 1 "torch>=2.9,<2.14" \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $(READY)

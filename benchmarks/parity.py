@@ -1,0 +1,90 @@
+"""ONNX Runtime against torch on real images: superpixel memberships, logits, top class.
+
+    python benchmarks/parity.py IMAGES [--model lla_tiny] [--count 200]
+
+Three comparisons: one picture at a time; batches of 8; and batches of 8 against single pictures,
+both in ONNX Runtime. Exit code 1 if one does not hold (limits in edgevit_export/parity.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from edgevit import images
+from edgevit.registry import find
+from edgevit.report import print_table
+from edgevit.runner import Array
+from edgevit.spec import Preprocess
+from edgevit_export.parity import MEMBERSHIP, ParityReport, compare_outputs, run_all
+from edgevit_export.simplify import simplify
+from edgevit_export.torch_runner import TorchRunner
+from edgevit_export.trace import trace
+from edgevit_export.weights import load_model
+from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+
+
+def main() -> None:
+    arguments = _arguments()
+    model = load_model(find(arguments.model))
+    pictures = _pictures(arguments.images, arguments.count, model.module.spec.image_px)
+    expected = run_all(TorchRunner(model.module), pictures)
+    answers: dict[int, dict[str, Array]] = {}
+    for batch in (1, 8):
+        onnx_model = simplify(trace(model.module, batch)).SerializeToString()
+        with OnnxRuntimeRunner(onnx_model, threads=2) as runner:
+            answers[batch] = run_all(runner, pictures)
+    reports = {
+        "ONNX Runtime against torch": compare_outputs(expected, answers[1]),
+        "ONNX Runtime, batches of 8, against torch": compare_outputs(expected, answers[8]),
+        "batches of 8 against single pictures": compare_outputs(answers[1], answers[8]),
+    }
+    rows = [_row(name, report) for name, report in reports.items()]
+    columns = (
+        "comparison",
+        "pictures",
+        "memberships match",
+        "top class agrees",
+        "max logit diff",
+        "holds",
+    )
+    print_table(f"{arguments.model}, {model.source}", columns, rows, numeric=columns[1:-1])
+    if MEMBERSHIP in expected:
+        worst = reports["ONNX Runtime against torch"].max_difference
+        listed = [(name, f"{difference:.2g}") for name, difference in worst.items()]
+        print_table("tensor by tensor, where memberships match", ("tensor", "max"), listed)
+    sys.exit(any(report.failures() for report in reports.values()))
+
+
+def _row(name: str, report: ParityReport) -> tuple[str, ...]:
+    return (
+        name,
+        str(report.images),
+        f"{100 * report.membership_matches / report.images:.1f} %",
+        f"{100 * report.top1_agrees / report.images:.1f} %",
+        f"{report.max_logit_difference:.1e}",
+        "no: " + "; ".join(report.failures()) if report.failures() else "yes",
+    )
+
+
+def _pictures(folder: Path, count: int, size_px: int) -> Array:
+    files = images.files_in(folder)
+    picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int))
+    return images.batch((images.read(files[i]) for i in picks), Preprocess(size_px))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("images", type=Path, help="folder of real images")
+    parser.add_argument("--model", default="lla_tiny")
+    parser.add_argument("--count", type=int, default=200)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

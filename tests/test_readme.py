@@ -1,0 +1,67 @@
+"""Every command that the README shows works as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support import ROOT, python
+
+README = (ROOT / "README.md").read_text()
+LINES = [
+    line
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.replace("\\\n", " ").splitlines()
+    if line and not line.startswith("#")
+]
+COMMANDS = [line.partition("  #")[0] for line in LINES if line.startswith("edgevit ")]
+SCRIPTS = [line.partition("  #")[0] for line in LINES if line.startswith("python benchmarks/")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, class_folder: Path) -> Path:
+    """A working folder with the pictures that the README speaks of."""
+    place = tmp_path_factory.mktemp("readme")
+    shutil.copy(photo_folder / "photo0.png", place / "photo.png")
+    shutil.copytree(photo_folder, place / "photos")
+    shutil.copytree(class_folder, place / "images" / "train")
+    shutil.copytree(class_folder, place / "images" / "val")
+    return place
+
+
+def test_the_commands_work_one_after_the_other(place: Path) -> None:
+    assert len(COMMANDS) >= 8
+    for command in COMMANDS:
+        ended = python("-m", "edgevit", *shlex.split(command)[1:], cwd=place)
+        assert ended.code == 0, f"{command}\n{ended.err}"
+
+
+def test_every_command_is_documented() -> None:
+    documented = {shlex.split(command)[1] for command in COMMANDS}
+    assert {"export", "run", "bench", "train", "models", "doctor"} <= documented
+
+
+def test_the_make_targets_exist() -> None:
+    targets = {line.split()[1] for line in LINES if line.startswith("make ")}
+    assert {"demo", "test"} <= targets
+    for target in targets:
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_the_benchmarks_run(place: Path) -> None:
+    assert SCRIPTS
+    for script in SCRIPTS:
+        words = [word.replace("benchmarks/", f"{ROOT}/benchmarks/") for word in script.split()[1:]]
+        ended = python(*words, cwd=place)
+        assert ended.code == 0, f"{script}\n{ended.err}"
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
