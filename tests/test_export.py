@@ -130,7 +130,7 @@ def test_the_gate_fails_loudly_and_leaves_nothing(
     """A body that means something else than torch: colours without green."""
     wrong = superpixel_op.LAB_FROM_F * np.float32([1, 0, 1])
     monkeypatch.setattr(superpixel_op, "LAB_FROM_F", wrong.astype(np.float32))
-    with pytest.raises(CheckFailedError, match="patch memberships differ"):
+    with pytest.raises(CheckFailedError, match="superpixel memberships differ"):
         export(tmp_path, photo_batch)
     assert list(tmp_path.iterdir()) == []
 

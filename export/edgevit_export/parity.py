@@ -18,7 +18,8 @@ from edgevit.errors import CheckFailedError
 from edgevit.runner import Array, Runner
 from edgevit.spec import IMAGE_INPUT, LOGITS
 
-MEMBERSHIP = "membership"
+# Which superpixel a cell, and then a patch, belongs to: positions follow from the first.
+MEMBERSHIPS = ("assignment", "membership")
 MIN_MEMBERSHIP_SHARE = 0.98
 MIN_TOP1_SHARE = 0.995
 MAX_LOGIT_DIFFERENCE = 1e-4
@@ -54,7 +55,7 @@ class ParityReport:
         allowed = max(1, math.floor(self.images * (1 - MIN_MEMBERSHIP_SHARE)))
         odd = self.images - self.membership_matches
         if odd > allowed or not self.membership_matches:
-            found.append(f"patch memberships differ on {odd} of {self.images} pictures")
+            found.append(f"superpixel memberships differ on {odd} of {self.images} pictures")
         allowed_top1 = max(odd, math.floor(self.images * (1 - MIN_TOP1_SHARE)))
         flipped = self.images - self.top1_agrees
         if flipped > allowed_top1:
@@ -91,7 +92,7 @@ def compare_outputs(
     """
     count = len(expected[LOGITS])
     if matches is None:
-        matches = _matching_pictures(expected, got, count)
+        matches = matching_pictures(expected, got)
     shared = [name for name in expected if name in got]
     return ParityReport(
         images=count,
@@ -101,13 +102,14 @@ def compare_outputs(
     )
 
 
-def _matching_pictures(
-    expected: Mapping[str, Array], got: Mapping[str, Array], count: int
-) -> Array:
-    if MEMBERSHIP not in expected or MEMBERSHIP not in got:
-        return np.ones(count, bool)
-    same: Array = (expected[MEMBERSHIP] == got[MEMBERSHIP]).reshape(count, -1).all(axis=1)
-    return same
+def matching_pictures(expected: Mapping[str, Array], got: Mapping[str, Array]) -> Array:
+    """bool [n]: where every membership that both give is the same."""
+    matches = np.ones(len(expected[LOGITS]), bool)
+    for name in MEMBERSHIPS:
+        if name in expected and name in got:
+            same = expected[name] == got[name]
+            matches &= same.reshape(len(same), -1).all(axis=1)
+    return matches
 
 
 def _difference(expected: Array, got: Array, matches: Array) -> float:
