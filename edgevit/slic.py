@@ -4,6 +4,20 @@ SLIC (Achanta et al., 2012) runs on *cells*, square blocks of pixels, in CIELAB 
 position. Cells are stored patch by patch (*patch-major*: first the patch, then the cell inside
 it), so that counting the cells of a patch is a sum over neighbours in memory.
 
+**Whole numbers.** Two runtimes add floats in different orders and round differently, and a cell
+that lies between two superpixels then goes either way. So every value that enters a sum is a whole
+number, small enough that float32 holds all sums and products exactly (below 2^24), in any order:
+
+    pixel sums            integers up to cell_px^2 * 255
+    linear light          floor(polynomial), in 1/4096
+    XYZ / white           integer matrix, in 1/(4096 * 1024)
+    f                     floor(polynomial of the fourth root), in 1/2048
+    L*, a*, b*, y, x      floor, in quarters of a L*a*b* unit
+    centres               floor(mean), in eighths
+
+The polynomials, roots and divisions in between work on one element at a time, where IEEE 754
+leaves no choice. Equal distances are then equal everywhere, and so are the superpixels.
+
 numpy only: importable on a device.
 """
 
@@ -20,21 +34,50 @@ Float32Array = NDArray[np.float32]
 # sRGB -> linear light -> XYZ relative to the D65 white -> f(t) -> L*, a*, b*.
 # `Pow` costs as much as all distances together, so both curves are polynomials: linear light is a
 # cubic in sRGB, f a cubic in the fourth root of t (two square roots). Fitted jointly to CIELAB
-# over the RGB cube; against the exact formula the colour differs by 0.63 on average and by 2.9 at
-# most (in L*a*b* units, where 2.3 is a just noticeable difference). The constant terms keep the
-# root's argument positive and cancel in every difference of two colours.
-LINEAR_LIGHT = (0.008773176092511747, 0.04681307431133926, 0.7375567457809078, 0.47299273965935523)
-F_OF_ROOT = (1.3887538249028275, -0.5001457211393022, 0.29433453401621573)  # no constant term
-_XYZ_FROM_RGB = np.array(
-    [
-        [0.412453, 0.357580, 0.180423],
-        [0.212671, 0.715160, 0.072169],
-        [0.019334, 0.119193, 0.950227],
-    ]
+# over the RGB cube; against the exact formula the colour differs by 0.64 on average and by 3.1 at
+# most (in L*a*b* units, where 2.3 is a just noticeable difference). The constant term of the first
+# keeps the root's argument positive; the second needs none, it cancels in differences of colours.
+_LINEAR_LIGHT = (
+    0.008773176092511747,
+    0.04681307431133926,
+    0.7375567457809078,
+    0.47299273965935523,
 )
-_D65_WHITE = np.array([0.95047, 1.0, 1.08883])
-WHITE_XYZ_FROM_RGB: Float32Array = (_XYZ_FROM_RGB / _D65_WHITE[:, None]).astype(np.float32)
-LAB_FROM_F: Float32Array = np.array([[0, 116, 0], [500, -500, 0], [0, 200, -200]], np.float32)
+_F_OF_ROOT = (1.3887538249028275, -0.5001457211393022, 0.29433453401621573)
+
+LIGHT_LEVELS = 4096
+XYZ_LEVELS = 1024
+F_LEVELS = 2048
+LAB_LEVELS = 4  # of one L*a*b* unit
+HALF = 0.5  # the weight of a cell in a sum: sums divided by it are means in half a feature's unit
+
+# Rows add up to 1024, so that white stays white.
+WHITE_XYZ_FROM_RGB: Float32Array = np.array(
+    [[445, 385, 194], [218, 732, 74], [18, 112, 894]], np.float32
+)
+# L* = 116 f(Y), a* = 500 (f(X) - f(Y)), b* = 200 (f(Y) - f(Z)), from F_LEVELS to LAB_LEVELS;
+# every entry is a multiple of 1/128, so the products are exact.
+LAB_FROM_F: Float32Array = np.array(
+    [[0, 116, 0], [500, -500, 0], [0, 200, -200]], np.float32
+) * np.float32(LAB_LEVELS / F_LEVELS)
+
+
+def light_coefficients(cell_px: int) -> tuple[float, ...]:
+    """c0, c1, ... of a cell's linear light in 1/LIGHT_LEVELS, from the sum of its pixels' values.
+
+    Flooring the result rounds to nearest: the half is in c0.
+    """
+    full = cell_px**2 * 255
+    scaled = [LIGHT_LEVELS * c / full**power for power, c in enumerate(_LINEAR_LIGHT)]
+    return tuple(float(np.float32(c)) for c in (scaled[0] + 0.5, *scaled[1:]))
+
+
+def f_coefficients() -> tuple[float, ...]:
+    """c1, c2, c3 of f in 1/F_LEVELS, from the fourth root of XYZ in 1/(LIGHT * XYZ)_LEVELS."""
+    full = (LIGHT_LEVELS * XYZ_LEVELS) ** 0.25
+    return tuple(
+        float(np.float32(F_LEVELS * c / full ** (power + 1))) for power, c in enumerate(_F_OF_ROOT)
+    )
 
 
 @dataclass(frozen=True)
@@ -97,30 +140,32 @@ class SlicGeometry:
 
     @cached_property
     def strip_to_cells(self) -> Float32Array:
-        """Averages a strip of a patch into cells and scales 0..255 to 0..1.
+        """Adds up the pixels of every cell of a strip: zeros and ones.
 
         A patch row of ``P * P * 3`` values is ``P / cell_px`` strips of ``cell_px`` pixel rows, so
         ``strips [.., cell_px * P * 3] @ this [cell_px * P * 3, cells_per_patch_side * 3]`` gives
-        the RGB of a strip's cells from left to right.
+        the RGB sums of a strip's cells from left to right.
         """
         pixel_y, pixel_x, channel = np.meshgrid(
             np.arange(self.cell_px), np.arange(self.patch_px), np.arange(3), indexing="ij"
         )
-        matrix = np.zeros((self.cell_px * self.patch_px * 3, self.cells_per_patch_side * 3))
+        shape = (self.cell_px * self.patch_px * 3, self.cells_per_patch_side * 3)
+        matrix = np.zeros(shape, np.float32)
         rows = (pixel_y * self.patch_px + pixel_x) * 3 + channel
-        matrix[rows, (pixel_x // self.cell_px) * 3 + channel] = 1.0 / (self.cell_px**2 * 255.0)
-        return np.asarray(matrix, np.float32)
+        matrix[rows, (pixel_x // self.cell_px) * 3 + channel] = 1.0
+        return matrix
 
     @cached_property
     def position_features(self) -> Float32Array:
-        """(y, x) times m / S, centred on the image, and a row of ones: float32 [3, cells].
+        """(y, x) times m / S in 1/LAB_LEVELS, from the image centre, and a row of halves.
 
-        The ones make the last entry of a sum of features the number of cells summed.
+        float32 [3, cells]. The halves make the last entry of a sum of features half the number of
+        cells summed.
         """
         spacing = self.cells_per_side / np.sqrt(self.superpixels)
         centred = self.cell_yx - (self.cells_per_side - 1) / 2
-        scaled = centred * (self.compactness / spacing)
-        return np.concatenate([scaled.T, np.ones((1, self.cells))]).astype(np.float32, copy=False)
+        scaled = np.floor(centred * (LAB_LEVELS * self.compactness / spacing))
+        return np.concatenate([scaled.T, np.full((1, self.cells), HALF)]).astype(np.float32)
 
     @cached_property
     def seed_assignment(self) -> Float32Array:

@@ -1,6 +1,7 @@
-"""SLIC as one would write it down: numpy, float64, one picture, one cell after another in mind.
+"""SLIC as one would write it down: numpy, one picture, float64.
 
-It shares the geometry's definitions with the package and none of its arithmetic tricks.
+It shares the geometry's definitions and the coefficients with the package and none of its tricks.
+Colour is float32, element by element: there the definition is the arithmetic.
 """
 
 from __future__ import annotations
@@ -8,34 +9,40 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.slic import F_OF_ROOT, LAB_FROM_F, LINEAR_LIGHT, WHITE_XYZ_FROM_RGB, SlicGeometry
+from edgevit.slic import (
+    LAB_FROM_F,
+    LAB_LEVELS,
+    WHITE_XYZ_FROM_RGB,
+    SlicGeometry,
+    f_coefficients,
+    light_coefficients,
+)
 
 Float64 = NDArray[np.float64]
 
 
+def polynomial(x: NDArray[np.float32], coefficients: tuple[float, ...]) -> NDArray[np.float32]:
+    """Horner's scheme in float32."""
+    result = x * np.float32(coefficients[-1])
+    for coefficient in reversed(coefficients[1:-1]):
+        result = (result + np.float32(coefficient)) * x
+    return np.asarray(result + np.float32(coefficients[0]), np.float32)
+
+
 def features(picture: NDArray[np.uint8], geometry: SlicGeometry) -> Float64:
-    """Colour and scaled place of every cell, [cells, 5], patch-major; picture [H, W, 3]."""
+    """Colour and scaled place of every cell in quarter units, [cells, 5]; picture [H, W, 3]."""
     side, cell = geometry.cells_per_side, geometry.cell_px
-    rgb = picture.astype(np.float64).reshape(side, cell, side, cell, 3).mean((1, 3)) / 255
-    light = sum(c * rgb**power for power, c in enumerate(LINEAR_LIGHT))
-    root = (light @ WHITE_XYZ_FROM_RGB.astype(np.float64).T) ** 0.25
-    f = sum(c * root ** (power + 1) for power, c in enumerate(F_OF_ROOT))
-    lab = f @ LAB_FROM_F.astype(np.float64).T
+    sums = picture.astype(np.float64).reshape(side, cell, side, cell, 3).sum((1, 3))
+    light = np.floor(polynomial(sums.astype(np.float32), light_coefficients(cell)))
+    xyz = light.astype(np.float64) @ WHITE_XYZ_FROM_RGB.astype(np.float64).T
+    root = np.sqrt(np.sqrt(xyz.astype(np.float32)))
+    f = np.floor(polynomial(root, f_coefficients()) * root)
+    lab = np.floor(f.astype(np.float64) @ LAB_FROM_F.astype(np.float64).T)
     spacing = side / np.sqrt(geometry.superpixels)
-    places = (geometry.cell_yx - (side - 1) / 2) * geometry.compactness / spacing
+    centred = geometry.cell_yx - (side - 1) / 2
+    places = np.floor(centred * (LAB_LEVELS * geometry.compactness / spacing))
     rows, columns = geometry.cell_yx.T
     return np.concatenate([lab[rows, columns], places], axis=1)
-
-
-def centres(cells: Float64, assignment: NDArray[np.float32]) -> Float64:
-    """Mean features [K, 5] of the cells that an assignment [K, cells] gives each superpixel."""
-    count = assignment.sum(1, keepdims=True)
-    return np.asarray(assignment.astype(np.float64) @ cells / np.maximum(count, 1))
-
-
-def distances(cells: Float64, middles: Float64) -> Float64:
-    """Squared distances [K, cells]."""
-    return np.asarray(((cells[None] - middles[:, None]) ** 2).sum(-1))
 
 
 def seeds(geometry: SlicGeometry) -> NDArray[np.float32]:
@@ -47,26 +54,26 @@ def seeds(geometry: SlicGeometry) -> NDArray[np.float32]:
 
 
 def slic(picture: NDArray[np.uint8], geometry: SlicGeometry, rounds: int) -> NDArray[np.float32]:
-    """The assignment [K, cells] after some rounds; an exact tie belongs to all who tie."""
+    """The assignment [K, cells] after some rounds; a tie belongs to all who tie."""
     cells, assignment = features(picture, geometry), seeds(geometry)
     for _ in range(rounds):
-        squared = distances(cells, centres(cells, assignment))
+        count = assignment.sum(1, keepdims=True)
+        means = assignment.astype(np.float64) @ cells / np.maximum(count, 1)
+        eighths = np.floor(2 * means)  # centres are kept in eighths, features in quarters
+        squared = ((2 * cells[None] - eighths[:, None]) ** 2).sum(-1)
         assignment = (squared == squared.min(0)).astype(np.float32)
     return assignment
 
 
-def ties(
-    picture: NDArray[np.uint8],
-    geometry: SlicGeometry,
-    before: NDArray[np.float32],
-    within: float = 1e-5,
-) -> NDArray[np.bool_]:
-    """Cells [cells] whose two nearest centres, after ``before``, tie within a share.
-
-    The share is of the size of the numbers that a squared distance is a difference of.
-    """
-    cells = features(picture, geometry)
-    middles = centres(cells, before)
-    nearest = np.sort(distances(cells, middles), axis=0)
-    size = (cells**2).sum(1) + (middles**2).sum(1).max() + 1
-    return np.asarray((nearest[1] - nearest[0]) / size < within)
+def pool(
+    picture: NDArray[np.uint8], geometry: SlicGeometry, assignment: NDArray[np.float32]
+) -> tuple[Float64, NDArray[np.int64]]:
+    """Mean patch [K, P*P*3] of every superpixel, and the superpixel [N] of every patch."""
+    n, patch = geometry.patches_per_side, geometry.patch_px
+    patches = picture.reshape(n, patch, n, patch, 3).swapaxes(1, 2).reshape(n * n, -1)
+    overlap = assignment.reshape(geometry.superpixels, n * n, -1).sum(-1)
+    owner = overlap.argmax(0)  # numpy's argmax is the lowest label of largest overlap
+    rows = np.zeros((geometry.superpixels, patches.shape[1]))
+    for label in np.unique(owner):
+        rows[label] = patches[owner == label].mean(0)
+    return rows, owner

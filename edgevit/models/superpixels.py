@@ -2,7 +2,8 @@
 
 These two functions are the torch meaning of the custom ops ``edgevit::SuperpixelSlic`` and
 ``edgevit::SuperpixelPool``; under ONNX export each becomes one node. Everything is float32 with
-autocast off: in bfloat16 11 % of the cells change superpixel at K=16, and 24 % at K=49.
+autocast off (bfloat16 would move 11 % of the cells at K=16, 24 % at K=49), and all sums are of
+whole numbers (:mod:`edgevit.slic`), so every runtime finds the same superpixels.
 Nothing here has parameters or needs a gradient.
 """
 
@@ -14,7 +15,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from edgevit.slic import F_OF_ROOT, LAB_FROM_F, LINEAR_LIGHT, WHITE_XYZ_FROM_RGB
+from edgevit.slic import (
+    HALF,
+    LAB_FROM_F,
+    WHITE_XYZ_FROM_RGB,
+    f_coefficients,
+    light_coefficients,
+)
 from edgevit.spec import LlaSpec
 
 CUSTOM_OP_VERSION = 1
@@ -88,13 +95,17 @@ class Superpixels(nn.Module):
             return assignment, self.pool(patches.float(), assignment)
 
     def features(self, patches: Tensor) -> Tensor:
-        """CIELAB colour and scaled position of every cell, and a one: float32 [B, 6, cells]."""
+        """CIELAB colour and scaled place of every cell, and a half: float32 [B, 6, cells].
+
+        All but the halves are whole numbers; see :mod:`edgevit.slic` for their units.
+        """
         batch, geometry = patches.shape[0], self.geometry
         strips = patches.reshape(-1, self.strip_to_cells.shape[0])
         rgb = (strips @ self.strip_to_cells).reshape(batch, geometry.cells, 3).transpose(1, 2)
-        xyz = self.white_xyz_from_rgb @ horner(rgb, LINEAR_LIGHT)
-        root = xyz.sqrt().sqrt()
-        lab = self.lab_from_f @ (horner(root, F_OF_ROOT) * root)
+        light = horner(rgb, light_coefficients(geometry.cell_px)).floor()
+        root = (self.white_xyz_from_rgb @ light).sqrt().sqrt()
+        f = (horner(root, f_coefficients()) * root).floor()
+        lab = (self.lab_from_f @ f).floor()
         return torch.cat([lab, self.position_features.expand(batch, -1, -1)], dim=1)
 
     def slic(self, patches: Tensor) -> Tensor:
@@ -102,13 +113,12 @@ class Superpixels(nn.Module):
         features = self.features(patches)
         assignment = self.seed_assignment.expand(patches.shape[0], -1, -1)
         for _ in range(self.spec.superpixels.iterations):
-            sums = assignment @ features.transpose(1, 2)  # [B, K, 6], the last: number of cells
-            centres = sums / sums[..., 5:].clamp_min(1.0)
-            # |f - c|^2 = |f|^2 + (|c|^2 - 2 c.f), and |f|^2 is the same for every centre. An empty
-            # centre is a zero: the image's middle, in a mid grey.
-            colour_and_place = centres[..., :5]
-            offset = colour_and_place.square().sum(-1, keepdim=True)
-            distances = torch.cat([-2 * colour_and_place, offset], dim=-1) @ features
+            sums = assignment @ features.transpose(1, 2)  # [B, K, 6], the last: half the cells
+            # In half the features' unit. An empty centre is a zero: the middle, below black.
+            centres = (sums[..., :5] / sums[..., 5:].clamp_min(HALF)).floor()
+            # |f - c/2|^2 = |f|^2 + (|c|^2 / 2 - 2 c.f) / 2, and |f|^2 is the same for all centres.
+            planes = torch.cat([-2 * centres, centres.square().sum(-1, keepdim=True)], dim=-1)
+            distances = planes @ features
             assignment = (distances == distances.amin(dim=1, keepdim=True)).float()
         return assignment
 

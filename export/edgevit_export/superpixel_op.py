@@ -18,7 +18,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, parser
 
-from edgevit.slic import F_OF_ROOT, LAB_FROM_F, LINEAR_LIGHT, WHITE_XYZ_FROM_RGB, SlicGeometry
+from edgevit.slic import (
+    HALF,
+    LAB_FROM_F,
+    WHITE_XYZ_FROM_RGB,
+    SlicGeometry,
+    f_coefficients,
+    light_coefficients,
+)
 from edgevit.spec import LlaSpec
 
 DOMAIN = "edgevit"
@@ -49,29 +56,30 @@ def slic_function(geometry: SlicGeometry, iterations: int) -> onnx.FunctionProto
         "position": geometry.position_features[None],
         "position_shape": np.array(geometry.position_features.shape),
         "seeds": geometry.seed_assignment[None],
-        "one": np.float32(1),
+        "half": np.float32(HALF),
         "minus_two": np.float32(-2),
         "axis_superpixel": np.array([1]),
         "axis_feature": np.array([2]),
-        "from_0": np.array([0]),
-        "from_5": np.array([5]),
-        "to_6": np.array([6]),
+        "features_and_count": np.array([5, 1]),
     }
-    linear_light, linear_constants = _horner("rgb", "light", LINEAR_LIGHT)
-    f_of_root, root_constants = _horner("root", "f_over_root", F_OF_ROOT)
+    light, light_constants = _horner("rgb", "light_exact", light_coefficients(geometry.cell_px))
+    f_over_root, f_constants = _horner("root", "f_over_root", f_coefficients())
     rounds = "\n".join(_slic_round(i) for i in range(iterations))
     body = f"""
     strips = Reshape (patches, strip_shape)
     strip_cells = MatMul (strips, strip_to_cells)
     cells = Reshape (strip_cells, cell_shape)
     rgb = Transpose <perm = [0, 2, 1]> (cells)
-    {linear_light}
+    {light}
+    light = Floor (light_exact)
     xyz = MatMul (white_xyz_from_rgb, light)
     square_root = Sqrt (xyz)
     root = Sqrt (square_root)
-    {f_of_root}
-    f = Mul (f_over_root, root)
-    lab = MatMul (lab_from_f, f)
+    {f_over_root}
+    f_exact = Mul (f_over_root, root)
+    f = Floor (f_exact)
+    lab_exact = MatMul (lab_from_f, f)
+    lab = Floor (lab_exact)
     batch = Shape <start = 0, end = 1> (patches)
     batch_position_shape = Concat <axis = 0> (batch, position_shape)
     batch_position = Expand (position, batch_position_shape)
@@ -82,11 +90,7 @@ def slic_function(geometry: SlicGeometry, iterations: int) -> onnx.FunctionProto
     assignment = Identity (assignment_{iterations})
     """
     return _function(
-        SLIC_OP,
-        ("patches",),
-        ("assignment",),
-        constants | linear_constants | root_constants,
-        body,
+        SLIC_OP, ("patches",), ("assignment",), constants | light_constants | f_constants, body
     )
 
 
@@ -94,10 +98,10 @@ def _slic_round(i: int) -> str:
     """Centres are the means of their cells; every cell joins its nearest centre."""
     return f"""
     sums_{i} = MatMul (assignment_{i}, features_t)
-    counts_{i} = Slice (sums_{i}, from_5, to_6, axis_feature)
-    divisors_{i} = Max (counts_{i}, one)
-    means_{i} = Div (sums_{i}, divisors_{i})
-    centres_{i} = Slice (means_{i}, from_0, from_5, axis_feature)
+    feature_sums_{i}, half_counts_{i} = Split <axis = 2> (sums_{i}, features_and_count)
+    divisors_{i} = Max (half_counts_{i}, half)
+    centres_exact_{i} = Div (feature_sums_{i}, divisors_{i})
+    centres_{i} = Floor (centres_exact_{i})
     offsets_{i} = ReduceSumSquare <keepdims = 1> (centres_{i}, axis_feature)
     slopes_{i} = Mul (centres_{i}, minus_two)
     planes_{i} = Concat <axis = 2> (slopes_{i}, offsets_{i})
