@@ -53,13 +53,19 @@ def seeds(geometry: SlicGeometry) -> NDArray[np.float32]:
     return np.eye(geometry.superpixels, dtype=np.float32)[labels].T
 
 
-def slic(picture: NDArray[np.uint8], geometry: SlicGeometry, rounds: int) -> NDArray[np.float32]:
+def slic(
+    picture: NDArray[np.uint8], geometry: SlicGeometry, rounds: int, relaxation: float
+) -> NDArray[np.float32]:
     """The assignment [K, cells] after some rounds; a tie belongs to all who tie."""
     cells, assignment = features(picture, geometry), seeds(geometry)
+    eighths = None  # centres are kept in eighths, features in quarters
     for _ in range(rounds):
         count = assignment.sum(1, keepdims=True)
         means = assignment.astype(np.float64) @ cells / np.maximum(count, 1)
-        eighths = np.floor(2 * means)  # centres are kept in eighths, features in quarters
+        target = np.floor(2 * means)
+        step = 1.0 if eighths is None else relaxation
+        start = target if eighths is None else eighths
+        eighths = np.floor(start + step * (target - start))
         squared = ((2 * cells[None] - eighths[:, None]) ** 2).sum(-1)
         assignment = (squared == squared.min(0)).astype(np.float32)
     return assignment

@@ -53,6 +53,7 @@ def test_an_unknown_model_suggests_the_nearest() -> None:
         ({"superpixels": SuperpixelSpec(grid=(4, 4), cell_px=5)}, "whole number of cells"),
         ({"superpixels": SuperpixelSpec(grid=(15, 15))}, "only 196 patches"),
         ({"superpixels": SuperpixelSpec(grid=(4, 4), iterations=0)}, "at least 1"),
+        ({"superpixels": SuperpixelSpec(grid=(4, 4), relaxation=2.0)}, "below 2"),
     ],
 )
 def test_an_impossible_model_is_refused_when_it_is_named(

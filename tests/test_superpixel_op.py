@@ -89,7 +89,8 @@ def test_body_torch_and_reference_agree_bit_for_bit(geometry: str, kind: str) ->
     for name in OUTPUTS:
         np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
     for i, picture in enumerate(pictures):
-        plain = slic_reference.slic(picture, spec.geometry, spec.superpixels.iterations)
+        rounds, relaxation = spec.superpixels.iterations, spec.superpixels.relaxation
+        plain = slic_reference.slic(picture, spec.geometry, rounds, relaxation)
         np.testing.assert_array_equal(expected["assignment"][i], plain)
         pooled, owner = slic_reference.pool(picture, spec.geometry, plain)
         np.testing.assert_array_equal(expected["membership"][i].argmax(0), owner)

@@ -112,10 +112,15 @@ class Superpixels(nn.Module):
         """Raw patch rows to the assignment of cells, float32 [B, K, cells]."""
         features = self.features(patches)
         assignment = self.seed_assignment.expand(patches.shape[0], -1, -1)
+        relaxation = self.spec.superpixels.relaxation
+        centres: Tensor | None = None
         for _ in range(self.spec.superpixels.iterations):
             sums = assignment @ features.transpose(1, 2)  # [B, K, 6], the last: half the cells
-            # In half the features' unit. An empty centre is a zero: the middle, below black.
-            centres = (sums[..., :5] / sums[..., 5:].clamp_min(HALF)).floor()
+            # In half the features' unit. No cells: a zero, darker than black; it stays empty.
+            means = (sums[..., :5] / sums[..., 5:].clamp_min(HALF)).floor()
+            if centres is not None:
+                means = (means * relaxation - centres * (relaxation - 1)).floor()
+            centres = means
             # |f - c/2|^2 = |f|^2 + (|c|^2 / 2 - 2 c.f) / 2, and |f|^2 is the same for all centres.
             planes = torch.cat([-2 * centres, centres.square().sum(-1, keepdim=True)], dim=-1)
             distances = planes @ features
@@ -161,6 +166,7 @@ class Superpixels(nn.Module):
             "grid_columns": superpixels.grid[1],
             "iterations": superpixels.iterations,
             "compactness": superpixels.compactness,
+            "relaxation": superpixels.relaxation,
         }
 
     def _slic_node(self, patches: Tensor) -> Tensor:

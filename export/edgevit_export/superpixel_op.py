@@ -37,15 +37,21 @@ POOL_OP = "SuperpixelPool"
 _Constant = NDArray[Any] | np.float32
 
 _HEADER = '<domain: "edgevit", opset_import: ["" : {opset}]>'
-_ATTRIBUTES = "<image_px, patch_px, cell_px, grid_rows, grid_columns, iterations, compactness>"
+_ATTRIBUTES = (
+    "<image_px, patch_px, cell_px, grid_rows, grid_columns, iterations, compactness, relaxation>"
+)
 
 
 def superpixel_functions(spec: LlaSpec) -> list[onnx.FunctionProto]:
     """The bodies of both ops for a model."""
-    return [slic_function(spec.geometry, spec.superpixels.iterations), pool_function(spec.geometry)]
+    slic = spec.superpixels
+    return [
+        slic_function(spec.geometry, slic.iterations, slic.relaxation),
+        pool_function(spec.geometry),
+    ]
 
 
-def slic_function(geometry: SlicGeometry, iterations: int) -> onnx.FunctionProto:
+def slic_function(geometry: SlicGeometry, iterations: int, relaxation: float) -> onnx.FunctionProto:
     """patches float32 [B, N, P*P*3] (0..255) to assignment float32 [B, K, cells]."""
     constants: dict[str, _Constant] = {
         "strip_shape": np.array([-1, geometry.strip_to_cells.shape[0]]),
@@ -58,6 +64,8 @@ def slic_function(geometry: SlicGeometry, iterations: int) -> onnx.FunctionProto
         "seeds": geometry.seed_assignment[None],
         "half": np.float32(HALF),
         "minus_two": np.float32(-2),
+        "relaxation_by": np.float32(relaxation),
+        "relaxation_back": np.float32(relaxation - 1),
         "axis_superpixel": np.array([1]),
         "axis_feature": np.array([2]),
         "features_and_count": np.array([5, 1]),
@@ -95,13 +103,21 @@ def slic_function(geometry: SlicGeometry, iterations: int) -> onnx.FunctionProto
 
 
 def _slic_round(i: int) -> str:
-    """Centres are the means of their cells; every cell joins its nearest centre."""
+    """Centres go to the means of their cells, and beyond; every cell joins its nearest centre."""
+    relax = f"""
+    ahead_{i} = Mul (means_{i}, relaxation_by)
+    behind_{i} = Mul (centres_{i - 1}, relaxation_back)
+    centres_exact_{i} = Sub (ahead_{i}, behind_{i})
+    centres_{i} = Floor (centres_exact_{i})
+    """
+    start = f"centres_{i} = Identity (means_{i})"
     return f"""
     sums_{i} = MatMul (assignment_{i}, features_t)
     feature_sums_{i}, half_counts_{i} = Split <axis = 2> (sums_{i}, features_and_count)
     divisors_{i} = Max (half_counts_{i}, half)
-    centres_exact_{i} = Div (feature_sums_{i}, divisors_{i})
-    centres_{i} = Floor (centres_exact_{i})
+    means_exact_{i} = Div (feature_sums_{i}, divisors_{i})
+    means_{i} = Floor (means_exact_{i})
+    {relax if i else start}
     offsets_{i} = ReduceSumSquare <keepdims = 1> (centres_{i}, axis_feature)
     slopes_{i} = Mul (centres_{i}, minus_two)
     planes_{i} = Concat <axis = 2> (slopes_{i}, offsets_{i})
