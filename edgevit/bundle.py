@@ -2,7 +2,8 @@
 
 manifest.json          what this is, how to feed it, what was checked, a hash of every file
 model.onnx             the float model; later variants are model.<variant>.onnx
-reference.npz          real pictures and the torch model's answers, to verify without torch
+superpixels.onnx       picture to superpixel map, by the model's own op (superpixel models)
+    reference.npz          real pictures and the torch model's answers, to verify without torch
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from edgevit.spec import Preprocess, TensorSpec
 SCHEMA = 1
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
+SUPERPIXEL_FILE = "superpixels.onnx"
 FLOAT_VARIANT = "float"
 
 
@@ -63,7 +65,12 @@ class FileFact:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``manifest.json``. ``parity`` is the report of the check that ended the export."""
+    """``manifest.json``.
+
+    parity: the report of the check that ended the export.
+    superpixel_map: the file that gives the superpixels of a picture, int32 [B, rows, columns], or
+        None for a model without superpixels.
+    """
 
     model: ModelInfo
     inputs: tuple[TensorSpec, ...]
@@ -73,6 +80,7 @@ class Manifest:
     variants: Mapping[str, Variant]
     versions: Mapping[str, str]
     parity: Mapping[str, Any]
+    superpixel_map: str | None
     created: str
     files: Mapping[str, FileFact] = field(default_factory=dict)
     schema: int = SCHEMA
@@ -122,6 +130,7 @@ class Manifest:
             variants={name: Variant(**v) for name, v in content["variants"].items()},
             versions=content["versions"],
             parity=content["parity"],
+            superpixel_map=content["superpixel_map"],
             created=content["created"],
             files={name: FileFact(**fact) for name, fact in content["files"].items()},
             schema=content["schema"],
@@ -167,9 +176,12 @@ class Bundle:
 
     def _check_files(self) -> None:
         listed = self.manifest.files
-        for variant in self.manifest.variants.values():
-            if variant.file not in listed:
-                raise BundleError(f"{self.path}: {variant.file} is used but has no hash listed.")
+        used = [variant.file for variant in self.manifest.variants.values()]
+        if self.manifest.superpixel_map:
+            used.append(self.manifest.superpixel_map)
+        for name in used:
+            if name not in listed:
+                raise BundleError(f"{self.path}: {name} is used but has no hash listed.")
         for name, fact in listed.items():
             if Path(name).name != name:
                 raise BundleError(f"{self.path}: the manifest names a file outside it: {name}.")
@@ -194,6 +206,16 @@ class Bundle:
                 f"{self.path} has no variant '{name}'; it has {', '.join(sorted(variants))}."
             )
         return self.path / variants[name].file
+
+    def superpixel_map(self) -> Path:
+        """The model file that gives a picture's superpixels.
+
+        Raises:
+            BundleError: the model has none.
+        """
+        if self.manifest.superpixel_map is None:
+            raise BundleError(f"{self.path}: {self.manifest.model.name} has no superpixels.")
+        return self.path / self.manifest.superpixel_map
 
     def reference(self) -> Reference:
         with np.load(self.path / REFERENCE_FILE, allow_pickle=False) as arrays:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgevit.errors import InputError
 from edgevit.spec import LlaSpec, ModelSpec, VitSpec
 
-_SLIC_FEATURES = 6  # L, a, b, y, x and a one
+_SLIC_FEATURES = 6  # L, a, b, y, x and a half
 
 
 def parameters(spec: ModelSpec) -> int:
@@ -29,21 +29,33 @@ def _linear(inputs: int, outputs: int) -> int:
 def _parameter_groups(spec: ModelSpec) -> dict[str, int]:
     width, hidden = spec.width, spec.width * spec.mlp_ratio
     norm = 2 * width
-    mlp = _linear(width, hidden) + _linear(hidden, width)
+    moments = spec.moments if isinstance(spec, LlaSpec) else 1
     groups = {
-        "embedding": _linear(spec.patch_values, width),
+        "embedding": _linear(spec.patch_values * moments, width),
         "cls": width,
         "norm": norm,
         "head": _linear(width, spec.classes),
     }
+    block = 2 * norm + _linear(width, width) + _linear(width, hidden) + _linear(hidden, width)
     if isinstance(spec, LlaSpec):
-        block = 2 * norm + 2 * _linear(width, width) + mlp
-        groups["latents"] = spec.latents * width
-        groups["keys_and_values"] = _linear(width, 2 * spec.depth * width)
+        shared, in_block = _lla_attention_parameters(spec)
+        groups |= shared
     else:
-        block = 2 * norm + _linear(width, 3 * width) + _linear(width, width) + mlp
         groups["position"] = (spec.patches + 1) * width
-    return groups | {"blocks": spec.depth * block}
+        in_block = _linear(width, 3 * width)
+    return groups | {"blocks": spec.depth * (block + in_block)}
+
+
+def _lla_attention_parameters(spec: LlaSpec) -> tuple[dict[str, int], int]:
+    """What a wiring has once, and what it has in every block beside output, norms and MLP."""
+    width, latents = spec.width, spec.latents * spec.width
+    if spec.wiring == "carry":
+        keys_and_values = _linear(width, 2 * spec.depth * width)
+        return {"latents": latents, "keys_and_values": keys_and_values}, _linear(width, width)
+    if spec.wiring == "joint":
+        in_block = _linear(width, width) + _linear(width, 2 * width) + 2 * width
+        return {"latents": latents}, in_block
+    return {}, _linear(width, 3 * width) + latents
 
 
 def _lla_macs(spec: LlaSpec) -> dict[str, int]:
@@ -53,16 +65,27 @@ def _lla_macs(spec: LlaSpec) -> dict[str, int]:
     strips = spec.patches * geometry.cells_per_patch_side
     colour = strips * strip_values * strip_cells + 2 * 9 * geometry.cells
     rounds = spec.superpixels.iterations * 2 * count * geometry.cells * _SLIC_FEATURES
-    latent_rows = spec.depth * spec.latents
+    stem = spec.patch_values * spec.moments
+    travelling = tokens if spec.wiring == "writeback" else spec.latents
     return {
         "superpixels": colour + rounds,
-        "pooling": count * spec.patches * spec.patch_values + count * geometry.cells * 2,
-        "embedding": count * spec.patch_values * width + tokens * 2 * width,
-        "keys_and_values": tokens * width * 2 * spec.depth * width,
-        "attention": latent_rows * (2 * width * width + 2 * tokens * width),
-        "mlp": latent_rows * 2 * width * width * spec.mlp_ratio,
+        "pooling": count * spec.patches * stem + count * geometry.cells * 2,
+        "embedding": count * stem * width + tokens * 2 * width,
+        "attention": _lla_attention_macs(spec),
+        "mlp": spec.depth * travelling * 2 * width * width * spec.mlp_ratio,
         "head": width * spec.classes,
     }
+
+
+def _lla_attention_macs(spec: LlaSpec) -> int:
+    """Projections, scores and weighted sums of all layers."""
+    width, latents, tokens = spec.width, spec.latents, spec.geometry.superpixels + 1
+    if spec.wiring == "writeback":
+        layer = 4 * tokens * width * width + 4 * latents * tokens * width
+    else:
+        read = tokens + (latents if spec.wiring == "joint" else 0)
+        layer = 2 * (latents + read) * width * width + 2 * latents * read * width
+    return spec.depth * layer
 
 
 def _vit_macs(spec: VitSpec) -> dict[str, int]:

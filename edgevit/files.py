@@ -24,7 +24,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Calls ``write`` with a path beside ``path``, then renames; a failure leaves nothing.
 
     Raises:

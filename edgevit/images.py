@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgevit import jpeg
 from edgevit.errors import InputError
+from edgevit.files import write_atomically
 from edgevit.spec import Preprocess
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
@@ -81,6 +82,21 @@ def resize(picture: Image, preprocess: Preprocess) -> Image:
 def batch(pictures: Iterable[Image], preprocess: Preprocess) -> Image:
     """Pictures of any size to one model input, uint8 [B, size, size, 3]."""
     return np.stack([resize(picture, preprocess) for picture in pictures])
+
+
+def write(path: Path, picture: Image) -> None:
+    """Writes uint8 RGB [H, W, 3] in the format of the suffix, whole or not at all.
+
+    Raises:
+        InputError: a suffix that is no picture's, or a place that cannot be written to.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        raise InputError(f"{path} must end in a picture's suffix, such as .png or .jpg.")
+    coded, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not coded:
+        raise InputError(f"{path}: OpenCV could not encode the picture as {suffix}.")
+    write_atomically(path, lambda aside: aside.write_bytes(data.tobytes()))
 
 
 def files_in(folder: Path) -> list[Path]:

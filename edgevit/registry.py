@@ -25,6 +25,7 @@ class ModelEntry:
 
 _K16 = SuperpixelSpec(grid=(4, 4))
 _K49 = SuperpixelSpec(grid=(7, 7))
+_K16_OF_32 = SuperpixelSpec(grid=(4, 4), cell_px=1)
 
 _ENTRIES = (
     ModelEntry(
@@ -44,7 +45,28 @@ _ENTRIES = (
         LlaSpec("lla_base", 768, 12, 12, superpixels=_K16, latents=8),
         "superpixel ViT, four times as wide",
     ),
+    ModelEntry(
+        LlaSpec("lla_tiny_soft", 192, 3, 12, superpixels=_K16, pooling="soft"),
+        "lla_tiny, patches shared between superpixels by overlap",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_moments", 192, 3, 12, superpixels=_K16, moments=2),
+        "lla_tiny, second moments of the patches pooled too",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_joint", 192, 3, 12, superpixels=_K16, wiring="joint"),
+        "lla_tiny, latents read each other too",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_writeback", 192, 3, 12, superpixels=_K16, wiring="writeback"),
+        "lla_tiny, tokens attend through latents and back",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_32", 192, 3, 12, 32, 4, superpixels=_K16_OF_32),
+        "lla_tiny for 32x32 images",
+    ),
     ModelEntry(VitSpec("vit_tiny", 192, 3, 12), "plain ViT (DeiT-Ti shape): the ruler"),
+    ModelEntry(VitSpec("vit_tiny_32", 192, 3, 12, 32, 4), "plain ViT for 32x32 images"),
     ModelEntry(VitSpec("vit_small", 384, 6, 12), "plain ViT (DeiT-S shape)"),
 )
 

@@ -128,16 +128,26 @@ class VitSpec(ModelSpec):
 
 @dataclass(frozen=True)
 class LlaSpec(ModelSpec):
-    """Superpixel patch pooling (SPPP) and light latent attention (LLA), wiring ``carry``."""
+    """Superpixel patch pooling (SPPP) and light latent attention (LLA).
+
+    pooling: a patch belongs to one superpixel (``hard``), or to each by its share (``soft``).
+    moments: 1 pools the patches; 2 pools their squares beside them.
+    wiring: see :mod:`edgevit.models.lla`.
+    """
 
     superpixels: SuperpixelSpec = SuperpixelSpec(grid=(4, 4))
     latents: int = 8
+    pooling: Literal["hard", "soft"] = "hard"
+    moments: Literal[1, 2] = 1
+    wiring: Literal["carry", "joint", "writeback"] = "carry"
 
     family: ClassVar[str] = "lla"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         superpixels = self.superpixels
+        if self.latents < 1:
+            raise InputError(f"model {self.name}: got {self.latents} latents; at least 1.")
         if self.patch_px % superpixels.cell_px:
             raise InputError(
                 f"model {self.name}: a patch of {self.patch_px} pixels is not a whole number of "

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from edgevit import images
 from edgevit.models.build import build
 from edgevit.models.layers import PatchEmbed, patch_rows
-from edgevit.models.lla import CarryBlock, KeysAndValues, LlaClassifier
+from edgevit.models.lla_carry import CarryBlock, KeysAndValues
+from edgevit.models.lla_joint import JointBlock
+from edgevit.models.lla_writeback import WritebackBlock
+from edgevit.models.sppp import SuperpixelPatchPooling
 from edgevit.registry import MODELS, find
-from edgevit.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, SuperpixelSpec
+from edgevit.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, Preprocess, SuperpixelSpec
 
 SMALL = LlaSpec("small", 48, 3, 2, classes=5)
 
@@ -40,7 +46,7 @@ def test_the_embedding_folds_the_normalisation() -> None:
 @pytest.mark.parametrize("grid", [(4, 4), (7, 7)])
 def test_pooling_before_embedding_is_exact(photo_batch: np.ndarray, grid: tuple[int, int]) -> None:
     spec = LlaSpec("s", 48, 3, 1, superpixels=SuperpixelSpec(grid))
-    sppp = LlaClassifier(spec).tokens
+    sppp = SuperpixelPatchPooling(spec)
     patches = patch_rows(torch.from_numpy(photo_batch), 16)
     _, pooled = sppp.superpixels(patches)
     ours = sppp.embed(pooled.rows) * pooled.occupied[..., None]
@@ -70,6 +76,64 @@ def test_one_map_gives_what_a_norm_and_projection_per_layer_give() -> None:
     assert len(keys) == len(values) == SMALL.depth
 
 
+@pytest.mark.parametrize("pooling", ["hard", "soft"])
+def test_second_moments_pooled_first_are_exact_too(photo_batch: np.ndarray, pooling: str) -> None:
+    """Embedding [z, z^2] of every patch and then pooling gives what the stem gives."""
+    spec = LlaSpec("s", 48, 3, 1, pooling=pooling, moments=2)
+    sppp = SuperpixelPatchPooling(spec)
+    patches = patch_rows(torch.from_numpy(photo_batch), 16)
+    _, pooled = sppp.superpixels(patches)
+    ours = sppp.embed(sppp._stem(patches, pooled)) * pooled.occupied[..., None]
+    normal = patches * sppp.embed.scale + sppp.embed.shift
+    embedded = sppp.embed.linear(torch.cat([normal, normal.square()], dim=-1))
+    members = pooled.membership.sum(-1, keepdim=True)
+    expected = pooled.membership @ embedded / torch.where(members > 0, members, 1.0)
+    torch.testing.assert_close(ours, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_soft_shares_are_the_overlap(photo_batch: np.ndarray) -> None:
+    """|S_k and P_n| / |P_n| (eq. 5): shares of a patch add up to one where no cell ties."""
+    hard, soft = (
+        build(LlaSpec("s", 48, 3, 1, pooling=pooling)).taps(torch.from_numpy(photo_batch))
+        for pooling in ("hard", "soft")
+    )
+    shares = soft["membership"]
+    cells = hard["assignment"].reshape(*shares.shape, 16)
+    torch.testing.assert_close(shares, cells.mean(-1))
+    assert ((shares.sum(1) - 1).abs() < 0.1).all()
+    owner = hard["membership"].argmax(1)
+    assert torch.equal(shares.argmax(1), owner), "hard pooling takes the largest share"
+
+
+def test_writeback_attends_as_its_formula_says() -> None:
+    block = WritebackBlock(SMALL)
+    tokens, mask = torch.randn(2, 17, 48), torch.zeros(2, 1, 1, 17)
+    mask[0, ..., 3] = -1e4
+    q, k, v = (
+        part.reshape(2, 17, 3, 16).transpose(1, 2)
+        for part in block.query_key_value(block.norm_attention(tokens)).chunk(3, dim=-1)
+    )
+    gathered = (block.latents @ k.mT / 4 + mask).softmax(-1) @ v
+    y = (q @ block.latents.mT / 4).softmax(-1) @ gathered
+    after = tokens + block.output(y.transpose(1, 2).reshape(2, 17, 48))
+    after = after + block.mlp(block.norm_mlp(after))
+    ours = block(tokens.reshape(-1, 48), mask).reshape(2, 17, 48)
+    torch.testing.assert_close(ours, after, atol=1e-5, rtol=1e-5)
+
+
+def test_joint_latents_read_each_other() -> None:
+    """With every token masked, what is left to read are the latents."""
+    block = JointBlock(SMALL)
+    latents, tokens = torch.randn(SMALL.latents, 48), torch.randn(1, 17, 48)
+    mask = torch.zeros(1, 1, 1, 17 + SMALL.latents)
+    mask[..., :17] = -1e4
+    before = block(latents, tokens, mask)
+    assert torch.equal(block(latents, tokens * 3 + 1, mask), before)
+    changed = latents.clone()
+    changed[0] += 1
+    assert not torch.equal(block(changed, tokens, mask)[1:], before[1:])
+
+
 def test_a_masked_token_changes_nothing() -> None:
     block = CarryBlock(SMALL)
     latents = torch.randn(2 * SMALL.latents, 48)
@@ -82,21 +146,48 @@ def test_a_masked_token_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if "base" not in n])
-def test_a_batch_is_its_pictures(name: str, photo_batch: np.ndarray) -> None:
+def test_a_batch_is_its_pictures(name: str, photos: list[np.ndarray]) -> None:
     module = build(find(name).spec).eval()
-    pictures = torch.from_numpy(photo_batch)
+    pictures = torch.from_numpy(images.batch(photos, Preprocess(module.spec.image_px)))
     with torch.inference_mode():
         together = module(pictures)
         alone = torch.cat([module(p[None]) for p in pictures])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["lla_tiny", "lla_tiny_k49", "vit_tiny"])
+TINY = [n for n in MODELS if "tiny" in n]
+
+
+@pytest.mark.parametrize("name", TINY)
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_a_flat_picture_has_an_answer(name: str, value: int) -> None:
     module = build(find(name).spec).eval()
-    picture = torch.full((1, 224, 224, 3), value, dtype=torch.uint8)
+    size = module.spec.image_px
+    picture = torch.full((1, size, size, 3), value, dtype=torch.uint8)
     assert torch.isfinite(module(picture)).all()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_black_picture_and_nan_pixels_do_not_disturb_the_others(
+    name: str, photos: list[np.ndarray]
+) -> None:
+    module = build(find(name).spec).eval()
+    pictures = images.batch(photos[:3], Preprocess(module.spec.image_px)).astype(np.float32)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(pictures))
+        pictures[1] = 0
+        pictures[2, :5] = np.nan
+        pictures[2, 7:9] = np.inf
+        pictures[2, 9:11] = -1e30
+        answers = module(torch.from_numpy(pictures))
+    assert torch.isfinite(answers).all()
+    torch.testing.assert_close(answers[0], expected[0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_picture_of_nothing_but_nan_is_black() -> None:
+    module = build(SMALL).eval()
+    nothing = torch.full((1, 224, 224, 3), torch.nan)
+    assert torch.equal(module(nothing), module(torch.zeros(1, 224, 224, 3)))
 
 
 def test_uint8_and_float_pictures_are_the_same(photo_batch: np.ndarray) -> None:
@@ -106,7 +197,7 @@ def test_uint8_and_float_pictures_are_the_same(photo_batch: np.ndarray) -> None:
 
 
 def test_superpixels_stay_float32_under_autocast(photo_batch: np.ndarray) -> None:
-    module = LlaClassifier(SMALL)
+    module = build(SMALL)
     patches = patch_rows(torch.from_numpy(photo_batch), 16)
     _, exact = module.tokens.superpixels(patches)
     with torch.autocast("cpu", torch.bfloat16):
@@ -116,7 +207,8 @@ def test_superpixels_stay_float32_under_autocast(photo_batch: np.ndarray) -> Non
 
 
 def test_every_parameter_learns(photo_batch: np.ndarray) -> None:
-    for spec in (SMALL, find("vit_tiny").spec):
+    options = ({}, {"wiring": "joint"}, {"wiring": "writeback"}, {"pooling": "soft", "moments": 2})
+    for spec in (*(replace(SMALL, **option) for option in options), find("vit_tiny").spec):
         module = build(spec)
         module(torch.from_numpy(photo_batch[:2])).square().mean().backward()
         idle = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.any()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from edgevit.cli.options import JsonOption, ThreadsOption, open_bundle, untraine
 from edgevit.errors import InputError
 
 if TYPE_CHECKING:
+    from edgevit.bundle import Bundle
     from edgevit_runtimes.classify import BundleClassifier
 
 
@@ -25,6 +27,12 @@ def run(
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the picture with its superpixels and answer; a folder for several."
+        ),
+    ] = None,
     threads: ThreadsOption = 1,
     json: JsonOption = False,
 ) -> None:
@@ -34,8 +42,11 @@ def run(
     bundle_path, pictures = _split(paths)
     bundle = open_bundle(bundle_path)
     files = list(_files(pictures))
+    targets = _targets(files, save)
     with BundleClassifier(bundle, threads=threads) as classifier:
         results = [_result(classifier, file, top) for file in files]
+    if save is not None:
+        _save(bundle, results, targets, threads)
     content: dict[str, Any] = {
         "model": bundle.manifest.model.name,
         "bundle": str(bundle.path),
@@ -48,6 +59,43 @@ def run(
         print(f"error: {failed['error']}", file=sys.stderr)
     if content["errors"]:
         raise typer.Exit(2)
+
+
+def _targets(files: list[Path], save: Path | None) -> list[Path]:
+    """Where each annotated picture goes: the file itself, or NAME.png in a folder."""
+    if save is None:
+        return []
+    if len(files) == 1 and save.suffix and not save.is_dir():
+        return [save]
+    if save.suffix and not save.is_dir():
+        raise InputError(f"--save {save} is one file for {len(files)} pictures. Name a folder.")
+    targets = [save / f"{file.stem}.png" for file in files]
+    if len(set(targets)) < len(targets):
+        raise InputError(f"Several pictures have the same name; {save} can hold only one of each.")
+    return targets
+
+
+def _save(bundle: Bundle, results: list[dict[str, Any]], targets: list[Path], threads: int) -> None:
+    """Draws what was answered; a model without superpixels gets its caption alone."""
+    from edgevit import drawing, images
+    from edgevit_runtimes.classify import BundleSuperpixels
+
+    with ExitStack() as stack:
+        maps = None
+        if bundle.manifest.superpixel_map:
+            maps = stack.enter_context(BundleSuperpixels(bundle, threads))
+        for result, target in zip(results, targets, strict=True):
+            if "error" in result:
+                continue
+            drawn = images.read(Path(result["image"]))
+            if maps:
+                drawn = drawing.draw_superpixels(drawn, next(maps.label_maps([drawn])))
+            best = result["answers"][0]
+            caption = f"{best['label']} {100 * best['share']:.0f} %"
+            if not bundle.manifest.model.trained:
+                caption = f"untrained: {caption}"
+            images.write(target, drawing.draw_caption(drawn, caption))
+            result["saved"] = str(target)
 
 
 def _split(paths: list[Path]) -> tuple[Path | None, list[Path]]:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from edgevit.models.lla import LlaClassifier
+from edgevit.models.lla_carry import CarryClassifier
+from edgevit.models.lla_joint import JointClassifier
+from edgevit.models.lla_writeback import WritebackClassifier
 from edgevit.models.vit import VitClassifier
 from edgevit.spec import LlaSpec, ModelSpec, VitSpec
 
 Classifier = LlaClassifier | VitClassifier
 
+_WIRINGS: dict[str, type[LlaClassifier]] = {
+    "carry": CarryClassifier,
+    "joint": JointClassifier,
+    "writeback": WritebackClassifier,
+}
+
 
 def build(spec: ModelSpec) -> Classifier:
     """An untrained module from pictures to logits."""
     if isinstance(spec, LlaSpec):
-        return LlaClassifier(spec)
+        return _WIRINGS[spec.wiring](spec)
     if isinstance(spec, VitSpec):
         return VitClassifier(spec)
     raise TypeError(f"no module is written for specs of type {type(spec).__name__}")

@@ -14,12 +14,15 @@ def patch_rows(image: Tensor, patch_px: int) -> Tensor:
     """Cuts pictures into rows of raw pixels.
 
     Args:
-        image: uint8 or float [B, H, W, 3], RGB, 0..255.
+        image: uint8 or float [B, H, W, 3], RGB, 0..255. In a float picture NaN counts as black,
+            and what lies outside of 0..255 is cut off.
 
     Returns:
         float32 [B, N, P*P*3], still 0..255; a row runs over (y, x, channel).
     """
     batch, height, width, channels = image.shape
+    if image.is_floating_point():
+        image = image.nan_to_num(nan=0.0, posinf=255.0, neginf=0.0).clamp(0.0, 255.0)
     strip = patch_px * channels  # one pixel row of a patch is contiguous: a 5-D transpose suffices
     grid = image.float().reshape(batch, height // patch_px, patch_px, width // patch_px, strip)
     return grid.transpose(2, 3).reshape(batch, -1, patch_px * strip)
@@ -28,27 +31,39 @@ def patch_rows(image: Tensor, patch_px: int) -> Tensor:
 class PatchEmbed(nn.Module):
     """Linear embedding of raw patch rows, normalisation folded in.
 
-    The parameters act on normalised pixels, ``(x / 255 - mean) / std``, as in any checkpoint; the
-    forward pass folds the normalisation into them, because both maps are affine:
-    ``W((x s) + t) + b = (W s) x + (W t + b)``. At export the fold is a constant.
+    The parameters act on normalised pixels z = s x + t (x in 0..255), as in any checkpoint, and
+    with ``moments=2`` on their squares beside them. Normalising is affine in x and in (x, x^2),
+        W1 z + W2 z^2 + b = (W1 s + 2 W2 s t) x + (W2 s^2) x^2 + (b + W1 t + W2 t^2),
+    so the forward pass folds it into the weights, and embedding a mean of raw rows is the mean of
+    their embeddings. At export the fold is a constant.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, patch_px: int, width: int) -> None:
+    def __init__(self, patch_px: int, width: int, moments: int = 1) -> None:
         super().__init__()
-        self.linear = nn.Linear(patch_px**2 * 3, width)
+        self.moments = moments
+        self.linear = nn.Linear(patch_px**2 * 3 * moments, width)
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         pixels = patch_px**2
         self.register_buffer("scale", (1 / (255 * std)).repeat(pixels), persistent=False)
         self.register_buffer("shift", (-mean / std).repeat(pixels), persistent=False)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Raw rows [..., P*P*3] (0..255) to tokens [..., D]."""
-        weight = self.linear.weight * self.scale
-        bias = self.linear.bias + self.linear.weight @ self.shift
-        return nn.functional.linear(rows, weight, bias)
+        """Raw rows [..., moments * P*P*3], x before x^2, to tokens [..., D]."""
+        return nn.functional.linear(rows, *self._folded())
+
+    def _folded(self) -> tuple[Tensor, Tensor]:
+        weight: Tensor = self.linear.weight
+        bias: Tensor = self.linear.bias
+        if self.moments == 1:
+            return weight * self.scale, bias + weight @ self.shift
+        first, second = weight.chunk(2, dim=1)
+        of_x = (first + 2 * second * self.shift) * self.scale
+        of_square = second * self.scale.square()
+        bias = bias + first @ self.shift + second @ self.shift.square()
+        return torch.cat([of_x, of_square], dim=1), bias
 
 
 class Mlp(nn.Sequential):

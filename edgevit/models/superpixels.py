@@ -38,7 +38,8 @@ class Pooled(NamedTuple):
     rows: [B, K, P*P*3] mean raw patch of every superpixel; zeros where it has no patch.
     occupied: [B, K] 1 where a superpixel has a patch, else 0.
     centroids: [B, K, 2] mean (y, x) of a superpixel's cells, in patches from the image centre.
-    membership: [B, K, N] one-hot: which superpixel a patch belongs to.
+    membership: [B, K, N] which superpixel a patch belongs to: one-hot, or with soft pooling the
+        share of the patch that each superpixel covers.
     """
 
     rows: Tensor
@@ -103,7 +104,9 @@ class Superpixels(nn.Module):
         strips = patches.reshape(-1, self.strip_to_cells.shape[0])
         rgb = (strips @ self.strip_to_cells).reshape(batch, geometry.cells, 3).transpose(1, 2)
         light = horner(rgb, light_coefficients(geometry.cell_px)).floor()
-        root = (self.white_xyz_from_rgb @ light).sqrt().sqrt()
+        # torch's own float32 root may be off by a rounding (MKL); by way of float64 it is not.
+        xyz = (self.white_xyz_from_rgb @ light).double()
+        root = xyz.sqrt().float().double().sqrt().float()
         f = (horner(root, f_coefficients()) * root).floor()
         lab = (self.lab_from_f @ f).floor()
         return torch.cat([lab, self.position_features.expand(batch, -1, -1)], dim=1)
@@ -128,23 +131,33 @@ class Superpixels(nn.Module):
         return assignment
 
     def pool(self, patches: Tensor, assignment: Tensor) -> Pooled:
-        """Means of the member patches (SPPP, eq. 5 for the overlap; hard assignment)."""
+        """Means of the member patches, weighted by the overlap if pooling is soft (SPPP, eq. 5)."""
         geometry = self.geometry
         batch, count = assignment.shape[:2]
         overlap = assignment.reshape(batch, count, geometry.patches, -1).sum(-1)
-        # Largest overlap, and of equals the lowest label: whole counts, less a fraction that grows
-        # with the label, never tie.
-        handicap = torch.arange(count, device=overlap.device, dtype=overlap.dtype) / count
-        rank = overlap - handicap[:, None]
-        membership = (rank == rank.amax(dim=1, keepdim=True)).float()
+        if self.spec.pooling == "soft":
+            membership = overlap / geometry.cells_per_patch
+        else:
+            membership = self._largest(overlap)
         members = membership.sum(-1, keepdim=True)
         cells = assignment.sum(-1, keepdim=True)
         return Pooled(
-            rows=membership @ patches / members.clamp_min(1.0),
-            occupied=members.squeeze(-1).clamp_max(1.0),
+            rows=membership @ patches / torch.where(members > 0, members, 1.0),
+            occupied=(members > 0).float().squeeze(-1),
             centroids=assignment @ self.centroid_features / cells.clamp_min(1.0),
             membership=membership,
         )
+
+    @staticmethod
+    def _largest(overlap: Tensor) -> Tensor:
+        """One-hot of the largest overlap, and of equals of the lowest label, along dim 1.
+
+        Whole counts, less a fraction that grows with the label, never tie.
+        """
+        count = overlap.shape[1]
+        handicap = torch.arange(count, device=overlap.device, dtype=overlap.dtype) / count
+        rank = overlap - handicap[:, None]
+        return (rank == rank.amax(dim=1, keepdim=True)).float()
 
     def label_map(self, assignment: Tensor) -> Tensor:
         """Assignment [B, K, cells] to the picture's labels, int32 [B, rows, columns] of cells.
@@ -167,6 +180,7 @@ class Superpixels(nn.Module):
             "iterations": superpixels.iterations,
             "compactness": superpixels.compactness,
             "relaxation": superpixels.relaxation,
+            "soft": int(self.spec.pooling == "soft"),
         }
 
     def _slic_node(self, patches: Tensor) -> Tensor:

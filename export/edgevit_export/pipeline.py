@@ -15,6 +15,7 @@ import onnx
 from edgevit import __version__, complexity
 from edgevit.bundle import (
     FLOAT_VARIANT,
+    SUPERPIXEL_FILE,
     Bundle,
     Manifest,
     ModelInfo,
@@ -29,7 +30,7 @@ from edgevit.files import folder_written_aside
 from edgevit.progress import Progress, stage
 from edgevit.registry import ModelEntry
 from edgevit.runner import Array, Runner
-from edgevit.spec import LOGITS, SUPERPIXEL_MAP, Preprocess, TensorSpec
+from edgevit.spec import LOGITS, SUPERPIXEL_MAP, LlaSpec, Preprocess, TensorSpec
 from edgevit_export.parity import (
     ParityReport,
     compare_outputs,
@@ -80,7 +81,11 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         InputError: weights, classes, options or the output folder cannot be used.
         CheckFailedError: the exported model does not compute what the torch module computes.
     """
-    _refuse_superpixels_without_any(request)
+    has_superpixels = isinstance(request.entry.spec, LlaSpec)
+    if request.with_superpixels and not has_superpixels:
+        raise InputError(
+            f"{request.entry.spec.name} has no superpixels; leave out --with-superpixels."
+        )
     with folder_written_aside(request.output, request.force) as folder:
         with stage(progress, "load      weights into the torch module"):
             model = load_model(request.entry, request.checkpoint, request.classes)
@@ -100,27 +105,29 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
                 {name: array[:_REFERENCE_PICTURES] for name, array in outputs.items()},
             )
             onnx.save(deployed, folder / variant_file(FLOAT_VARIANT))
+            if has_superpixels:
+                onnx.save(_part(probe, [SUPERPIXEL_MAP]), folder / SUPERPIXEL_FILE)
             write_reference(folder, reference)
             seal(folder, _manifest(request, model, deployed, report))
     return Bundle.open(request.output)
 
 
-def _refuse_superpixels_without_any(request: ExportRequest) -> None:
-    if request.with_superpixels and request.entry.spec.family != "lla":
-        raise InputError(
-            f"{request.entry.spec.name} has no superpixels; leave out --with-superpixels."
-        )
-
-
 def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:
     """The probe without its taps: what goes to the device."""
-    deployed = onnx.ModelProto()
-    deployed.CopyFrom(probe)
-    keep_outputs(deployed, [LOGITS, *([SUPERPIXEL_MAP] if request.with_superpixels else [])])
+    deployed = _part(probe, [LOGITS, *([SUPERPIXEL_MAP] if request.with_superpixels else [])])
     if request.half_storage:
         halve_weights(deployed)
-    onnx.checker.check_model(deployed, full_check=True)
+        onnx.checker.check_model(deployed, full_check=True)
     return deployed
+
+
+def _part(probe: onnx.ModelProto, outputs: list[str]) -> onnx.ModelProto:
+    """A copy with some of the outputs, and what they need."""
+    part = onnx.ModelProto()
+    part.CopyFrom(probe)
+    keep_outputs(part, outputs)
+    onnx.checker.check_model(part, full_check=True)
+    return part
 
 
 def _check_parity(
@@ -166,6 +173,7 @@ def _manifest(
         classes=model.classes,
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
         versions=_versions(),
+        superpixel_map=SUPERPIXEL_FILE if isinstance(spec, LlaSpec) else None,
         parity={"torch against ONNX Runtime": report.to_json()},
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )

@@ -38,7 +38,8 @@ _Constant = NDArray[Any] | np.float32
 
 _HEADER = '<domain: "edgevit", opset_import: ["" : {opset}]>'
 _ATTRIBUTES = (
-    "<image_px, patch_px, cell_px, grid_rows, grid_columns, iterations, compactness, relaxation>"
+    "<image_px, patch_px, cell_px, grid_rows, grid_columns, "
+    "iterations, compactness, relaxation, soft>"
 )
 
 
@@ -47,7 +48,7 @@ def superpixel_functions(spec: LlaSpec) -> list[onnx.FunctionProto]:
     slic = spec.superpixels
     return [
         slic_function(spec.geometry, slic.iterations, slic.relaxation),
-        pool_function(spec.geometry),
+        pool_function(spec.geometry, spec.pooling == "soft"),
     ]
 
 
@@ -128,7 +129,7 @@ def _slic_round(i: int) -> str:
     """
 
 
-def pool_function(geometry: SlicGeometry) -> onnx.FunctionProto:
+def pool_function(geometry: SlicGeometry, soft: bool) -> onnx.FunctionProto:
     """(patches, assignment) to (rows, occupied, centroids, membership), all float32.
 
     See :class:`edgevit.models.superpixels.Pooled` for their shapes.
@@ -137,25 +138,32 @@ def pool_function(geometry: SlicGeometry) -> onnx.FunctionProto:
     constants: dict[str, _Constant] = {
         "overlap_shape": np.array([-1, count, geometry.patches, geometry.cells_per_patch]),
         "handicap": (np.arange(count) / count).astype(np.float32)[None, :, None],
+        "patch_cells": np.float32(geometry.cells_per_patch),
+        "zero": np.float32(0),
         "one": np.float32(1),
         "axis_superpixel": np.array([1]),
         "axis_last": np.array([-1]),
         "axis_cell": np.array([3]),
         "centroid_features": geometry.centroid_features,
     }
-    body = """
-    cells_by_patch = Reshape (assignment, overlap_shape)
-    overlap = ReduceSum <keepdims = 0> (cells_by_patch, axis_cell)
+    by_share = "membership = Div (overlap, patch_cells)"
+    by_largest = """
     rank = Sub (overlap, handicap)
     highest = ReduceMax <keepdims = 1> (rank, axis_superpixel)
     is_member = Equal (rank, highest)
     membership = Cast <to = 1> (is_member)
+    """
+    body = f"""
+    cells_by_patch = Reshape (assignment, overlap_shape)
+    overlap = ReduceSum <keepdims = 0> (cells_by_patch, axis_cell)
+    {by_share if soft else by_largest}
     members = ReduceSum <keepdims = 1> (membership, axis_last)
-    row_divisors = Max (members, one)
+    has_members = Greater (members, zero)
+    row_divisors = Where (has_members, members, one)
     row_sums = MatMul (membership, patches)
     rows = Div (row_sums, row_divisors)
-    any_member = Min (members, one)
-    occupied = Squeeze (any_member, axis_last)
+    occupied_column = Cast <to = 1> (has_members)
+    occupied = Squeeze (occupied_column, axis_last)
     cells = ReduceSum <keepdims = 1> (assignment, axis_last)
     cell_divisors = Max (cells, one)
     place_sums = MatMul (assignment, centroid_features)

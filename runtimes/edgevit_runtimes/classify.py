@@ -12,8 +12,8 @@ from edgevit import images
 from edgevit.bundle import FLOAT_VARIANT, Bundle
 from edgevit.errors import BundleError
 from edgevit.images import Image
-from edgevit.runner import Runner
-from edgevit.spec import IMAGE_INPUT, LOGITS
+from edgevit.runner import Array, Runner
+from edgevit.spec import IMAGE_INPUT, LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 
 
@@ -37,19 +37,12 @@ class BundleClassifier:
                 f"{bundle.path}: the model has inputs {_listed(self.runner.inputs)} and outputs "
                 f"{_listed(self.runner.outputs)}, but the manifest says otherwise. Export it again."
             )
-        batch = manifest.inputs[0].shape[0]
-        self._batch = batch if isinstance(batch, int) else None
 
     def answer(self, pictures: Sequence[Image], top: int) -> Iterator[list[Answer]]:
         """The ``top`` likeliest classes of every picture, likeliest first."""
-        size = self._batch or max(1, len(pictures))
-        for start in range(0, len(pictures), size):
-            chunk = list(pictures[start : start + size])
-            filled = chunk + [chunk[-1]] * (size - len(chunk))  # a fixed batch is filled up
-            feed = images.batch(filled, self.bundle.manifest.preprocess)
-            logits = self.runner.infer({IMAGE_INPUT: feed})[LOGITS]
-            for row in logits[: len(chunk)]:
-                yield self._top(row, top)
+        preprocess = self.bundle.manifest.preprocess
+        for logits in _by_picture(self.runner, LOGITS, pictures, preprocess):
+            yield self._top(logits, top)
 
     def _top(self, logits: NDArray[np.float32], top: int) -> list[Answer]:
         exponentials = np.exp(logits - logits.max())
@@ -66,6 +59,41 @@ class BundleClassifier:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+class BundleSuperpixels:
+    """The superpixels that a bundle's model pools, by the same op in the same runtime."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        self.bundle = bundle
+        self.runner: Runner = OnnxRuntimeRunner(bundle.superpixel_map(), threads)
+
+    def label_maps(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.int32]]:
+        """int32 [rows, columns] for every picture; it is to be stretched over the picture."""
+        preprocess = self.bundle.manifest.preprocess
+        return _by_picture(self.runner, SUPERPIXEL_MAP, pictures, preprocess)
+
+    def close(self) -> None:
+        self.runner.close()
+
+    def __enter__(self) -> BundleSuperpixels:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _by_picture(
+    runner: Runner, output: str, pictures: Sequence[Image], preprocess: Preprocess
+) -> Iterator[Array]:
+    """One output, picture by picture; a fixed batch is filled up by repeating the last."""
+    batch = runner.inputs[0].shape[0]
+    size = batch if isinstance(batch, int) else max(1, len(pictures))
+    for start in range(0, len(pictures), size):
+        chunk = list(pictures[start : start + size])
+        filled = chunk + [chunk[-1]] * (size - len(chunk))
+        feed = {IMAGE_INPUT: images.batch(filled, preprocess)}
+        yield from runner.infer(feed)[output][: len(chunk)]
 
 
 def _listed(specs: Sequence[object]) -> str:

@@ -1,0 +1,77 @@
+"""Pictures of superpixels: outlines that can be read at any resolution. OpenCV and numpy."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.images import Image
+
+_SMOOTHING = 8  # label maps are coarse; outlines are found on a map so many times finer
+_SUBPIXEL_BITS = 4
+_LIGHT, _DARK = (255, 255, 255), (20, 24, 28)
+
+
+def draw_superpixels(picture: Image, labels: NDArray[np.integer]) -> Image:
+    """The picture with the outlines of its superpixels, uint8 RGB of the same size.
+
+    Args:
+        picture: uint8 RGB [H, W, 3], any size and aspect.
+        labels: [rows, columns], the model's superpixel map; it is stretched over the picture.
+    """
+    drawn = picture.copy()
+    width_px = line_width_px(picture)
+    outlines = [line for label in np.unique(labels) for line in _outlines(labels == label, picture)]
+    for colour, thickness in ((_DARK, 2 * width_px + 1), (_LIGHT, width_px)):
+        cv2.polylines(drawn, outlines, True, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return drawn
+
+
+def draw_caption(picture: Image, text: str) -> Image:
+    """The picture with a line of text in its lower left corner, on a dark plate."""
+    drawn = picture.copy()
+    height, width = picture.shape[:2]
+    text = text.encode("ascii", "replace").decode()  # OpenCV's fonts hold no more
+    scale, thickness = _text_size(text, width, height)
+    (text_width, text_height), base = cv2.getTextSize(
+        text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness
+    )
+    margin = max(2, text_height // 2)
+    top = max(0, height - text_height - base - 2 * margin)
+    plate = drawn[top:, : min(width, text_width + 2 * margin)]
+    plate[:] = plate * 0.3 + np.array(_DARK) * 0.7
+    place = (margin, height - margin - base)
+    cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _LIGHT, thickness, cv2.LINE_AA)
+    return drawn
+
+
+def line_width_px(picture: Image) -> int:
+    """One pixel for a thumbnail, three for a full HD frame."""
+    height, width = picture.shape[:2]
+    return max(1, round(min(height, width) / 360))
+
+
+def _text_size(text: str, width: int, height: int) -> tuple[float, int]:
+    """Scale and thickness: a twentieth of the height, or less where the text would not fit."""
+    scale = height / 20 / 22  # a capital letter of scale 1 is 22 pixels high
+    (at_one, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
+    scale = min(scale, 0.94 * width / max(1, at_one))
+    return scale, max(1, round(1.6 * scale))
+
+
+def _outlines(mask: NDArray[np.bool_], picture: Image) -> list[NDArray[np.int32]]:
+    """Smooth closed lines around one superpixel, in fixed-point pixels of the picture."""
+    rows, columns = mask.shape
+    fine_size = (columns * _SMOOTHING, rows * _SMOOTHING)
+    coverage = cv2.resize(mask.astype(np.float32), fine_size, interpolation=cv2.INTER_LINEAR)
+    coverage = cv2.GaussianBlur(coverage, (0, 0), _SMOOTHING / 2)
+    inside = (coverage > 0.5).astype(np.uint8)
+    contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    height, width = picture.shape[:2]
+    scale = np.array([width / fine_size[0], height / fine_size[1]]) * (1 << _SUBPIXEL_BITS)
+    return [
+        np.round((contour + 0.5) * scale).astype(np.int32)
+        for contour in contours
+        if len(contour) > 2 * _SMOOTHING  # specks of a single cell would only be noise
+    ]

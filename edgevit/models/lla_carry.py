@@ -1,0 +1,79 @@
+"""LLA ``carry``: the latents Z travel, the tokens T stay.
+
+    Z += W_O softmax(Q(LN Z) K(LN T)^T / sqrt(d) + mask) V(LN T);   Z += MLP(LN Z)
+
+Queries, output projections and MLPs run on L latents only. T never changes, so it is normalised
+once, and one linear map gives the keys and values of every layer: exactly a LayerNorm and a
+projection a layer, with the affines folded in.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgevit.models.layers import Mlp, init_linear, layer_norm, merge_heads, split_heads
+from edgevit.models.lla import LlaClassifier, attention_scale
+from edgevit.models.sppp import SuperpixelTokens
+from edgevit.spec import LlaSpec
+
+
+class KeysAndValues(nn.Module):
+    """Keys and values of all layers from the tokens, by one LayerNorm and one linear map."""
+
+    def __init__(self, spec: LlaSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.norm = layer_norm(spec.width, affine=False)
+        self.linear = nn.Linear(spec.width, 2 * spec.depth * spec.width)
+
+    def forward(self, tokens: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """[B, T, D] to (keys, values): a [B, h, T, d] each per layer."""
+        batch, count, width = tokens.shape
+        rows = self.linear(self.norm(tokens).reshape(batch * count, width))
+        # Every head of every layer's keys, then of its values: one transpose serves all of them.
+        heads = split_heads(rows, batch, 2 * self.spec.depth * self.spec.heads)
+        parts = torch.split(heads, self.spec.heads, dim=1)
+        return parts[: self.spec.depth], parts[self.spec.depth :]
+
+
+class CarryBlock(nn.Module):
+    """One layer: latents read the tokens, then an MLP."""
+
+    def __init__(self, spec: LlaSpec) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.scale = attention_scale(spec)
+        self.norm_attention = layer_norm(spec.width)
+        self.query = nn.Linear(spec.width, spec.width)
+        self.output = nn.Linear(spec.width, spec.width)
+        self.norm_mlp = layer_norm(spec.width)
+        self.mlp = Mlp(spec.width, spec.mlp_ratio)
+
+    def forward(self, latents: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """latents [B*L, D]; keys, values [B, h, T, d]; mask [B, 1, 1, T]."""
+        query = split_heads(self.query(self.norm_attention(latents)), keys.shape[0], self.heads)
+        scores = query @ keys.transpose(-2, -1) * self.scale + mask
+        latents = latents + self.output(merge_heads(scores.softmax(dim=-1) @ values))
+        result: Tensor = latents + self.mlp(self.norm_mlp(latents))
+        return result
+
+
+class CarryClassifier(LlaClassifier):
+    """The answer is read off the mean of the latents."""
+
+    def __init__(self, spec: LlaSpec) -> None:
+        super().__init__(spec)
+        self.keys_and_values = KeysAndValues(spec)
+        self.latents = nn.Parameter(torch.zeros(spec.latents, spec.width))
+        self.blocks = nn.ModuleList(CarryBlock(spec) for _ in range(spec.depth))
+        self.apply(init_linear)
+        nn.init.normal_(self.latents, std=0.02)
+
+    def encode(self, sppp: SuperpixelTokens) -> tuple[Tensor, Tensor]:
+        batch = sppp.tokens.shape[0]
+        keys, values = self.keys_and_values(sppp.tokens)
+        latents = self.latents.expand(batch, -1, -1).reshape(-1, self.spec.width)
+        for block, key, value in zip(self.blocks, keys, values, strict=True):
+            latents = block(latents, key, value, sppp.mask)
+        return latents, self.norm(latents).reshape(batch, self.spec.latents, -1).mean(dim=1)
