@@ -64,12 +64,19 @@ def _lla_macs(spec: LlaSpec) -> dict[str, int]:
     strip_values, strip_cells = geometry.strip_to_cells.shape
     strips = spec.patches * geometry.cells_per_patch_side
     colour = strips * strip_values * strip_cells + 2 * 9 * geometry.cells
-    rounds = spec.superpixels.iterations * 2 * count * geometry.cells * _SLIC_FEATURES
+    superpixels = spec.superpixels
+    coarse_cells = geometry.cells // 4
+    # Each round sums over the cells of the round before, and measures those of its own.
+    coarse_uses = 2 * superpixels.coarse_iterations + (superpixels.coarse_iterations > 0)
+    fine_uses = 2 * superpixels.iterations - coarse_uses
+    used_cells = coarse_uses * coarse_cells + fine_uses * geometry.cells
+    coarsen = _SLIC_FEATURES * geometry.cells * (geometry.cells_per_patch // 4)
+    rounds = used_cells * count * _SLIC_FEATURES + (coarsen if superpixels.coarse_iterations else 0)
     stem = spec.patch_values * spec.moments
     travelling = tokens if spec.wiring == "writeback" else spec.latents
     return {
         "superpixels": colour + rounds,
-        "pooling": count * spec.patches * stem + count * geometry.cells * 2,
+        "pooling": count * spec.patches * stem + count * geometry.cells * 3,
         "embedding": count * stem * width + tokens * 2 * width,
         "attention": _lla_attention_macs(spec),
         "mlp": spec.depth * travelling * 2 * width * width * spec.mlp_ratio,

@@ -48,8 +48,8 @@ def draw_caption(picture: Image, text: str) -> Image:
 
 def line_width_px(picture: Image) -> int:
     """One pixel for a thumbnail, three for a full HD frame."""
-    height, width = picture.shape[:2]
-    return max(1, round(min(height, width) / 360))
+    shorter_px = int(min(picture.shape[:2]))
+    return max(1, round(shorter_px / 360))
 
 
 def _text_size(text: str, width: int, height: int) -> tuple[float, int]:

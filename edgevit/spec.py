@@ -61,15 +61,17 @@ class Preprocess:
 class SuperpixelSpec:
     """In-graph SLIC: a grid of seeds, square cells, and how often cells are reassigned.
 
-    ``relaxation`` is how far a centre moves for each step towards the mean of its cells; above 1
-    it overshoots, as in successive over-relaxation, and three rounds do the work of five. A
-    multiple of 1/8 keeps the arithmetic exact.
+    The first ``coarse_iterations`` of the ``iterations`` assign blocks of 2x2 cells, the others
+    cells. ``relaxation`` is how far a centre moves for each step towards the mean of its cells;
+    above 1 it overshoots, as in successive over-relaxation, and three rounds do the work of five.
+    A multiple of 1/8 keeps the arithmetic exact.
     ``benchmarks/superpixels.py --sweep`` shows what each setting buys.
     """
 
     grid: tuple[int, int]
     cell_px: int = 4
     iterations: int = 3
+    coarse_iterations: int = 2
     compactness: float = 15.0
     relaxation: float = 1.75
 
@@ -158,9 +160,15 @@ class LlaSpec(ModelSpec):
                 f"model {self.name}: {superpixels.count} superpixels were asked for, but the image "
                 f"has only {self.patches} patches. Choose at most one superpixel a patch."
             )
-        if superpixels.iterations < 1:
+        if not 0 <= superpixels.coarse_iterations < superpixels.iterations:
             raise InputError(
-                f"model {self.name}: SLIC got {superpixels.iterations} iterations; at least 1."
+                f"model {self.name}: SLIC got {superpixels.iterations} iterations, "
+                f"{superpixels.coarse_iterations} of them coarse; at least one must be fine."
+            )
+        if superpixels.coarse_iterations and (self.patch_px // superpixels.cell_px) % 2:
+            raise InputError(
+                f"model {self.name}: coarse iterations need an even number of cells across a "
+                f"patch; got {self.patch_px // superpixels.cell_px}."
             )
         if not 1 <= superpixels.relaxation < 2:
             raise InputError(

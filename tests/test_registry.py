@@ -52,7 +52,9 @@ def test_an_unknown_model_suggests_the_nearest() -> None:
         ({"heads": 5}, "not divisible by 5 heads"),
         ({"superpixels": SuperpixelSpec(grid=(4, 4), cell_px=5)}, "whole number of cells"),
         ({"superpixels": SuperpixelSpec(grid=(15, 15))}, "only 196 patches"),
-        ({"superpixels": SuperpixelSpec(grid=(4, 4), iterations=0)}, "at least 1"),
+        ({"superpixels": SuperpixelSpec(grid=(4, 4), iterations=0)}, "at least one must be fine"),
+        ({"superpixels": SuperpixelSpec((4, 4), coarse_iterations=3)}, "at least one must be fine"),
+        ({"superpixels": SuperpixelSpec((4, 4), cell_px=16)}, "an even number of cells"),
         ({"superpixels": SuperpixelSpec(grid=(4, 4), relaxation=2.0)}, "below 2"),
     ],
 )

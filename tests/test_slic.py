@@ -56,10 +56,11 @@ def test_cells_are_sums_of_their_pixels(photo_batch: np.ndarray) -> None:
     np.testing.assert_array_equal(np.moveaxis(raster, 1, -1), sums)
 
 
+@pytest.mark.parametrize("coarse", [True, False])
 @pytest.mark.parametrize("grid", [(1, 1), (2, 3), (4, 4), (7, 7)])
-def test_every_cell_starts_in_one_superpixel(grid: tuple[int, int]) -> None:
-    seeds = SlicGeometry(224, 16, 4, grid, 10.0).seed_assignment
-    assert seeds.shape == (grid[0] * grid[1], 3136)
+def test_every_cell_starts_in_one_superpixel(grid: tuple[int, int], coarse: bool) -> None:
+    seeds = SlicGeometry(224, 16, 4, grid, 10.0).seed_assignment(coarse)
+    assert seeds.shape == (grid[0] * grid[1], 784 if coarse else 3136)
     assert (seeds.sum(0) == 1).all()
     assert (seeds.sum(1) > 0).all()
 

@@ -21,9 +21,9 @@ GEOMETRIES = {
     "224 K=49": LlaSpec("b", 192, 3, 1, superpixels=SuperpixelSpec((7, 7))),
     "224 K=16 soft": LlaSpec("f", 192, 3, 1, pooling="soft"),
     "224 K=16 in a row": LlaSpec("g", 192, 3, 1, superpixels=SuperpixelSpec((1, 16))),
-    "224 K=196": LlaSpec("h", 192, 3, 1, superpixels=SuperpixelSpec((14, 14))),
+    "224 K=196": LlaSpec("h", 192, 3, 1, superpixels=SuperpixelSpec((14, 14), coarse_iterations=0)),
     "224 K=100 m=10": LlaSpec(
-        "c", 192, 3, 1, superpixels=SuperpixelSpec((10, 10), iterations=5, compactness=10)
+        "c", 192, 3, 1, superpixels=SuperpixelSpec((10, 10), 4, 5, 0, compactness=10, relaxation=1)
     ),
     "128 K=6": LlaSpec("d", 192, 3, 1, image_px=128, superpixels=SuperpixelSpec((2, 3))),
     "32 K=16": LlaSpec(
@@ -92,8 +92,7 @@ def test_body_torch_and_reference_agree_bit_for_bit(geometry: str, kind: str) ->
     for name in OUTPUTS:
         np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
     for i, picture in enumerate(pictures):
-        rounds, relaxation = spec.superpixels.iterations, spec.superpixels.relaxation
-        plain = slic_reference.slic(picture, spec.geometry, rounds, relaxation)
+        plain = slic_reference.slic(picture, spec)
         np.testing.assert_array_equal(expected["assignment"][i], plain)
         if spec.pooling == "hard":
             pooled, owner = slic_reference.pool(picture, spec.geometry, plain)
@@ -114,19 +113,17 @@ def test_every_brightness_has_the_same_light_in_both(cell_px: int) -> None:
     assert reference[-1] < 1.3 * LIGHT_LEVELS
 
 
-def test_sums_stay_exact() -> None:
-    """The largest values that any picture can make, against float32's whole numbers."""
-    for spec in GEOMETRIES.values():
-        corners = np.array(np.meshgrid(*[[0, 255]] * 3)).T.reshape(-1, 3).astype(np.uint8)
-        features = [
-            slic_reference.features(
-                np.broadcast_to(c, (spec.image_px, spec.image_px, 3)), spec.geometry
-            )
-            for c in corners
-        ]
-        largest = np.abs(np.concatenate(features)).max(0)
-        assert largest.max() * spec.geometry.cells < 2**24
-        assert 4 * (largest**2).sum() < 2**24
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_sums_and_distances_stay_exact(geometry: str) -> None:
+    """Whole numbers below 2^24 at the corners of the RGB cube, in the corners of the picture."""
+    spec = GEOMETRIES[geometry]
+    corners = np.array(np.meshgrid(*[[0, 255]] * 3)).T.reshape(-1, 3).astype(np.uint8)
+    shape = (spec.image_px, spec.image_px, 3)
+    cells = [slic_reference.features(np.broadcast_to(c, shape), spec.geometry) for c in corners]
+    assert np.abs(cells).max() * spec.geometry.cells < 2**24
+    # Beside its nearest centre, c about 2 f, a cell's terms add up to 4 |f|^2 at most.
+    per_cell = 4 if spec.superpixels.coarse_iterations else 1
+    assert per_cell * 4 * (np.array(cells) ** 2).sum(-1).max() < 2**24
 
 
 def rows(kind: str, spec: LlaSpec) -> torch.Tensor:

@@ -63,6 +63,7 @@ class Superpixels(nn.Module):
     position_features: Tensor
     seed_assignment: Tensor
     centroid_features: Tensor
+    cells_to_coarse: Tensor
     white_xyz_from_rgb: Tensor
     lab_from_f: Tensor
 
@@ -73,11 +74,13 @@ class Superpixels(nn.Module):
         constants = {
             "strip_to_cells": geometry.strip_to_cells,
             "position_features": geometry.position_features,
-            "seed_assignment": geometry.seed_assignment,
+            "seed_assignment": geometry.seed_assignment(spec.superpixels.coarse_iterations > 0),
             "centroid_features": geometry.centroid_features,
             "white_xyz_from_rgb": WHITE_XYZ_FROM_RGB,
             "lab_from_f": LAB_FROM_F,
         }
+        if spec.superpixels.coarse_iterations:
+            constants["cells_to_coarse"] = geometry.cells_to_coarse
         for name, value in constants.items():
             self.register_buffer(name, torch.from_numpy(value.copy()), persistent=False)
 
@@ -107,26 +110,38 @@ class Superpixels(nn.Module):
         # torch's own float32 root may be off by a rounding (MKL); by way of float64 it is not.
         xyz = (self.white_xyz_from_rgb @ light).double()
         root = xyz.sqrt().float().double().sqrt().float()
-        f = (horner(root, f_coefficients()) * root).floor()
+        f = horner(root, f_coefficients()).floor()
         lab = (self.lab_from_f @ f).floor()
         return torch.cat([lab, self.position_features.expand(batch, -1, -1)], dim=1)
 
+    def coarse_features(self, features: Tensor) -> Tensor:
+        """Sums of the features of 2x2 cells: float32 [B, 6, cells / 4].
+
+        The halves are summed too, so means and distances come out as those of the cells.
+        """
+        by_patch = features.reshape(-1, self.geometry.cells_per_patch)
+        return (by_patch @ self.cells_to_coarse).reshape(*features.shape[:2], -1)
+
     def slic(self, patches: Tensor) -> Tensor:
         """Raw patch rows to the assignment of cells, float32 [B, K, cells]."""
+        superpixels = self.spec.superpixels
         features = self.features(patches)
+        coarse = self.coarse_features(features) if superpixels.coarse_iterations else features
+        current = coarse
         assignment = self.seed_assignment.expand(patches.shape[0], -1, -1)
-        relaxation = self.spec.superpixels.relaxation
         centres: Tensor | None = None
-        for _ in range(self.spec.superpixels.iterations):
-            sums = assignment @ features.transpose(1, 2)  # [B, K, 6], the last: half the cells
-            # In half the features' unit. No cells: a zero, darker than black; it stays empty.
+        for i in range(superpixels.iterations):
+            sums = assignment @ current.transpose(1, 2)  # [B, K, 6], the last: half the cells
+            # In half the features' unit. No cells: a zero, mid-grey in the middle.
             means = (sums[..., :5] / sums[..., 5:].clamp_min(HALF)).floor()
             if centres is not None:
-                means = (means * relaxation - centres * (relaxation - 1)).floor()
+                ahead, back = superpixels.relaxation, superpixels.relaxation - 1
+                means = (means * ahead - centres * back).floor()
             centres = means
+            current = coarse if i < superpixels.coarse_iterations else features
             # |f - c/2|^2 = |f|^2 + (|c|^2 / 2 - 2 c.f) / 2, and |f|^2 is the same for all centres.
             planes = torch.cat([-2 * centres, centres.square().sum(-1, keepdim=True)], dim=-1)
-            distances = planes @ features
+            distances = planes @ current
             assignment = (distances == distances.amin(dim=1, keepdim=True)).float()
         return assignment
 
@@ -140,11 +155,11 @@ class Superpixels(nn.Module):
         else:
             membership = self._largest(overlap)
         members = membership.sum(-1, keepdim=True)
-        cells = assignment.sum(-1, keepdim=True)
+        places = assignment @ self.centroid_features  # sums of y and x, and the number of cells
         return Pooled(
             rows=membership @ patches / torch.where(members > 0, members, 1.0),
             occupied=(members > 0).float().squeeze(-1),
-            centroids=assignment @ self.centroid_features / cells.clamp_min(1.0),
+            centroids=places[..., :2] / places[..., 2:].clamp_min(1.0),
             membership=membership,
         )
 
@@ -178,6 +193,7 @@ class Superpixels(nn.Module):
             "grid_rows": superpixels.grid[0],
             "grid_columns": superpixels.grid[1],
             "iterations": superpixels.iterations,
+            "coarse_iterations": superpixels.coarse_iterations,
             "compactness": superpixels.compactness,
             "relaxation": superpixels.relaxation,
             "soft": int(self.spec.pooling == "soft"),

@@ -26,7 +26,7 @@ from edgevit.slic import (
     f_coefficients,
     light_coefficients,
 )
-from edgevit.spec import LlaSpec
+from edgevit.spec import LlaSpec, SuperpixelSpec
 
 DOMAIN = "edgevit"
 DOMAIN_VERSION = 1
@@ -39,21 +39,21 @@ _Constant = NDArray[Any] | np.float32
 _HEADER = '<domain: "edgevit", opset_import: ["" : {opset}]>'
 _ATTRIBUTES = (
     "<image_px, patch_px, cell_px, grid_rows, grid_columns, "
-    "iterations, compactness, relaxation, soft>"
+    "iterations, coarse_iterations, compactness, relaxation, soft>"
 )
 
 
 def superpixel_functions(spec: LlaSpec) -> list[onnx.FunctionProto]:
     """The bodies of both ops for a model."""
-    slic = spec.superpixels
     return [
-        slic_function(spec.geometry, slic.iterations, slic.relaxation),
+        slic_function(spec.geometry, spec.superpixels),
         pool_function(spec.geometry, spec.pooling == "soft"),
     ]
 
 
-def slic_function(geometry: SlicGeometry, iterations: int, relaxation: float) -> onnx.FunctionProto:
+def slic_function(geometry: SlicGeometry, superpixels: SuperpixelSpec) -> onnx.FunctionProto:
     """patches float32 [B, N, P*P*3] (0..255) to assignment float32 [B, K, cells]."""
+    coarse = superpixels.coarse_iterations > 0
     constants: dict[str, _Constant] = {
         "strip_shape": np.array([-1, geometry.strip_to_cells.shape[0]]),
         "strip_to_cells": geometry.strip_to_cells,
@@ -62,18 +62,31 @@ def slic_function(geometry: SlicGeometry, iterations: int, relaxation: float) ->
         "lab_from_f": LAB_FROM_F,
         "position": geometry.position_features[None],
         "position_shape": np.array(geometry.position_features.shape),
-        "seeds": geometry.seed_assignment[None],
+        "seeds": geometry.seed_assignment(coarse)[None],
         "half": np.float32(HALF),
         "minus_two": np.float32(-2),
-        "relaxation_by": np.float32(relaxation),
-        "relaxation_back": np.float32(relaxation - 1),
+        "relaxation_by": np.float32(superpixels.relaxation),
+        "relaxation_back": np.float32(superpixels.relaxation - 1),
         "axis_superpixel": np.array([1]),
         "axis_feature": np.array([2]),
         "features_and_count": np.array([5, 1]),
     }
     light, light_constants = _horner("rgb", "light_exact", light_coefficients(geometry.cell_px))
-    f_over_root, f_constants = _horner("root", "f_over_root", f_coefficients())
-    rounds = "\n".join(_slic_round(i) for i in range(iterations))
+    f, f_constants = _horner("root", "f_exact", f_coefficients())
+    constants |= light_constants | f_constants
+    coarsen = ""
+    if coarse:
+        coarsen, coarse_constants = _coarsen(geometry)
+        constants |= coarse_constants
+    # The cells of every round's assignment; the start is on those of the first round.
+    levels = [
+        "coarse" if i < superpixels.coarse_iterations else "features"
+        for i in range(superpixels.iterations)
+    ]
+    rounds = [
+        _slic_round(i, before, after)
+        for i, (before, after) in enumerate(zip([levels[0], *levels], levels, strict=False))
+    ]
     body = f"""
     strips = Reshape (patches, strip_shape)
     strip_cells = MatMul (strips, strip_to_cells)
@@ -84,8 +97,7 @@ def slic_function(geometry: SlicGeometry, iterations: int, relaxation: float) ->
     xyz = MatMul (white_xyz_from_rgb, light)
     square_root = Sqrt (xyz)
     root = Sqrt (square_root)
-    {f_over_root}
-    f_exact = Mul (f_over_root, root)
+    {f}
     f = Floor (f_exact)
     lab_exact = MatMul (lab_from_f, f)
     lab = Floor (lab_exact)
@@ -93,18 +105,35 @@ def slic_function(geometry: SlicGeometry, iterations: int, relaxation: float) ->
     batch_position_shape = Concat <axis = 0> (batch, position_shape)
     batch_position = Expand (position, batch_position_shape)
     features = Concat <axis = 1> (lab, batch_position)
-    features_t = Transpose <perm = [0, 2, 1]> (features)
+    {coarsen}
     assignment_0 = Identity (seeds)
-    {rounds}
-    assignment = Identity (assignment_{iterations})
+    {"".join(rounds)}
+    assignment = Identity (assignment_{superpixels.iterations})
     """
-    return _function(
-        SLIC_OP, ("patches",), ("assignment",), constants | light_constants | f_constants, body
-    )
+    return _function(SLIC_OP, ("patches",), ("assignment",), constants, body)
 
 
-def _slic_round(i: int) -> str:
-    """Centres go to the means of their cells, and beyond; every cell joins its nearest centre."""
+def _coarsen(geometry: SlicGeometry) -> tuple[str, dict[str, _Constant]]:
+    """Sums of the features of 2x2 cells."""
+    constants: dict[str, _Constant] = {
+        "patch_cells_shape": np.array([-1, geometry.cells_per_patch]),
+        "cells_to_coarse": geometry.cells_to_coarse,
+        "coarse_shape": np.array([-1, 6, geometry.cells // 4]),
+    }
+    lines = """
+    features_by_patch = Reshape (features, patch_cells_shape)
+    coarse_by_patch = MatMul (features_by_patch, cells_to_coarse)
+    coarse = Reshape (coarse_by_patch, coarse_shape)
+    """
+    return lines, constants
+
+
+def _slic_round(i: int, before: str, after: str) -> str:
+    """Centres go to the means of their cells, and beyond; every cell joins its nearest centre.
+
+    Args:
+        before, after: the features of the cells that were assigned, and of those that now are.
+    """
     relax = f"""
     ahead_{i} = Mul (means_{i}, relaxation_by)
     behind_{i} = Mul (centres_{i - 1}, relaxation_back)
@@ -113,7 +142,8 @@ def _slic_round(i: int) -> str:
     """
     start = f"centres_{i} = Identity (means_{i})"
     return f"""
-    sums_{i} = MatMul (assignment_{i}, features_t)
+    transposed_{i} = Transpose <perm = [0, 2, 1]> ({before})
+    sums_{i} = MatMul (assignment_{i}, transposed_{i})
     feature_sums_{i}, half_counts_{i} = Split <axis = 2> (sums_{i}, features_and_count)
     divisors_{i} = Max (half_counts_{i}, half)
     means_exact_{i} = Div (feature_sums_{i}, divisors_{i})
@@ -122,7 +152,7 @@ def _slic_round(i: int) -> str:
     offsets_{i} = ReduceSumSquare <keepdims = 1> (centres_{i}, axis_feature)
     slopes_{i} = Mul (centres_{i}, minus_two)
     planes_{i} = Concat <axis = 2> (slopes_{i}, offsets_{i})
-    distances_{i} = MatMul (planes_{i}, features)
+    distances_{i} = MatMul (planes_{i}, {after})
     nearest_{i} = ReduceMin <keepdims = 1> (distances_{i}, axis_superpixel)
     is_nearest_{i} = Equal (distances_{i}, nearest_{i})
     assignment_{i + 1} = Cast <to = 1> (is_nearest_{i})
@@ -144,6 +174,7 @@ def pool_function(geometry: SlicGeometry, soft: bool) -> onnx.FunctionProto:
         "axis_superpixel": np.array([1]),
         "axis_last": np.array([-1]),
         "axis_cell": np.array([3]),
+        "two_and_one": np.array([2, 1]),
         "centroid_features": geometry.centroid_features,
     }
     by_share = "membership = Div (overlap, patch_cells)"
@@ -164,9 +195,9 @@ def pool_function(geometry: SlicGeometry, soft: bool) -> onnx.FunctionProto:
     rows = Div (row_sums, row_divisors)
     occupied_column = Cast <to = 1> (has_members)
     occupied = Squeeze (occupied_column, axis_last)
-    cells = ReduceSum <keepdims = 1> (assignment, axis_last)
+    places = MatMul (assignment, centroid_features)
+    place_sums, cells = Split <axis = 2> (places, two_and_one)
     cell_divisors = Max (cells, one)
-    place_sums = MatMul (assignment, centroid_features)
     centroids = Div (place_sums, cell_divisors)
     """
     outputs = ("rows", "occupied", "centroids", "membership")
