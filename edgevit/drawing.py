@@ -63,15 +63,17 @@ def _text_size(text: str, width: int, height: int) -> tuple[float, int]:
 def _outlines(mask: NDArray[np.bool_], picture: Image) -> list[NDArray[np.int32]]:
     """Smooth closed lines around one superpixel, in fixed-point pixels of the picture."""
     rows, columns = mask.shape
-    fine_size = (columns * _SMOOTHING, rows * _SMOOTHING)
-    coverage = cv2.resize(mask.astype(np.float32), fine_size, interpolation=cv2.INTER_LINEAR)
-    coverage = cv2.GaussianBlur(coverage, (0, 0), _SMOOTHING / 2)
+    # Padded by repeating the rim, outlines run out of the picture instead of along its edge.
+    padded = np.pad(mask.astype(np.float32), 1, mode="edge")
+    fine_size = ((columns + 2) * _SMOOTHING, (rows + 2) * _SMOOTHING)
+    coverage = cv2.resize(padded, fine_size, interpolation=cv2.INTER_LINEAR)
+    coverage = cv2.GaussianBlur(coverage, (0, 0), 0.6 * _SMOOTHING)
     inside = (coverage > 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     height, width = picture.shape[:2]
-    scale = np.array([width / fine_size[0], height / fine_size[1]]) * (1 << _SUBPIXEL_BITS)
+    scale = np.array([width / columns, height / rows]) * ((1 << _SUBPIXEL_BITS) / _SMOOTHING)
     return [
-        np.round((contour + 0.5) * scale).astype(np.int32)
+        np.round((contour + 0.5 - _SMOOTHING) * scale).astype(np.int32)
         for contour in contours
         if len(contour) > 2 * _SMOOTHING  # specks of a single cell would only be noise
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -35,11 +37,12 @@ GEOMETRIES = {
 OUTPUTS = ("assignment", "rows", "occupied", "centroids", "membership")
 
 
-def run_body(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
-    """The two nodes with their bodies, as a model of their own, in ONNX Runtime."""
+def superpixel_model(spec: LlaSpec) -> onnx.ModelProto:
+    """The two nodes with their bodies, as a model of their own."""
+    node = partial(helper.make_node, domain=DOMAIN, **Superpixels(spec).attributes())
     nodes = [
-        helper.make_node("SuperpixelSlic", ["patches"], ["assignment"], domain=DOMAIN),
-        helper.make_node("SuperpixelPool", ["patches", "assignment"], OUTPUTS[1:], domain=DOMAIN),
+        node("SuperpixelSlic", ["patches"], ["assignment"]),
+        node("SuperpixelPool", ["patches", "assignment"], OUTPUTS[1:]),
     ]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in OUTPUTS]
     shape = ["batch", spec.patches, spec.patch_values]
@@ -52,7 +55,13 @@ def run_body(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
     )
     model.graph.CopyFrom(onnx.shape_inference.infer_shapes(model).graph)
     onnx.checker.check_model(model, full_check=True)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return model
+
+
+def run_body(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
+    """The bodies in ONNX Runtime."""
+    model = superpixel_model(spec).SerializeToString()
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     return dict(zip(OUTPUTS, session.run(OUTPUTS, {"patches": patches}), strict=True))
 
 

@@ -18,6 +18,7 @@ from edgevit import __version__
 from edgevit.cli.bench import bench
 from edgevit.cli.doctor import doctor
 from edgevit.cli.export import export
+from edgevit.cli.kernel import kernel
 from edgevit.cli.models import models
 from edgevit.cli.run import run
 from edgevit.cli.train import train
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, run, bench, train, models, doctor):
+for command in (export, run, bench, train, models, doctor, kernel):
     app.command()(command)
 
 

@@ -33,6 +33,9 @@ def bench(
     fps: Annotated[float, typer.Option(help="Frame rate of the camera-paced run.")] = 30.0,
     frames: Annotated[int, typer.Option(min=1, help="Frames of the camera-paced run.")] = 150,
     max_seconds: Annotated[float, typer.Option(help="Ends the hot run early.")] = 60.0,
+    native: Annotated[
+        bool, typer.Option("--native/--body", help="Superpixels: built kernels, or the body.")
+    ] = True,
     json: JsonOption = False,
 ) -> None:
     """Measure a bundle: every figure in a fresh process, without torch."""
@@ -50,6 +53,7 @@ def bench(
         fps=fps,
         warmup=warmup,
         max_seconds=max_seconds,
+        native=native,
     )
     result = measure.bench(opened, options, progress_for_stderr())
     if json:
@@ -100,9 +104,13 @@ def _print(result: dict[str, Any], note: str | None) -> None:
     ]
     if note:
         rows.insert(0, ("note", note, ""))
-    title = (
-        f"{model['name']} {model['variant']} | {machine['processor'] or 'processor unavailable'}, "
-        f"{conditions['threads']} thread(s), batch {conditions['batch']} | {conditions['runtime']}"
+    title = " | ".join(
+        (
+            f"{model['name']} {model['variant']}",
+            f"{machine['processor'] or 'processor unavailable'}",
+            f"{conditions['threads']} thread(s), batch {conditions['batch']}",
+            f"{conditions['runtime']}, superpixels by {conditions['superpixels']}",
+        )
     )
     print_table(title, ("figure", "value", "how"), rows)
 

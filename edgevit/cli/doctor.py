@@ -40,6 +40,7 @@ def _examine() -> dict[str, Any]:
         "machine": asdict(x86.describe()),
         "purposes": {purpose: _purpose(needs, extra) for purpose, needs, extra in _NEEDS},
         "prebuilt_bundle": _prebuilt_state(),
+        "native_kernels": _kernel_state(),
     }
 
 
@@ -57,6 +58,13 @@ def _version(alternatives: str) -> str | None:
         except PackageNotFoundError:
             continue
     return None
+
+
+def _kernel_state() -> str:
+    from edgevit_runtimes import kernel
+
+    path = kernel.library()
+    return str(path) if path else "not built (the function body runs); to build: edgevit kernel"
 
 
 def _prebuilt_state() -> str:
@@ -85,6 +93,7 @@ def _print(content: dict[str, Any]) -> None:
         ("frequency governor", machine["governor"] or "unavailable"),
         ("memory", f"{machine['memory_mib']} MiB" if machine["memory_mib"] else "unavailable"),
         ("prebuilt bundle", content["prebuilt_bundle"]),
+        ("native kernels", content["native_kernels"]),
     ]
     for purpose, state in content["purposes"].items():
         listed = ", ".join(f"{n} {v or 'MISSING'}" for n, v in state["versions"].items())

@@ -184,7 +184,8 @@ class Superpixels(nn.Module):
         blocks = labels.reshape(-1, patches, patches, cells, cells).transpose(2, 3)
         return blocks.reshape(-1, patches * cells, patches * cells)
 
-    def _attributes(self) -> dict[str, _Attribute]:
+    def attributes(self) -> dict[str, _Attribute]:
+        """What both nodes carry, for whoever implements a kernel."""
         superpixels = self.spec.superpixels
         return {
             "image_px": self.spec.image_px,
@@ -194,8 +195,8 @@ class Superpixels(nn.Module):
             "grid_columns": superpixels.grid[1],
             "iterations": superpixels.iterations,
             "coarse_iterations": superpixels.coarse_iterations,
-            "compactness": superpixels.compactness,
-            "relaxation": superpixels.relaxation,
+            "compactness": float(superpixels.compactness),
+            "relaxation": float(superpixels.relaxation),
             "soft": int(self.spec.pooling == "soft"),
         }
 
@@ -203,7 +204,7 @@ class Superpixels(nn.Module):
         node: Tensor = torch.onnx.ops.symbolic(
             "edgevit::SuperpixelSlic",
             (patches,),
-            attrs=self._attributes(),
+            attrs=self.attributes(),
             dtype=torch.float32,
             shape=(patches.shape[0], self.geometry.superpixels, self.geometry.cells),
             version=CUSTOM_OP_VERSION,
@@ -215,7 +216,7 @@ class Superpixels(nn.Module):
         outputs = torch.onnx.ops.symbolic_multi_out(
             "edgevit::SuperpixelPool",
             (patches, assignment),
-            attrs=self._attributes(),
+            attrs=self.attributes(),
             dtypes=[torch.float32] * 4,
             shapes=[
                 (batch, count, self.spec.patch_values),

@@ -17,6 +17,7 @@ import edgevit
 from edgevit.bundle import FLOAT_VARIANT, REFERENCE_FILE, Bundle
 from edgevit.errors import CheckFailedError, InputError
 from edgevit.progress import Progress, stage
+from edgevit_runtimes import kernel
 from edgevit_runtimes.devices import x86
 
 COLD_STARTS = 5
@@ -31,6 +32,7 @@ class BenchOptions:
     samples: inferences of the hot run, unless ``max_seconds`` ends it first.
     paced_samples, fps: the camera-paced run.
     warmup: inferences discarded before every run.
+    native: use the native superpixel kernels where they are built.
     """
 
     threads: int = 1
@@ -41,6 +43,7 @@ class BenchOptions:
     warmup: int = 50
     max_seconds: float = 60.0
     variant: str = FLOAT_VARIANT
+    native: bool = True
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch", "samples", "paced_samples", "fps", "max_seconds"):
@@ -139,9 +142,14 @@ def _model_facts(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
     }
 
 
+def _uses_native(options: BenchOptions) -> bool:
+    return options.native and kernel.library() is not None
+
+
 def _conditions(options: BenchOptions) -> dict[str, Any]:
     return {
         "runtime": f"onnxruntime {version('onnxruntime')}, CPUExecutionProvider",
+        "superpixels": "native kernels" if _uses_native(options) else "function bodies",
         "threads": options.threads,
         "batch": options.batch,
         "machine": asdict(x86.describe()),

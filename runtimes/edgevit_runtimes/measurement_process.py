@@ -43,7 +43,7 @@ def _open(job: dict[str, Any]) -> Callable[[], Any]:
     from edgevit.spec import IMAGE_INPUT
     from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 
-    runner = OnnxRuntimeRunner(Path(job["model"]), job["threads"])
+    runner = OnnxRuntimeRunner(Path(job["model"]), job["threads"], job["native"])
     with np.load(job["reference"], allow_pickle=False) as reference:
         pictures = reference["images"]
     picks = [i % len(pictures) for i in range(job["batch"])]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from edgevit.errors import BundleError
+from edgevit.errors import BundleError, InputError
 from edgevit.runner import Array, check_feeds
 from edgevit.spec import TensorSpec
+from edgevit_runtimes import kernel
 
 _DTYPES = {
     "tensor(uint8)": "uint8",
@@ -26,16 +27,22 @@ class OnnxRuntimeRunner:
     Args:
         model: an ONNX file, or its bytes.
         threads: threads inside an operator.
+        native: use the native superpixel kernels where they are built (:mod:`..kernel`); without
+            them, or with False, the function bodies in the model run.
 
     Raises:
         BundleError: ONNX Runtime cannot load the model.
     """
 
-    def __init__(self, model: Path | bytes, threads: int = 1) -> None:
+    def __init__(self, model: Path | bytes, threads: int = 1, native: bool = True) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        kernels = kernel.library() if native else None
+        self.uses_native_kernels = kernels is not None
+        if kernels is not None:
+            _register(options, kernels)
         source = model if isinstance(model, bytes) else str(model)
         try:
             self._session = ort.InferenceSession(
@@ -62,6 +69,16 @@ class OnnxRuntimeRunner:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _register(options: ort.SessionOptions, kernels: Path) -> None:
+    try:
+        options.register_custom_ops_library(str(kernels))
+    except Exception as error:  # see above
+        raise InputError(
+            f"The native kernels {kernels} cannot be loaded ({error}). Build them again with "
+            "'edgevit kernel', or delete them with 'edgevit kernel --remove'."
+        ) from error
 
 
 def _spec(arg: ort.NodeArg) -> TensorSpec:
