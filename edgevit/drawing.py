@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -63,17 +65,19 @@ def _text_size(text: str, width: int, height: int) -> tuple[float, int]:
 def _outlines(mask: NDArray[np.bool_], picture: Image) -> list[NDArray[np.int32]]:
     """Smooth closed lines around one superpixel, in fixed-point pixels of the picture."""
     rows, columns = mask.shape
+    height, width = picture.shape[:2]
     # Padded by repeating the rim, outlines run out of the picture instead of along its edge.
-    padded = np.pad(mask.astype(np.float32), 1, mode="edge")
-    fine_size = ((columns + 2) * _SMOOTHING, (rows + 2) * _SMOOTHING)
+    cell_px = min(width / columns, height / rows)
+    pad = 1 + math.ceil((2 * line_width_px(picture) + 1) / cell_px)
+    padded = np.pad(mask.astype(np.float32), pad, mode="edge")
+    fine_size = ((columns + 2 * pad) * _SMOOTHING, (rows + 2 * pad) * _SMOOTHING)
     coverage = cv2.resize(padded, fine_size, interpolation=cv2.INTER_LINEAR)
     coverage = cv2.GaussianBlur(coverage, (0, 0), 0.6 * _SMOOTHING)
     inside = (coverage > 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    height, width = picture.shape[:2]
     scale = np.array([width / columns, height / rows]) * ((1 << _SUBPIXEL_BITS) / _SMOOTHING)
     return [
-        np.round((contour + 0.5 - _SMOOTHING) * scale).astype(np.int32)
+        np.round((contour + 0.5 - pad * _SMOOTHING) * scale).astype(np.int32)
         for contour in contours
         if len(contour) > 2 * _SMOOTHING  # specks of a single cell would only be noise
     ]

@@ -53,13 +53,11 @@ def test_the_make_targets_exist() -> None:
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
 
 
-@pytest.mark.slow
-def test_the_benchmarks_run(place: Path) -> None:
+def test_the_benchmarks_are_there() -> None:
+    """They run in tests/test_benchmarks.py."""
     assert SCRIPTS
     for script in SCRIPTS:
-        words = [word.replace("benchmarks/", f"{ROOT}/benchmarks/") for word in script.split()[1:]]
-        ended = python(*words, cwd=place)
-        assert ended.code == 0, f"{script}\n{ended.err}"
+        assert (ROOT / script.split()[1]).is_file(), script
 
 
 def test_links_lead_somewhere() -> None:

@@ -1,0 +1,109 @@
+"""The benchmarks measure what they say; their figures come from the real commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import interleave
+import superpixels as quality
+from edgevit.images import Image
+from edgevit.spec import SuperpixelSpec
+from support import ROOT, python, write_png
+
+
+def halves(size: int = 224) -> np.ndarray:
+    labels = np.zeros((size, size), np.int32)
+    labels[:, size // 2 :] = 1
+    return labels
+
+
+def test_the_truth_scores_perfectly() -> None:
+    found = quality.score(halves(), halves()[None])
+    assert found == quality.Score(2, 1.0, 0.0, 1.0)
+
+
+def test_labels_need_not_be_consecutive() -> None:
+    assert quality.score(halves() * 7 + 3, halves()[None]).segments == 2
+
+
+def test_one_segment_over_two_truths_leaks_half() -> None:
+    found = quality.score(np.zeros((224, 224), np.int32), halves()[None])
+    assert found.achievable_accuracy == 0.5
+    assert found.undersegmentation_error == 1.0
+    assert found.boundary_recall == 0.0
+
+
+def test_a_boundary_counts_within_two_pixels() -> None:
+    for shift, recall in ((2, 1.0), (4, 0.0)):
+        moved = np.roll(halves(), shift, axis=1)
+        moved[:, :shift] = 0
+        assert quality.score(moved, halves()[None]).boundary_recall == recall
+
+
+def test_a_library_is_scored_at_exactly_our_number_of_segments(photos: list[Image]) -> None:
+    picture = cv2.resize(photos[0], (224, 224), interpolation=cv2.INTER_AREA)
+    sample = quality.Sample("astronaut", picture, halves()[None])
+    below, above = quality.with_at_least(quality.skimage_slic, picture, 20, 10.0)
+    assert len(np.unique(below)) <= 20 <= len(np.unique(above))
+    found = quality.at_equal_segments(quality.skimage_slic, sample, 20, 10.0)
+    assert found.segments == pytest.approx(20) or len(np.unique(below)) > 20
+
+
+def test_edgevits_superpixels_are_no_worse_on_a_made_up_scene() -> None:
+    """Four flat regions with noise: the borders are found."""
+    truth = np.kron(np.arange(4).reshape(2, 2), np.ones((112, 112), int)).astype(np.int32)
+    colours = np.array([[200, 60, 60], [60, 160, 60], [60, 60, 200], [180, 180, 60]])
+    noise = np.random.default_rng(0).normal(0, 12, (224, 224, 3))
+    picture = (colours[truth] + noise).clip(0, 255).astype(np.uint8)
+    shifted = np.roll(picture, (9, 13), (0, 1))
+    labels = quality.edgevit_slic(SuperpixelSpec((4, 4)))(shifted)
+    found = quality.score(labels, np.roll(truth, (9, 13), (0, 1))[None])
+    assert found.achievable_accuracy > 0.97
+    assert found.boundary_recall > 0.9
+
+
+def test_the_quality_benchmark_runs(tmp_path: Path, photos: list[Image]) -> None:
+    folder = tmp_path / "bsds"
+    folder.mkdir()
+    write_png(folder / "a.png", photos[0])
+    (folder / "a.png").rename(folder / "a.jpg")  # OpenCV looks at the content
+    truth = np.stack([halves(512), halves(512).T]).astype(np.uint16)
+    np.savez_compressed(folder / "a_gt.npz", segmentation=truth)
+    ended = python(ROOT / "benchmarks" / "superpixels.py", folder, "--json")
+    assert ended.code == 0, ended.err
+    ended = python(
+        ROOT / "benchmarks" / "superpixels.py", folder, "--pictures", tmp_path / "pictures"
+    )
+    assert ended.code == 0, ended.err
+    assert len(list((tmp_path / "pictures").iterdir())) == 2
+
+
+def test_interleaving_keeps_the_functions_apart() -> None:
+    calls: list[str] = []
+    times = interleave.interleave(
+        [lambda: calls.append("a"), lambda: calls.append("b")], block=3, rounds=2, discard=1
+    )
+    assert "".join(calls) == "aaaabbbb" * 2
+    assert times.samples == 6
+    assert times.times_ms.shape == (2, 2)
+
+
+def test_a_ratio_is_taken_round_by_round() -> None:
+    times = interleave.Interleaved(np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]), block=50)
+    assert times.ratio(1, 0) == (10.0, 10.0, 10.0)
+    assert times.median_ms(0) == 2.0
+
+
+@pytest.mark.slow
+def test_the_timing_benchmarks_run(photo_folder: Path) -> None:
+    for script, *arguments in (
+        ("latency.py", "--rounds", 2, "--json"),
+        ("superpixel_speed.py", "--model", "lla_tiny", "--json"),
+        ("parity.py", photo_folder),
+    ):
+        ended = python(ROOT / "benchmarks" / script, *arguments)
+        assert ended.code == 0, f"{script}\n{ended.err}"
