@@ -216,7 +216,8 @@ def draw(samples: list[Sample], folder: Path) -> list[Path]:
             ours = edgevit_slic(SETTINGS[count])(sample.picture)
             _, theirs = with_at_least(skimage_slic, sample.picture, count, COMPACTNESS[0])
             large = cv2.resize(sample.picture, (672, 672), interpolation=cv2.INTER_CUBIC)
-            pair = [draw_superpixels(large, labels) for labels in (ours, theirs)]
+            cell = SETTINGS[count].cell_px  # drawn from the map of cells, whose lines are smooth
+            pair = [draw_superpixels(large, labels) for labels in (ours[::cell, ::cell], theirs)]
             file = folder / f"{sample.name}_k{count}.png"
             images.write(file, np.hstack(pair))
             files.append(file)

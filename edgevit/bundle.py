@@ -19,9 +19,11 @@ import numpy as np
 from edgevit.errors import BundleError
 from edgevit.files import sha256_of
 from edgevit.runner import Array
-from edgevit.spec import Preprocess, TensorSpec
+from edgevit.spec import LOGITS, Preprocess, TensorSpec
+from edgevit.typed import from_plain
 
 SCHEMA = 1
+_AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
 SUPERPIXEL_FILE = "superpixels.onnx"
@@ -97,48 +99,45 @@ class Manifest:
         """
         try:
             content = json.loads(text)
-        except ValueError as error:
-            raise BundleError(
-                f"{source} is not JSON ({error}). Export the bundle again."
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{source} is not JSON ({error}). {_AGAIN}") from error
         schema = content.get("schema") if isinstance(content, dict) else None
-        if not isinstance(schema, int):
-            raise BundleError(f"{source} has no schema number. Export the bundle again.")
+        if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+            raise BundleError(f"{source} has no schema number. {_AGAIN}")
         if schema > SCHEMA:
             raise BundleError(
                 f"{source} has schema {schema}; this edgevit reads up to {SCHEMA}. "
                 "Upgrade: pip install --upgrade edgevit."
             )
         try:
-            return cls._from_content(content)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise BundleError(
-                f"{source} is incomplete or malformed ({error}). Export the bundle again."
-            ) from error
+            manifest = from_plain(cls, content, "the manifest")
+            manifest.check()
+        except ValueError as error:
+            raise BundleError(f"{source} is incomplete or malformed: {error}. {_AGAIN}") from error
+        return manifest
 
-    @classmethod
-    def _from_content(cls, content: dict[str, Any]) -> Manifest:
-        preprocess = dict(content["preprocess"])
-        preprocess["mean"] = tuple(preprocess["mean"])
-        preprocess["std"] = tuple(preprocess["std"])
-        return cls(
-            model=ModelInfo(**content["model"]),
-            inputs=_tensor_specs(content["inputs"]),
-            outputs=_tensor_specs(content["outputs"]),
-            preprocess=Preprocess(**preprocess),
-            classes=tuple(content["classes"]),
-            variants={name: Variant(**v) for name, v in content["variants"].items()},
-            versions=content["versions"],
-            parity=content["parity"],
-            superpixel_map=content["superpixel_map"],
-            created=content["created"],
-            files={name: FileFact(**fact) for name, fact in content["files"].items()},
-            schema=content["schema"],
-        )
+    def check(self) -> None:
+        """Whether the parts fit each other; raises ValueError where they do not."""
+        size, classes = self.preprocess.size_px, len(self.classes)
+        picture = self.inputs[0] if self.inputs else None
+        if picture is None or picture.shape[1:] != (size, size, 3):
+            raise ValueError(f"the input {picture} does not take pictures of {size} px")
+        logits = next((o for o in self.outputs if o.name == LOGITS), None)
+        if logits is None or logits.shape[1:] != (classes,):
+            raise ValueError(f"the output {logits} does not fit {classes} classes")
+        if not self.variants:
+            raise ValueError("it has no variant of the model")
+        for name in self.used_files():
+            if Path(name).name != name:
+                raise ValueError(f"it names a file outside the bundle: {name}")
+            if name not in self.files:
+                raise ValueError(f"{name} is used but has no hash listed")
 
-
-def _tensor_specs(content: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(c["name"], c["dtype"], tuple(c["shape"])) for c in content)
+    def used_files(self) -> list[str]:
+        """Names of all files of the bundle but the manifest itself."""
+        maps = [self.superpixel_map] if self.superpixel_map else []
+        used = [variant.file for variant in self.variants.values()]
+        return sorted({*self.files, *used, *maps, REFERENCE_FILE})
 
 
 @dataclass(frozen=True)
@@ -175,16 +174,7 @@ class Bundle:
         return bundle
 
     def _check_files(self) -> None:
-        listed = self.manifest.files
-        used = [variant.file for variant in self.manifest.variants.values()]
-        if self.manifest.superpixel_map:
-            used.append(self.manifest.superpixel_map)
-        for name in used:
-            if name not in listed:
-                raise BundleError(f"{self.path}: {name} is used but has no hash listed.")
-        for name, fact in listed.items():
-            if Path(name).name != name:
-                raise BundleError(f"{self.path}: the manifest names a file outside it: {name}.")
+        for name, fact in self.manifest.files.items():
             file = self.path / name
             if not file.is_file():
                 raise BundleError(f"{self.path}: {name} is missing. Export or copy it again.")

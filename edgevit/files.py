@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgevit.errors import InputError
@@ -39,15 +39,14 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # the reason it could not be written is the error to show
+            aside.unlink(missing_ok=True)
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The error for an output that the system refuses."""
     reason = error.strerror or str(error)
-    return InputError(
-        f"Cannot write {path}: {reason}. Choose another place with --output, or make room there."
-    )
+    return InputError(f"Cannot write {path}: {reason}. Choose another place, or make room there.")
 
 
 def _flush(path: Path) -> None:
@@ -59,19 +58,23 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def folder_written_aside(target: Path, replace: bool) -> Iterator[Path]:
+def folder_written_aside(target: Path, replace: bool, marker: str) -> Iterator[Path]:
     """Yields an empty folder that becomes ``target`` when the block ends without an error.
 
     The folder is ``.NAME.partial`` beside the target and is locked while it is written, so of two
     writers at once the second is told so. What a killed writer left there is swept by the next.
 
+    Args:
+        replace: whether an existing target may be replaced.
+        marker: the file that every such folder holds; a folder of other things is never replaced.
+
     Raises:
-        InputError: ``target`` exists and ``replace`` is false, another process is writing it, or
+        InputError: ``target`` exists and may not be replaced, another process is writing it, or
             the place cannot be written to.
     """
     partial = target.with_name(f".{target.name}.partial")
-    _refuse_existing(target, replace)
     try:
+        _refuse_existing(target, replace, marker)
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock_folder(partial, target)
     except OSError as error:
@@ -82,18 +85,51 @@ def folder_written_aside(target: Path, replace: bool) -> Iterator[Path]:
         for file in partial.rglob("*"):
             if file.is_file():
                 _flush(file)
-        _refuse_existing(target, replace)
+        _refuse_existing(target, replace, marker)
         _swap_in(partial, target)
     except OSError as error:
-        raise cannot_write(target, error) from error
+        # An OSError from the block may be about a file of its own, which is not ours to explain.
+        if error.filename is None or partial.name in str(error.filename):
+            raise cannot_write(target, error) from error
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         os.close(lock)
 
 
-def _refuse_existing(target: Path, replace: bool) -> None:
-    if target.exists() and not replace:
+def _refuse_existing(target: Path, replace: bool, marker: str) -> None:
+    if not target.exists() and not target.is_symlink():
+        return
+    if target.is_symlink() or not target.is_dir():
+        raise InputError(f"{target} exists and is not a folder. Choose another name with --output.")
+    if any(target.iterdir()) and not (target / marker).is_file():
+        raise InputError(
+            f"{target} exists and holds other things (no {marker}), so it is never replaced. "
+            "Choose another name with --output."
+        )
+    if not replace:
         raise InputError(f"{target} already exists. Add --force to replace it, or use --output.")
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps other processes that ask for it out of a folder, until the block or the process ends.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left_over in folder.glob(".*.partial"):  # of a writer that was killed
+            left_over.unlink()
+        yield
+    except BlockingIOError:
+        raise InputError(
+            f"Another process is at work in {folder} right now. Wait for it, or use --output."
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 def _lock_folder(partial: Path, target: Path) -> int:

@@ -20,7 +20,7 @@ _FORMATS = "JPEG, PNG, WebP, BMP, TIFF, PPM"
 
 # OpenCV reads its limit when it is imported.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 import cv2  # noqa: E402  (after its limits are set)
 
@@ -44,7 +44,7 @@ def decode(data: bytes, source: str) -> Image:
     except cv2.error as error:
         limit = f"{MAX_PIXELS // 1_000_000} million pixels"
         raise InputError(
-            f"{source} cannot be decoded ({error.err}). Pictures of up to {limit} are read."
+            f"{source} is damaged or larger than {limit}, the most that is read."
         ) from error
     if picture is None:
         raise InputError(f"{source} is damaged or not a picture. Give one of: {_FORMATS}.")

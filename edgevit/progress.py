@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 
@@ -22,6 +22,10 @@ class Progress(Protocol):
         """One finished thing."""
         ...
 
+    def working(self, label: str) -> AbstractContextManager[object]:
+        """While something of unknown length goes on."""
+        ...
+
     def bar(self, label: str, total: int) -> AbstractContextManager[Advance]:
         """``with progress.bar("calibrate", 256) as advance: advance()``."""
         ...
@@ -31,7 +35,8 @@ class Progress(Protocol):
 def stage(progress: Progress, name: str) -> Iterator[None]:
     """Reports a named step and how long it took, if it succeeds."""
     started = time.perf_counter()
-    yield
+    with progress.working(name):
+        yield
     progress.line(f"{name}  {time.perf_counter() - started:.1f} s")
 
 
@@ -40,6 +45,10 @@ class SilentProgress:
 
     def line(self, text: str) -> None:
         del text
+
+    def working(self, label: str) -> AbstractContextManager[object]:
+        del label
+        return nullcontext()
 
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:
@@ -60,6 +69,10 @@ class PlainProgress:
     def line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
+    def working(self, label: str) -> AbstractContextManager[object]:
+        del label  # the line that follows says what was done
+        return nullcontext()
+
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:
         done, last = 0, time.monotonic()
@@ -75,7 +88,7 @@ class PlainProgress:
 
 
 class TerminalProgress:
-    """A rich bar that vanishes when it is done."""
+    """Rich bars and spinners that vanish when they are done."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -83,7 +96,10 @@ class TerminalProgress:
         self.console = Console(stderr=True, highlight=False)
 
     def line(self, text: str) -> None:
-        self.console.print(text)
+        self.console.print(text, markup=False)
+
+    def working(self, label: str) -> AbstractContextManager[object]:
+        return self.console.status(label)
 
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:

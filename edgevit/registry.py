@@ -81,7 +81,6 @@ def find(name: str) -> ModelEntry:
     """
     if name in MODELS:
         return MODELS[name]
-    near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4) or list(MODELS)
-    raise InputError(
-        f"Unknown model '{name}'. Did you mean {', '.join(near)}? 'edgevit models' lists all."
-    )
+    near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4)
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    raise InputError(f"Unknown model '{name}'.{hint} 'edgevit models' lists all.")

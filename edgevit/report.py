@@ -23,12 +23,17 @@ def print_table(
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(
+        title=Text(title, style="bold"),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+    )
     for column in columns:
         table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # a class may be called "[red]": cells are no markup
     # Off a terminal rich would wrap at 80 columns and break lines that people grep.
     width = None if sys.stdout.isatty() else 160
     Console(highlight=False, width=width).print(table)

@@ -70,6 +70,9 @@ def test_a_missing_file_is_named(bundle: Path, edgevit: Command) -> None:
         ('{"schema": "1"}', "no schema number"),
         ('{"schema": 1}', "incomplete or malformed"),
         ('{"schema": 1, "preprocess": 3}', "incomplete or malformed"),
+        ('{"schema": 0}', "no schema number"),
+        ('{"schema": true}', "no schema number"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_a_broken_manifest(bundle: Path, text: str, message: str) -> None:
@@ -89,7 +92,7 @@ def test_a_newer_schema_says_upgrade(bundle: Path, edgevit: Command) -> None:
 def test_a_manifest_cannot_point_outside(bundle: Path) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
     edit(bundle, files={**manifest["files"], "../../etc/passwd": {"sha256": "", "bytes": 0}})
-    with pytest.raises(BundleError, match="names a file outside it"):
+    with pytest.raises(BundleError, match="a file outside the bundle"):
         Bundle.open(bundle)
 
 
@@ -109,8 +112,49 @@ def test_an_unknown_variant_names_those_there_are(bundle: Path) -> None:
 
 def test_a_manifest_that_lies_about_the_model_is_refused(bundle: Path, edgevit: Command) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
-    outputs = [{**manifest["outputs"][0], "shape": [1, 11]}]
+    outputs = [{**manifest["outputs"][0], "dtype": "float16"}]
     edit(bundle, outputs=outputs)
     ended = edgevit("run", bundle, "photo.jpg")
     assert ended.code == 2
     assert "the manifest says otherwise" in ended.one_message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("classes",), ["a", "b"], "does not fit 2 classes"),
+        (("classes",), "abcdefghij", "expected a list"),
+        (("classes",), list(range(10)), "expected str"),
+        (("preprocess", "resize"), "crop", "expected one of"),
+        (("preprocess", "colour"), "BGR", "expected one of"),
+        (("preprocess", "size_px"), 0, "pictures of 0 px"),
+        (("preprocess", "size_px"), "224", "expected int"),
+        (("preprocess", "size_px"), None, "expected int"),
+        (("preprocess", "mean"), [0.1], "expected 3"),
+        (("model", "name"), 5, "model.name is int"),
+        (("model", "trained"), "no", "expected bool"),
+        (("model", "weights_sha256"), 5, "expected str or null"),
+        (("model", "surprise"), 5, "an unknown surprise"),
+        (("variants",), {}, "no variant"),
+        (("variants", "float", "file"), [], "expected str"),
+        (("variants", "float", "file"), "/etc/passwd", "outside the bundle"),
+        (("superpixel_map",), "../superpixels.onnx", "outside the bundle"),
+        (("outputs",), [], "does not fit"),
+        (("inputs",), [], "does not take pictures"),
+    ],
+)
+def test_a_manifest_is_checked_field_by_field(
+    bundle: Path, path: tuple[str, ...], value: object, message: str, edgevit: Command
+) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    part = manifest
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="incomplete or malformed") as caught:
+        Bundle.open(bundle)
+    assert message in str(caught.value)
+    ended = edgevit("run", bundle, "photo.jpg")
+    assert ended.code == 2
+    assert message in ended.one_message

@@ -66,6 +66,49 @@ def test_nan_weights_are_named(state: dict[str, torch.Tensor]) -> None:
         load_into(build(SPEC), Checkpoint(state), "w.pth")
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.complex64])
+def test_what_are_no_floats_is_refused(state: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
+    from edgevit.models.checkpoint import Checkpoint
+
+    state["norm.bias"] = state["norm.bias"].to(dtype)
+    with pytest.raises(CheckpointError, match=f"norm.bias is {dtype}"):
+        load_into(build(SPEC), Checkpoint(state), "w.pth")
+
+
+def test_a_value_that_float32_cannot_hold_is_infinite(state: dict[str, torch.Tensor]) -> None:
+    from edgevit.models.checkpoint import Checkpoint
+
+    state["norm.bias"] = state["norm.bias"].double() + 1e300
+    with pytest.raises(CheckpointError, match=r"infinite values in: norm\.bias"):
+        load_into(build(SPEC), Checkpoint(state), "w.pth")
+
+
+@pytest.mark.parametrize(
+    "classes", ["[", "5", "null", '"abcde"', "[]", '["a", "a"]', '["a", ""]', "[1]"]
+)
+def test_class_names_in_a_file_are_checked(
+    tmp_path: Path, state: dict[str, torch.Tensor], classes: str
+) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file(state, path, {"classes": classes})
+    with pytest.raises(CheckpointError, match="expected a JSON list of distinct names"):
+        read_checkpoint(path)
+
+
+def test_a_file_that_contradicts_itself(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file(state, path, {"classes": '["a", "b"]'})
+    with pytest.raises(CheckpointError, match="names 2 classes, but its head has 5"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [{}, {5: torch.zeros(1)}, {"a": "b"}, [torch.zeros(1)], 7])
+def test_a_pth_that_is_no_state_dict(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"[Ee]xpected a state dict"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
 class _Payload:
     """A pickle that would write a file when it is loaded."""
 
@@ -92,6 +135,8 @@ def test_a_pth_that_carries_code_is_refused_and_not_run(tmp_path: Path) -> None:
         ("w.safetensors", b"not a file of tensors", "not a safetensors file"),
         ("w.pth", b"not a zip", "cannot be read as plain weights"),
         ("empty.pth", b"", "cannot be read as plain weights"),
+        ("text.pth", b"hello there", "cannot be read as plain weights"),
+        ("odd.pth", b"\x80\x02(.", "cannot be read as plain weights"),
     ],
 )
 def test_what_is_no_checkpoint(
@@ -116,7 +161,7 @@ def test_the_head_tells_the_number_of_classes(tmp_path: Path) -> None:
 
 def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    save_checkpoint(path, build(SPEC), "lla_small", ("a",) * 5, {})
+    save_checkpoint(path, build(SPEC), "lla_small", tuple("abcde"), {})
     with pytest.raises(InputError, match="holds weights of 'lla_small', not of 'lla_tiny'"):
         load_model(find("lla_tiny"), path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,7 @@ def test_run_saves_several_into_a_folder(
         (["photo0.png"], "one.txt", "picture's suffix"),
         (["photo0.png"], "/proc/one.png", "Cannot write"),
         (["photo0.png", "photo0.png"], "drawn", "the same name"),
+        (["photo0.png"], "/dev/null/x.png", "Cannot write"),
     ],
 )
 def test_bad_places_to_save(
@@ -107,6 +109,18 @@ def test_bad_places_to_save(
     assert message in ended.err
     assert "Traceback" not in ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_source_is_never_overwritten(
+    tmp_path: Path, photo_folder: Path, edgevit: Command
+) -> None:
+    own = Path(shutil.copy(photo_folder / "photo0.png", tmp_path))
+    before = own.read_bytes()
+    for save in (own, tmp_path):
+        ended = edgevit("run", own, "--save", save)
+        assert ended.code == 2
+        assert "overwrite the picture" in ended.one_message
+    assert own.read_bytes() == before
 
 
 def test_a_model_without_superpixels_saves_its_answer(

@@ -176,6 +176,8 @@ def test_untrained_is_said_everywhere(tmp_path: Path, photo_folder: Path, edgevi
         (["--checkpoint", "none.safetensors"], "No such checkpoint"),
         (["--classes", "none.txt"], "a number, or a text file"),
         (["--classes", "0"], "at least one class"),
+        (["--classes", "99999999999999999999"], "at most"),
+        (["--classes", "²"], "a number, or a text file"),
         (["--classes", "7"], "gives 7 classes"),
         (["--parity-images", "nowhere"], "is not a folder"),
         (["--output", "."], "is the working folder"),
@@ -197,23 +199,43 @@ def test_bad_options(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_weights_far_too_large_are_the_weights_fault(tmp_path: Path, edgevit: Command) -> None:
+    state = build(find("vit_tiny_32").spec.with_classes(3)).state_dict()
+    state = {key: value * 1e30 for key, value in state.items()}
+    torch.save(state, tmp_path / "huge.pth")
+    options = ("--model", "vit_tiny_32", "--checkpoint", tmp_path / "huge.pth")
+    ended = edgevit("export", *options, "--output", tmp_path / "out.edgevit")
+    assert ended.code == 2
+    assert "Take an earlier checkpoint" in ended.err
+    assert not (tmp_path / "out.edgevit").exists()
+
+
+def test_force_replaces_bundles_only(tmp_path: Path, edgevit: Command) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years of work")
+    ended = edgevit("export", "--output", tmp_path / "precious", "--force")
+    assert ended.code == 2
+    assert "is never replaced" in ended.err
+    assert (tmp_path / "precious" / "thesis.txt").read_text() == "years of work"
+
+
 def test_an_existing_bundle_needs_force(lla_bundle: Path, edgevit: Command) -> None:
     ended = edgevit("export", "--output", lla_bundle)
     assert ended.code == 2
-    assert "--force" in ended.one_message
+    assert "--force" in ended.err
 
 
 def test_an_unwritable_place(edgevit: Command) -> None:
     ended = edgevit("export", "--output", "/proc/out.edgevit")
     assert ended.code == 2
-    assert "Cannot write /proc/out.edgevit" in ended.one_message
+    assert "Cannot write /proc/out.edgevit" in ended.err
 
 
 def test_a_file_in_the_way(tmp_path: Path, edgevit: Command) -> None:
     (tmp_path / "file").write_text("x")
     ended = edgevit("export", "--output", tmp_path / "file" / "out.edgevit")
     assert ended.code == 2
-    assert "Cannot write" in ended.one_message
+    assert "Cannot write" in ended.err
 
 
 def _export_process(target: Path, limit_bytes: int | None = None) -> subprocess.Popen[str]:

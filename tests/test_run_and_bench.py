@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +23,7 @@ from edgevit_runtimes.classify import BundleClassifier
 from edgevit_runtimes.devices import x86
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.percentiles import latency_ms
-from support import SHARED_DATA, Command
+from support import SHARED_DATA, Command, environment
 
 
 def test_run_answers_every_picture(edgevit: Command, photo_folder: Path) -> None:
@@ -131,7 +132,11 @@ def test_bench_prints_a_table(edgevit: Command, lla_bundle: Path) -> None:
     [
         (["--device", "jetson"], "--host"),
         (["--batch", "4"], "exported for batch 1"),
+        (["--threads", "100000"], "more than this machine can use"),
         (["--fps", "0"], "above zero"),
+        (["--fps", "nan"], "above zero"),
+        (["--fps", "1e-9"], "the longest is"),
+        (["--max-seconds", "inf"], "above zero"),
         (["--max-seconds", "-1"], "above zero"),
         (["--device", "toaster"], "jetson"),
         (["nowhere.edgevit"], "is not a bundle"),
@@ -251,6 +256,56 @@ def test_a_video_frame_is_squashed_and_answered(tmp_path: Path, edgevit: Command
     frame = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "frame.png"), frame)
     assert edgevit("run", tmp_path / "frame.png").code == 0
+
+
+def test_class_names_are_no_markup(
+    tmp_path: Path, edgevit: Command, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(photo_folder / "photo0.png", "[red].png")
+    (tmp_path / "names.txt").write_text("[/bold]\n[red]x\n")
+    options = ("--model", "vit_tiny_32", "--classes", "names.txt", "--output", "v.edgevit")
+    assert edgevit("export", *options).code == 0
+    ended = edgevit("run", "v.edgevit", "[red].png")
+    assert ended.code == 0
+    for shown in ("[/bold]", "[red]x", "[red].png"):
+        assert shown in ended.out
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["models", "--json"]])
+def test_a_full_disk_behind_standard_output_is_one_message(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "edgevit", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=environment(),
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.strip() == "error: No space left on device"
+
+
+def test_a_closed_standard_output_is_no_traceback(photo_folder: Path) -> None:
+    command = f"{sys.executable} -m edgevit run {photo_folder}/photo0.png >&-"
+    ended = subprocess.run(
+        command, shell=True, stderr=subprocess.PIPE, text=True, check=False, env=environment()
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_home_that_cannot_be_found_is_no_obstacle(
+    edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/nowhere")
+    assert "not built" in edgevit("doctor", "--json").out
+
+
+def test_a_path_too_long_is_one_message(edgevit: Command) -> None:
+    ended = edgevit("run", "x" * 5000)
+    assert ended.code == 2
+    assert "File name too long" in ended.one_message
 
 
 def test_a_bundle_can_be_moved(tmp_path: Path, edgevit: Command, photo_folder: Path) -> None:

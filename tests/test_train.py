@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from edgevit.errors import CheckpointError, InputError
+from edgevit.files import held
 from edgevit.models.checkpoint import read_checkpoint
 from edgevit.progress import Advance, SilentProgress
 from edgevit.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
@@ -25,7 +26,7 @@ from edgevit.training.augment import augment
 from edgevit.training.data import BatchLoader, ImageFolder
 from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
 from edgevit.training.recipe import Recipe
-from support import Command, environment
+from support import Command, environment, write_png
 
 LLA = LlaSpec("small_lla", 48, 3, 2, 32, 8, superpixels=SuperpixelSpec((2, 2), cell_px=2))
 VIT = VitSpec("small_vit", 48, 3, 2, 32, 8)
@@ -100,10 +101,51 @@ def test_a_resume_of_another_run_is_refused(class_folder: Path, tmp_path: Path) 
         train(job(class_folder, tmp_path, VIT), SilentProgress(), True)
     with pytest.raises(CheckpointError, match="already holds a run"):
         train(job(class_folder, tmp_path), SilentProgress())
+    other = Path(shutil.copytree(class_folder, tmp_path / "other"))
+    write_png(other / "red" / "0.png", np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(CheckpointError, match="training_images was"):
+        train(replace(job(other, tmp_path)), SilentProgress(), True)
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut", "text", "empty", "identity", "model", "optimizer", "epoch"]
+)
+def test_a_damaged_state_is_refused(class_folder: Path, tmp_path: Path, damage: str) -> None:
+    with pytest.raises(TrainingInterruptedError):
+        train(job(class_folder, tmp_path), _StopAfter(2))
     state = tmp_path / "last.pt"
-    state.write_bytes(state.read_bytes()[:1000])
+    whole = state.read_bytes()
+    if damage in ("cut", "text", "empty"):
+        state.write_bytes({"cut": whole[:1000], "text": b"hello", "empty": b""}[damage])
+    else:
+        content = torch.load(state, weights_only=True)
+        torch.save({**content, damage: {"identity": None, "epoch": "x"}.get(damage, {})}, state)
     with pytest.raises(CheckpointError, match="is damaged"):
         train(job(class_folder, tmp_path), SilentProgress(), True)
+
+
+def test_two_runs_in_one_folder_and_what_a_killed_one_left(
+    class_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".last.pt.123.partial").write_bytes(b"half")
+    with held(tmp_path), pytest.raises(InputError, match="Another process is at work"):
+        train(job(class_folder, tmp_path), SilentProgress())
+    assert not (tmp_path / ".last.pt.123.partial").exists()
+
+
+def test_a_run_that_cannot_start_leaves_no_folder(class_folder: Path, tmp_path: Path) -> None:
+    (copy := Path(shutil.copytree(class_folder, tmp_path / "data"))).joinpath(
+        "red", "3.png"
+    ).write_bytes(b"no picture")
+    with pytest.raises(InputError):
+        train(job(copy, tmp_path / "run", recipe=replace(RECIPE, batch=20)), SilentProgress())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_of_one_image_cannot_be_held_out(class_folder: Path) -> None:
+    folder = ImageFolder.open(class_folder).part(np.arange(11))
+    with pytest.raises(InputError, match="'red' has only one image"):
+        folder.hold_out(0.1, 0)
 
 
 def test_nothing_to_resume(class_folder: Path, tmp_path: Path) -> None:
@@ -176,6 +218,7 @@ def test_a_corrupt_image_is_named(class_folder: Path, tmp_path: Path) -> None:
         (["--data", "{data}", "--model", "lla"], "Unknown model"),
         (["--data", "{data}", "--learning-rate", "0"], "must be above zero"),
         (["--data", "{data}", "--device", "tpu"], "auto, cpu or cuda"),
+        (["--data", "{data}", "--seed", "99999999999999999999"], "--seed"),
         (["--data", "{data}", "--resume"], "Nothing to resume"),
         (["--data", "{data}", "--val-data", "{data}/red"], "has no class folders"),
     ],

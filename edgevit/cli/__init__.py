@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -50,24 +51,48 @@ def _options(
     del version
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C or SIGTERM. No ``except Exception`` on the way swallows it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
 def main() -> NoReturn:
     """Entry point: a user's mistake is one message and exit code 2, never a traceback."""
-    signal.signal(signal.SIGTERM, _end_on_sigterm)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by the caller
+            setattr(sys, stream, Path(os.devnull).open("w"))  # noqa: SIM115  (until exit)
     try:
-        app()
+        sys.exit(_run())
+    except _Interrupted as interrupted:
+        print("interrupted; nothing was left half-written", file=sys.stderr)
+        sys.exit(128 + interrupted.signum)
+
+
+def _run() -> int:
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except EdgevitError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away: not an error of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    sys.exit(0)
+        return error.exit_code
+    except OSError as error:
+        # What no function below explained: an unreadable folder, a name too long, a full pipe.
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        # What is still buffered cannot be written either; Python would try again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 2
+    return 0
 
 
-def _end_on_sigterm(signum: int, frame: FrameType | None) -> None:
+def _interrupt(signum: int, frame: FrameType | None) -> None:
     """Ends by an exception, so that what was written aside is cleaned up."""
     del frame
-    sys.exit(128 + signum)
+    raise _Interrupted(signum)

@@ -49,7 +49,7 @@ def bench(
         threads=threads,
         batch=batch,
         samples=samples,
-        paced_samples=frames,
+        frames=frames,
         fps=fps,
         warmup=warmup,
         max_seconds=max_seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,9 +15,28 @@ from edgevit.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     from edgevit.bundle import Bundle
 
+_MOST_CLASSES = 1_000_000
+_THREADS_PER_CORE = 4  # far more only take memory: every thread has a stack and an arena
+
+
+def _bounded_threads(value: int | None) -> int | None:
+    limit = _THREADS_PER_CORE * (os.cpu_count() or 1)
+    if value is not None and value > limit:
+        raise InputError(
+            f"--threads {value} is more than this machine can use; it has {os.cpu_count()} "
+            f"processors. Give at most {limit}."
+        )
+    return value
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 ThreadsOption = Annotated[
-    int, typer.Option("--threads", min=1, help="Threads inside an operator.", show_default=True)
+    int,
+    typer.Option("--threads", min=1, callback=_bounded_threads, help="Threads inside an operator."),
+]
+LoaderThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, callback=_bounded_threads, help="Default: all cores."),
 ]
 
 
@@ -31,7 +51,9 @@ def class_names(value: str | None) -> tuple[str, ...] | int | None:
     """``--classes``: a number, or a text file with one name a line."""
     if value is None:
         return None
-    if value.isdigit():
+    if value.isascii() and value.isdecimal():
+        if int(value) > _MOST_CLASSES:
+            raise InputError(f"--classes got {value}; at most {_MOST_CLASSES} are supported.")
         return int(value)
     path = Path(value)
     if not path.is_file():

@@ -65,13 +65,15 @@ def _targets(files: list[Path], save: Path | None) -> list[Path]:
     """Where each annotated picture goes: the file itself, or NAME.png in a folder."""
     if save is None:
         return []
-    if len(files) == 1 and save.suffix and not save.is_dir():
-        return [save]
-    if save.suffix and not save.is_dir():
+    is_file = bool(save.suffix) and not save.is_dir()
+    if is_file and len(files) > 1:
         raise InputError(f"--save {save} is one file for {len(files)} pictures. Name a folder.")
-    targets = [save / f"{file.stem}.png" for file in files]
+    targets = [save] if is_file else [save / f"{file.stem}.png" for file in files]
     if len(set(targets)) < len(targets):
         raise InputError(f"Several pictures have the same name; {save} can hold only one of each.")
+    sources = {file.resolve() for file in files}
+    if own := [target for target in targets if target.resolve() in sources]:
+        raise InputError(f"--save would overwrite the picture {own[0]} itself. Name another place.")
     return targets
 
 

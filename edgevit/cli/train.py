@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.cli.options import require_modules
+from edgevit.cli.options import LoaderThreadsOption, require_modules
 
 if TYPE_CHECKING:
     from edgevit.training.data import ImageFolder
@@ -29,12 +29,14 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Times through the data.")] = 80,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Highest rate of the schedule.")] = 1e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of weights, order and augmentation.")
+    ] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on exactly where the run stopped.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: all cores.")] = None,
+    threads: LoaderThreadsOption = None,
 ) -> None:
     """Train a model on an image folder; leaves MODEL.safetensors for 'edgevit export'."""
     require_modules("edgevit train", "train", ("torch", "safetensors"))
@@ -70,5 +72,6 @@ def _folders(data: Path, val_data: Path | None, seed: int) -> tuple[ImageFolder,
         return ImageFolder.open(split if split.is_dir() else data), ImageFolder.open(val_data)
     if split.is_dir() and (data / "val").is_dir():
         return ImageFolder.open(split), ImageFolder.open(data / "val")
+    training, validation = ImageFolder.open(data).hold_out(_HELD_OUT_SHARE, seed)
     typer.echo(f"no validation images given: a tenth of {data} is held out", err=True)
-    return ImageFolder.open(data).hold_out(_HELD_OUT_SHARE, seed)
+    return training, validation

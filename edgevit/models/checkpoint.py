@@ -6,7 +6,6 @@ A ``.pth`` is read with ``weights_only=True``: nothing in it is executed.
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from edgevit.files import write_atomically
 
 _NAMED_KEYS = 5
 _WRAPPERS = ("model", "state_dict")
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -67,36 +67,59 @@ def _read_safetensors(path: Path) -> Checkpoint:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}.") from error
     classes = metadata.pop("classes", None)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         tensors,
         model=metadata.pop("model", None),
-        classes=None if classes is None else tuple(json.loads(classes)),
+        classes=None if classes is None else _class_names(classes, path),
         notes=metadata,
     )
+    head = checkpoint.head_classes
+    if checkpoint.classes is not None and head not in (None, len(checkpoint.classes)):
+        raise CheckpointError(
+            f"{path} contradicts itself: it names {len(checkpoint.classes)} classes, but its head "
+            f"has {head}. Save it again."
+        )
+    return checkpoint
+
+
+def _class_names(text: str, path: Path) -> tuple[str, ...]:
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    whole = isinstance(names, list) and all(isinstance(n, str) and n for n in names)
+    if not whole or not names or len(set(names)) != len(names):
+        raise CheckpointError(
+            f"{path}: its 'classes' are {text[:60]!r}; expected a JSON list of distinct names."
+        )
+    return tuple(names)
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        first_line = str(error).strip().partition("\n")[0]
+    except Exception as error:  # a damaged pickle can raise anything
         raise CheckpointError(
-            f"{path} cannot be read as plain weights: {first_line} "
+            f"{path} cannot be read as plain weights; it is damaged, or holds more than tensors. "
             "Save it again as torch.save(model.state_dict(), path), or as safetensors."
         ) from error
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(
-            f"{path} holds a {type(content).__name__}; expected a state dict (name to tensor)."
-        )
-    strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
+        what = "nothing" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+        raise CheckpointError(f"{path} holds {what}; expected a state dict (name to tensor).")
+    strangers = [str(k) for k, v in content.items() if not _is_named_tensor(k, v)]
     if strangers:
         raise CheckpointError(
-            f"{path} holds entries that are not tensors: {_some(strangers)}. Expected a state dict."
+            f"{path} holds entries that are not tensors with a name: {_some(strangers)}. "
+            "Expected a state dict."
         )
     return dict(content)
+
+
+def _is_named_tensor(key: object, value: object) -> bool:
+    return isinstance(key, str) and isinstance(value, Tensor)
 
 
 def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
@@ -123,14 +146,23 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
     if problems:
         raise CheckpointError(
             f"{source} does not fit the model. {'; '.join(problems)}. "
-            "Choose the model it was trained as with --model, and its classes with --classes."
+            "Choose the model it was trained as with --model; the names are those of "
+            "module.state_dict(), without a 'module.' before them."
         )
-    if broken := [key for key in wanted if not torch.isfinite(given[key]).all()]:
+    odd = [f"{k} is {given[k].dtype}" for k in wanted if given[k].dtype not in _FLOATS]
+    odd += [f"{k} is {given[k].layout}" for k in wanted if given[k].layout != torch.strided]
+    if odd:
+        raise CheckpointError(
+            f"{source} holds tensors that are not plain floating-point weights: {_some(odd)}. "
+            "Save them as float32 or float16."
+        )
+    weights = {key: given[key].to(tensor.dtype) for key, tensor in wanted.items()}
+    if broken := [key for key, weight in weights.items() if not torch.isfinite(weight).all()]:
         raise CheckpointError(
             f"{source} holds NaN or infinite values in: {_some(broken)}. "
             "Take an earlier checkpoint."
         )
-    module.load_state_dict({key: given[key].to(tensor.dtype) for key, tensor in wanted.items()})
+    module.load_state_dict(weights)
 
 
 def save_checkpoint(

@@ -6,6 +6,7 @@ what an uninterrupted one would have seen, whatever the number of threads.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -64,13 +65,30 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self.files)
 
+    def fingerprint(self) -> str:
+        """Changes with the classes, and with the names and sizes of the files."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for file, label in zip(self.files, self.labels, strict=True):
+            digest.update(f"{label} {file.name} {file.stat().st_size}\n".encode())
+        return f"{len(self)} images, {digest.hexdigest()[:16]}"
+
     def part(self, indices: NDArray[np.int64]) -> ImageFolder:
         """The same classes, some of the files."""
         files = tuple(self.files[i] for i in indices)
         return ImageFolder(self.classes, files, tuple(self.labels[i] for i in indices))
 
     def hold_out(self, share: float, seed: int) -> tuple[ImageFolder, ImageFolder]:
-        """(rest, held out): a seeded share of every class, at least one image of each."""
+        """(rest, held out): a seeded share of every class, at least one image of each.
+
+        Raises:
+            InputError: a class has only one image.
+        """
+        for label, name in enumerate(self.classes):
+            if self.labels.count(label) < 2:
+                raise InputError(
+                    f"Class '{name}' has only one image, and one of each is held out to validate. "
+                    "Add images, or give others with --val-data."
+                )
         rng = np.random.default_rng(seed)
         labels = np.asarray(self.labels)
         held: list[int] = []

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -18,14 +18,14 @@ import torch
 from torch import nn
 
 from edgevit.errors import CheckpointError, EdgevitError, InputError
-from edgevit.files import cannot_write
+from edgevit.files import cannot_write, held
 from edgevit.models.build import build
 from edgevit.models.checkpoint import save_checkpoint
 from edgevit.progress import Progress
 from edgevit.spec import ModelSpec
 from edgevit.training.data import Batch, BatchLoader, ImageFolder
 from edgevit.training.recipe import Recipe
-from edgevit.training.state import STATE_FILE, RunState, identity_of
+from edgevit.training.state import STATE_FILE, RunState, damaged, identity_of
 
 LOG_FILE = "log.jsonl"
 
@@ -69,7 +69,16 @@ def train(job: TrainingJob, progress: Progress, resume: bool = False) -> Trainin
     if job.training.classes != job.validation.classes:
         odd = sorted(set(job.training.classes) ^ set(job.validation.classes))
         raise InputError(f"Training and validation classes differ: {', '.join(odd)}.")
-    return _Run(job, progress, resume).go()
+    try:
+        job.run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(job.run, error) from error
+    try:
+        with held(job.run):
+            return _Run(job, progress, resume).go()
+    finally:
+        with suppress(OSError):  # a run that failed before it wrote anything leaves no folder
+            job.run.rmdir()
 
 
 class _Run:
@@ -80,14 +89,13 @@ class _Run:
         self.progress = progress
         self.classes = job.training.classes
         self.spec = job.spec.with_classes(len(self.classes))
-        identity = identity_of(self.spec, job.recipe, self.classes, len(job.training))
+        identity = identity_of(self.spec, job.recipe, job.training, job.validation)
         self.state = self._first_state(identity, resume)
         torch.manual_seed(job.recipe.seed)
         self.module = build(self.spec).to(job.device)
         self.optimizer = self._optimizer()
         if resume:
-            self.module.load_state_dict(self.state.model)
-            self.optimizer.load_state_dict(self.state.optimizer)
+            self._restore()
         size, batch = self.spec.image_px, job.recipe.batch
         self.training = BatchLoader(job.training, size, batch, job.threads)
         self.validation = BatchLoader(job.validation, size, batch, job.threads)
@@ -112,11 +120,14 @@ class _Run:
             raise CheckpointError(
                 f"{self.run} already holds a run. Add --resume to go on with it, or use --output."
             )
-        try:
-            self.run.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.run, error) from error
         return RunState(identity)
+
+    def _restore(self) -> None:
+        try:
+            self.module.load_state_dict(self.state.model)
+            self.optimizer.load_state_dict(self.state.optimizer)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise damaged(self.run / STATE_FILE) from error
 
     def _optimizer(self) -> torch.optim.Optimizer:
         """AdamW; vectors (biases, norms, CLS) and tables (latents, positions) do not decay."""
@@ -167,8 +178,8 @@ class _Run:
         value = float(loss.detach())
         if math.isnan(value):
             raise InputError(
-                f"The loss became NaN in epoch {self.state.epoch + 1}. Lower --learning-rate; the "
-                f"state before this epoch is in {self.run / STATE_FILE}."
+                f"The loss became NaN in epoch {self.state.epoch + 1}. Start anew in another "
+                "folder with a lower --learning-rate."
             )
         return value
 

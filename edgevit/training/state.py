@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from edgevit.errors import CheckpointError
 from edgevit.files import write_atomically
 from edgevit.spec import ModelSpec
+from edgevit.training.data import ImageFolder
 from edgevit.training.recipe import Recipe
 
 STATE_FILE = "last.pt"
@@ -51,8 +51,12 @@ class RunState:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             state = cls(**content)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError) as error:
-            raise CheckpointError(f"{path} is damaged and cannot be resumed: {error}") from error
+            counts_fit = isinstance(state.epoch, int) and isinstance(state.step, int)
+            whole = counts_fit and all(map(_is_filled_dict, (state.identity, state.model)))
+        except Exception as error:  # a damaged pickle can raise anything
+            raise damaged(path) from error
+        if not whole:
+            raise damaged(path)
         differing = sorted(
             f"{key} was {state.identity.get(key)!r}, now {value!r}"
             for key, value in identity.items()
@@ -66,8 +70,19 @@ class RunState:
         return state
 
 
+def damaged(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is damaged and cannot be resumed. Start anew in another folder (--output); the "
+        "weights of the best epoch, if there are any, are beside it."
+    )
+
+
+def _is_filled_dict(value: object) -> bool:
+    return isinstance(value, dict) and bool(value)
+
+
 def identity_of(
-    model: ModelSpec, recipe: Recipe, classes: tuple[str, ...], training_images: int
+    model: ModelSpec, recipe: Recipe, training: ImageFolder, validation: ImageFolder
 ) -> dict[str, Any]:
     """What a run is, in plain values, so that reading the file runs no code."""
     plain = {
@@ -76,7 +91,7 @@ def identity_of(
     }
     return {
         "model": repr(model),
-        "classes": list(classes),
-        "training_images": training_images,
+        "training_images": training.fingerprint(),
+        "validation_images": validation.fingerprint(),
         **plain,
     }

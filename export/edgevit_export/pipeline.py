@@ -15,6 +15,7 @@ import onnx
 from edgevit import __version__, complexity
 from edgevit.bundle import (
     FLOAT_VARIANT,
+    MANIFEST_FILE,
     SUPERPIXEL_FILE,
     Bundle,
     Manifest,
@@ -25,7 +26,7 @@ from edgevit.bundle import (
     variant_file,
     write_reference,
 )
-from edgevit.errors import InputError
+from edgevit.errors import CheckpointError, InputError
 from edgevit.files import folder_written_aside
 from edgevit.progress import Progress, stage
 from edgevit.registry import ModelEntry
@@ -86,9 +87,9 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         raise InputError(
             f"{request.entry.spec.name} has no superpixels; leave out --with-superpixels."
         )
-    with folder_written_aside(request.output, request.force) as folder:
-        with stage(progress, "load      weights into the torch module"):
-            model = load_model(request.entry, request.checkpoint, request.classes)
+    with stage(progress, "load      weights into the torch module"):
+        model = load_model(request.entry, request.checkpoint, request.classes)
+    with folder_written_aside(request.output, request.force, MANIFEST_FILE) as folder:
         with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
             traced = trace(model.module, request.batch)
         with stage(progress, "simplify  onnxsim"):
@@ -97,6 +98,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             deployed = _deployed(probe, request)
         with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
             expected = run_all(TorchRunner(model.module), request.pictures)
+            _refuse_infinite_answers(expected[LOGITS], model)
             report = _check_parity(expected, probe, deployed, request.pictures, open_runner)
         with stage(progress, "write     bundle"):
             outputs = {output.name: expected[output.name] for output in deployed.graph.output}
@@ -110,6 +112,14 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             write_reference(folder, reference)
             seal(folder, _manifest(request, model, deployed, report))
     return Bundle.open(request.output)
+
+
+def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
+    if not np.isfinite(logits).all():
+        raise CheckpointError(
+            f"The weights ({model.source}) answer pictures with NaN or infinity: some are far too "
+            "large. Take an earlier checkpoint."
+        )
 
 
 def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:

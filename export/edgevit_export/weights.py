@@ -12,7 +12,7 @@ from edgevit.errors import InputError
 from edgevit.files import sha256_of
 from edgevit.models.build import Classifier, build
 from edgevit.models.checkpoint import Checkpoint, load_into, read_checkpoint
-from edgevit.registry import ModelEntry
+from edgevit.registry import MODELS, ModelEntry
 
 UNTRAINED_SEED = 0
 
@@ -52,9 +52,9 @@ def load_model(
         return _untrained(entry, classes)
     content = read_checkpoint(path)
     if content.model not in (None, entry.spec.name):
+        fix = f"Use --model {content.model}." if content.model in MODELS else "Not in the zoo."
         raise InputError(
-            f"{path} holds weights of '{content.model}', not of '{entry.spec.name}'. "
-            f"Use --model {content.model}."
+            f"{path} holds weights of '{content.model}', not of '{entry.spec.name}'. {fix}"
         )
     names = _class_names(classes, content, path, entry.spec.classes)
     module = build(entry.spec.with_classes(len(names)))

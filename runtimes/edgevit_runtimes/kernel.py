@@ -45,8 +45,11 @@ _FLAGS = (
 
 def library() -> Path | None:
     """The kernels built for this source, processor and ONNX Runtime, if they are."""
-    path = _library_path()
-    return path if path.is_file() else None
+    try:
+        path = _library_path()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):  # no home, or one that cannot be read: nothing was built there
+        return None
 
 
 def build() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -23,6 +24,7 @@ from edgevit_runtimes.devices import x86
 COLD_STARTS = 5
 _MEMORY_SAMPLES = 50
 _TIMEOUT_MARGIN_S = 120.0
+_LONGEST_RUN_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class BenchOptions:
     """How to measure.
 
     samples: inferences of the hot run, unless ``max_seconds`` ends it first.
-    paced_samples, fps: the camera-paced run.
+    frames, fps: the camera-paced run.
     warmup: inferences discarded before every run.
     native: use the native superpixel kernels where they are built.
     """
@@ -38,7 +40,7 @@ class BenchOptions:
     threads: int = 1
     batch: int = 1
     samples: int = 1000
-    paced_samples: int = 150
+    frames: int = 150
     fps: float = 30.0
     warmup: int = 50
     max_seconds: float = 60.0
@@ -46,13 +48,19 @@ class BenchOptions:
     native: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("threads", "batch", "samples", "paced_samples", "fps", "max_seconds"):
-            if getattr(self, name) <= 0:
+        for name in ("threads", "batch", "samples", "frames", "fps", "max_seconds"):
+            value = getattr(self, name)
+            if not math.isfinite(value) or value <= 0:
                 raise InputError(
-                    f"--{name.replace('_', '-')} must be above zero; got {getattr(self, name)}."
+                    f"--{name.replace('_', '-')} must be a number above zero; got {value}."
                 )
         if self.warmup < 0:
             raise InputError(f"--warmup must not be negative; got {self.warmup}.")
+        if max(self.max_seconds, self.frames / self.fps) > _LONGEST_RUN_S:
+            raise InputError(
+                f"A run of {max(self.max_seconds, self.frames / self.fps):g} s was asked for; the "
+                f"longest is {_LONGEST_RUN_S} s. Lower --frames or --max-seconds, or raise --fps."
+            )
 
 
 def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str, Any]:
@@ -69,8 +77,8 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         memory = _run(bundle, options, "memory", samples=_MEMORY_SAMPLES)
     with stage(progress, f"latency, hot    up to {options.samples} inferences"):
         hot = _run(bundle, options, "hot", samples=options.samples)
-    with stage(progress, f"latency, paced  {options.paced_samples} frames at {options.fps:g} fps"):
-        paced = _run(bundle, options, "paced", samples=options.paced_samples)
+    with stage(progress, f"latency, paced  {options.frames} frames at {options.fps:g} fps"):
+        paced = _run(bundle, options, "paced", samples=options.frames)
     return {
         "model": _model_facts(bundle, options),
         "latency_ms": {k: v for k, v in hot.items() if k != "throughput_images_per_s"},
@@ -104,7 +112,7 @@ def _run(bundle: Bundle, options: BenchOptions, measurement: str, samples: int =
         "spawned_s": time.time(),
     }
     module = f"{__package__}.measurement_process"
-    expected_s = options.max_seconds + options.paced_samples / options.fps
+    expected_s = options.max_seconds + options.frames / options.fps
     try:
         finished = subprocess.run(
             [sys.executable, "-m", module, json.dumps(job)],
