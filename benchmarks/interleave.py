@@ -57,7 +57,7 @@ def interleave(
 
 
 def pin_to_one_core() -> int:
-    """Keeps this process on the last core it may use, and returns its number."""
-    core = max(os.sched_getaffinity(0))
+    """Keeps this process on the first core it may use, and returns its number."""
+    core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
     return core

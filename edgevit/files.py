@@ -34,6 +34,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(aside)
+        aside.chmod(0o666 & ~_umask())  # some writers make files that only their owner can read
         _flush(aside)
         aside.replace(path)
     except OSError as error:
@@ -47,6 +48,12 @@ def cannot_write(path: Path, error: OSError) -> InputError:
     """The error for an output that the system refuses."""
     reason = error.strerror or str(error)
     return InputError(f"Cannot write {path}: {reason}. Choose another place, or make room there.")
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def _flush(path: Path) -> None:

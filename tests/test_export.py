@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.reference
+import onnxruntime as ort
 import pytest
 import torch
 
@@ -23,10 +25,12 @@ from edgevit.images import Image
 from edgevit.models.build import build
 from edgevit.progress import SilentProgress
 from edgevit.registry import MODELS, PREBUILT_BUNDLE, find
+from edgevit.spec import Preprocess
 from edgevit_export import superpixel_op
 from edgevit_export.parity import compare_outputs, run_all
 from edgevit_export.passes.halve_weights import halve_weights
 from edgevit_export.passes.keep_outputs import keep_outputs
+from edgevit_export.passes.regroup_gelu import regroup_gelu
 from edgevit_export.pipeline import ExportRequest, export_bundle
 from edgevit_export.torch_runner import TorchRunner
 from edgevit_export.weights import load_model
@@ -36,8 +40,14 @@ from support import Command, environment
 TINY = [name for name in MODELS if "tiny" in name]
 
 
+def of_size(pictures: Image, name: str) -> Image:
+    """Pictures as a model takes them."""
+    return images.batch(list(pictures), Preprocess(find(name).spec.image_px))
+
+
 def export(tmp_path: Path, pictures: Image, name: str = "lla_tiny", **options: object) -> Bundle:
-    request = ExportRequest(find(name), tmp_path / f"{name}.edgevit", pictures, **options)
+    target = tmp_path / f"{name}.edgevit"
+    request = ExportRequest(find(name), target, of_size(pictures, name), **options)
     return export_bundle(request, OnnxRuntimeRunner, SilentProgress())
 
 
@@ -69,11 +79,12 @@ def test_batches_answer_like_single_pictures(
     name: str, batch: int | None, tmp_path: Path, photo_batch: Image
 ) -> None:
     bundle = export(tmp_path, photo_batch, name, batch=batch)
-    expected = run_all(TorchRunner(load_model(find(name)).module), photo_batch)
+    pictures = of_size(photo_batch, name)
+    expected = run_all(TorchRunner(load_model(find(name)).module), pictures)
     with OnnxRuntimeRunner(bundle.variant()) as runner:
-        got = run_all(runner, photo_batch)
+        got = run_all(runner, pictures)
         if batch is None:
-            together = runner.infer({"image": photo_batch})["logits"]
+            together = runner.infer({"image": pictures})["logits"]
             np.testing.assert_allclose(together, got["logits"], atol=1e-4)
     assert compare_outputs(expected, got).failures() == []
 
@@ -101,6 +112,46 @@ def test_half_storage_computes_the_same_bits(tmp_path: Path, photo_batch: Image)
             run_all(a, photo_batch)["logits"], run_all(b, photo_batch)["logits"]
         )
     assert half.variant().stat().st_size < 0.6 * whole.variant().stat().st_size
+
+
+def test_gelu_is_regrouped_bit_for_bit() -> None:
+    """torch's grouping becomes the one that runtimes fuse; halving is exact."""
+    half, one, root2 = (
+        onnx.numpy_helper.from_array(np.float32(value), name)
+        for value, name in ((0.5, "half"), (1.0, "one"), (2**0.5, "root2"))
+    )
+    nodes = [
+        onnx.helper.make_node("Div", ["x", "root2"], ["scaled"]),
+        onnx.helper.make_node("Erf", ["scaled"], ["erf"]),
+        onnx.helper.make_node("Add", ["erf", "one"], ["e"]),
+        onnx.helper.make_node("Mul", ["half", "e"], ["half_e"]),
+        onnx.helper.make_node("Mul", ["x", "half_e"], ["y"]),
+    ]
+    x, y = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [4000]) for name in "xy"
+    )
+    graph = onnx.helper.make_graph(nodes, "gelu", [x], [y], [half, one, root2])
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10
+    )
+    values = np.random.default_rng(0).normal(0, 3, 4000).astype(np.float32)
+    evaluate = onnx.reference.ReferenceEvaluator
+    before = evaluate(model).run(None, {"x": values})[0]
+    assert regroup_gelu(model)
+    onnx.checker.check_model(model, full_check=True)
+    assert [list(n.input) for n in model.graph.node[-2:]] == [["x", "e"], ["half_e", "half"]]
+    np.testing.assert_array_equal(evaluate(model).run(None, {"x": values})[0], before)
+    assert not regroup_gelu(model), "there is nothing left to do"
+
+
+def test_onnxruntime_fuses_every_gelu(lla_bundle: Path, tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    ort.InferenceSession(str(Bundle.open(lla_bundle).variant()), options)
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert kinds.count("Gelu") == find("lla_tiny").spec.depth
+    assert "Erf" not in kinds
 
 
 def test_passes_say_whether_they_changed_anything(lla_bundle: Path) -> None:

@@ -71,7 +71,7 @@ def test_one_map_gives_what_a_norm_and_projection_per_layer_give() -> None:
         per_layer.weight.copy_(weight[key_rows] / gain)
         per_layer.bias.copy_(bias[key_rows] - per_layer.weight @ offset)
     normal = nn.functional.layer_norm(tokens, (width,), gain, offset, 1e-6)
-    expected = per_layer(normal).reshape(2, 17, heads, -1).transpose(1, 2)
+    expected = per_layer(normal).reshape(2, 17, heads, -1).permute(0, 2, 3, 1)
     torch.testing.assert_close(keys[layer], expected, atol=1e-4, rtol=1e-4)
     assert len(keys) == len(values) == SMALL.depth
 
@@ -137,11 +137,11 @@ def test_joint_latents_read_each_other() -> None:
 def test_a_masked_token_changes_nothing() -> None:
     block = CarryBlock(SMALL)
     latents = torch.randn(2 * SMALL.latents, 48)
-    keys, values = torch.randn(2, 3, 17, 16), torch.randn(2, 3, 17, 16)
+    keys, values = torch.randn(2, 3, 16, 17), torch.randn(2, 3, 17, 16)
     mask = torch.zeros(2, 1, 1, 17)
     mask[..., 4] = -1e4
     before = block(latents, keys, values, mask)
-    keys[:, :, 4], values[:, :, 4] = 50.0, -50.0
+    keys[..., 4], values[:, :, 4] = 50.0, -50.0
     assert torch.equal(block(latents, keys, values, mask), before)
 
 

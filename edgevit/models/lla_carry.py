@@ -28,13 +28,18 @@ class KeysAndValues(nn.Module):
         self.linear = nn.Linear(spec.width, 2 * spec.depth * spec.width)
 
     def forward(self, tokens: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """[B, T, D] to (keys, values): a [B, h, T, d] each per layer."""
+        """[B, T, D] to (keys [B, h, d, T], values [B, h, T, d]), one of each a layer."""
         batch, count, width = tokens.shape
         rows = self.linear(self.norm(tokens).reshape(batch * count, width))
-        # Every head of every layer's keys, then of its values: one transpose serves all of them.
-        heads = split_heads(rows, batch, 2 * self.spec.depth * self.spec.heads)
-        parts = torch.split(heads, self.spec.heads, dim=1)
-        return parts[: self.spec.depth], parts[self.spec.depth :]
+        keys, values = rows.reshape(batch, count, -1).chunk(2, dim=-1)
+        # All layers at once: one transpose serves all keys, another all values.
+        heads = self.spec.depth * self.spec.heads
+        keys = keys.reshape(batch, count, heads, -1).permute(0, 2, 3, 1)
+        values = split_heads(values, batch, heads)
+        return (
+            torch.split(keys, self.spec.heads, dim=1),
+            torch.split(values, self.spec.heads, dim=1),
+        )
 
 
 class CarryBlock(nn.Module):
@@ -51,9 +56,9 @@ class CarryBlock(nn.Module):
         self.mlp = Mlp(spec.width, spec.mlp_ratio)
 
     def forward(self, latents: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """latents [B*L, D]; keys, values [B, h, T, d]; mask [B, 1, 1, T]."""
+        """latents [B*L, D]; keys [B, h, d, T]; values [B, h, T, d]; mask [B, 1, 1, T]."""
         query = split_heads(self.query(self.norm_attention(latents)), keys.shape[0], self.heads)
-        scores = query @ keys.transpose(-2, -1) * self.scale + mask
+        scores = query @ keys * self.scale + mask
         latents = latents + self.output(merge_heads(scores.softmax(dim=-1) @ values))
         result: Tensor = latents + self.mlp(self.norm_mlp(latents))
         return result

@@ -41,6 +41,7 @@ from edgevit_export.parity import (
 )
 from edgevit_export.passes.halve_weights import halve_weights
 from edgevit_export.passes.keep_outputs import keep_outputs
+from edgevit_export.passes.regroup_gelu import regroup_gelu
 from edgevit_export.simplify import simplify
 from edgevit_export.torch_runner import TorchRunner
 from edgevit_export.trace import trace
@@ -94,6 +95,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             traced = trace(model.module, request.batch)
         with stage(progress, "simplify  onnxsim"):
             probe = simplify(traced)
+            regroup_gelu(probe)
         with stage(progress, "finish    outputs and weight storage"):
             deployed = _deployed(probe, request)
         with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
