@@ -18,7 +18,8 @@ number, small enough that float32 holds all sums and products exactly (below 2^2
     centres               floor(mean), in eighths
 
 The polynomials, roots and divisions in between work on one element at a time, where IEEE 754
-leaves no choice. Equal distances are then equal everywhere, and so are the superpixels.
+leaves no choice to a runtime that does not fuse multiplications with additions. Equal distances are
+then equal everywhere, and so are the superpixels.
 
 numpy only: importable on a device.
 """
