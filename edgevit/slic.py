@@ -201,9 +201,3 @@ class SlicGeometry:
         """(y, x) of every cell in patches from the image centre, and a one: float32 [cells, 3]."""
         centred = (self.cell_yx - (self.cells_per_side - 1) / 2) / self.cells_per_patch_side
         return np.concatenate([centred, np.ones((self.cells, 1))], axis=1).astype(np.float32)
-
-    def raster(self, patch_major: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Rearranges a patch-major ``[..., cells]`` array to ``[..., rows, columns]``."""
-        n, c = self.patches_per_side, self.cells_per_patch_side
-        blocks = patch_major.reshape(*patch_major.shape[:-1], n, n, c, c)
-        return np.moveaxis(blocks, -2, -3).reshape(*patch_major.shape[:-1], n * c, n * c)

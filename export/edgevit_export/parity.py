@@ -75,12 +75,6 @@ class ParityReport:
         )
 
 
-def compare(reference: Runner, candidate: Runner, pictures: Array) -> ParityReport:
-    """Runs both on pictures uint8 [n, H, W, 3]; the candidate's own batch size is respected."""
-    expected = run_all(reference, pictures)
-    return compare_outputs(expected, run_all(candidate, pictures))
-
-
 def compare_outputs(
     expected: Mapping[str, Array], got: Mapping[str, Array], matches: Array | None = None
 ) -> ParityReport:
