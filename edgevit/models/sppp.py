@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevit.models.layers import PatchEmbed, patch_rows
-from edgevit.models.superpixels import Pooled, Superpixels
+from edgevit.models.superpixels import Pooled, Superpixels, mean_of_members
 from edgevit.spec import LlaSpec
 
 
@@ -89,6 +89,5 @@ class SuperpixelPatchPooling(nn.Module):
             return pooled.rows
         with torch.autocast(patches.device.type, enabled=False):
             members = pooled.membership.sum(-1, keepdim=True)
-            squares = pooled.membership @ patches.square()
-            mean_squares = squares / torch.where(members > 0, members, 1.0)
+            mean_squares = mean_of_members(pooled.membership, members, patches.square())
             return torch.cat([pooled.rows, mean_squares], dim=-1)

@@ -56,6 +56,14 @@ def horner(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
     return result
 
 
+def mean_of_members(membership: Tensor, members: Tensor, values: Tensor) -> Tensor:
+    """Mean of the values [B, N, C] of every superpixel's patches, [B, K, C]; zeros without any.
+
+    ``members`` [B, K, 1] are the sums of ``membership`` [B, K, N] over the patches.
+    """
+    return membership @ values / torch.where(members > 0, members, 1.0)
+
+
 class Superpixels(nn.Module):
     """SLIC and SPPP pooling for one image size; holds the constants and no parameters."""
 
@@ -157,7 +165,7 @@ class Superpixels(nn.Module):
         members = membership.sum(-1, keepdim=True)
         places = assignment @ self.centroid_features  # sums of y and x, and the number of cells
         return Pooled(
-            rows=membership @ patches / torch.where(members > 0, members, 1.0),
+            rows=mean_of_members(membership, members, patches),
             occupied=(members > 0).float().squeeze(-1),
             centroids=places[..., :2] / places[..., 2:].clamp_min(1.0),
             membership=membership,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgevit.images import Image
+from edgevit.images import Image, resize
+from edgevit.spec import Preprocess
 from edgevit.training.recipe import Recipe
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -33,11 +34,7 @@ def random_crop(picture: Image, size_px: int, recipe: Recipe, rng: np.random.Gen
             x = int(rng.integers(width - crop_w + 1))
             picture = picture[y : y + crop_h, x : x + crop_w]
             break
-    shrinks = picture.shape[0] >= size_px and picture.shape[1] >= size_px
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(
-        cv2.resize(picture, (size_px, size_px), interpolation=interpolation), np.uint8
-    )
+    return resize(picture, Preprocess(size_px))
 
 
 def jitter_colour(picture: Image, strength: float, rng: np.random.Generator) -> Image:

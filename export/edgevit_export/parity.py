@@ -67,13 +67,6 @@ class ParityReport:
             )
         return found
 
-    def summary(self) -> str:
-        return (
-            f"{self.images} pictures: memberships match on {self.membership_matches}, "
-            f"top class agrees on {self.top1_agrees}, "
-            f"largest logit difference {self.max_logit_difference:.2g}"
-        )
-
 
 def compare_outputs(
     expected: Mapping[str, Array], got: Mapping[str, Array], matches: Array | None = None

@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
+from statistics import median_high
 from typing import Any
 
 import edgevit
@@ -85,7 +86,7 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         "latency_paced_ms": paced,
         "throughput_images_per_s": hot["throughput_images_per_s"],
         "cold_start_ms": {
-            **{part: _median([start[part] for start in starts]) for part in starts[0]},
+            **{part: median_high([start[part] for start in starts]) for part in starts[0]},
             "samples": COLD_STARTS,
         },
         "peak_memory_mib": memory,
@@ -130,10 +131,6 @@ def _run(bundle: Bundle, options: BenchOptions, measurement: str, samples: int =
             f"The measurement '{measurement}' did not end in {error.timeout:.0f} s."
         ) from error
     return json.loads(finished.stdout)
-
-
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
 
 
 def _model_facts(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
