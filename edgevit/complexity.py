@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from edgevit.errors import InputError
-from edgevit.spec import LlaSpec, ModelSpec, VitSpec
+from edgevit.spec import (
+    STRIP_WIDTHS,
+    STRIPS,
+    IsotropicSpec,
+    LavitSpec,
+    LlaSpec,
+    ModelSpec,
+    StageSpec,
+    VitSpec,
+)
 
 _SLIC_FEATURES = 6  # L, a, b, y, x and a half
 
 
 def parameters(spec: ModelSpec) -> int:
     """Trainable numbers."""
-    return sum(_parameter_groups(spec).values())
+    if isinstance(spec, IsotropicSpec):
+        return sum(_isotropic_parameters(spec).values())
+    if isinstance(spec, LavitSpec):
+        return _lavit_parameters(spec)
+    raise _uncounted(spec)
 
 
 def macs(spec: ModelSpec) -> dict[str, int]:
@@ -19,19 +32,24 @@ def macs(spec: ModelSpec) -> dict[str, int]:
         return _lla_macs(spec)
     if isinstance(spec, VitSpec):
         return _vit_macs(spec)
-    raise InputError(f"No count is written for models of type {type(spec).__name__}.")
+    if isinstance(spec, LavitSpec):
+        return _lavit_macs(spec)
+    raise _uncounted(spec)
+
+
+def _uncounted(spec: ModelSpec) -> InputError:
+    return InputError(f"No count is written for models of type {type(spec).__name__}.")
 
 
 def _linear(inputs: int, outputs: int) -> int:
     return inputs * outputs + outputs
 
 
-def _parameter_groups(spec: ModelSpec) -> dict[str, int]:
+def _isotropic_parameters(spec: IsotropicSpec) -> dict[str, int]:
     width, hidden = spec.width, spec.width * spec.mlp_ratio
     norm = 2 * width
-    moments = spec.moments if isinstance(spec, LlaSpec) else 1
     groups = {
-        "embedding": _linear(spec.patch_values * moments, width),
+        "embedding": _linear(spec.patch_values, width),
         "cls": width,
         "norm": norm,
         "head": _linear(width, spec.classes),
@@ -39,11 +57,34 @@ def _parameter_groups(spec: ModelSpec) -> dict[str, int]:
     block = 2 * norm + _linear(width, width) + _linear(width, hidden) + _linear(hidden, width)
     if isinstance(spec, LlaSpec):
         shared, in_block = _lla_attention_parameters(spec)
-        groups |= shared
+        groups |= shared | {"embedding": _stem_parameters(spec)}
     else:
         groups["position"] = (spec.patches + 1) * width
         in_block = _linear(width, 3 * width)
     return groups | {"blocks": spec.depth * (block + in_block)}
+
+
+def _pooled_width(spec: LlaSpec) -> int:
+    """How many numbers of a patch are pooled."""
+    widths = {"linear": spec.patch_values, "moments": 2 * spec.patch_values}
+    return widths.get(spec.stem, STRIP_WIDTHS[-1])
+
+
+def _stem_parameters(spec: LlaSpec) -> int:
+    embedding = _linear(_pooled_width(spec), spec.width)
+    if spec.stem != "strips":
+        return embedding
+    of_strip, of_patch = STRIP_WIDTHS
+    features = _linear(spec.patch_values // STRIPS, of_strip) + _linear(STRIPS * of_strip, of_patch)
+    return features + embedding
+
+
+def _stem_macs(spec: LlaSpec) -> int:
+    """Of what every patch goes through before it is pooled."""
+    if spec.stem != "strips":
+        return 0
+    of_strip, of_patch = STRIP_WIDTHS
+    return spec.patches * (spec.patch_values * of_strip + STRIPS * of_strip * of_patch)
 
 
 def _lla_attention_parameters(spec: LlaSpec) -> tuple[dict[str, int], int]:
@@ -72,12 +113,13 @@ def _lla_macs(spec: LlaSpec) -> dict[str, int]:
     used_cells = coarse_uses * coarse_cells + fine_uses * geometry.cells
     coarsen = _SLIC_FEATURES * geometry.cells * (geometry.cells_per_patch // 4)
     rounds = used_cells * count * _SLIC_FEATURES + (coarsen if superpixels.coarse_iterations else 0)
-    stem = spec.patch_values * spec.moments
+    pooled = _pooled_width(spec)
     travelling = tokens if spec.wiring == "writeback" else spec.latents
     return {
         "superpixels": colour + rounds,
-        "pooling": count * spec.patches * stem + count * geometry.cells * 3,
-        "embedding": count * stem * width + tokens * 2 * width,
+        "stem": _stem_macs(spec),
+        "pooling": count * spec.patches * pooled + count * geometry.cells * 3,
+        "embedding": count * pooled * width + tokens * 2 * width,
         "attention": _lla_attention_macs(spec),
         "mlp": spec.depth * travelling * 2 * width * width * spec.mlp_ratio,
         "head": width * spec.classes,
@@ -104,3 +146,79 @@ def _vit_macs(spec: VitSpec) -> dict[str, int]:
         "mlp": rows * 2 * width * width * spec.mlp_ratio,
         "head": width * spec.classes,
     }
+
+
+def _lavit_parameters(spec: LavitSpec) -> int:
+    last = spec.stages[-1].width
+    total = 2 * last + _linear(last, spec.classes)
+    inputs = 3
+    for index, (stage, side) in enumerate(zip(spec.stages, spec.sides, strict=True)):
+        width, tokens = stage.width, side**2
+        total += _linear(inputs * stage.patch**2, width) + 2 * width + tokens * width
+        hidden = width * spec.mlp_ratio
+        total += stage.layers * (4 * width + _linear(width, hidden) + _linear(hidden, width))
+        own_scores = 2 * _linear(width, width) + _linear(width, 2 * width)
+        if stage.reduction > 1:
+            own_scores += _linear(width * stage.reduction**2, width) + 2 * width
+        if spec.carries_attention_into(index):
+            own_scores += 1  # the residual's scale
+            total += _residual_parameters(spec, index)
+        total += stage.vanilla * own_scores
+        reused = 2 * _linear(width, width) + 2 * _token_map_parameters(spec, tokens)
+        total += stage.less * reused
+        inputs = width
+    return total
+
+
+def _token_map_parameters(spec: LavitSpec, tokens: int) -> int:
+    return (
+        _linear(tokens, tokens)
+        if spec.transform_rank is None
+        else (2 * tokens * spec.transform_rank + tokens)
+    )
+
+
+def _residual_parameters(spec: LavitSpec, index: int) -> int:
+    """Depthwise over queries and over keys (or over both in the raster form), then over heads."""
+    before, stage = spec.stages[index - 1], spec.stages[index]
+    window = stage.patch**2
+    depthwise = 2 * (window + 1) if spec.residual == "plane" else window**2 + 1
+    return before.heads * depthwise + _linear(before.heads, stage.heads)
+
+
+def _lavit_macs(spec: LavitSpec) -> dict[str, int]:
+    parts = dict.fromkeys(("embedding", "attention", "residual", "mlp"), 0)
+    inputs = 3
+    for index, (stage, side) in enumerate(zip(spec.stages, spec.sides, strict=True)):
+        tokens = side**2
+        parts["embedding"] += tokens * inputs * stage.patch**2 * stage.width
+        parts["attention"] += stage.vanilla * _vanilla_attention_macs(stage, tokens)
+        parts["attention"] += stage.less * _less_attention_macs(spec, stage, tokens)
+        if spec.carries_attention_into(index):
+            parts["residual"] += _residual_macs(spec, index)
+        parts["mlp"] += stage.layers * tokens * 2 * stage.width**2 * spec.mlp_ratio
+        inputs = stage.width
+    return parts | {"head": stage.width * spec.classes}
+
+
+def _vanilla_attention_macs(stage: StageSpec, tokens: int) -> int:
+    width, read = stage.width, tokens // stage.reduction**2
+    merge = tokens * width * width if stage.reduction > 1 else 0
+    return merge + 2 * (tokens + read) * width * width + 2 * tokens * read * width
+
+
+def _less_attention_macs(spec: LavitSpec, stage: StageSpec, tokens: int) -> int:
+    """Two token maps over scores, the values, their weighted sum, the output."""
+    per_score = tokens if spec.transform_rank is None else 2 * spec.transform_rank
+    transforms = 2 * stage.heads * tokens**2 * per_score
+    return transforms + 2 * tokens * stage.width**2 + tokens**2 * stage.width
+
+
+def _residual_macs(spec: LavitSpec, index: int) -> int:
+    before, stage = spec.stages[index - 1], spec.stages[index]
+    scores, window = spec.sides[index - 1] ** 4, stage.patch**2
+    reduced = scores // window**2
+    mixing = reduced * before.heads * stage.heads
+    if spec.residual == "raster":
+        return before.heads * scores + mixing
+    return before.heads * (scores + scores // window) + mixing

@@ -15,6 +15,11 @@ from edgevit.errors import InputError
 _HASH_CHUNK_BYTES = 1 << 20
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept; it may not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevit"
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file."""
     digest = hashlib.sha256()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevit.errors import InputError
-from edgevit.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
+from edgevit.spec import LavitSpec, LlaSpec, ModelSpec, StageSpec, SuperpixelSpec, VitSpec
 
 ZOO = Path(__file__).parent / "zoo"
 DEFAULT_MODEL = "lla_tiny"
@@ -27,46 +27,102 @@ _K16 = SuperpixelSpec(grid=(4, 4))
 _K49 = SuperpixelSpec(grid=(7, 7))
 _K16_OF_32 = SuperpixelSpec(grid=(4, 4), cell_px=1)
 
+_WIDTHS, _HEADS = (64, 128, 320, 512), (1, 2, 5, 8)
+_PATCHES, _REDUCTIONS = (4, 2, 2, 2), (8, 4, 1, 1)
+
+
+def _lavit_stages(layers: tuple[int, ...], less: tuple[int, ...]) -> tuple[StageSpec, ...]:
+    """The four stages of the paper's figure 1, by how deep they are."""
+    facts = zip(_WIDTHS, _HEADS, layers, less, _PATCHES, _REDUCTIONS, strict=True)
+    return tuple(StageSpec(*fact) for fact in facts)
+
+
+_LAVIT_TINY = _lavit_stages((2, 2, 2, 2), (0, 0, 1, 1))
+_LAVIT_OF_32 = (
+    StageSpec(64, 2, 2, 0),
+    StageSpec(128, 4, 4, 2),
+    StageSpec(256, 8, 2, 1),
+)
+
 _ENTRIES = (
     ModelEntry(
-        LlaSpec("lla_tiny", 192, 3, 12, superpixels=_K16, latents=8),
+        LlaSpec("lla_tiny", 192, 3, 12, superpixels=_K16, stem="strips"),
         "superpixel ViT, 16 superpixels, 8 latents: the fast one",
         ZOO / "lla_tiny.safetensors",
     ),
     ModelEntry(
-        LlaSpec("lla_tiny_k49", 192, 3, 12, superpixels=_K49, latents=16),
+        LlaSpec("lla_tiny_k49", 192, 3, 12, superpixels=_K49, latents=16, stem="strips"),
         "superpixel ViT, 49 superpixels, 16 latents: the accurate one",
     ),
     ModelEntry(
-        LlaSpec("lla_small", 384, 6, 12, superpixels=_K16, latents=8),
+        LlaSpec("lla_small", 384, 6, 12, superpixels=_K16, stem="strips"),
         "superpixel ViT, twice as wide",
     ),
     ModelEntry(
-        LlaSpec("lla_base", 768, 12, 12, superpixels=_K16, latents=8),
+        LlaSpec("lla_base", 768, 12, 12, superpixels=_K16, stem="strips"),
         "superpixel ViT, four times as wide",
     ),
     ModelEntry(
-        LlaSpec("lla_tiny_soft", 192, 3, 12, superpixels=_K16, pooling="soft"),
+        LlaSpec("lla_tiny_soft", 192, 3, 12, superpixels=_K16, stem="strips", pooling="soft"),
         "lla_tiny, patches shared between superpixels by overlap",
     ),
     ModelEntry(
-        LlaSpec("lla_tiny_moments", 192, 3, 12, superpixels=_K16, moments=2),
-        "lla_tiny, second moments of the patches pooled too",
+        LlaSpec("lla_tiny_linear", 192, 3, 12, superpixels=_K16),
+        "lla_tiny with the paper's linear embedding: pools raw patches",
     ),
     ModelEntry(
-        LlaSpec("lla_tiny_joint", 192, 3, 12, superpixels=_K16, wiring="joint"),
+        LlaSpec("lla_tiny_moments", 192, 3, 12, superpixels=_K16, stem="moments"),
+        "lla_tiny_linear, second moments of the patches pooled too",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_joint", 192, 3, 12, superpixels=_K16, stem="strips", wiring="joint"),
         "lla_tiny, latents read each other too",
     ),
     ModelEntry(
-        LlaSpec("lla_tiny_writeback", 192, 3, 12, superpixels=_K16, wiring="writeback"),
+        LlaSpec(
+            "lla_tiny_writeback", 192, 3, 12, superpixels=_K16, stem="strips", wiring="writeback"
+        ),
         "lla_tiny, tokens attend through latents and back",
     ),
     ModelEntry(
-        LlaSpec("lla_tiny_32", 192, 3, 12, 32, 4, superpixels=_K16_OF_32),
+        LlaSpec(
+            "lla_tiny_32",
+            192,
+            3,
+            12,
+            image_px=32,
+            patch_px=4,
+            superpixels=_K16_OF_32,
+            stem="strips",
+        ),
         "lla_tiny for 32x32 images",
     ),
+    ModelEntry(
+        LavitSpec("lavit_tiny", _LAVIT_TINY), "less-attention ViT of four stages, a backbone too"
+    ),
+    ModelEntry(
+        LavitSpec("lavit_small", _lavit_stages((3, 4, 6, 3), (0, 0, 3, 1))),
+        "less-attention ViT, deeper",
+    ),
+    ModelEntry(
+        LavitSpec("lavit_base", _lavit_stages((3, 3, 18, 3), (0, 0, 9, 1))),
+        "less-attention ViT, deepest",
+    ),
+    ModelEntry(
+        LavitSpec("lavit_tiny_128", _LAVIT_TINY, image_px=128), "lavit_tiny for 128x128 images"
+    ),
+    ModelEntry(
+        LavitSpec("lavit_tiny_32", _LAVIT_OF_32, image_px=32),
+        "less-attention ViT of three stages for 32x32 images",
+    ),
+    ModelEntry(
+        LavitSpec("lavit_tiny_low_rank", _LAVIT_TINY, transform_rank=32),
+        "lavit_tiny, its score transforms of rank 32: cheaper at 224 pixels",
+    ),
     ModelEntry(VitSpec("vit_tiny", 192, 3, 12), "plain ViT (DeiT-Ti shape): the ruler"),
-    ModelEntry(VitSpec("vit_tiny_32", 192, 3, 12, 32, 4), "plain ViT for 32x32 images"),
+    ModelEntry(
+        VitSpec("vit_tiny_32", 192, 3, 12, image_px=32, patch_px=4), "plain ViT for 32x32 images"
+    ),
     ModelEntry(VitSpec("vit_small", 384, 6, 12), "plain ViT (DeiT-S shape)"),
 )
 

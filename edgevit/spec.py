@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+import operator
+from dataclasses import KW_ONLY, dataclass, replace
+from itertools import accumulate
 from typing import ClassVar, Literal
 
 from edgevit.errors import InputError
@@ -13,7 +16,13 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 IMAGE_INPUT = "image"
 LOGITS = "logits"
+SUMMARY = "summary"
 SUPERPIXEL_MAP = "superpixels"
+
+
+def stage_map(stage: int) -> str:
+    """The name of a backbone's feature map, stages counted from 1."""
+    return f"stage_{stage}"
 
 
 @dataclass(frozen=True)
@@ -86,15 +95,34 @@ class ModelSpec:
     """What every family shares. A spec is complete: the module is built from it alone."""
 
     name: str
-    width: int
-    heads: int
-    depth: int
+    _: KW_ONLY
     image_px: int = 224
-    patch_px: int = 16
     mlp_ratio: int = 4
     classes: int = 1000
 
     family: ClassVar[str]
+
+    def with_classes(self, classes: int) -> ModelSpec:
+        return replace(self, classes=classes)
+
+    def at_size(self, image_px: int) -> ModelSpec:
+        """The same layers for other pictures: another model, NAME@SIZE.
+
+        Raises:
+            InputError: the layers cannot be built for that size.
+        """
+        return replace(self, name=f"{self.name}@{image_px}", image_px=image_px)
+
+
+@dataclass(frozen=True)
+class IsotropicSpec(ModelSpec):
+    """One width from the patches to the head: ``depth`` layers of ``heads`` heads."""
+
+    width: int
+    heads: int
+    depth: int
+    _: KW_ONLY
+    patch_px: int = 16
 
     def __post_init__(self) -> None:
         if self.image_px % self.patch_px:
@@ -117,30 +145,33 @@ class ModelSpec:
         """Numbers in one RGB patch."""
         return self.patch_px**2 * 3
 
-    def with_classes(self, classes: int) -> ModelSpec:
-        return replace(self, classes=classes)
-
 
 @dataclass(frozen=True)
-class VitSpec(ModelSpec):
+class VitSpec(IsotropicSpec):
     """A plain vision transformer (DeiT shape): the ruler for every claim."""
 
     family: ClassVar[str] = "vit"
 
 
+# Of the ``strips`` stem: strips a patch, and features of a strip and of a patch.
+STRIPS = 4
+STRIP_WIDTHS = (64, 128)
+
+
 @dataclass(frozen=True)
-class LlaSpec(ModelSpec):
+class LlaSpec(IsotropicSpec):
     """Superpixel patch pooling (SPPP) and light latent attention (LLA).
 
     pooling: a patch belongs to one superpixel (``hard``), or to each by its share (``soft``).
-    moments: 1 pools the patches; 2 pools their squares beside them.
+    stem: what of a patch is pooled; see :mod:`edgevit.models.stem`.
     wiring: see :mod:`edgevit.models.lla`.
     """
 
+    _: KW_ONLY
     superpixels: SuperpixelSpec = SuperpixelSpec(grid=(4, 4))
     latents: int = 8
     pooling: Literal["hard", "soft"] = "hard"
-    moments: Literal[1, 2] = 1
+    stem: Literal["linear", "moments", "strips"] = "linear"
     wiring: Literal["carry", "joint", "writeback"] = "carry"
 
     family: ClassVar[str] = "lla"
@@ -148,6 +179,11 @@ class LlaSpec(ModelSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         superpixels = self.superpixels
+        if self.patch_px % STRIPS and self.stem == "strips":
+            raise InputError(
+                f"model {self.name}: a patch of {self.patch_px} rows cannot be cut into {STRIPS} "
+                "strips. Choose another stem."
+            )
         if self.latents < 1:
             raise InputError(f"model {self.name}: got {self.latents} latents; at least 1.")
         if self.patch_px % superpixels.cell_px:
@@ -185,3 +221,96 @@ class LlaSpec(ModelSpec):
             grid=self.superpixels.grid,
             compactness=self.superpixels.compactness,
         )
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage of a LaViT.
+
+    patch: how many pixels (of the picture, or of the map before) a side become one token.
+    layers, less: how many layers, the last ``less`` of them less-attention (LA) layers.
+    reduction: vanilla attention reads keys and values of so many tokens a side merged into one.
+    """
+
+    width: int
+    heads: int
+    layers: int
+    less: int = 0
+    patch: int = 2
+    reduction: int = 1
+
+    @property
+    def vanilla(self) -> int:
+        """How many layers compute their own attention scores."""
+        return self.layers - self.less
+
+    def check(self, where: str, side: int) -> None:
+        """Refuses what cannot be built on ``side`` x ``side`` tokens.
+
+        Raises:
+            InputError: says where, and what does not fit.
+        """
+        if side % self.reduction:
+            raise InputError(f"{where}: {side} tokens a side cannot be merged by {self.reduction}.")
+        if self.width % self.heads:
+            raise InputError(f"{where}: width {self.width} is not divisible by {self.heads} heads.")
+        if not 0 <= self.less < self.layers:
+            raise InputError(
+                f"{where}: got {self.layers} layers, {self.less} of them less-attention; the first "
+                "computes the scores that those transform, so it must be vanilla."
+            )
+        if self.less and self.reduction > 1:
+            raise InputError(
+                f"{where}: less-attention layers need square scores, but keys are merged by "
+                f"{self.reduction}. Use reduction 1, or no less-attention layers."
+            )
+
+
+@dataclass(frozen=True)
+class LavitSpec(ModelSpec):
+    """A less-attention vision transformer (LaViT, arXiv 2406.00427).
+
+    residual: how a stage's last attention scores reach the next stage: over the ``plane`` of the
+        picture, over the ``raster`` order of the tokens, or not (``none``).
+    transform_rank: None for the full N x N maps of the paper in LA layers; r for a map of rank r
+        beside the identity, which costs less where N is large.
+    """
+
+    stages: tuple[StageSpec, ...]
+    _: KW_ONLY
+    residual: Literal["plane", "raster", "none"] = "plane"
+    transform_rank: int | None = None
+
+    family: ClassVar[str] = "lavit"
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise InputError(f"model {self.name}: got no stages; at least one.")
+        if self.image_px % self._total_stride:
+            raise InputError(
+                f"model {self.name}: a side of {self.image_px} pixels is not a whole number of "
+                f"patches in every stage. Choose a multiple of {self._total_stride}."
+            )
+        for number, (stage, side) in enumerate(zip(self.stages, self.sides, strict=True), 1):
+            stage.check(f"model {self.name}, stage {number}", side)
+        if self.transform_rank is not None and self.transform_rank < 1:
+            raise InputError(f"model {self.name}: got rank {self.transform_rank}; at least 1.")
+
+    @property
+    def _total_stride(self) -> int:
+        return math.prod(stage.patch for stage in self.stages)
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Tokens a side in every stage."""
+        strides = accumulate((stage.patch for stage in self.stages), operator.mul)
+        return tuple(self.image_px // stride for stride in strides)
+
+    def carries_attention_into(self, stage: int) -> bool:
+        """Whether the scores of the stage before are added to this one's (stages from 0).
+
+        Both must be square: one score for every pair of tokens.
+        """
+        if self.residual == "none" or stage == 0:
+            return False
+        return self.stages[stage - 1].reduction == 1 == self.stages[stage].reduction

@@ -16,6 +16,7 @@ from edgevit.models.lla_carry import CarryBlock, KeysAndValues
 from edgevit.models.lla_joint import JointBlock
 from edgevit.models.lla_writeback import WritebackBlock
 from edgevit.models.sppp import SuperpixelPatchPooling
+from edgevit.models.stem import STEMS, StripStem
 from edgevit.registry import MODELS, find
 from edgevit.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, Preprocess, SuperpixelSpec
 
@@ -36,7 +37,7 @@ def test_patch_rows_are_the_patches(photo_batch: np.ndarray) -> None:
 
 
 def test_the_embedding_folds_the_normalisation() -> None:
-    embed = PatchEmbed(16, 48)
+    embed = PatchEmbed(16**2, 48)
     rows = torch.randint(0, 256, (2, 7, 768)).float()
     pixels = rows.reshape(2, 7, 256, 3) / 255
     normal = (pixels - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
@@ -44,17 +45,42 @@ def test_the_embedding_folds_the_normalisation() -> None:
 
 
 @pytest.mark.parametrize("grid", [(4, 4), (7, 7)])
-def test_pooling_before_embedding_is_exact(photo_batch: np.ndarray, grid: tuple[int, int]) -> None:
-    spec = LlaSpec("s", 48, 3, 1, superpixels=SuperpixelSpec(grid))
+@pytest.mark.parametrize("stem", STEMS)
+@pytest.mark.parametrize("pooling", ["hard", "soft"])
+def test_pooling_before_embedding_is_exact(
+    photo_batch: np.ndarray, grid: tuple[int, int], stem: str, pooling: str
+) -> None:
+    """Embedding every patch, and then pooling, gives what the model gives."""
+    spec = LlaSpec("s", 48, 3, 1, superpixels=SuperpixelSpec(grid), stem=stem, pooling=pooling)
     sppp = SuperpixelPatchPooling(spec)
     patches = patch_rows(torch.from_numpy(photo_batch), 16)
-    _, pooled = sppp.superpixels(patches)
-    ours = sppp.embed(pooled.rows) * pooled.occupied[..., None]
-    embedded = sppp.embed(patches)
-    members = pooled.membership.sum(-1, keepdim=True).clamp_min(1)
-    torch.testing.assert_close(ours, pooled.membership @ embedded / members, atol=1e-5, rtol=1e-5)
-    if grid == (7, 7):
+    values = sppp.stem.values(patches)
+    pooled = sppp.superpixels.pool(values, sppp.superpixels.assign(patches))
+    ours = sppp.stem(pooled.means) * pooled.occupied[..., None]
+    members = pooled.membership.sum(-1, keepdim=True)
+    expected = pooled.membership @ sppp.stem(values) / torch.where(members > 0, members, 1.0)
+    torch.testing.assert_close(ours, expected, atol=2e-4, rtol=1e-4)
+    if grid == (7, 7) and pooling == "hard":
         assert (pooled.occupied == 0).any(), "the test wants an empty superpixel"
+
+
+def test_second_moments_fold_the_normalisation_too() -> None:
+    embed = PatchEmbed(16**2, 48, moments=2)
+    rows = torch.randint(0, 256, (2, 7, 768)).float()
+    normal = rows * embed.scale + embed.shift
+    expected = embed.linear(torch.cat([normal, normal.square()], dim=-1))
+    ours = embed(torch.cat([rows, rows.square()], dim=-1))
+    torch.testing.assert_close(ours, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_strips_are_rows_of_pixels() -> None:
+    """The second of four strips of a 16-pixel patch is its rows 4 to 7."""
+    stem = StripStem(LlaSpec("s", 48, 3, 1, stem="strips"))
+    patch = torch.randint(0, 256, (16, 16, 3)).float()
+    before = stem.of_strip(patch.reshape(4, 192))
+    patch[4:8] = 0
+    changed = (stem.of_strip(patch.reshape(4, 192)) != before).any(-1)
+    assert changed.tolist() == [False, True, False, False]
 
 
 def test_one_map_gives_what_a_norm_and_projection_per_layer_give() -> None:
@@ -74,21 +100,6 @@ def test_one_map_gives_what_a_norm_and_projection_per_layer_give() -> None:
     expected = per_layer(normal).reshape(2, 17, heads, -1).permute(0, 2, 3, 1)
     torch.testing.assert_close(keys[layer], expected, atol=1e-4, rtol=1e-4)
     assert len(keys) == len(values) == SMALL.depth
-
-
-@pytest.mark.parametrize("pooling", ["hard", "soft"])
-def test_second_moments_pooled_first_are_exact_too(photo_batch: np.ndarray, pooling: str) -> None:
-    """Embedding [z, z^2] of every patch and then pooling gives what the stem gives."""
-    spec = LlaSpec("s", 48, 3, 1, pooling=pooling, moments=2)
-    sppp = SuperpixelPatchPooling(spec)
-    patches = patch_rows(torch.from_numpy(photo_batch), 16)
-    _, pooled = sppp.superpixels(patches)
-    ours = sppp.embed(sppp._stem(patches, pooled)) * pooled.occupied[..., None]
-    normal = patches * sppp.embed.scale + sppp.embed.shift
-    embedded = sppp.embed.linear(torch.cat([normal, normal.square()], dim=-1))
-    members = pooled.membership.sum(-1, keepdim=True)
-    expected = pooled.membership @ embedded / torch.where(members > 0, members, 1.0)
-    torch.testing.assert_close(ours, expected, atol=2e-4, rtol=1e-4)
 
 
 def test_soft_shares_are_the_overlap(photo_batch: np.ndarray) -> None:
@@ -199,15 +210,21 @@ def test_uint8_and_float_pictures_are_the_same(photo_batch: np.ndarray) -> None:
 def test_superpixels_stay_float32_under_autocast(photo_batch: np.ndarray) -> None:
     module = build(SMALL)
     patches = patch_rows(torch.from_numpy(photo_batch), 16)
-    _, exact = module.tokens.superpixels(patches)
+    superpixels = module.tokens.superpixels
+    exact = superpixels.pool(patches, superpixels.assign(patches))
     with torch.autocast("cpu", torch.bfloat16):
-        _, under_autocast = module.tokens.superpixels(patches)
+        under_autocast = superpixels.pool(patches, superpixels.assign(patches))
     for a, b in zip(exact, under_autocast, strict=True):
         assert torch.equal(a, b)
 
 
 def test_every_parameter_learns(photo_batch: np.ndarray) -> None:
-    options = ({}, {"wiring": "joint"}, {"wiring": "writeback"}, {"pooling": "soft", "moments": 2})
+    options = (
+        {},
+        {"wiring": "joint"},
+        {"wiring": "writeback"},
+        {"pooling": "soft", "stem": "moments"},
+    )
     for spec in (*(replace(SMALL, **option) for option in options), find("vit_tiny").spec):
         module = build(spec)
         module(torch.from_numpy(photo_batch[:2])).square().mean().backward()

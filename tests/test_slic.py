@@ -20,8 +20,8 @@ def superpixels(
         192,
         3,
         1,
-        image_px,
-        patch_px,
+        image_px=image_px,
+        patch_px=patch_px,
         superpixels=SuperpixelSpec(grid, min(4, patch_px // 2)),
     )
     return Superpixels(spec)
@@ -70,7 +70,7 @@ def test_superpixels_follow_a_colour_edge() -> None:
     picture = np.full((1, 224, 224, 3), 40, np.uint8)
     picture[:, :, 132:] = 220
     op = superpixels()
-    assignment, _ = op(patch_rows(torch.from_numpy(picture), 16))
+    assignment = op.assign(patch_rows(torch.from_numpy(picture), 16))
     right = np.moveaxis(picture[0, 2::4, 2::4, :1], -1, 0)[0] == 220
     labels = op.label_map(assignment)[0].numpy()
     for label in np.unique(labels):

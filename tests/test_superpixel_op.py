@@ -34,7 +34,7 @@ GEOMETRIES = {
 }
 
 
-OUTPUTS = ("assignment", "rows", "occupied", "centroids", "membership")
+OUTPUTS = ("assignment", "means", "occupied", "centroids", "membership")
 
 
 def superpixel_model(spec: LlaSpec) -> onnx.ModelProto:
@@ -66,8 +66,10 @@ def run_body(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def run_torch(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
-    assignment, pooled = Superpixels(spec)(torch.from_numpy(patches))
-    tensors = {"assignment": assignment, **pooled._asdict()}
+    op = Superpixels(spec)
+    rows = torch.from_numpy(patches)
+    assignment = op.assign(rows)
+    tensors = {"assignment": assignment, **op.pool(rows, assignment)._asdict()}
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
@@ -106,7 +108,7 @@ def test_body_torch_and_reference_agree_bit_for_bit(geometry: str, kind: str) ->
         if spec.pooling == "hard":
             pooled, owner = slic_reference.pool(picture, spec.geometry, plain)
             np.testing.assert_array_equal(expected["membership"][i].argmax(0), owner)
-            np.testing.assert_allclose(expected["rows"][i], pooled, rtol=1e-6)
+            np.testing.assert_allclose(expected["means"][i], pooled, rtol=1e-6)
 
 
 @pytest.mark.parametrize("cell_px", [1, 2, 4])
@@ -135,31 +137,33 @@ def test_sums_and_distances_stay_exact(geometry: str) -> None:
     assert per_cell * 4 * (np.array(cells) ** 2).sum(-1).max() < 2**24
 
 
-def rows(kind: str, spec: LlaSpec) -> torch.Tensor:
+def patches_of(kind: str, spec: LlaSpec) -> torch.Tensor:
     return patch_rows(torch.from_numpy(make_pictures(kind, spec)), spec.patch_px)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_results_are_well_formed(geometry: str) -> None:
     spec = GEOMETRIES[geometry]
-    patches = rows("coarse", spec)
-    assignment, pooled = Superpixels(spec)(patches)
+    patches = patches_of("coarse", spec)
+    op = Superpixels(spec)
+    assignment = op.assign(patches)
+    pooled = op.pool(patches, assignment)
     assert (assignment.sum(1) >= 1).all()
     if spec.pooling == "hard":
         assert (pooled.membership.sum(1) == 1).all(), "a patch has exactly one superpixel"
     assert torch.equal(pooled.occupied, (pooled.membership.sum(2) > 0).float())
-    assert (pooled.rows[pooled.occupied == 0] == 0).all(), "an empty superpixel is a zero row"
+    assert (pooled.means[pooled.occupied == 0] == 0).all(), "an empty superpixel is a zero row"
     members = pooled.membership.sum(-1, keepdim=True)
     means = pooled.membership @ patches / torch.where(members > 0, members, 1.0)
-    torch.testing.assert_close(pooled.rows, means)
+    torch.testing.assert_close(pooled.means, means)
 
 
 def test_a_batch_is_its_pictures() -> None:
     spec = GEOMETRIES["224 K=16"]
-    patches = rows("coarse", spec)
+    patches = patches_of("coarse", spec)
     op = Superpixels(spec)
-    together = op(patches)[1].membership
-    alone = torch.cat([op(p[None])[1].membership for p in patches])
+    together = op.assign(patches)
+    alone = torch.cat([op.assign(p[None]) for p in patches])
     assert torch.equal(together, alone)
 
 

@@ -19,17 +19,21 @@ import torch
 
 from edgevit.errors import CheckpointError, InputError
 from edgevit.files import held
+from edgevit.image_folder import ImageFolder
 from edgevit.models.checkpoint import read_checkpoint
 from edgevit.progress import Advance, SilentProgress
 from edgevit.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
-from edgevit.training.augment import augment
-from edgevit.training.data import BatchLoader, ImageFolder
+from edgevit.training.augment import crop, disturb
+from edgevit.training.data import BatchLoader
 from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
+from edgevit.training.randaugment import OPERATIONS, Operation
 from edgevit.training.recipe import Recipe
 from support import Command, environment, write_png
 
-LLA = LlaSpec("small_lla", 48, 3, 2, 32, 8, superpixels=SuperpixelSpec((2, 2), cell_px=2))
-VIT = VitSpec("small_vit", 48, 3, 2, 32, 8)
+LLA = LlaSpec(
+    "small_lla", 48, 3, 2, image_px=32, patch_px=8, superpixels=SuperpixelSpec((2, 2), cell_px=2)
+)
+VIT = VitSpec("small_vit", 48, 3, 2, image_px=32, patch_px=8)
 RECIPE = Recipe(epochs=3, batch=6, learning_rate=2e-3, warmup_epochs=1, seed=1)
 
 
@@ -181,17 +185,25 @@ def test_holding_out_takes_of_every_class(class_folder: Path) -> None:
 def test_augmented_pictures_are_pictures(photos: list[np.ndarray]) -> None:
     rng = np.random.default_rng(0)
     for photo in [*photos, photos[0][:1, :1], photos[0][:3]]:
-        view = augment(photo, 32, RECIPE, rng)
+        view = disturb(crop(photo, 32, RECIPE, rng), RECIPE, rng)
         assert view.shape == (32, 32, 3)
         assert view.dtype == np.uint8
 
 
-def test_without_colour_change_the_jitter_is_the_identity(photos: list[np.ndarray]) -> None:
-    from edgevit.training.augment import jitter_colour
+STRENGTHLESS = ("autocontrast", "equalise")
 
-    np.testing.assert_allclose(
-        jitter_colour(photos[0], 0.0, np.random.default_rng(0)), photos[0], atol=1
-    )
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.__name__)
+def test_an_operation_without_strength_is_the_identity(
+    operation: Operation, photos: list[np.ndarray]
+) -> None:
+    for strength in (-1.0, -0.3, 0.0, 0.5, 1.0):
+        changed = operation(photos[0], strength)
+        assert changed.shape == photos[0].shape
+        assert changed.dtype == np.uint8
+        if operation.__name__ not in STRENGTHLESS:
+            same = np.allclose(changed, photos[0], atol=1)
+            assert same == (strength == 0.0) or operation.__name__ == "posterise"
 
 
 def test_the_schedule_warms_up_and_falls_to_the_end() -> None:

@@ -18,6 +18,7 @@ import typer
 from edgevit import __version__
 from edgevit.cli.bench import bench
 from edgevit.cli.doctor import doctor
+from edgevit.cli.eval import evaluate
 from edgevit.cli.export import export
 from edgevit.cli.kernel import kernel
 from edgevit.cli.models import models
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (export, run, bench, train, models, doctor, kernel):
     app.command()(command)
+app.command("eval")(evaluate)
 
 
 def _print_version(wanted: bool) -> None:

@@ -13,6 +13,7 @@ from edgevit.errors import InputError
 
 if TYPE_CHECKING:
     from edgevit.bundle import Bundle
+    from edgevit.progress import Progress
     from edgevit.runner import Array
     from edgevit.spec import Preprocess
 
@@ -37,6 +38,9 @@ def export(
     ] = False,
     with_superpixels: Annotated[
         bool, typer.Option("--with-superpixels", help="Give the superpixel map as an output too.")
+    ] = False,
+    with_features: Annotated[
+        bool, typer.Option("--with-features", help="Give a LaViT's stage maps as outputs too.")
     ] = False,
     half_storage: Annotated[
         bool,
@@ -72,6 +76,7 @@ def export(
         classes=class_names(classes),
         batch=None if dynamic_batch else batch,
         with_superpixels=with_superpixels,
+        with_features=with_features,
         half_storage=half_storage,
         force=force,
     )
@@ -79,6 +84,20 @@ def export(
     open_runner = partial(OnnxRuntimeRunner, native=False)
     bundle = export_bundle(request, open_runner, progress_for_stderr())
     _print(bundle, json)
+
+
+def export_shipped(model: str, target: Path, progress: Progress) -> Bundle:
+    """A model of the zoo with its shipped weights, any batch size, checked as ever."""
+    require_modules("exporting a model", "export", _MODULES)
+    from edgevit.registry import find
+    from edgevit.spec import Preprocess
+    from edgevit_export.pipeline import ExportRequest, export_bundle
+    from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+
+    entry = find(model)
+    pictures = _parity_pictures(None, 8, Preprocess(entry.spec.image_px))
+    request = ExportRequest(entry, target, pictures, batch=None)
+    return export_bundle(request, partial(OnnxRuntimeRunner, native=False), progress)
 
 
 def _bundle_folder(output: Path | None, model: str) -> Path:

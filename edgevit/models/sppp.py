@@ -2,7 +2,7 @@
 
 Source: "Focus Your Attention", arXiv 2506.18791; reconstructed from its abstract and public code,
 the wiring is ours. Two choices differ from that code: superpixels are computed in the graph, and
-patches are pooled before they are embedded, which is exact because the embedding is linear.
+patches are pooled before the last map of their embedding (:mod:`edgevit.models.stem`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from edgevit.models.layers import PatchEmbed, patch_rows
-from edgevit.models.superpixels import Pooled, Superpixels, mean_of_members
+from edgevit.models.layers import patch_rows
+from edgevit.models.stem import STEMS, Stem
+from edgevit.models.superpixels import Pooled, Superpixels
 from edgevit.spec import LlaSpec
 
 
@@ -61,7 +62,7 @@ class SuperpixelPatchPooling(nn.Module):
         super().__init__()
         self.spec = spec
         self.superpixels = Superpixels(spec)
-        self.embed = PatchEmbed(spec.patch_px, spec.width, spec.moments)
+        self.stem: Stem = STEMS[spec.stem](spec)
         self.position = CentroidPosition(spec.width)
         self.cls = nn.Parameter(torch.zeros(1, 1, spec.width))
         nn.init.normal_(self.cls, std=0.02)
@@ -69,9 +70,10 @@ class SuperpixelPatchPooling(nn.Module):
     def forward(self, image: Tensor) -> SuperpixelTokens:
         """uint8 or float [B, H, W, 3] RGB, 0..255."""
         patches = patch_rows(image, self.spec.patch_px)
-        assignment, pooled = self.superpixels(patches)
+        assignment = self.superpixels.assign(patches)
+        pooled = self.superpixels.pool(self.stem.values(patches), assignment)
         # An empty superpixel stays zero, not the embedding's bias.
-        embedded = self.embed(self._stem(patches, pooled)) * pooled.occupied.unsqueeze(-1)
+        embedded = self.stem(pooled.means) * pooled.occupied.unsqueeze(-1)
         places = self.position(pooled.centroids)
         # CLS sits at the image centre, where every place is measured from, and is never masked.
         cls = self.cls + self.position(torch.zeros_like(pooled.centroids[:, :1]))
@@ -79,15 +81,3 @@ class SuperpixelPatchPooling(nn.Module):
         occupied = torch.cat([torch.ones_like(pooled.occupied[:, :1]), pooled.occupied], dim=1)
         mask = ((occupied - 1.0) * 1e4)[:, None, None, :]
         return SuperpixelTokens(tokens, mask, assignment, pooled)
-
-    def _stem(self, patches: Tensor, pooled: Pooled) -> Tensor:
-        """Mean raw patches [B, K, P*P*3], and beside them the means of their squares.
-
-        A mean keeps 15 % of the detail inside patches at K=16; second moments add contrast.
-        """
-        if self.spec.moments == 1:
-            return pooled.rows
-        with torch.autocast(patches.device.type, enabled=False):
-            members = pooled.membership.sum(-1, keepdim=True)
-            mean_squares = mean_of_members(pooled.membership, members, patches.square())
-            return torch.cat([pooled.rows, mean_squares], dim=-1)

@@ -4,7 +4,7 @@ These two functions are the torch meaning of the custom ops ``edgevit::Superpixe
 ``edgevit::SuperpixelPool``; under ONNX export each becomes one node. Everything is float32 with
 autocast off (bfloat16 would move 11 % of the cells at K=16, 24 % at K=49), and all sums are of
 whole numbers (:mod:`edgevit.slic`), so every runtime finds the same superpixels.
-Nothing here has parameters or needs a gradient.
+Nothing here has parameters; a gradient only passes through the means of the pooled values.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ _Attribute = (
 class Pooled(NamedTuple):
     """What pooling gives, all float32.
 
-    rows: [B, K, P*P*3] mean raw patch of every superpixel; zeros where it has no patch.
+    means: [B, K, C] mean of what was pooled over the patches of every superpixel; zeros where it
+        has no patch.
     occupied: [B, K] 1 where a superpixel has a patch, else 0.
     centroids: [B, K, 2] mean (y, x) of a superpixel's cells, in patches from the image centre.
     membership: [B, K, N] which superpixel a patch belongs to: one-hot, or with soft pooling the
         share of the patch that each superpixel covers.
     """
 
-    rows: Tensor
+    means: Tensor
     occupied: Tensor
     centroids: Tensor
     membership: Tensor
@@ -56,7 +57,7 @@ def horner(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
     return result
 
 
-def mean_of_members(membership: Tensor, members: Tensor, values: Tensor) -> Tensor:
+def _mean_of_members(membership: Tensor, members: Tensor, values: Tensor) -> Tensor:
     """Mean of the values [B, N, C] of every superpixel's patches, [B, K, C]; zeros without any.
 
     ``members`` [B, K, 1] are the sums of ``membership`` [B, K, N] over the patches.
@@ -93,18 +94,23 @@ class Superpixels(nn.Module):
             self.register_buffer(name, torch.from_numpy(value.copy()), persistent=False)
 
     @torch.no_grad()
-    def forward(self, patches: Tensor) -> tuple[Tensor, Pooled]:
-        """Raw patch rows, float32 [B, N, P*P*3] (0..255), to (assignment, pooled).
+    def assign(self, patches: Tensor) -> Tensor:
+        """Raw patch rows, float32 [B, N, P*P*3] (0..255), to float32 [B, K, cells].
 
-        ``assignment`` is float32 [B, K, cells], 1 where a cell belongs to a superpixel; a cell at
-        equal distance from two centres belongs to both.
+        1 where a cell belongs to a superpixel; a cell at equal distance from two centres belongs
+        to both.
         """
         if torch.onnx.is_in_onnx_export():
-            assignment = self._slic_node(patches)
-            return assignment, self._pool_node(patches, assignment)
+            return self._slic_node(patches)
         with torch.autocast(patches.device.type, enabled=False):
-            assignment = self.slic(patches.float())
-            return assignment, self.pool(patches.float(), assignment)
+            return self.slic(patches.float())
+
+    def pool(self, values: Tensor, assignment: Tensor) -> Pooled:
+        """Means over the superpixels of values of the patches [B, N, C]."""
+        if torch.onnx.is_in_onnx_export():
+            return self._pool_node(values, assignment)
+        with torch.autocast(values.device.type, enabled=False):
+            return self._pooled(values.float(), assignment)
 
     def features(self, patches: Tensor) -> Tensor:
         """CIELAB colour and scaled place of every cell, and a half: float32 [B, 6, cells].
@@ -153,8 +159,8 @@ class Superpixels(nn.Module):
             assignment = (distances == distances.amin(dim=1, keepdim=True)).float()
         return assignment
 
-    def pool(self, patches: Tensor, assignment: Tensor) -> Pooled:
-        """Means of the member patches, weighted by the overlap if pooling is soft (SPPP, eq. 5)."""
+    def _pooled(self, values: Tensor, assignment: Tensor) -> Pooled:
+        """Means over the member patches, weighted by the overlap if it is soft (SPPP, eq. 5)."""
         geometry = self.geometry
         batch, count = assignment.shape[:2]
         overlap = assignment.reshape(batch, count, geometry.patches, -1).sum(-1)
@@ -165,7 +171,7 @@ class Superpixels(nn.Module):
         members = membership.sum(-1, keepdim=True)
         places = assignment @ self.centroid_features  # sums of y and x, and the number of cells
         return Pooled(
-            rows=mean_of_members(membership, members, patches),
+            means=_mean_of_members(membership, members, values),
             occupied=(members > 0).float().squeeze(-1),
             centroids=places[..., :2] / places[..., 2:].clamp_min(1.0),
             membership=membership,
@@ -219,15 +225,15 @@ class Superpixels(nn.Module):
         )
         return node
 
-    def _pool_node(self, patches: Tensor, assignment: Tensor) -> Pooled:
-        batch, count = patches.shape[0], self.geometry.superpixels
+    def _pool_node(self, values: Tensor, assignment: Tensor) -> Pooled:
+        batch, count = values.shape[0], self.geometry.superpixels
         outputs = torch.onnx.ops.symbolic_multi_out(
             "edgevit::SuperpixelPool",
-            (patches, assignment),
+            (values, assignment),
             attrs=self.attributes(),
             dtypes=[torch.float32] * 4,
             shapes=[
-                (batch, count, self.spec.patch_values),
+                (batch, count, values.shape[2]),
                 (batch, count),
                 (batch, count, 2),
                 (batch, count, self.geometry.patches),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgevit.models.classifier import Classifier
 from edgevit.models.layers import (
     Mlp,
     PatchEmbed,
@@ -14,7 +15,7 @@ from edgevit.models.layers import (
     patch_rows,
     split_heads,
 )
-from edgevit.spec import VitSpec
+from edgevit.spec import LOGITS, SUMMARY, VitSpec
 
 
 class VitBlock(nn.Module):
@@ -40,13 +41,13 @@ class VitBlock(nn.Module):
         return result
 
 
-class VitClassifier(nn.Module):
+class VitClassifier(Classifier):
     """Patches, CLS, learned positions, blocks, head on CLS."""
 
     def __init__(self, spec: VitSpec) -> None:
         super().__init__()
-        self.spec = spec
-        self.embed = PatchEmbed(spec.patch_px, spec.width)
+        self.spec: VitSpec = spec
+        self.embed = PatchEmbed(spec.patch_px**2, spec.width)
         self.cls = nn.Parameter(torch.zeros(1, 1, spec.width))
         self.position = nn.Parameter(torch.zeros(1, spec.patches + 1, spec.width))
         self.blocks = nn.ModuleList(VitBlock(spec) for _ in range(spec.depth))
@@ -56,12 +57,8 @@ class VitClassifier(nn.Module):
         for parameter in (self.cls, self.position):
             nn.init.normal_(parameter, std=0.02)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Picture, uint8 or float [B, H, W, 3] RGB 0..255, to logits [B, classes]."""
-        return self.taps(image)["logits"]
-
-    def taps(self, image: Tensor) -> dict[str, Tensor]:
-        """The logits and what leads to them, by name, for a parity check."""
+    def steps(self, image: Tensor) -> dict[str, Tensor]:
+        """The logits, the summary, and the tokens before and after the blocks."""
         batch = image.shape[0]
         embedded = self.embed(patch_rows(image, self.spec.patch_px))
         placed = torch.cat([self.cls.expand(batch, -1, -1), embedded], dim=1) + self.position
@@ -69,8 +66,10 @@ class VitClassifier(nn.Module):
         for block in self.blocks:
             tokens = block(tokens, batch)
         cls = tokens.reshape(batch, -1, self.spec.width)[:, 0]
+        summary = self.norm(cls)
         return {
-            "logits": self.head(self.norm(cls)),
+            LOGITS: self.head(summary),
+            SUMMARY: summary,
             "tokens": placed,
             "encoded": tokens,
         }

@@ -1,4 +1,8 @@
-"""Augmentation of one picture: crop, flip, colour. uint8 RGB in and out, OpenCV and numpy."""
+"""Augmentation of one picture: a crop, then what happens to the crop. uint8 RGB in and out.
+
+A teacher answers for the crop; flips, colours and small shifts do not change its answer, so they
+are drawn anew every time the crop is used.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,19 @@ import numpy as np
 
 from edgevit.images import Image, resize
 from edgevit.spec import Preprocess
+from edgevit.training.randaugment import OPERATIONS
 from edgevit.training.recipe import Recipe
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CROP_TRIES = 10
+_ERASED_AREA = (0.02, 0.2)
+_ERASED_ASPECT = (0.3, 1 / 0.3)
 
 
-def augment(picture: Image, size_px: int, recipe: Recipe, rng: np.random.Generator) -> Image:
-    """A random view of a picture, uint8 [size, size, 3]."""
-    view = random_crop(picture, size_px, recipe, rng)
-    if rng.random() < 0.5:
-        view = view[:, ::-1]
-    return jitter_colour(view, recipe.colour, rng)
-
-
-def random_crop(picture: Image, size_px: int, recipe: Recipe, rng: np.random.Generator) -> Image:
+def crop(picture: Image, size_px: int, recipe: Recipe, rng: np.random.Generator) -> Image:
     """A crop of random area and aspect, resized; the whole picture if none fits in some tries."""
     height, width = picture.shape[:2]
-    low, high = np.log(recipe.crop_aspect)
     for _ in range(_CROP_TRIES):
-        area = height * width * rng.uniform(*recipe.crop_area)
-        aspect = np.exp(rng.uniform(low, high))
-        crop_w, crop_h = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+        crop_w, crop_h = _rectangle(height * width, recipe.crop_area, recipe.crop_aspect, rng)
         if 0 < crop_w <= width and 0 < crop_h <= height:
             y = int(rng.integers(height - crop_h + 1))
             x = int(rng.integers(width - crop_w + 1))
@@ -37,15 +32,41 @@ def random_crop(picture: Image, size_px: int, recipe: Recipe, rng: np.random.Gen
     return resize(picture, Preprocess(size_px))
 
 
-def jitter_colour(picture: Image, strength: float, rng: np.random.Generator) -> Image:
-    """Brightness, contrast and saturation, each by a factor in 1 +/- strength, as one affine map.
+def disturb(view: Image, recipe: Recipe, rng: np.random.Generator) -> Image:
+    """A flip, RandAugment, an erased rectangle, each by chance."""
+    if rng.random() < 0.5:
+        view = cv2.flip(view, 1)  # type: ignore[assignment]
+    view = rand_augment(view, recipe.random_ops, recipe.random_strength, rng)
+    return erase(view, rng) if rng.random() < recipe.erase else view
 
-    Saturation blends every pixel with its luma (a 3x3 matrix), brightness scales it, contrast
-    stretches it about the picture's mean luma.
+
+def rand_augment(view: Image, operations: int, strength: float, rng: np.random.Generator) -> Image:
+    """So many operations, drawn with replacement, each of a strength in -strength..strength.
+
+    Source: RandAugment, arXiv 1909.13719; the strength is uniform instead of fixed.
     """
-    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
-    grey = np.tile(_LUMA, (3, 1))
-    matrix = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * grey)
-    mean = brightness * float(np.asarray(cv2.mean(picture)[:3]) @ _LUMA)
-    affine = np.column_stack([matrix, np.full(3, (1 - contrast) * mean)]).astype(np.float32)
-    return np.asarray(cv2.transform(picture, affine), np.uint8)  # saturates to 0..255
+    for choice in rng.integers(len(OPERATIONS), size=operations):
+        view = OPERATIONS[choice](view, float(rng.uniform(-strength, strength)))
+    return view
+
+
+def erase(view: Image, rng: np.random.Generator) -> Image:
+    """A rectangle of one random colour (random erasing, arXiv 1708.04896)."""
+    height, width = view.shape[:2]
+    erased_w, erased_h = _rectangle(height * width, _ERASED_AREA, _ERASED_ASPECT, rng)
+    y, x = int(rng.integers(height)), int(rng.integers(width))
+    erased = view.copy()
+    erased[y : y + erased_h, x : x + erased_w] = rng.integers(0, 256, 3)
+    return erased
+
+
+def _rectangle(
+    whole: int,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    rng: np.random.Generator,
+) -> tuple[int, int]:
+    """(width, height) of a random share of an area and a random aspect, even on a log scale."""
+    pixels = whole * rng.uniform(*area)
+    ratio = np.exp(rng.uniform(*np.log(aspect)))
+    return round(np.sqrt(pixels * ratio)), round(np.sqrt(pixels / ratio))

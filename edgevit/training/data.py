@@ -1,103 +1,45 @@
 """An image folder (one folder a class) as batches, the same for the same seed, epoch and place.
 
-Every sample draws from a generator seeded by (seed, epoch, index), so a resumed run sees exactly
-what an uninterrupted one would have seen, whatever the number of threads.
+Every crop draws from a generator seeded by (seed, view, index), and what is done to it from one
+seeded by (seed, epoch, index): a resumed run sees exactly what an uninterrupted one would have
+seen, whatever the number of threads, and a teacher's answers to a view serve every epoch that
+shows it.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevit import images
-from edgevit.errors import InputError
+from edgevit.image_folder import ImageFolder
 from edgevit.images import Image
 from edgevit.spec import Preprocess
-from edgevit.training.augment import augment
+from edgevit.training.augment import crop, disturb
+from edgevit.training.mixing import Mix, mix_batch
 from edgevit.training.recipe import Recipe
 
 _PREFETCHED_BATCHES = 3
 _CACHE_BYTES = 3 * 1024**3
 
+# Streams of random numbers that must not be the same.
+_CROPS, _DISTURBANCES, _MIXES = 0, 1, 2
+
 
 class Batch(NamedTuple):
-    """images: uint8 [B, H, W, 3] RGB. labels: int64 [B]."""
+    """images: uint8 [B, H, W, 3] RGB. indices: int64 [B], places in the folder. labels: int64 [B].
+
+    mix: how the pictures were mixed with each other; None for validation.
+    """
 
     images: Image
+    indices: NDArray[np.int64]
     labels: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class ImageFolder:
-    """Files and labels; ``classes`` are the folder names, sorted."""
-
-    classes: tuple[str, ...]
-    files: tuple[Path, ...]
-    labels: tuple[int, ...]
-
-    @classmethod
-    def open(cls, root: Path) -> ImageFolder:
-        """Lists ``root/CLASS/**/*.jpg``.
-
-        Raises:
-            InputError: no folder, no class folders, or a class without images.
-        """
-        if not root.is_dir():
-            raise InputError(f"{root} is not a folder. --data wants one folder per class inside.")
-        folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-        if not folders:
-            raise InputError(f"{root} has no class folders. Expected {root}/CLASS/*.jpg.")
-        files: list[Path] = []
-        labels: list[int] = []
-        for label, folder in enumerate(folders):
-            found = images.files_in(folder)
-            files += found
-            labels += [label] * len(found)
-        return cls(tuple(f.name for f in folders), tuple(files), tuple(labels))
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def fingerprint(self) -> str:
-        """Changes with the classes, and with the names and sizes of the files."""
-        digest = hashlib.sha256(repr(self.classes).encode())
-        for file, label in zip(self.files, self.labels, strict=True):
-            digest.update(f"{label} {file.name} {file.stat().st_size}\n".encode())
-        return f"{len(self)} images, {digest.hexdigest()[:16]}"
-
-    def part(self, indices: NDArray[np.int64]) -> ImageFolder:
-        """The same classes, some of the files."""
-        files = tuple(self.files[i] for i in indices)
-        return ImageFolder(self.classes, files, tuple(self.labels[i] for i in indices))
-
-    def hold_out(self, share: float, seed: int) -> tuple[ImageFolder, ImageFolder]:
-        """(rest, held out): a seeded share of every class, at least one image of each.
-
-        Raises:
-            InputError: a class has only one image.
-        """
-        for label, name in enumerate(self.classes):
-            if self.labels.count(label) < 2:
-                raise InputError(
-                    f"Class '{name}' has only one image, and one of each is held out to validate. "
-                    "Add images, or give others with --val-data."
-                )
-        rng = np.random.default_rng(seed)
-        labels = np.asarray(self.labels)
-        held: list[int] = []
-        for label in range(len(self.classes)):
-            members = rng.permutation(np.flatnonzero(labels == label))
-            held += members[: max(1, round(share * len(members)))].tolist()
-        mask = np.zeros(len(self), bool)
-        mask[held] = True
-        return self.part(np.flatnonzero(~mask)), self.part(np.flatnonzero(mask))
+    mix: Mix | None = None
 
 
 class BatchLoader:
@@ -114,28 +56,50 @@ class BatchLoader:
         self._cache: dict[int, Image] = {}
         self._cached_bytes = 0
 
-    def training(self, recipe: Recipe, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """Shuffled, augmented, whole batches only (unless the folder is smaller than one)."""
+    def training(
+        self, recipe: Recipe, epoch: int, first_step: int = 0, view: int | None = None
+    ) -> Iterator[Batch]:
+        """Shuffled, augmented, mixed; whole batches only (unless the folder is smaller than one).
+
+        Args:
+            view: which crops; by default those of the epoch's own number.
+        """
         order = np.random.default_rng((recipe.seed, epoch)).permutation(len(self.folder))
-        steps = self.training_steps
-        chunks = [order[i * self.batch : (i + 1) * self.batch] for i in range(first_step, steps)]
+        steps = range(first_step, self.training_steps)
+        chunks = [order[i * self.batch : (i + 1) * self.batch] for i in steps]
+        size_px, shown = self.preprocess.size_px, epoch if view is None else view
 
         def sample(index: int) -> Image:
-            rng = np.random.default_rng((recipe.seed, epoch, index))
-            return augment(self._picture(index), self.preprocess.size_px, recipe, rng)
+            cropped = self._crop(index, recipe, shown, size_px)
+            rng = np.random.default_rng((recipe.seed, _DISTURBANCES, epoch, index))
+            return disturb(cropped, recipe, rng)
 
-        return self._batches(chunks, sample)
+        for step, batch in zip(steps, self._batches(chunks, sample), strict=True):
+            rng = np.random.default_rng((recipe.seed, _MIXES, epoch, step))
+            mixed, mix = mix_batch(batch.images, recipe, rng)
+            yield batch._replace(images=mixed, mix=mix)
 
     def evaluation(self) -> Iterator[Batch]:
         """Every image once, in order, with the deployed preprocessing."""
-        everything = np.arange(len(self.folder))
-        chunks = [everything[i : i + self.batch] for i in range(0, len(everything), self.batch)]
-        return self._batches(chunks, lambda i: images.resize(self._picture(i), self.preprocess))
+        return self._in_order(lambda i: images.resize(self._picture(i), self.preprocess))
+
+    def crops(self, recipe: Recipe, view: int, size_px: int) -> Iterator[Batch]:
+        """Every image's crop of one view, in order and undisturbed, at a teacher's size."""
+        return self._in_order(lambda i: self._crop(i, recipe, view, size_px))
 
     @property
     def training_steps(self) -> int:
         """Steps of an epoch."""
         return max(1, len(self.folder) // self.batch)
+
+    def _in_order(self, sample: Callable[[int], Image]) -> Iterator[Batch]:
+        everything = np.arange(len(self.folder))
+        chunks = [everything[i : i + self.batch] for i in range(0, len(everything), self.batch)]
+        return self._batches(chunks, sample)
+
+    def _crop(self, index: int, recipe: Recipe, view: int, size_px: int) -> Image:
+        rng = np.random.default_rng((recipe.seed, _CROPS, view, index))
+        return crop(self._picture(index), size_px, recipe, rng)
 
     def _picture(self, index: int) -> Image:
         cached = self._cache.get(index)
@@ -157,15 +121,16 @@ class BatchLoader:
 
             def submit() -> None:
                 for chunk in remaining:
-                    waiting.append(([pool.submit(sample, int(i)) for i in chunk], labels[chunk]))
+                    waiting.append(([pool.submit(sample, int(i)) for i in chunk], chunk))
                     if len(waiting) >= _PREFETCHED_BATCHES:
                         return
 
             try:
                 submit()
                 while waiting:
-                    futures, chunk_labels = waiting.pop(0)
+                    futures, chunk = waiting.pop(0)
                     submit()
-                    yield Batch(np.stack([future.result() for future in futures]), chunk_labels)
+                    stacked = np.stack([future.result() for future in futures])
+                    yield Batch(stacked, chunk, labels[chunk])
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)

@@ -9,25 +9,32 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from edgevit.errors import CheckpointError, EdgevitError, InputError
-from edgevit.files import cannot_write, held
+from edgevit.files import cannot_write, held, sha256_of
+from edgevit.image_folder import ImageFolder
 from edgevit.models.build import build
-from edgevit.models.checkpoint import save_checkpoint
+from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
+from edgevit.models.transfer import start_from
+from edgevit.plots import draw_curves
 from edgevit.progress import Progress
 from edgevit.spec import ModelSpec
-from edgevit.training.data import Batch, BatchLoader, ImageFolder
+from edgevit.training.average import averaged
+from edgevit.training.data import Batch, BatchLoader
+from edgevit.training.log import CURVES_FILE, LOG_FILE, append, keep_epochs
+from edgevit.training.objective import loss_of, soft_targets, to_device
 from edgevit.training.recipe import Recipe
-from edgevit.training.state import STATE_FILE, RunState, damaged, identity_of
-
-LOG_FILE = "log.jsonl"
+from edgevit.training.state import STATE_FILE, RunState, damaged
+from edgevit.training.teacher import Teacher, TeacherAnswers
 
 
 class TrainingInterruptedError(EdgevitError):
@@ -48,7 +55,11 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What to train, on what, and where: ``run`` is the folder that everything goes to."""
+    """What to train, on what, and where.
+
+    run: the folder that everything goes to. device: "cpu" or "cuda". threads: of the loader.
+    init: a checkpoint to start from, of any image size and classes; None: from random weights.
+    """
 
     spec: ModelSpec
     training: ImageFolder
@@ -57,13 +68,32 @@ class TrainingJob:
     run: Path
     device: str = "cpu"
     threads: int = 2
+    teacher: Teacher | None = None
+    init: Path | None = None
+
+
+def identity_of(job: TrainingJob, spec: ModelSpec) -> dict[str, Any]:
+    """What a run is, in plain values, so that reading the state runs no code."""
+    recipe = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in asdict(job.recipe).items()
+    }
+    return {
+        "model": repr(spec),
+        "training_images": job.training.fingerprint(),
+        "validation_images": job.validation.fingerprint(),
+        "teacher": None if job.teacher is None else job.teacher.identity,
+        "init": None if job.init is None else sha256_of(job.init),
+        **recipe,
+    }
 
 
 def train(job: TrainingJob, progress: Progress, resume: bool = False) -> TrainingResult:
-    """Trains, and leaves ``NAME.safetensors``, ``last.pt`` and ``log.jsonl`` in the run folder.
+    """Trains, and leaves ``NAME.safetensors``, ``last.pt``, ``log.jsonl`` and ``curves.png``.
 
     Raises:
-        InputError: the two folders disagree about classes, or the run folder holds another run.
+        InputError: the two folders disagree about classes, the teacher does not know them, or the
+            run folder holds another run.
         TrainingInterruptedError: on Ctrl-C, after the state is saved.
     """
     if job.training.classes != job.validation.classes:
@@ -89,22 +119,28 @@ class _Run:
         self.progress = progress
         self.classes = job.training.classes
         self.spec = job.spec.with_classes(len(self.classes))
-        identity = identity_of(self.spec, job.recipe, job.training, job.validation)
-        self.state = self._first_state(identity, resume)
+        self.state = self._first_state(identity_of(job, self.spec), resume)
+        self.teacher = None
+        if job.teacher is not None:
+            self.teacher = TeacherAnswers(job.teacher, job.training, job.recipe, job.threads)
         torch.manual_seed(job.recipe.seed)
-        self.module = build(self.spec).to(job.device)
+        module = build(self.spec)
+        if job.init is not None and not resume:
+            start_from(module, read_checkpoint(job.init), str(job.init), progress)
+        self.module = module.to(job.device)
+        self.average = averaged(self.module, job.recipe.ema_decay)
         self.optimizer = self._optimizer()
         if resume:
             self._restore()
         size, batch = self.spec.image_px, job.recipe.batch
         self.training = BatchLoader(job.training, size, batch, job.threads)
         self.validation = BatchLoader(job.validation, size, batch, job.threads)
-        self.loss = nn.CrossEntropyLoss(label_smoothing=job.recipe.label_smoothing)
 
     def go(self) -> TrainingResult:
         with _interrupt_flag() as interrupted:
             while self.state.epoch < self.recipe.epochs:
                 self._epoch(interrupted)
+        draw_curves(self.run / LOG_FILE, self.run / CURVES_FILE)
         return TrainingResult(
             self.weights, self.state.best_top1, self.state.epoch, self.state.seconds
         )
@@ -125,9 +161,11 @@ class _Run:
     def _restore(self) -> None:
         try:
             self.module.load_state_dict(self.state.model)
+            self.average.load_state_dict(self.state.average)
             self.optimizer.load_state_dict(self.state.optimizer)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise damaged(self.run / STATE_FILE) from error
+        keep_epochs(self.run, self.state.epoch)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         """AdamW; vectors (biases, norms, CLS) and tables (latents, positions) do not decay."""
@@ -143,38 +181,49 @@ class _Run:
         return torch.optim.AdamW(groups, lr=self.recipe.learning_rate, fused=True)
 
     def _epoch(self, interrupted: threading.Event) -> None:
-        steps, first = self.training.training_steps, self.state.step
-        batches = self.training.training(self.recipe, self.state.epoch, first)
-        label = f"epoch {self.state.epoch + 1}/{self.recipe.epochs}"
+        steps, first, epoch = self.training.training_steps, self.state.step, self.state.epoch
+        view, answers = epoch, None
+        if self.teacher is not None:
+            view = epoch % self.recipe.teacher_views
+            answers = self.teacher.shares(view, self.progress)
+        batches = self.training.training(self.recipe, epoch, first, view)
+        label = f"epoch {epoch + 1}/{self.recipe.epochs}"
         with self.progress.bar(label, steps) as advance:
             advance(first)
             for batch in batches:
                 started = time.perf_counter()
-                self.state.loss_sum += self._step(batch, steps)
+                taught = None if answers is None else answers[batch.indices]
+                self.state.loss_sum += self._step(batch, taught, steps)
                 self.state.step += 1
                 self.state.seconds += time.perf_counter() - started
                 advance(1, f"loss {self.state.loss_sum / self.state.step:.3f}")
                 if interrupted.is_set():
-                    self._save()
-                    raise TrainingInterruptedError(
-                        f"Stopped in epoch {self.state.epoch + 1}; the state is in "
-                        f"{self.run / STATE_FILE}. Go on with --resume."
-                    )
+                    self._stop()
         self._finish_epoch(label)
 
-    def _step(self, batch: Batch, steps_per_epoch: int) -> float:
+    def _stop(self) -> None:
+        self._save()
+        raise TrainingInterruptedError(
+            f"Stopped in epoch {self.state.epoch + 1}; the state is in {self.run / STATE_FILE}. "
+            "Go on with --resume."
+        )
+
+    def _step(
+        self, batch: Batch, taught: NDArray[np.float32] | None, steps_per_epoch: int
+    ) -> float:
         self.module.train()
         step = self.state.epoch * steps_per_epoch + self.state.step
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(step, steps_per_epoch)
-        pictures = torch.from_numpy(batch.images).to(self.device)
-        labels = torch.from_numpy(batch.labels).to(self.device)
+        targets = soft_targets(batch, len(self.classes), self.recipe, taught)
+        pictures = to_device(batch.images, self.device)
         with torch.autocast(self.device, torch.bfloat16):
-            loss = self.loss(self.module(pictures), labels)
+            loss = loss_of(self.module, pictures, to_device(targets, self.device), self.recipe)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
+        self.average.update_parameters(self.module)
         value = float(loss.detach())
         if math.isnan(value):
             raise InputError(
@@ -198,24 +247,24 @@ class _Run:
             state.best_top1 = top1
             notes = {"val_top1": f"{top1:.4f}", "epoch": str(state.epoch + 1)}
             notes["recipe"] = json.dumps(state.identity)
-            save_checkpoint(self.weights, self.module, self.spec.name, self.classes, notes)
-        with (self.run / LOG_FILE).open("a") as log:
-            log.write(json.dumps(entry) + "\n")
+            save_checkpoint(self.weights, self.average.module, self.spec.name, self.classes, notes)
+        append(self.run, entry)
         state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
         self._save()
 
     @torch.inference_mode()
     def _evaluate(self) -> float:
-        """Top-1 on the validation images, float32, as deployed."""
-        self.module.eval()
+        """Top-1 of the averaged weights on the validation images, float32, as deployed."""
+        self.average.eval()
         right = 0
         for batch in self.validation.evaluation():
-            logits = self.module(torch.from_numpy(batch.images).to(self.device))
+            logits = self.average(to_device(batch.images, self.device))
             right += int((logits.argmax(1).cpu().numpy() == batch.labels).sum())
         return right / len(self.validation.folder)
 
     def _save(self) -> None:
         self.state.model = self.module.state_dict()
+        self.state.average = self.average.state_dict()
         self.state.optimizer = self.optimizer.state_dict()
         self.state.save(self.run)
 

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from edgevit.errors import InputError
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """AdamW, linear warm-up, cosine to ``final_learning_rate``; crops, flips and colour.
+    """AdamW, linear warm-up, cosine; strong augmentation, a moving average of the weights.
 
-    ``learning_rate`` is for a batch of 128 and is not scaled. ``crop_area`` is the share of the
-    picture a random crop covers, ``crop_aspect`` bounds its width over height, ``colour`` is the
-    largest relative change of brightness, contrast and saturation.
+    Schedule:
+        learning_rate: the highest, for this batch; it is not scaled. Falls to
+            ``final_learning_rate``.
+    Augmentation (see :mod:`edgevit.training.augment` and :mod:`edgevit.training.mixing`):
+        crop_area, crop_aspect: share of the picture that a crop covers, and its width over height.
+        random_ops, random_strength: how many RandAugment operations, and how strong, 0 to 1.
+        erase: share of the pictures that lose a rectangle.
+        mix: share of the batches that are mixed, half by mixup and half by cutmix;
+            ``mixup_alpha`` and ``cutmix_alpha`` are those of the Beta distributions of the share.
+    Weights:
+        ema_decay: of the moving average, a step; 0: no average. It is the average that is
+            validated and saved.
+    Teacher (only with one):
+        teacher_weight: share of the loss that matches the teacher's answer, 0 to 1; the rest
+            matches the label.
+        teacher_views: how many different crops of every picture. The teacher sees each once.
+    LaViT:
+        diagonality: which form of its diagonality preserving loss, ``off`` for none, and
+            ``diagonality_weight``.
     """
 
     epochs: int = 80
@@ -27,7 +44,17 @@ class Recipe:
     clip_norm: float = 1.0
     crop_area: tuple[float, float] = (0.25, 1.0)
     crop_aspect: tuple[float, float] = (0.75, 4 / 3)
-    colour: float = 0.3
+    random_ops: int = 2
+    random_strength: float = 0.4
+    erase: float = 0.1
+    mix: float = 0.5
+    mixup_alpha: float = 0.2
+    cutmix_alpha: float = 1.0
+    ema_decay: float = 0.998
+    teacher_weight: float = 0.7
+    teacher_views: int = 12
+    diagonality: Literal["bounded", "literal", "off"] = "bounded"
+    diagonality_weight: float = 0.01
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -38,6 +65,12 @@ class Recipe:
             )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise InputError(f"The learning rate must be above zero; got {self.learning_rate}.")
+        for name in ("erase", "mix", "random_strength", "teacher_weight", "ema_decay"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} is a share, 0 to 1; got {value}.")
+        if self.teacher_views < 1:
+            raise InputError(f"A teacher needs at least one view; got {self.teacher_views}.")
 
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
         """The rate of a global step, counted from 0."""

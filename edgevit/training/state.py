@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,6 @@ import torch
 
 from edgevit.errors import CheckpointError
 from edgevit.files import write_atomically
-from edgevit.spec import ModelSpec
-from edgevit.training.data import ImageFolder
-from edgevit.training.recipe import Recipe
 
 STATE_FILE = "last.pt"
 
@@ -32,6 +29,7 @@ class RunState:
     loss_sum: float = 0.0
     seconds: float = 0.0
     model: dict[str, Any] = field(default_factory=dict)
+    average: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
 
     def save(self, run: Path) -> None:
@@ -52,7 +50,9 @@ class RunState:
             content = torch.load(path, map_location="cpu", weights_only=True)
             state = cls(**content)
             counts_fit = isinstance(state.epoch, int) and isinstance(state.step, int)
-            whole = counts_fit and all(map(_is_filled_dict, (state.identity, state.model)))
+            whole = counts_fit and all(
+                map(_is_filled_dict, (state.identity, state.model, state.average))
+            )
         except Exception as error:  # a damaged pickle can raise anything
             raise damaged(path) from error
         if not whole:
@@ -79,19 +79,3 @@ def damaged(path: Path) -> CheckpointError:
 
 def _is_filled_dict(value: object) -> bool:
     return isinstance(value, dict) and bool(value)
-
-
-def identity_of(
-    model: ModelSpec, recipe: Recipe, training: ImageFolder, validation: ImageFolder
-) -> dict[str, Any]:
-    """What a run is, in plain values, so that reading the file runs no code."""
-    plain = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in asdict(recipe).items()
-    }
-    return {
-        "model": repr(model),
-        "training_images": training.fingerprint(),
-        "validation_images": validation.fingerprint(),
-        **plain,
-    }

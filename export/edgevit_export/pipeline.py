@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -31,7 +31,15 @@ from edgevit.files import folder_written_aside
 from edgevit.progress import Progress, stage
 from edgevit.registry import ModelEntry
 from edgevit.runner import Array, Runner
-from edgevit.spec import LOGITS, SUPERPIXEL_MAP, LlaSpec, Preprocess, TensorSpec
+from edgevit.spec import (
+    LOGITS,
+    SUPERPIXEL_MAP,
+    LavitSpec,
+    LlaSpec,
+    Preprocess,
+    TensorSpec,
+    stage_map,
+)
 from edgevit_export.parity import (
     ParityReport,
     compare_outputs,
@@ -58,6 +66,7 @@ class ExportRequest:
 
     batch: a fixed batch size, or None for a dynamic one.
     with_superpixels: also give ``superpixels``, int32 [B, rows, columns] of cells.
+    with_features: also give ``stage_1`` ..., float32 [B, D, H, W]: a LaViT's feature maps.
     half_storage: store weights that float16 holds exactly as float16 (half the file).
     pictures: uint8 [n, size, size, 3]: the parity gate's, and the bundle's reference.
     """
@@ -69,6 +78,7 @@ class ExportRequest:
     classes: tuple[str, ...] | int | None = None
     batch: int | None = 1
     with_superpixels: bool = False
+    with_features: bool = False
     half_storage: bool = False
     force: bool = False
 
@@ -87,6 +97,10 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
     if request.with_superpixels and not has_superpixels:
         raise InputError(
             f"{request.entry.spec.name} has no superpixels; leave out --with-superpixels."
+        )
+    if request.with_features and not isinstance(request.entry.spec, LavitSpec):
+        raise InputError(
+            f"{request.entry.spec.name} has no stages with feature maps; leave out --with-features."
         )
     with stage(progress, "load      weights into the torch module"):
         model = load_model(request.entry, request.checkpoint, request.classes)
@@ -126,11 +140,20 @@ def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
 
 def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:
     """The probe without its taps: what goes to the device."""
-    deployed = _part(probe, [LOGITS, *([SUPERPIXEL_MAP] if request.with_superpixels else [])])
+    deployed = _part(probe, [LOGITS, *_extra_outputs(request)])
     if request.half_storage:
         halve_weights(deployed)
         onnx.checker.check_model(deployed, full_check=True)
     return deployed
+
+
+def _extra_outputs(request: ExportRequest) -> list[str]:
+    spec = request.entry.spec
+    if request.with_superpixels:
+        return [SUPERPIXEL_MAP]
+    if request.with_features and isinstance(spec, LavitSpec):
+        return [stage_map(number) for number in range(1, len(spec.stages) + 1)]
+    return []
 
 
 def _part(probe: onnx.ModelProto, outputs: list[str]) -> onnx.ModelProto:
@@ -179,24 +202,26 @@ def _manifest(
     stored = "float16 where exact" if request.half_storage else "float32"
     return Manifest(
         model=info,
-        inputs=_tensor_specs(deployed.graph.input),
-        outputs=_tensor_specs(deployed.graph.output),
+        inputs=tensor_specs(deployed.graph.input),
+        outputs=tensor_specs(deployed.graph.output),
         preprocess=Preprocess(spec.image_px),
         classes=model.classes,
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
-        versions=_versions(),
+        versions=library_versions(),
         superpixel_map=SUPERPIXEL_FILE if isinstance(spec, LlaSpec) else None,
         parity={"torch against ONNX Runtime": report.to_json()},
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """Of edgevit, Python, and what an export goes through."""
     libraries = {name: version(name) for name in _LIBRARIES}
     return {"edgevit": __version__, "python": platform.python_version(), **libraries}
 
 
-def _tensor_specs(values: list[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
+def tensor_specs(values: Iterable[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
+    """A graph's inputs or outputs as the manifest lists them."""
     specs = []
     for value in values:
         tensor = value.type.tensor_type

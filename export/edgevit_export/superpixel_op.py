@@ -160,7 +160,7 @@ def _slic_round(i: int, before: str, after: str) -> str:
 
 
 def pool_function(geometry: SlicGeometry, soft: bool) -> onnx.FunctionProto:
-    """(patches, assignment) to (rows, occupied, centroids, membership), all float32.
+    """(values, assignment) to (means, occupied, centroids, membership), all float32.
 
     See :class:`edgevit.models.superpixels.Pooled` for their shapes.
     """
@@ -190,9 +190,9 @@ def pool_function(geometry: SlicGeometry, soft: bool) -> onnx.FunctionProto:
     {by_share if soft else by_largest}
     members = ReduceSum <keepdims = 1> (membership, axis_last)
     has_members = Greater (members, zero)
-    row_divisors = Where (has_members, members, one)
-    row_sums = MatMul (membership, patches)
-    rows = Div (row_sums, row_divisors)
+    divisors = Where (has_members, members, one)
+    sums = MatMul (membership, values)
+    means = Div (sums, divisors)
     occupied_column = Cast <to = 1> (has_members)
     occupied = Squeeze (occupied_column, axis_last)
     places = MatMul (assignment, centroid_features)
@@ -200,8 +200,8 @@ def pool_function(geometry: SlicGeometry, soft: bool) -> onnx.FunctionProto:
     cell_divisors = Max (cells, one)
     centroids = Div (place_sums, cell_divisors)
     """
-    outputs = ("rows", "occupied", "centroids", "membership")
-    return _function(POOL_OP, ("patches", "assignment"), outputs, constants, body)
+    outputs = ("means", "occupied", "centroids", "membership")
+    return _function(POOL_OP, ("values", "assignment"), outputs, constants, body)
 
 
 def _horner(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from edgevit.models.build import Classifier
+from edgevit.models.classifier import Classifier
 from edgevit.runner import Array, check_feeds
 from edgevit.spec import IMAGE_INPUT, TensorSpec
 

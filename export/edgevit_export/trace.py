@@ -12,7 +12,7 @@ import torch
 from onnx import helper
 from torch import Tensor, nn
 
-from edgevit.models.build import Classifier
+from edgevit.models.classifier import Classifier
 from edgevit.spec import IMAGE_INPUT, LlaSpec
 from edgevit_export.superpixel_op import DOMAIN, DOMAIN_VERSION, superpixel_functions
 
@@ -42,25 +42,32 @@ def trace(module: Classifier, batch: int | None) -> onnx.ModelProto:
     example = torch.zeros(shape, dtype=torch.uint8)
     with torch.no_grad():
         names = list(module.taps(example))
-    dynamic = None if batch else {IMAGE_INPUT: {0: torch.export.Dim("batch")}}
+    model = to_onnx(_Taps(module), example, names, dynamic_batch=batch is None)
+    if isinstance(spec, LlaSpec):
+        _add_superpixel_bodies(model, spec)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def to_onnx(
+    module: nn.Module, example: Tensor, names: list[str], dynamic_batch: bool
+) -> onnx.ModelProto:
+    """Traces a module of one input, ``image``, at our opset and IR version."""
     with _quiet_exporter():
         program = torch.onnx.export(
-            _Taps(module).eval(),
+            module.eval(),
             (example,),
             input_names=[IMAGE_INPUT],
             output_names=names,
             opset_version=OPSET,
             dynamo=True,
-            dynamic_shapes=dynamic,
+            dynamic_shapes={IMAGE_INPUT: {0: torch.export.Dim("batch")}} if dynamic_batch else None,
             verbose=False,
         )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model: onnx.ModelProto = program.model_proto
     model.ir_version = IR_VERSION
-    if isinstance(spec, LlaSpec):
-        _add_superpixel_bodies(model, spec)
-    onnx.checker.check_model(model, full_check=True)
     return model
 
 

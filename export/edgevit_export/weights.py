@@ -10,8 +10,9 @@ import torch
 
 from edgevit.errors import InputError
 from edgevit.files import sha256_of
-from edgevit.models.build import Classifier, build
+from edgevit.models.build import build
 from edgevit.models.checkpoint import Checkpoint, load_into, read_checkpoint
+from edgevit.models.classifier import Classifier
 from edgevit.registry import MODELS, ModelEntry
 
 UNTRAINED_SEED = 0

@@ -40,9 +40,12 @@ class BundleClassifier:
 
     def answer(self, pictures: Sequence[Image], top: int) -> Iterator[list[Answer]]:
         """The ``top`` likeliest classes of every picture, likeliest first."""
-        preprocess = self.bundle.manifest.preprocess
-        for logits in _by_picture(self.runner, LOGITS, pictures, preprocess):
+        for logits in self.logits(pictures):
             yield self._top(logits, top)
+
+    def logits(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
+        """float32 [classes] of every picture, of any size."""
+        return _by_picture(self.runner, LOGITS, pictures, self.bundle.manifest.preprocess)
 
     def _top(self, logits: NDArray[np.float32], top: int) -> list[Answer]:
         exponentials = np.exp(logits - logits.max())

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgevit.errors import InputError
-from edgevit.files import write_atomically
+from edgevit.files import cache_folder, write_atomically
 
 SOURCE = Path(__file__).parent / "native" / "superpixel_kernels.cc"
 HEADER = "onnxruntime_cxx_api.h"
@@ -106,8 +106,7 @@ def _library_path() -> Path:
     processor = _processor_flags()
     identity = (SOURCE.read_text(), _FLAGS, platform.machine(), processor, version("onnxruntime"))
     key = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "edgevit" / f"superpixel_kernels-{key}.so"
+    return cache_folder() / f"superpixel_kernels-{key}.so"
 
 
 def _processor_flags() -> str:

@@ -309,14 +309,15 @@ struct PoolKernel {
 
   void Compute(OrtKernelContext* raw) {
     Ort::KernelContext context(raw);
-    const auto patches = context.GetInput(0);
-    const int64_t batch = patches.GetTensorTypeAndShapeInfo().GetShape()[0];
-    const int64_t count = a.superpixels(), n = a.patches(), values = a.patch_values();
-    float* rows = Output(context, 0, {batch, count, values});
+    const auto values = context.GetInput(0);
+    const auto shape = values.GetTensorTypeAndShapeInfo().GetShape();
+    const int64_t batch = shape[0], width = shape[2];
+    const int64_t count = a.superpixels(), n = a.patches();
+    float* means = Output(context, 0, {batch, count, width});
     float* occupied = Output(context, 1, {batch, count});
     float* centroids = Output(context, 2, {batch, count, 2});
     float* membership = Output(context, 3, {batch, count, n});
-    const float* patch = patches.GetTensorData<float>();
+    const float* value = values.GetTensorData<float>();
     const float* assignment = context.GetInput(1).GetTensorData<float>();
     std::vector<float> overlap(count * n);
     for (int64_t b = 0; b < batch; ++b) {
@@ -324,8 +325,8 @@ struct PoolKernel {
       Overlap(one_hot, overlap);
       Centroids(one_hot, overlap, centroids + b * count * 2);
       Membership(overlap, membership + b * count * n);
-      Rows(patch + b * n * values, membership + b * count * n, rows + b * count * values,
-           occupied + b * count);
+      Means(value + b * n * width, width, membership + b * count * n, means + b * count * width,
+            occupied + b * count);
     }
   }
 
@@ -387,23 +388,24 @@ struct PoolKernel {
     }
   }
 
-  void Rows(const float* patches, const float* membership, float* rows, float* occupied) const {
-    const int64_t count = a.superpixels(), n = a.patches(), values = a.patch_values();
-    std::fill_n(rows, count * values, 0.0f);
+  void Means(const float* values, int64_t width, const float* membership, float* means,
+             float* occupied) const {
+    const int64_t count = a.superpixels(), n = a.patches();
+    std::fill_n(means, count * width, 0.0f);
     for (int64_t k = 0; k < count; ++k) {
-      float* row = rows + k * values;
+      float* mean = means + k * width;
       float members = 0;
       for (int64_t p = 0; p < n; ++p) {
         const float share = membership[k * n + p];
         if (share == 0.0f) continue;
         members += share;
-        const float* patch = patches + p * values;
+        const float* value = values + p * width;
 #pragma omp simd
-        for (int64_t i = 0; i < values; ++i) row[i] += share * patch[i];
+        for (int64_t i = 0; i < width; ++i) mean[i] += share * value[i];
       }
       occupied[k] = members > 0 ? 1.0f : 0.0f;
       const float divisor = members > 0 ? members : 1.0f;
-      for (int64_t i = 0; i < values; ++i) row[i] /= divisor;
+      for (int64_t i = 0; i < width; ++i) mean[i] /= divisor;
     }
   }
 

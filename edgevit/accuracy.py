@@ -1,0 +1,126 @@
+"""How often a classifier is right, with intervals: from logits and labels alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Z_95 = 1.959963984540054  # of the normal distribution, two-sided 95 %
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of how many, and where the true share lies with 95 % confidence (Wilson)."""
+
+    right: int
+    of: int
+
+    @property
+    def value(self) -> float:
+        """0 to 1; 0 where there is nothing to count."""
+        return self.right / self.of if self.of else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's score interval, which stays inside 0 to 1 and is right for few images too."""
+        if not self.of:
+            return 0.0, 1.0
+        n, p = self.of, self.value
+        scale = 1 + _Z_95**2 / n
+        middle = p + _Z_95**2 / (2 * n)
+        half = _Z_95 * float(np.sqrt(p * (1 - p) / n + _Z_95**2 / (4 * n * n)))
+        return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+    def to_json(self) -> dict[str, Any]:
+        low, high = self.interval
+        return {
+            "share": round(self.value, 5),
+            "interval_95": [round(low, 5), round(high, 5)],
+            "right": self.right,
+            "of": self.of,
+        }
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{100 * self.value:.2f} %  ({100 * low:.1f} to {100 * high:.1f})"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Answers against labels.
+
+    logits: float32 [n, classes]. labels: int64 [n], places among ``classes``.
+    """
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    @cached_property
+    def answers(self) -> NDArray[np.int64]:
+        """The likeliest class of every picture; the first of equals."""
+        best: NDArray[np.int64] = self.logits.argmax(axis=1)
+        return best
+
+    @property
+    def top1(self) -> Share:
+        return Share(int((self.answers == self.labels).sum()), len(self.labels))
+
+    @property
+    def top5(self) -> Share:
+        """Whether the label is among the five likeliest; equals count by their order."""
+        best = np.argsort(-self.logits, axis=1, kind="stable")[:, :TOP]
+        return Share(int((best == self.labels[:, None]).any(axis=1).sum()), len(self.labels))
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64]:
+        """[classes, classes]: pictures by label (row) and answer (column)."""
+        count = len(self.classes)
+        pairs = self.labels * count + self.answers
+        return np.bincount(pairs, minlength=count**2).reshape(count, count)
+
+    @property
+    def used_confusion(self) -> tuple[NDArray[np.int64], list[str]]:
+        """The confusion of the classes that were shown or answered, and their names."""
+        used = np.flatnonzero(self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
+        return self.confusion[np.ix_(used, used)], [self.classes[place] for place in used]
+
+    def by_class(self) -> list[dict[str, Any]]:
+        """Of every class that has pictures: how many are found, and what it is taken for."""
+        rows = []
+        answered = self.confusion.sum(axis=0)
+        for place in np.flatnonzero(self.confusion.sum(axis=1)):
+            row = self.confusion[place].copy()
+            found = Share(int(row[place]), int(row.sum()))
+            row[place] = 0
+            mistaken = int(row.argmax()) if row.any() else None
+            rows.append(
+                {
+                    "class": self.classes[place],
+                    "images": found.of,
+                    "recall": found.to_json(),
+                    "precision": Share(found.right, int(answered[place])).to_json(),
+                    "most_taken_for": None if mistaken is None else self.classes[mistaken],
+                    "most_taken_for_images": int(row.max()),
+                }
+            )
+        return rows
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the logits."""
+        confusion, names = self.used_confusion
+        return {
+            "images": len(self.labels),
+            "top1": self.top1.to_json(),
+            "top5": self.top5.to_json(),
+            "classes": self.by_class(),
+            "confusion": {
+                "labels": names,
+                "images": confusion.tolist(),
+            },
+        }

@@ -1,0 +1,75 @@
+"""Pictures of results, with matplotlib (in the ``train`` extra)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.errors import InputError
+from edgevit.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def draw_curves(log: Path, target: Path) -> None:
+    """A training log (one JSON line an epoch) as curves: loss, top-1 and learning rate."""
+    from matplotlib.figure import Figure
+
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    epochs = [entry["epoch"] for entry in entries]
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    panels = (
+        ("train_loss", "training loss", 1),
+        ("val_top1", "validation top-1, %", 100),
+        ("learning_rate", "learning rate", 1),
+    )
+    for axes, (key, title, scale) in zip(figure.subplots(1, 3), panels, strict=True):
+        axes.plot(epochs, [scale * entry[key] for entry in entries])
+        axes.set(title=title, xlabel="epoch")
+        axes.grid(alpha=0.3)
+    save(figure, target)
+
+
+def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], target: Path) -> None:
+    """Pictures by label (row) and answer (column); colour is the share of the row."""
+    from matplotlib.figure import Figure
+
+    count = len(classes)
+    side = max(4.0, 0.5 * count + 1.5)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(count), classes, rotation=90)
+    axes.set_yticks(range(count), classes)
+    axes.set(xlabel="answer", ylabel="label")
+    for row, column in zip(*np.nonzero(confusion), strict=True):
+        shade = "white" if shares[row, column] > 0.5 else "black"
+        number = str(confusion[row, column])
+        axes.text(column, row, number, ha="center", va="center", color=shade, fontsize=8)
+    figure.colorbar(image, label="share of the label's pictures")
+    save(figure, target)
+
+
+def check_target(target: Path) -> None:
+    """Refuses a file that is no picture, before the work is done.
+
+    Raises:
+        InputError: the suffix is not one that can be written.
+    """
+    if target.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"{target} must end in {', '.join(_SUFFIXES)}.")
+
+
+def save(figure: Figure, target: Path) -> None:
+    """Writes a figure in the format of the suffix, whole or not at all."""
+    kind = target.suffix.lower().removeprefix(".")
+    write_atomically(target, lambda aside: figure.savefig(aside, dpi=120, format=kind))

@@ -1,0 +1,32 @@
+"""A moving average of the weights: what is validated and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from edgevit.models.classifier import Classifier
+
+_Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def averaged(module: Classifier, decay: float) -> AveragedModel:
+    """A copy that follows ``module`` by ``update_parameters``, slowly once it has seen some steps.
+
+    After n steps the decay is at most (1 + n) / (10 + n), so that the random start is soon
+    forgotten. With decay 0 it is the module itself, a step behind nothing.
+    """
+    return AveragedModel(module, multi_avg_fn=_follow(decay))
+
+
+def _follow(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
+    @torch.no_grad()
+    def follow(average: _Tensors, current: _Tensors, steps: Tensor | int) -> None:
+        seen = int(steps)
+        weight = 1 - min(decay, (1 + seen) / (10 + seen))
+        torch._foreach_lerp_(list(average), list(current), weight)
+
+    return follow

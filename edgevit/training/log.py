@@ -1,0 +1,26 @@
+"""The log of a run: one JSON line an epoch, and a picture of its curves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgevit.files import write_atomically
+
+LOG_FILE = "log.jsonl"
+CURVES_FILE = "curves.png"
+
+
+def append(run: Path, entry: Mapping[str, object]) -> None:
+    """Adds an epoch's line."""
+    with (run / LOG_FILE).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+
+
+def keep_epochs(run: Path, epochs: int) -> None:
+    """Drops lines that a run wrote after the state it is resumed from."""
+    log = run / LOG_FILE
+    if log.is_file():
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)[:epochs]
+        write_atomically(log, lambda aside: aside.write_text("".join(lines), encoding="utf-8"))
