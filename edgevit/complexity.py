@@ -96,7 +96,7 @@ def _lla_attention_parameters(spec: LlaSpec) -> tuple[dict[str, int], int]:
     if spec.wiring == "joint":
         in_block = _linear(width, width) + _linear(width, 2 * width) + 2 * width
         return {"latents": latents}, in_block
-    return {}, _linear(width, 3 * width) + latents
+    return {}, _linear(width, 3 * width) + (latents if spec.wiring == "writeback" else 0)
 
 
 def _lla_macs(spec: LlaSpec) -> dict[str, int]:
@@ -114,7 +114,7 @@ def _lla_macs(spec: LlaSpec) -> dict[str, int]:
     coarsen = _SLIC_FEATURES * geometry.cells * (geometry.cells_per_patch // 4)
     rounds = used_cells * count * _SLIC_FEATURES + (coarsen if superpixels.coarse_iterations else 0)
     pooled = _pooled_width(spec)
-    travelling = tokens if spec.wiring == "writeback" else spec.latents
+    travelling = tokens if spec.wiring in ("writeback", "self") else spec.latents
     return {
         "superpixels": colour + rounds,
         "stem": _stem_macs(spec),
@@ -131,6 +131,8 @@ def _lla_attention_macs(spec: LlaSpec) -> int:
     width, latents, tokens = spec.width, spec.latents, spec.geometry.superpixels + 1
     if spec.wiring == "writeback":
         layer = 4 * tokens * width * width + 4 * latents * tokens * width
+    elif spec.wiring == "self":
+        layer = 4 * tokens * width * width + 2 * tokens * tokens * width
     else:
         read = tokens + (latents if spec.wiring == "joint" else 0)
         layer = 2 * (latents + read) * width * width + 2 * latents * read * width

@@ -85,6 +85,10 @@ _ENTRIES = (
         "lla_tiny, tokens attend through latents and back",
     ),
     ModelEntry(
+        LlaSpec("sppp_tiny", 192, 3, 12, superpixels=_K16, stem="strips", wiring="self"),
+        "SPPP alone: plain self-attention among 16 superpixels",
+    ),
+    ModelEntry(
         LlaSpec(
             "lla_tiny_32",
             192,

@@ -164,7 +164,7 @@ class LlaSpec(IsotropicSpec):
 
     pooling: a patch belongs to one superpixel (``hard``), or to each by its share (``soft``).
     stem: what of a patch is pooled; see :mod:`edgevit.models.stem`.
-    wiring: see :mod:`edgevit.models.lla`.
+    wiring: see :mod:`edgevit.models.lla`. With ``self`` there are no latents.
     """
 
     _: KW_ONLY
@@ -172,7 +172,7 @@ class LlaSpec(IsotropicSpec):
     latents: int = 8
     pooling: Literal["hard", "soft"] = "hard"
     stem: Literal["linear", "moments", "strips"] = "linear"
-    wiring: Literal["carry", "joint", "writeback"] = "carry"
+    wiring: Literal["carry", "joint", "writeback", "self"] = "carry"
 
     family: ClassVar[str] = "lla"
 

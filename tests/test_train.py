@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,11 +18,12 @@ import numpy as np
 import pytest
 import torch
 
+from edgevit import images
 from edgevit.errors import CheckpointError, InputError
 from edgevit.files import held
 from edgevit.image_folder import ImageFolder
 from edgevit.models.checkpoint import read_checkpoint
-from edgevit.progress import Advance, SilentProgress
+from edgevit.progress import Advance, PlainProgress, SilentProgress
 from edgevit.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
 from edgevit.training.augment import crop, disturb
 from edgevit.training.data import BatchLoader
@@ -126,6 +128,51 @@ def test_a_damaged_state_is_refused(class_folder: Path, tmp_path: Path, damage: 
         torch.save({**content, damage: {"identity": None, "epoch": "x"}.get(damage, {})}, state)
     with pytest.raises(CheckpointError, match="is damaged"):
         train(job(class_folder, tmp_path), SilentProgress(), True)
+
+
+def test_a_full_disk_leaves_the_last_good_state(class_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingInterruptedError):
+        train(job(class_folder, tmp_path), _StopAfter(2))
+    state = tmp_path / "last.pt"
+    before = state.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"last\.pt"):
+            train(job(class_folder, tmp_path), _StopAfter(1), resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert state.read_bytes() == before
+    assert train(job(class_folder, tmp_path), SilentProgress(), resume=True).epochs == 3
+
+
+def test_damaged_images_are_counted_and_named_or_skipped(
+    class_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(class_folder, tmp_path / "data"))
+    for i in range(7):
+        (copy / "red" / f"{i}.png").write_bytes(b"no picture")
+    folder = ImageFolder.open(copy)
+    with pytest.raises(InputError, match=r"7 of 20 images cannot be decoded: .*red/0\.png.* and 2"):
+        folder.readable(False, 2, SilentProgress())
+    rest = folder.readable(True, 2, PlainProgress())
+    assert len(rest) == 13
+    assert "skipped: 7 of 20" in capsys.readouterr().err
+    for file in (copy / "red").iterdir():
+        file.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="No image of these classes can be decoded: red"):
+        ImageFolder.open(copy).readable(True, 2, SilentProgress())
+
+
+def test_curves_and_a_log_cut_back_to_the_state(class_folder: Path, tmp_path: Path) -> None:
+    """A run killed between its log and its state does not log an epoch twice."""
+    with pytest.raises(TrainingInterruptedError):
+        train(job(class_folder, tmp_path), _StopAfter(4))
+    log = tmp_path / "log.jsonl"
+    log.write_text(log.read_text() + '{"epoch": 2, "train_loss": 9}\n')
+    train(job(class_folder, tmp_path), SilentProgress(), resume=True)
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3]
+    assert images.read(tmp_path / "curves.png").shape[1] > 500
 
 
 def test_two_runs_in_one_folder_and_what_a_killed_one_left(

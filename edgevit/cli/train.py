@@ -106,7 +106,7 @@ def train(
         folder.readable(skip_corrupt, used_threads, progress)
         for folder in _folders(data, val_data, seed)
     )
-    with _teacher(teacher, used_threads, progress) as opened:
+    with open_teacher(teacher, used_threads, progress) as opened:
         job = TrainingJob(
             spec=spec,
             training=training,
@@ -150,7 +150,7 @@ def _folders(data: Path, val_data: Path | None, seed: int) -> tuple[ImageFolder,
 
 
 @contextmanager
-def _teacher(name: str | None, threads: int, progress: Progress) -> Iterator[Teacher | None]:
+def open_teacher(name: str | None, threads: int, progress: Progress) -> Iterator[Teacher | None]:
     """A bundle as a teacher; EfficientNet-Lite0 is made into one the first time."""
     if name is None:
         yield None

@@ -7,6 +7,7 @@ from edgevit.models.lavit import LavitClassifier
 from edgevit.models.lla import LlaClassifier
 from edgevit.models.lla_carry import CarryClassifier
 from edgevit.models.lla_joint import JointClassifier
+from edgevit.models.lla_self import SelfClassifier
 from edgevit.models.lla_writeback import WritebackClassifier
 from edgevit.models.vit import VitClassifier
 from edgevit.spec import LavitSpec, LlaSpec, ModelSpec, VitSpec
@@ -15,6 +16,7 @@ _WIRINGS: dict[str, type[LlaClassifier]] = {
     "carry": CarryClassifier,
     "joint": JointClassifier,
     "writeback": WritebackClassifier,
+    "self": SelfClassifier,
 }
 
 

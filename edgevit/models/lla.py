@@ -8,6 +8,7 @@ wirings are ours. This file has what they share; each has a file of its own:
 - ``joint`` (:mod:`edgevit.models.lla_joint`): as ``carry``, but latents read each other too.
 - ``writeback`` (:mod:`edgevit.models.lla_writeback`): tokens travel, and each layer attends
   through its latents and back. At 17 tokens it saves nothing; it is there to be compared.
+- ``self`` (:mod:`edgevit.models.lla_self`): no latents, plain self-attention: SPPP alone.
 """
 
 from __future__ import annotations

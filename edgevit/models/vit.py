@@ -15,13 +15,13 @@ from edgevit.models.layers import (
     patch_rows,
     split_heads,
 )
-from edgevit.spec import LOGITS, SUMMARY, VitSpec
+from edgevit.spec import LOGITS, SUMMARY, IsotropicSpec, VitSpec
 
 
 class VitBlock(nn.Module):
     """Pre-norm self-attention and MLP."""
 
-    def __init__(self, spec: VitSpec) -> None:
+    def __init__(self, spec: IsotropicSpec) -> None:
         super().__init__()
         self.heads = spec.heads
         self.scale = (spec.width // spec.heads) ** -0.5
@@ -31,11 +31,13 @@ class VitBlock(nn.Module):
         self.norm_mlp = layer_norm(spec.width)
         self.mlp = Mlp(spec.width, spec.mlp_ratio)
 
-    def forward(self, tokens: Tensor, batch: int) -> Tensor:
-        """tokens [B*(N+1), D]."""
+    def forward(self, tokens: Tensor, batch: int, mask: Tensor | None = None) -> Tensor:
+        """tokens [B*T, D]; mask [B, 1, 1, T], added to the scores."""
         projected = self.query_key_value(self.norm_attention(tokens))
         query, key, value = split_heads(projected, batch, 3 * self.heads).chunk(3, dim=1)
         scores = query @ key.transpose(-2, -1) * self.scale
+        if mask is not None:
+            scores = scores + mask
         tokens = tokens + self.output(merge_heads(scores.softmax(dim=-1) @ value))
         result: Tensor = tokens + self.mlp(self.norm_mlp(tokens))
         return result

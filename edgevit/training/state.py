@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,13 @@ class RunState:
     optimizer: dict[str, Any] = field(default_factory=dict)
 
     def save(self, run: Path) -> None:
-        """Writes ``run/last.pt``, whole or not at all."""
-        write_atomically(run / STATE_FILE, lambda aside: torch.save(vars(self), aside))
+        """Writes ``run/last.pt``, whole or not at all.
+
+        By way of memory: on a full disk torch's own writer raises an error that names no file.
+        """
+        content = BytesIO()
+        torch.save(vars(self), content)
+        write_atomically(run / STATE_FILE, lambda aside: aside.write_bytes(content.getbuffer()))
 
     @classmethod
     def load(cls, run: Path, identity: dict[str, Any]) -> RunState:

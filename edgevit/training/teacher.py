@@ -92,7 +92,7 @@ class TeacherAnswers:
             file = self.cache / f"view_{view:03d}.npy"
             if not file.is_file():
                 self._answer(view, file, progress)
-            logits = np.load(file).astype(np.float32)
+            logits = _load(file).astype(np.float32)
             exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
             self._shares = exponentials / exponentials.sum(axis=1, keepdims=True)
             self._view = view
@@ -115,6 +115,16 @@ class TeacherAnswers:
                 np.save(handle, logits)
 
         write_atomically(file, save)
+
+
+def _load(file: Path) -> NDArray[np.float16]:
+    try:
+        logits: NDArray[np.float16] = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"{file} holds a teacher's answers and is damaged. Delete it; it is made again."
+        ) from error
+    return logits
 
 
 def _cache_folder(teacher: Teacher, folder: ImageFolder, recipe: Recipe) -> Path:

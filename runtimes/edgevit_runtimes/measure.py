@@ -75,7 +75,7 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
     with stage(progress, f"cold start      {COLD_STARTS} fresh processes"):
         starts = [_run(bundle, options, "cold_start") for _ in range(COLD_STARTS)]
     with stage(progress, "memory          fresh process"):
-        memory = _run(bundle, options, "memory", samples=_MEMORY_SAMPLES)
+        memory = peak_memory(bundle, options)
     with stage(progress, f"latency, hot    up to {options.samples} inferences"):
         hot = _run(bundle, options, "hot", samples=options.samples)
     with stage(progress, f"latency, paced  {options.frames} frames at {options.fps:g} fps"):
@@ -92,6 +92,12 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         "peak_memory_mib": memory,
         "conditions": _conditions(options),
     }
+
+
+def peak_memory(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
+    """Peak memory of a fresh process, in MiB: ``load``, ``steady``, ``without_model``."""
+    memory: dict[str, Any] = _run(bundle, options, "memory", samples=_MEMORY_SAMPLES)
+    return memory
 
 
 def _refuse_other_batch(bundle: Bundle, options: BenchOptions) -> None:

@@ -1,0 +1,143 @@
+"""What the papers claim, what was measured, and whether the one bears out the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from claim_models import RULER
+
+REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
+NOT_HERE = "not testable here"
+LIGHT = "carry_l8"
+
+Row = dict[str, Any]
+
+
+def verdicts(rows: list[Row]) -> list[dict[str, str]]:
+    """Claim, measurement and verdict, for those whose models are among the rows."""
+    by_key = {row["key"]: row for row in rows}
+    found: list[dict[str, str]] = []
+    if {RULER, LIGHT} <= set(by_key):
+        found += _superpixel_verdicts(by_key[RULER], by_key[LIGHT])
+    if {"lavit", "lavit_vanilla"} <= set(by_key):
+        found += _lavit_verdicts(by_key)
+    return found
+
+
+def _superpixel_verdicts(vit: Row, light: Row) -> list[dict[str, str]]:
+    time = 1 - light["train_epoch_s"] / vit["train_epoch_s"]
+    memory = 1 - light["train_activation_mib"] / vit["train_activation_mib"]
+    faster = light["times_faster_than_ruler"]
+    return [
+        _verdict(
+            "SPPP + LLA: training time -45 % and more",
+            f"{-100 * time:+.0f} % an epoch ({light['train_epoch_s']} against "
+            f"{vit['train_epoch_s']} s)",
+            _graded(time, full=0.45, part=0.2),
+        ),
+        _verdict(
+            "SPPP + LLA: memory about -90 %",
+            f"{-100 * memory:+.0f} % of what is kept for the backward pass",
+            _graded(memory, full=0.85, part=0.5),
+        ),
+        _verdict(
+            "SPPP + LLA: latency significantly lower",
+            f"{faster:.1f} times faster, fp32, one core",
+            _graded(faster, full=2.0, part=1.1),
+        ),
+        _verdict(
+            "SPPP + LLA: accuracy comparable, at equal epochs",
+            _difference(light, vit),
+            _comparable(light, vit),
+        ),
+    ]
+
+
+def _lavit_verdicts(rows: dict[str, Row]) -> list[dict[str, str]]:
+    lavit, vanilla = rows["lavit"], rows["lavit_vanilla"]
+    saved = 1 - lavit["macs"] / vanilla["macs"]
+    found = [
+        _verdict(
+            "LaViT: fewer FLOPs than the same network with vanilla attention",
+            f"{-100 * saved:+.1f} % MACs; {vanilla['latency_ms_p50']:.2f} to "
+            f"{lavit['latency_ms_p50']:.2f} ms",
+            _graded(saved, full=0.2, part=0.01),
+        ),
+        _verdict(
+            "LaViT: accuracy competitive with vanilla attention",
+            _difference(lavit, vanilla),
+            _comparable(lavit, vanilla),
+        ),
+    ]
+    for key, what in (("lavit_no_residual", "the residual"), ("lavit_no_loss", "the loss")):
+        if key in rows:
+            found.append(
+                _verdict(
+                    f"LaViT: {what} helps", _difference(lavit, rows[key]), _better(lavit, rows[key])
+                )
+            )
+    found.append(
+        _verdict(
+            "LaViT: 79.2 / 82.6 / 83.1 % on ImageNet-1k, COCO, ADE20K", "no such data", NOT_HERE
+        )
+    )
+    return found
+
+
+def _verdict(claim: str, measured: str, verdict: str) -> dict[str, str]:
+    return {"claim": claim, "measured": measured, "verdict": verdict}
+
+
+def _graded(value: float, full: float, part: float) -> str:
+    if value >= full:
+        return REPRODUCED
+    return PARTLY if value >= part else NOT
+
+
+def _difference(a: Row, b: Row) -> str:
+    points = 100 * (a["top1"]["share"] - b["top1"]["share"])
+    return (
+        f"{100 * a['top1']['share']:.1f} against {100 * b['top1']['share']:.1f} %, "
+        f"{points:+.1f} points, {a['epochs']} epochs, one seed"
+    )
+
+
+def _comparable(a: Row, b: Row) -> str:
+    """Not below the other's interval: reproduced; intervals that meet: partly."""
+    if a["top1"]["share"] >= b["top1"]["interval_95"][0]:
+        return REPRODUCED
+    return PARTLY if a["top1"]["interval_95"][1] >= b["top1"]["interval_95"][0] else NOT
+
+
+def _better(a: Row, b: Row) -> str:
+    """Beyond the other's interval: reproduced; better, but within it: partly."""
+    if a["top1"]["share"] > b["top1"]["interval_95"][1]:
+        return REPRODUCED
+    return PARTLY if a["top1"]["share"] > b["top1"]["share"] else NOT
+
+
+def draw_front(rows: list[Row], target: Path) -> None:
+    """Accuracy with its interval against latency, a point a model."""
+    from matplotlib.figure import Figure
+
+    from edgevit.plots import save
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for family, marker in (("superpixels", "o"), ("lavit", "s")):
+        members = [row for row in rows if row["family"] == family]
+        if not members:
+            continue
+        latency = [row["latency_ms_p50"] for row in members]
+        top1 = [100 * row["top1"]["share"] for row in members]
+        low, high = zip(*(row["top1"]["interval_95"] for row in members), strict=True)
+        below = [t - 100 * edge for t, edge in zip(top1, low, strict=True)]
+        above = [100 * edge - t for t, edge in zip(top1, high, strict=True)]
+        axes.errorbar(latency, top1, yerr=[below, above], fmt=marker, capsize=3, label=family)
+        for row, x, y in zip(members, latency, top1, strict=True):
+            axes.annotate(row["model"], (x, y), (5, 4), textcoords="offset points", fontsize=7)
+    axes.set(xscale="log", xlabel="latency, ms (fp32, one core)", ylabel="top-1, %")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    save(figure, target)

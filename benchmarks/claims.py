@@ -1,0 +1,212 @@
+"""The papers' claims, tested under one recipe: one table, one plot, a verdict for each.
+
+    python benchmarks/claims.py DATA --epochs 20 --teacher efficientnet_lite0
+
+Trains every model of ``claim_models.py`` at 128 pixels from random weights, exports it, and
+measures what was exported. DATA holds train/ and val/. What is done is kept under --output
+(default out/claims) and is not done again: stop it and start it again as you like.
+Latency: ONNX Runtime, fp32, one core, interleaved with the plain ViT in blocks of 50.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from claim_models import CONTENDERS, RULER, Contender
+from claim_verdicts import draw_front, verdicts
+from edgevit import complexity, images
+from edgevit.bundle import Bundle
+from edgevit.cli.train import open_teacher
+from edgevit.files import write_atomically
+from edgevit.image_folder import ImageFolder
+from edgevit.progress import Progress, progress_for_stderr
+from edgevit.registry import PREBUILT_BUNDLE, ModelEntry
+from edgevit.report import print_json, print_table
+from edgevit.spec import Preprocess
+from edgevit.training.hardware import prepare
+from edgevit.training.loop import TrainingJob, train
+from edgevit.training.recipe import Recipe
+from edgevit.training.state import STATE_FILE
+from edgevit_export.pipeline import ExportRequest, export_bundle
+from edgevit_runtimes import measure
+from edgevit_runtimes.classify import BundleClassifier
+from edgevit_runtimes.devices import x86
+from edgevit_runtimes.evaluate import evaluate
+from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from interleave import interleave, pin_to_one_core
+from training_cost import measure as training_cost
+
+BLOCK, DISCARD, ROUNDS = 50, 10, 20
+
+
+def main() -> None:
+    arguments = _arguments()
+    progress = progress_for_stderr()
+    chosen = [c for c in CONTENDERS if not arguments.only or c.key in arguments.only]
+    output: Path = arguments.output
+    output.mkdir(parents=True, exist_ok=True)
+    rows = [_row(contender, arguments, progress) for contender in chosen]
+    _add_latency(rows, output)
+    content = {
+        "rows": rows,
+        "verdicts": verdicts(rows),
+        "conditions": {
+            "processor": x86.describe().processor,
+            "epochs": arguments.epochs,
+            "pixels": CONTENDERS[0].spec.image_px,
+            "teacher": arguments.teacher,
+            "seed": arguments.seed,
+        },
+    }
+    text = json.dumps(content, indent=2) + "\n"
+    write_atomically(output / "claims.json", lambda aside: aside.write_text(text))
+    draw_front(rows, output / "claims.svg")
+    if arguments.json:
+        print_json(content)
+    else:
+        _print(content)
+
+
+def _row(contender: Contender, arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """Everything but latency, from the file of a former call where there is one."""
+    file = arguments.output / f"{contender.key}.json"
+    if file.is_file():
+        row: dict[str, Any] = json.loads(file.read_text())
+        return row
+    progress.line(f"== {contender.label}")
+    cost = training_cost(contender.key, len(os.sched_getaffinity(0)))
+    weights = _train(contender, arguments, progress)
+    bundle = _export(contender, weights, arguments.output, progress)
+    with BundleClassifier(bundle, threads=len(os.sched_getaffinity(0))) as classifier:
+        folder = ImageFolder.open(arguments.data / "val")
+        accuracy = evaluate(classifier, folder, progress).accuracy
+    memory = measure.peak_memory(bundle, measure.BenchOptions())
+    row = {
+        "key": contender.key,
+        "model": contender.label,
+        "family": contender.family,
+        "epochs": arguments.epochs,
+        "parameters": complexity.parameters(contender.spec),
+        "macs": sum(complexity.macs(contender.spec).values()),
+        "train_epoch_s": cost["epoch_s"],
+        "train_activation_mib": cost["activation_mib"],
+        "peak_memory_mib": memory["steady"],
+        "top1": accuracy.top1.to_json(),
+    }
+    text = json.dumps(row, indent=2) + "\n"
+    write_atomically(file, lambda aside: aside.write_text(text))
+    return row
+
+
+def _train(contender: Contender, arguments: argparse.Namespace, progress: Progress) -> Path:
+    device, threads = prepare("auto", None)
+    recipe = Recipe(epochs=arguments.epochs, seed=arguments.seed, **contender.recipe)
+    run = arguments.output / f"run_{contender.key}"
+    with open_teacher(arguments.teacher, threads, progress) as teacher:
+        job = TrainingJob(
+            contender.spec,
+            ImageFolder.open(arguments.data / "train"),
+            ImageFolder.open(arguments.data / "val"),
+            recipe,
+            run,
+            device,
+            threads,
+            teacher,
+        )
+        return train(job, progress, resume=(run / STATE_FILE).is_file()).weights
+
+
+def _export(contender: Contender, weights: Path, output: Path, progress: Progress) -> Bundle:
+    photos = Bundle.open(PREBUILT_BUNDLE).reference().images
+    request = ExportRequest(
+        entry=ModelEntry(contender.spec, contender.label),
+        output=output / f"{contender.key}.edgevit",
+        pictures=images.batch(photos, Preprocess(contender.spec.image_px)),
+        checkpoint=weights,
+        force=True,
+    )
+    return export_bundle(request, partial(OnnxRuntimeRunner, native=False), progress)
+
+
+def _add_latency(rows: list[dict[str, Any]], output: Path) -> None:
+    """One model at a time against the ruler, so that no more than two share the caches."""
+    affinity = os.sched_getaffinity(0)
+    pin_to_one_core()
+    runners = {row["key"]: Bundle.open(output / f"{row['key']}.edgevit") for row in rows}
+    ruler = runners.get(RULER, next(iter(runners.values())))
+    for row in rows:
+        functions = [_inference(ruler), _inference(runners[row["key"]])]
+        times = interleave(functions, BLOCK, ROUNDS, DISCARD)
+        row["latency_ms_p50"] = round(times.median_ms(1), 4)
+        row["latency_samples"] = times.samples
+        row["times_faster_than_ruler"] = round(times.ratio(0, 1)[0], 3)
+    os.sched_setaffinity(0, affinity)
+
+
+def _inference(bundle: Bundle) -> Any:
+    runner = OnnxRuntimeRunner(bundle.variant(), threads=1)
+    pictures = bundle.reference().images
+    feeds = itertools.cycle([{"image": picture[None].copy()} for picture in pictures])
+    return lambda: runner.infer(next(feeds))
+
+
+def _print(content: dict[str, Any]) -> None:
+    rows = [
+        (
+            row["model"],
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['macs'] / 1e9:.3f}",
+            f"{row['train_epoch_s']:.1f}",
+            f"{row['train_activation_mib']:.0f}",
+            f"{row['latency_ms_p50']:.2f}",
+            f"{row['times_faster_than_ruler']:.1f}",
+            f"{row['peak_memory_mib']:.0f}",
+            "{:.1f} ({:.1f} to {:.1f})".format(
+                100 * row["top1"]["share"], *(100 * x for x in row["top1"]["interval_95"])
+            ),
+        )
+        for row in content["rows"]
+    ]
+    columns = (
+        "model",
+        "M params",
+        "G MACs",
+        "s an epoch",
+        "activations MiB",
+        "latency ms",
+        "times faster",
+        "memory MiB",
+        "top-1 %",
+    )
+    conditions = content["conditions"]
+    title = (
+        f"{conditions['pixels']} px, {conditions['epochs']} epochs, {conditions['processor']}; "
+        "training on all cores, latency on one"
+    )
+    print_table(title, columns, rows, numeric=columns[1:-1])
+    claims = [(v["claim"], v["measured"], v["verdict"]) for v in content["verdicts"]]
+    print_table("verdicts", ("the papers say", "measured here", "verdict"), claims)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="a folder with train/ and val/")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--teacher", help="as in 'edgevit train'")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", help="names of claim_models.py")
+    parser.add_argument("--output", type=Path, default=Path("out/claims"))
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
