@@ -38,8 +38,8 @@ from edgevit_runtimes import measure
 from edgevit_runtimes.classify import BundleClassifier
 from edgevit_runtimes.devices import x86
 from edgevit_runtimes.evaluate import evaluate
+from edgevit_runtimes.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from interleave import interleave, pin_to_one_core
 from training_cost import measure as training_cost
 
 BLOCK, DISCARD, ROUNDS = 50, 10, 20

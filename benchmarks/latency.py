@@ -24,8 +24,8 @@ from edgevit.bundle import Bundle
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.report import print_json, print_table
 from edgevit_runtimes.devices import x86
+from edgevit_runtimes.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from interleave import interleave, pin_to_one_core
 
 BLOCK, DISCARD, ROUNDS = 50, 10, 20
 ROUNDS_OF_ONE = 500

@@ -30,8 +30,8 @@ from edgevit_export.trace import trace
 from edgevit_export.weights import load_model
 from edgevit_runtimes import kernel
 from edgevit_runtimes.devices import x86
+from edgevit_runtimes.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from interleave import interleave, pin_to_one_core
 
 BLOCK, ROUNDS = 50, 12
 SLIC_ROUNDS = 40

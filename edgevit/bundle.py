@@ -17,12 +17,12 @@ from typing import Any, cast
 import numpy as np
 
 from edgevit.errors import BundleError
-from edgevit.files import sha256_of
+from edgevit.files import sha256_of, write_atomically
 from edgevit.runner import Array
 from edgevit.spec import LOGITS, Preprocess, TensorSpec
 from edgevit.typed import from_plain
 
-SCHEMA = 1
+SCHEMA = 2  # 2: variants say their target and report, and which is chosen where
 _AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
@@ -52,11 +52,19 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Variant:
-    """One form of the model. ``weights_stored_as`` is what the file holds, not what is computed."""
+    """One form of the model. ``weights_stored_as`` is what the file holds, not what is computed.
+
+    runtime: what reads the file: ``onnxruntime``, ``openvino`` or ``tensorrt``.
+    target: the kind of machine it was made for; None: any.
+    report: how it was calibrated, its accuracy and, where measured, its speed.
+    """
 
     file: str
     precision: str
     weights_stored_as: str
+    runtime: str = "onnxruntime"
+    target: str | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class Manifest:
     """``manifest.json``.
 
     parity: the report of the check that ended the export.
+    chosen: the variant to use, by target; the float one where there is none.
     superpixel_map: the file that gives the superpixels of a picture, int32 [B, rows, columns], or
         None for a model without superpixels.
     """
@@ -84,6 +93,7 @@ class Manifest:
     parity: Mapping[str, Any]
     superpixel_map: str | None
     created: str
+    chosen: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, FileFact] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -127,6 +137,11 @@ class Manifest:
             raise ValueError(f"the output {logits} does not fit {classes} classes")
         if not self.variants:
             raise ValueError("it has no variant of the model")
+        if absent := set(self.chosen.values()) - set(self.variants):
+            raise ValueError(f"a variant is chosen that is not there: {', '.join(sorted(absent))}")
+        self._check_file_names()
+
+    def _check_file_names(self) -> None:
         for name in self.used_files():
             if Path(name).name != name:
                 raise ValueError(f"it names a file outside the bundle: {name}")
@@ -197,6 +212,10 @@ class Bundle:
             )
         return self.path / variants[name].file
 
+    def chosen(self, target: str) -> str:
+        """The name of the variant to use on a kind of machine."""
+        return self.manifest.chosen.get(target, FLOAT_VARIANT)
+
     def superpixel_map(self) -> Path:
         """The model file that gives a picture's superpixels.
 
@@ -217,6 +236,14 @@ def write_reference(folder: Path, reference: Reference) -> None:
     """Writes ``reference.npz``."""
     arrays: dict[str, Any] = {f"output.{n}": array for n, array in reference.outputs.items()}
     np.savez_compressed(folder / REFERENCE_FILE, images=reference.images, **arrays)
+
+
+def write_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:
+    """Replaces the manifest of a bundle whose files stay as they are."""
+    text = manifest.to_json()
+    target = bundle.path / MANIFEST_FILE
+    write_atomically(target, lambda aside: aside.write_text(text, encoding="utf-8"))
+    return Bundle.open(bundle.path)
 
 
 def seal(folder: Path, manifest: Manifest) -> None:

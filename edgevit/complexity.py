@@ -91,7 +91,8 @@ def _lla_attention_parameters(spec: LlaSpec) -> tuple[dict[str, int], int]:
     """What a wiring has once, and what it has in every block beside output, norms and MLP."""
     width, latents = spec.width, spec.latents * spec.width
     if spec.wiring == "carry":
-        keys_and_values = _linear(width, 2 * spec.depth * width)
+        readings = spec.depth // spec.layers_per_reading
+        keys_and_values = _linear(width, 2 * readings * width)
         return {"latents": latents, "keys_and_values": keys_and_values}, _linear(width, width)
     if spec.wiring == "joint":
         in_block = _linear(width, width) + _linear(width, 2 * width) + 2 * width
@@ -129,14 +130,15 @@ def _lla_macs(spec: LlaSpec) -> dict[str, int]:
 def _lla_attention_macs(spec: LlaSpec) -> int:
     """Projections, scores and weighted sums of all layers."""
     width, latents, tokens = spec.width, spec.latents, spec.geometry.superpixels + 1
-    if spec.wiring == "writeback":
-        layer = 4 * tokens * width * width + 4 * latents * tokens * width
-    elif spec.wiring == "self":
-        layer = 4 * tokens * width * width + 2 * tokens * tokens * width
-    else:
-        read = tokens + (latents if spec.wiring == "joint" else 0)
-        layer = 2 * (latents + read) * width * width + 2 * latents * read * width
-    return spec.depth * layer
+    if spec.wiring == "carry":
+        readings = 2 * spec.depth // spec.layers_per_reading * tokens * width * width
+        return readings + spec.depth * 2 * latents * (width + tokens) * width
+    if spec.wiring == "joint":
+        read = tokens + latents
+        return spec.depth * 2 * ((latents + read) * width + latents * read) * width
+    # Scores and weighted sums: once among the tokens, or to the latents and back.
+    looks = 4 * latents * tokens if spec.wiring == "writeback" else 2 * tokens * tokens
+    return spec.depth * (4 * tokens * width + looks) * width
 
 
 def _vit_macs(spec: VitSpec) -> dict[str, int]:

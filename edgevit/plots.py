@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,26 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], target:
         number = str(confusion[row, column])
         axes.text(column, row, number, ha="center", va="center", color=shade, fontsize=8)
     figure.colorbar(image, label="share of the label's pictures")
+    save(figure, target)
+
+
+def draw_trade_off(
+    attempts: Mapping[str, Sequence[tuple[int, float, tuple[float, float]]]], target: Path
+) -> None:
+    """Drop of top-1 (points, with its interval) against how many layers are kept in float."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, tried in attempts.items():
+        kept, drops, intervals = zip(*tried, strict=True)
+        below = [drop - low for drop, (low, _) in zip(drops, intervals, strict=True)]
+        above = [high - drop for drop, (_, high) in zip(drops, intervals, strict=True)]
+        axes.errorbar(kept, drops, yerr=[below, above], fmt="o-", capsize=3, label=name)
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.set(xlabel="layers kept in float", ylabel="drop of top-1, points")
+    axes.grid(alpha=0.3)
+    axes.legend()
     save(figure, target)
 
 

@@ -46,13 +46,17 @@ _LAVIT_OF_32 = (
 
 _ENTRIES = (
     ModelEntry(
-        LlaSpec("lla_tiny", 192, 3, 12, superpixels=_K16, stem="strips"),
-        "superpixel ViT, 16 superpixels, 8 latents: the fast one",
+        LlaSpec("lla_tiny", 192, 3, 12, superpixels=_K49, stem="strips", layers_per_reading=4),
+        "superpixel ViT, 49 superpixels, 8 latents, keys shared by four layers: the fast one",
         ZOO / "lla_tiny.safetensors",
     ),
     ModelEntry(
         LlaSpec("lla_tiny_k49", 192, 3, 12, superpixels=_K49, latents=16, stem="strips"),
-        "superpixel ViT, 49 superpixels, 16 latents: the accurate one",
+        "superpixel ViT, 49 superpixels, 16 latents, keys for every layer: the accurate one",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_k16", 192, 3, 12, superpixels=_K16, stem="strips"),
+        "superpixel ViT, 16 superpixels, 8 latents, keys for every layer",
     ),
     ModelEntry(
         LlaSpec("lla_small", 384, 6, 12, superpixels=_K16, stem="strips"),
@@ -64,11 +68,11 @@ _ENTRIES = (
     ),
     ModelEntry(
         LlaSpec("lla_tiny_soft", 192, 3, 12, superpixels=_K16, stem="strips", pooling="soft"),
-        "lla_tiny, patches shared between superpixels by overlap",
+        "lla_tiny_k16, patches shared between superpixels by overlap",
     ),
     ModelEntry(
         LlaSpec("lla_tiny_linear", 192, 3, 12, superpixels=_K16),
-        "lla_tiny with the paper's linear embedding: pools raw patches",
+        "lla_tiny_k16 with the paper's linear embedding: pools raw patches",
     ),
     ModelEntry(
         LlaSpec("lla_tiny_moments", 192, 3, 12, superpixels=_K16, stem="moments"),
@@ -76,13 +80,13 @@ _ENTRIES = (
     ),
     ModelEntry(
         LlaSpec("lla_tiny_joint", 192, 3, 12, superpixels=_K16, stem="strips", wiring="joint"),
-        "lla_tiny, latents read each other too",
+        "lla_tiny_k16, latents read each other too",
     ),
     ModelEntry(
         LlaSpec(
             "lla_tiny_writeback", 192, 3, 12, superpixels=_K16, stem="strips", wiring="writeback"
         ),
-        "lla_tiny, tokens attend through latents and back",
+        "lla_tiny_k16, tokens attend through latents and back",
     ),
     ModelEntry(
         LlaSpec("sppp_tiny", 192, 3, 12, superpixels=_K16, stem="strips", wiring="self"),
@@ -99,7 +103,7 @@ _ENTRIES = (
             superpixels=_K16_OF_32,
             stem="strips",
         ),
-        "lla_tiny for 32x32 images",
+        "lla_tiny_k16 for 32x32 images",
     ),
     ModelEntry(
         LavitSpec("lavit_tiny", _LAVIT_TINY), "less-attention ViT of four stages, a backbone too"

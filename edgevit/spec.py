@@ -89,6 +89,37 @@ class SuperpixelSpec:
         """K."""
         return self.grid[0] * self.grid[1]
 
+    def check(self, where: str, patches: int, patch_px: int) -> None:
+        """Refuses what cannot be computed on that many patches of that size.
+
+        Raises:
+            InputError: says where, and what does not fit.
+        """
+        if patch_px % self.cell_px:
+            raise InputError(
+                f"{where}: a patch of {patch_px} pixels is not a whole number of cells of "
+                f"{self.cell_px}. Choose a divisor of the patch."
+            )
+        if self.count > patches:
+            raise InputError(
+                f"{where}: {self.count} superpixels were asked for, but the image has only "
+                f"{patches} patches. Choose at most one superpixel a patch."
+            )
+        if not 0 <= self.coarse_iterations < self.iterations:
+            raise InputError(
+                f"{where}: SLIC got {self.iterations} iterations, {self.coarse_iterations} of them "
+                "coarse; at least one must be fine."
+            )
+        if self.coarse_iterations and (patch_px // self.cell_px) % 2:
+            raise InputError(
+                f"{where}: coarse iterations need an even number of cells across a patch; got "
+                f"{patch_px // self.cell_px}."
+            )
+        if not 1 <= self.relaxation < 2:
+            raise InputError(
+                f"{where}: SLIC got relaxation {self.relaxation}; it converges from 1 to below 2."
+            )
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -164,6 +195,7 @@ class LlaSpec(IsotropicSpec):
 
     pooling: a patch belongs to one superpixel (``hard``), or to each by its share (``soft``).
     stem: what of a patch is pooled; see :mod:`edgevit.models.stem`.
+    layers_per_reading: of ``carry``, how many layers in a row share the tokens' keys and values.
     wiring: see :mod:`edgevit.models.lla`. With ``self`` there are no latents.
     """
 
@@ -172,45 +204,26 @@ class LlaSpec(IsotropicSpec):
     latents: int = 8
     pooling: Literal["hard", "soft"] = "hard"
     stem: Literal["linear", "moments", "strips"] = "linear"
+    layers_per_reading: int = 1
     wiring: Literal["carry", "joint", "writeback", "self"] = "carry"
 
     family: ClassVar[str] = "lla"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        superpixels = self.superpixels
         if self.patch_px % STRIPS and self.stem == "strips":
             raise InputError(
                 f"model {self.name}: a patch of {self.patch_px} rows cannot be cut into {STRIPS} "
                 "strips. Choose another stem."
             )
+        if self.layers_per_reading < 1 or self.depth % self.layers_per_reading:
+            raise InputError(
+                f"model {self.name}: {self.depth} layers cannot share keys and values by "
+                f"{self.layers_per_reading}. Choose a divisor."
+            )
         if self.latents < 1:
             raise InputError(f"model {self.name}: got {self.latents} latents; at least 1.")
-        if self.patch_px % superpixels.cell_px:
-            raise InputError(
-                f"model {self.name}: a patch of {self.patch_px} pixels is not a whole number of "
-                f"cells of {superpixels.cell_px}. Choose a divisor of the patch."
-            )
-        if superpixels.count > self.patches:
-            raise InputError(
-                f"model {self.name}: {superpixels.count} superpixels were asked for, but the image "
-                f"has only {self.patches} patches. Choose at most one superpixel a patch."
-            )
-        if not 0 <= superpixels.coarse_iterations < superpixels.iterations:
-            raise InputError(
-                f"model {self.name}: SLIC got {superpixels.iterations} iterations, "
-                f"{superpixels.coarse_iterations} of them coarse; at least one must be fine."
-            )
-        if superpixels.coarse_iterations and (self.patch_px // superpixels.cell_px) % 2:
-            raise InputError(
-                f"model {self.name}: coarse iterations need an even number of cells across a "
-                f"patch; got {self.patch_px // superpixels.cell_px}."
-            )
-        if not 1 <= superpixels.relaxation < 2:
-            raise InputError(
-                f"model {self.name}: SLIC got relaxation {superpixels.relaxation}; it converges "
-                "from 1 to below 2."
-            )
+        self.superpixels.check(f"model {self.name}", self.patches, self.patch_px)
 
     @property
     def geometry(self) -> SlicGeometry:

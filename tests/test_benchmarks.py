@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-import interleave
 import superpixels as quality
 from edgevit.images import Image
 from edgevit.spec import SuperpixelSpec
+from edgevit_runtimes import interleave
 from support import ROOT, python, write_png
 
 

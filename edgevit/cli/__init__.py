@@ -20,8 +20,10 @@ from edgevit.cli.bench import bench
 from edgevit.cli.doctor import doctor
 from edgevit.cli.eval import evaluate
 from edgevit.cli.export import export
+from edgevit.cli.inspect import inspect
 from edgevit.cli.kernel import kernel
 from edgevit.cli.models import models
+from edgevit.cli.quantize import quantize
 from edgevit.cli.run import run
 from edgevit.cli.train import train
 from edgevit.errors import EdgevitError
@@ -33,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, run, bench, train, models, doctor, kernel):
+for command in (export, quantize, inspect, run, bench, train, models, doctor, kernel):
     app.command()(command)
 app.command("eval")(evaluate)
 

@@ -54,7 +54,7 @@ def train(
     ] = None,
     strength: Annotated[
         float, typer.Option(min=0, max=1, help="Of RandAugment; 0: crops and flips only.")
-    ] = 0.4,
+    ] = 0.5,
     mix: Annotated[
         float, typer.Option(min=0, max=1, help="Share of batches with mixup or cutmix.")
     ] = 0.5,

@@ -25,15 +25,16 @@ class KeysAndValues(nn.Module):
         super().__init__()
         self.spec = spec
         self.norm = layer_norm(spec.width, affine=False)
-        self.linear = nn.Linear(spec.width, 2 * spec.depth * spec.width)
+        self.sets = spec.depth // spec.layers_per_reading
+        self.linear = nn.Linear(spec.width, 2 * self.sets * spec.width)
 
     def forward(self, tokens: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """[B, T, D] to (keys [B, h, d, T], values [B, h, T, d]), one of each a layer."""
+        """[B, T, D] to (keys [B, h, d, T], values [B, h, T, d]), one of each a reading."""
         batch, count, width = tokens.shape
         rows = self.linear(self.norm(tokens).reshape(batch * count, width))
         keys, values = rows.reshape(batch, count, -1).chunk(2, dim=-1)
         # All layers at once: one transpose serves all keys, another all values.
-        heads = self.spec.depth * self.spec.heads
+        heads = self.sets * self.spec.heads
         keys = keys.reshape(batch, count, heads, -1).permute(0, 2, 3, 1)
         values = split_heads(values, batch, heads)
         return (
@@ -79,6 +80,7 @@ class CarryClassifier(LlaClassifier):
         batch = sppp.tokens.shape[0]
         keys, values = self.keys_and_values(sppp.tokens)
         latents = self.latents.expand(batch, -1, -1).reshape(-1, self.spec.width)
-        for block, key, value in zip(self.blocks, keys, values, strict=True):
-            latents = block(latents, key, value, sppp.mask)
+        for number, block in enumerate(self.blocks):
+            reading = number // self.spec.layers_per_reading
+            latents = block(latents, keys[reading], values[reading], sppp.mask)
         return latents, self.norm(latents).reshape(batch, self.spec.latents, -1).mean(dim=1)

@@ -45,14 +45,14 @@ class Recipe:
     crop_area: tuple[float, float] = (0.25, 1.0)
     crop_aspect: tuple[float, float] = (0.75, 4 / 3)
     random_ops: int = 2
-    random_strength: float = 0.4
-    erase: float = 0.1
+    random_strength: float = 0.5
+    erase: float = 0.2
     mix: float = 0.5
     mixup_alpha: float = 0.2
     cutmix_alpha: float = 1.0
     ema_decay: float = 0.998
     teacher_weight: float = 0.7
-    teacher_views: int = 12
+    teacher_views: int = 20
     diagonality: Literal["bounded", "literal", "off"] = "bounded"
     diagonality_weight: float = 0.01
     seed: int = 0

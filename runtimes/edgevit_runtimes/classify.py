@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit import images
-from edgevit.bundle import FLOAT_VARIANT, Bundle
+from edgevit.bundle import Bundle
 from edgevit.errors import BundleError
 from edgevit.images import Image
 from edgevit.runner import Array, Runner
 from edgevit.spec import IMAGE_INPUT, LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 
 
@@ -26,11 +27,16 @@ class Answer:
 
 
 class BundleClassifier:
-    """Answers pictures of any size with a bundle's model. A context manager."""
+    """Answers pictures of any size with a bundle's model. A context manager.
 
-    def __init__(self, bundle: Bundle, variant: str = FLOAT_VARIANT, threads: int = 1) -> None:
+    Args:
+        variant: which form of the model; by default the one chosen for this kind of machine.
+    """
+
+    def __init__(self, bundle: Bundle, variant: str | None = None, threads: int = 1) -> None:
         self.bundle = bundle
-        self.runner: Runner = OnnxRuntimeRunner(bundle.variant(variant), threads)
+        self.variant = variant or bundle.chosen(this_target())
+        self.runner: Runner = OnnxRuntimeRunner(bundle.variant(self.variant), threads)
         manifest = bundle.manifest
         if self.runner.inputs != manifest.inputs or self.runner.outputs != manifest.outputs:
             raise BundleError(

@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from edgevit_runtimes.devices import x86
 
 COLD_STARTS = 5
 _MEMORY_SAMPLES = 50
+_BLOCK, _ROUNDS, _DISCARDED = 50, 20, 10
 _TIMEOUT_MARGIN_S = 120.0
 _LONGEST_RUN_S = 86_400
 
@@ -100,6 +102,17 @@ def peak_memory(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
     return memory
 
 
+def times_faster(bundle: Bundle, variant: str, than: str = FLOAT_VARIANT) -> dict[str, Any]:
+    """One variant against another in a fresh process, interleaved in blocks on one core."""
+    fixed = bundle.manifest.inputs[0].shape[0]
+    options = BenchOptions(
+        variant=variant, batch=fixed if isinstance(fixed, int) else 1, warmup=_DISCARDED
+    )
+    extra = {"other": str(bundle.variant(than)), "block": _BLOCK}
+    measured: dict[str, Any] = _run(bundle, options, "against", _ROUNDS, extra)
+    return measured
+
+
 def _refuse_other_batch(bundle: Bundle, options: BenchOptions) -> None:
     fixed = bundle.manifest.inputs[0].shape[0]
     if isinstance(fixed, int) and fixed != options.batch:
@@ -109,7 +122,13 @@ def _refuse_other_batch(bundle: Bundle, options: BenchOptions) -> None:
         )
 
 
-def _run(bundle: Bundle, options: BenchOptions, measurement: str, samples: int = 1) -> Any:
+def _run(
+    bundle: Bundle,
+    options: BenchOptions,
+    measurement: str,
+    samples: int = 1,
+    extra: Mapping[str, Any] | None = None,
+) -> Any:
     job = {
         **asdict(options),
         "measurement": measurement,
@@ -117,6 +136,7 @@ def _run(bundle: Bundle, options: BenchOptions, measurement: str, samples: int =
         "reference": str(bundle.path / REFERENCE_FILE),
         "samples": samples,
         "spawned_s": time.time(),
+        **(extra or {}),
     }
     module = f"{__package__}.measurement_process"
     expected_s = options.max_seconds + options.frames / options.fps

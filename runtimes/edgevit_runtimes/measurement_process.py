@@ -36,14 +36,14 @@ def _reset_peak() -> bool:
     return True
 
 
-def _open(job: dict[str, Any]) -> Callable[[], Any]:
-    """Opens the model and returns a function that infers one batch of a real picture."""
+def _open(job: dict[str, Any], model: str | None = None) -> Callable[[], Any]:
+    """Opens the job's model, or another; gives a function that infers one batch of a picture."""
     import numpy as np
 
     from edgevit.spec import IMAGE_INPUT
     from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 
-    runner = OnnxRuntimeRunner(Path(job["model"]), job["threads"], job["native"])
+    runner = OnnxRuntimeRunner(Path(model or job["model"]), job["threads"], job["native"])
     with np.load(job["reference"], allow_pickle=False) as reference:
         pictures = reference["images"]
     picks = [i % len(pictures) for i in range(job["batch"])]
@@ -129,7 +129,27 @@ def measure_paced(job: dict[str, Any]) -> dict[str, Any]:
     return {**latency_ms(durations), "warmup": job["warmup"], "fps": job["fps"], "late": late}
 
 
+def measure_against(job: dict[str, Any]) -> dict[str, Any]:
+    """The model and another in turn, on one core: how many times faster the first is."""
+    from edgevit_runtimes.interleave import interleave, pin_to_one_core
+
+    core = pin_to_one_core()
+    functions = [_open(job), _open(job, job["other"])]
+    times = interleave(functions, job["block"], job["samples"], job["warmup"])
+    middle, low, high = times.ratio(1, 0)
+    return {
+        "times_faster": round(middle, 3),
+        "times_faster_quartiles": [round(low, 3), round(high, 3)],
+        "latency_ms_p50": round(times.median_ms(0), 4),
+        "other_latency_ms_p50": round(times.median_ms(1), 4),
+        "samples": times.samples,
+        "block": job["block"],
+        "core": core,
+    }
+
+
 MEASUREMENTS = {
+    "against": measure_against,
     "cold_start": measure_cold_start,
     "memory": measure_memory,
     "hot": measure_hot,

@@ -1,0 +1,180 @@
+"""``edgevit quantize``: INT8 variants that keep their accuracy, and whether they pay."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgevit.cli.options import JsonOption, ThreadsOption, require_modules
+from edgevit.errors import InputError
+
+if TYPE_CHECKING:
+    from edgevit.bundle import Bundle
+    from edgevit.image_folder import ImageFolder
+    from edgevit_export.quantize.search import Found
+    from edgevit_runtimes.verdict import Verdict
+
+_MODULES = ("onnx",)
+ALL = "all"
+
+
+def quantize(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder; variants are added to it.")],
+    data: Annotated[Path, typer.Option(help="Images to calibrate with, one folder a class.")],
+    eval_data: Annotated[
+        Path | None,
+        typer.Option(help="Other images, to judge accuracy with. Default: half of --data."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="onnxruntime-x86, onnxruntime-x86-avx2, onnxruntime-arm, openvino, "
+            "tensorrt or all; may be repeated. Default: this machine's, and tensorrt."
+        ),
+    ] = None,
+    images: Annotated[int, typer.Option(min=8, help="How many images calibrate.")] = 256,
+    max_drop: Annotated[float, typer.Option(min=0, help="Points of top-1 that may be lost.")] = 0.5,
+    calibration: Annotated[
+        str, typer.Option(help="minmax, percentile, entropy, mse, or auto for the best of them.")
+    ] = "auto",
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw accuracy against layers kept in float: .png, .svg.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace variants it has.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of images.")] = 0,
+    threads: ThreadsOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """Add INT8 and FP16 variants to a bundle, judge their accuracy, and say whether to use them."""
+    require_modules("edgevit quantize", "export", _MODULES)
+    import numpy as np
+
+    from edgevit.bundle import Bundle
+    from edgevit.calibration import Pictures, balanced
+    from edgevit.progress import progress_for_stderr
+    from edgevit_export.quantize.pipeline import QuantizeRequest, quantize_bundle
+    from edgevit_runtimes.devices.target import this_target
+    from edgevit_runtimes.evaluate import places_of
+    from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+    from edgevit_runtimes.verdict import judge, measure_and_choose
+
+    opened = Bundle.open(bundle)
+    if force:
+        opened = _float_only(opened)
+    targets = _targets(target, this_target())
+    _check(calibration, plot)
+    progress = progress_for_stderr()
+    calibrating, judging = _folders(data, eval_data, seed)
+    places = places_of(judging.classes, opened)
+    picks = balanced(calibrating, images, seed)
+    fixed = opened.manifest.inputs[0].shape[0]
+    batch = fixed if isinstance(fixed, int) else 8
+    preprocess = opened.manifest.preprocess
+    request = QuantizeRequest(
+        bundle=opened,
+        targets=targets,
+        measured=frozenset({this_target()}),
+        calibrating=Pictures(calibrating.part(picks).files, preprocess, batch),
+        judging=Pictures(judging.files, preprocess, batch),
+        labels=places[np.asarray(judging.labels)],
+        max_drop=max_drop,
+        method=calibration,
+        seed=seed,
+    )
+    open_runner = partial(OnnxRuntimeRunner, threads=threads)
+    opened, found = quantize_bundle(request, open_runner, progress)
+    verdicts = []
+    for name in targets:
+        if name == this_target():
+            opened, verdict = measure_and_choose(opened, name)
+        else:
+            variant = f"int8-{name}"
+            verdict = judge(opened, variant, opened.manifest.variants[variant])
+        verdicts.append(verdict)
+    if plot is not None:
+        _draw(found, plot)
+    _print(opened, verdicts, json)
+
+
+def _targets(asked: list[str] | None, here: str) -> tuple[str, ...]:
+    from edgevit_export.quantize.schemes import SCHEMES
+
+    known = [name for name, scheme in SCHEMES.items() if scheme.is_target]
+    if asked is None:
+        return (here, "tensorrt")
+    if asked == [ALL]:
+        return tuple(known)
+    if odd := [name for name in asked if name not in known]:
+        raise InputError(f"Unknown target '{odd[0]}'; known are {', '.join(known)} and {ALL}.")
+    return tuple(dict.fromkeys(asked))
+
+
+def _check(calibration: str, plot: Path | None) -> None:
+    from edgevit_export.quantize.ranges import METHODS
+    from edgevit_export.quantize.search import AUTO
+
+    if calibration not in (*METHODS, AUTO):
+        raise InputError(f"--calibration is {', '.join(METHODS)} or {AUTO}; got '{calibration}'.")
+    if plot is not None:
+        require_modules("--plot", "train", ("matplotlib",))
+        from edgevit.plots import check_target
+
+        check_target(plot)
+
+
+def _folders(data: Path, eval_data: Path | None, seed: int) -> tuple[ImageFolder, ImageFolder]:
+    from edgevit.calibration import refuse_overlap, split_for_gate
+    from edgevit.image_folder import ImageFolder
+
+    calibrating = ImageFolder.open(data)
+    if eval_data is None:
+        typer.echo(f"no --eval-data given: half of {data} judges, the other calibrates", err=True)
+        return split_for_gate(calibrating, seed)
+    judging = ImageFolder.open(eval_data)
+    refuse_overlap(calibrating, judging)
+    return calibrating, judging
+
+
+def _float_only(bundle: Bundle) -> Bundle:
+    """The bundle as it was exported."""
+    from edgevit_export.quantize.pipeline import without_quantized
+
+    return without_quantized(bundle)
+
+
+def _draw(found: dict[str, Found] | Any, target: Path) -> None:
+    from edgevit.plots import draw_trade_off
+
+    draws = {
+        name: [(len(a.keep_float), a.drop.points, a.drop.interval) for a in result.attempts]
+        for name, result in found.items()
+    }
+    draw_trade_off(draws, target)
+
+
+def _print(bundle: Bundle, verdicts: list[Verdict], as_json: bool) -> None:
+    import dataclasses
+
+    from edgevit.cli.inspect import variant_rows
+    from edgevit.report import print_json, print_table
+
+    if as_json:
+        print_json(
+            {
+                "bundle": str(bundle.path),
+                "chosen": dict(bundle.manifest.chosen),
+                "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts],
+                "variants": {
+                    name: dataclasses.asdict(variant)
+                    for name, variant in bundle.manifest.variants.items()
+                },
+            }
+        )
+        return
+    columns = ("variant", "file MiB", "top-1", "drop, points", "speed", "kept in float")
+    print_table(str(bundle.path), columns, variant_rows(bundle), numeric=columns[1:2])
+    for verdict in verdicts:
+        print(verdict.text)

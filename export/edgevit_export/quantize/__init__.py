@@ -1,0 +1,1 @@
+"""INT8: calibration, a rewrite for every target, and a gate on accuracy."""

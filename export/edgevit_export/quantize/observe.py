@@ -1,0 +1,99 @@
+"""What goes through a model's tensors on real pictures: extremes and histograms, streamed.
+
+Two passes over the pictures: the first finds the extremes, the second counts between them. Memory
+does not grow with the number of pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from edgevit.errors import InputError
+from edgevit.runner import Array, Runner
+from edgevit.spec import IMAGE_INPUT
+
+BINS = 2048
+
+
+@dataclass
+class Observed:
+    """One tensor [.., C] over all pictures.
+
+    low, high: its extremes. channel_peak: float32 [C], the largest magnitude of every channel.
+    counts: float64 [BINS], how many values fell between ``low`` and ``high``.
+    """
+
+    low: float = np.inf
+    high: float = -np.inf
+    channel_peak: NDArray[np.float32] | None = None
+    counts: NDArray[np.float64] | None = None
+
+    def see_extremes(self, values: Array) -> None:
+        rows = values.reshape(-1, values.shape[-1])
+        peak = np.abs(rows).max(axis=0)
+        self.channel_peak = (
+            peak if self.channel_peak is None else np.maximum(self.channel_peak, peak)
+        )
+        self.low = min(self.low, float(rows.min()))
+        self.high = max(self.high, float(rows.max()))
+
+    def count(self, values: Array) -> None:
+        if self.counts is None:
+            self.counts = np.zeros(BINS)
+        found, _ = np.histogram(values, BINS, (self.low, self.high or 1e-6))
+        self.counts += found
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """float64 [BINS + 1]."""
+        return np.linspace(self.low, self.high, BINS + 1)
+
+
+def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
+    """A copy that gives these tensors, float32, as outputs beside its own."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    present = {output.name for output in copy.graph.output}
+    for name in dict.fromkeys(tensors):
+        if name not in present:
+            copy.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    return copy
+
+
+def observe(
+    runner: Runner, tensors: Sequence[str], batches: Iterable[Array]
+) -> dict[str, Observed]:
+    """Looks at tensors of a model opened with :func:`with_outputs`.
+
+    Args:
+        batches: uint8 [B, H, W, 3], iterated twice.
+
+    Raises:
+        InputError: a tensor holds NaN or infinity.
+    """
+    names = list(dict.fromkeys(tensors))
+    found = {name: Observed() for name in names}
+    for outputs in _outputs(runner, batches):
+        for name in names:
+            found[name].see_extremes(outputs[name])
+    for name, observed in found.items():
+        if not np.isfinite([observed.low, observed.high]).all():
+            raise InputError(
+                f"The tensor {name} holds NaN or infinity on these pictures; the float model "
+                "itself is broken. Export it again from good weights."
+            )
+    for outputs in _outputs(runner, batches):
+        for name in names:
+            found[name].count(outputs[name])
+    return found
+
+
+def _outputs(runner: Runner, batches: Iterable[Array]) -> Iterator[dict[str, Array]]:
+    for batch in batches:
+        yield runner.infer({IMAGE_INPUT: batch})

@@ -1,0 +1,177 @@
+"""Adds quantized variants to a bundle: the whole of it on one page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgevit.bundle import FLOAT_VARIANT, MANIFEST_FILE, SCHEMA, Bundle, Variant, seal, variant_file
+from edgevit.calibration import Pictures
+from edgevit.errors import InputError
+from edgevit.files import folder_written_aside
+from edgevit.progress import Progress, stage
+from edgevit_export.quantize.gate import PairedDrop
+from edgevit_export.quantize.half import to_half
+from edgevit_export.quantize.schemes import SCHEMES
+from edgevit_export.quantize.search import Found, Judges, OpenRunner, Search
+
+HALF_VARIANT = "half"
+_HALF_PICTURES = 32
+
+
+@dataclass(frozen=True)
+class QuantizeRequest:
+    """What to add to which bundle.
+
+    targets: names of :data:`SCHEMES`. measured: those that this machine runs; the accuracy of the
+    others is that of a simulation in ONNX Runtime. calibration: method, or ``auto``.
+    labels: int64 [n], of ``judging``, places among the bundle's classes.
+    """
+
+    bundle: Bundle
+    targets: tuple[str, ...]
+    measured: frozenset[str]
+    calibrating: Pictures
+    judging: Pictures
+    labels: NDArray[np.int64]
+    max_drop: float
+    method: str
+    seed: int
+    with_half: bool = True
+
+
+def variant_of(target: str) -> str:
+    """The name of a target's INT8 variant."""
+    return f"int8-{target}"
+
+
+def quantize_bundle(
+    request: QuantizeRequest, open_runner: OpenRunner, progress: Progress
+) -> tuple[Bundle, Mapping[str, Found]]:
+    """Searches a form for every target and writes the bundle anew, whole or not at all.
+
+    Raises:
+        InputError: the bundle is quantized already, or holds nothing to quantize.
+    """
+    bundle = request.bundle
+    refuse_quantized(bundle)
+    model = onnx.load(bundle.variant(FLOAT_VARIANT))
+    _as_float32(model)
+    nobody = Judges(request.judging, request.labels, np.empty((0, 0), np.float32))
+    search = Search(
+        model, request.calibrating, nobody, open_runner, progress, request.max_drop, request.method
+    )
+    expected = search.logits_of(model, request.judging, "float: accuracy")
+    search.judges = Judges(request.judging, request.labels, expected)
+    found = {target: search.run(SCHEMES[target]) for target in request.targets}
+    with (
+        stage(progress, "write     bundle"),
+        folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder,
+    ):
+        variants = dict(bundle.manifest.variants)
+        _copy_files(bundle, folder)
+        for target, result in found.items():
+            name = variant_of(target)
+            onnx.save(result.best.model, folder / variant_file(name))
+            variants[name] = _variant(request, target, result)
+        if request.with_half:
+            variants[HALF_VARIANT] = _add_half(search, folder)
+        seal(folder, replace(bundle.manifest, variants=variants, schema=SCHEMA))
+    return Bundle.open(bundle.path), found
+
+
+def refuse_quantized(bundle: Bundle) -> None:
+    """Raises InputError for a bundle that has more than its float variant."""
+    others = sorted(set(bundle.manifest.variants) - {FLOAT_VARIANT})
+    if others:
+        raise InputError(
+            f"{bundle.path} is quantized already ({', '.join(others)}). Export it again first, or "
+            "add --force to replace them."
+        )
+
+
+def without_quantized(bundle: Bundle) -> Bundle:
+    """The same bundle with its float variant alone, written anew."""
+    kept = {FLOAT_VARIANT: bundle.manifest.variants[FLOAT_VARIANT]}
+    gone = {v.file for n, v in bundle.manifest.variants.items() if n not in kept}
+    with folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder:
+        for name in bundle.manifest.used_files():
+            if name not in gone:
+                shutil.copy2(bundle.path / name, folder / name)
+        seal(folder, replace(bundle.manifest, variants=kept, chosen={}))
+    return Bundle.open(bundle.path)
+
+
+def _as_float32(model: onnx.ModelProto) -> None:
+    """Weights that are stored as float16 for size become float32 again, exactly."""
+    stored = {w.name: w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT16}
+    kept = []
+    for node in model.graph.node:
+        weight = stored.get(node.input[0]) if node.op_type == "Cast" else None
+        if weight is None:
+            kept.append(node)
+            continue
+        value = onnx.numpy_helper.to_array(weight).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, node.output[0]))
+    used = {name for node in kept for name in node.input}
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
+    weights = [w for w in model.graph.initializer if w.name in used]
+    for container, items in ((model.graph.node, nodes), (model.graph.initializer, weights)):
+        del container[:]
+        container.extend(items)
+
+
+def _copy_files(bundle: Bundle, folder: Path) -> None:
+    for name in bundle.manifest.used_files():
+        shutil.copy2(bundle.path / name, folder / name)
+
+
+def _variant(request: QuantizeRequest, target: str, found: Found) -> Variant:
+    pictures = request.calibrating
+    report: dict[str, Any] = {
+        **found.best.to_json(),
+        "holds": found.holds,
+        "max_drop_points": request.max_drop,
+        "accuracy_from": "this machine's runtime"
+        if target in request.measured
+        else "a simulation in ONNX Runtime",
+        "calibration_images": len(pictures),
+        "calibration_files": [str(file.name) for file in pictures.files],
+        "calibration_sha256": pictures.digest(),
+        "calibration_seed": request.seed,
+        "candidates": {name: float(f"{error:.3g}") for name, error in found.candidates.items()},
+        "attempts": [attempt.to_json() for attempt in found.attempts],
+        "layers": [
+            {
+                "name": layer.name,
+                "logit_error": float(f"{layer.error:.3g}"),
+                "macs_share": round(layer.macs_share, 5),
+            }
+            for layer in found.layers
+        ],
+    }
+    name = variant_file(variant_of(target))
+    return Variant(name, "int8", "int8", SCHEMES[target].runtime, target, report)
+
+
+def _add_half(search: Search, folder: Path) -> Variant:
+    """The FP16 graph, judged in ONNX Runtime, which computes it on a processor as on a GPU."""
+    few = replace(search.calibration, files=search.calibration.files[:_HALF_PICTURES])
+    half = to_half(search.model, few, search.open_runner)
+    onnx.checker.check_model(half.model, full_check=True)
+    onnx.save(half.model, folder / variant_file(HALF_VARIANT))
+    got = search.logits_of(half.model, search.judges.pictures, "half: accuracy")
+    drop = PairedDrop.of(search.judges.expected, got, search.judges.labels)
+    report = {
+        **drop.to_json(),
+        "accuracy_from": "a simulation in ONNX Runtime",
+        "kept_float": {name: round(peak, 1) for name, peak in half.kept_float.items()},
+    }
+    return Variant(variant_file(HALF_VARIANT), "float16", "float16", "tensorrt", "gpu", report)

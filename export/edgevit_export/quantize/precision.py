@@ -1,0 +1,38 @@
+"""In which precision a file computes each of its layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+
+_WEIGHT_TYPES = {
+    TensorProto.INT8: "int8",
+    TensorProto.UINT8: "int8 (stored as uint8)",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.FLOAT: "float32",
+}
+_PRODUCTS = ("Gemm", "MatMul", "MatMulIntegerToFloat")
+_LEAST_WEIGHTS = 1000
+
+
+def layer_precisions(file: Path) -> dict[str, str]:
+    """Every product with a constant matrix, by the tensor it gives: precision of its weights."""
+    graph = onnx.load(file).graph
+    types = {w.name: w.data_type for w in graph.initializer if _size(w) >= _LEAST_WEIGHTS}
+    for node in graph.node:  # what is cast or dequantized is stored as its input is
+        if node.op_type in ("DequantizeLinear", "Cast") and node.input[0] in types:
+            types[node.output[0]] = types[node.input[0]]
+    found = {}
+    for node in graph.node:
+        if node.op_type in _PRODUCTS and node.input[1] in types:
+            found[node.output[0]] = _WEIGHT_TYPES.get(types[node.input[1]], "other")
+    return found
+
+
+def _size(weight: onnx.TensorProto) -> int:
+    size = 1
+    for dimension in weight.dims:
+        size *= dimension
+    return size

@@ -1,0 +1,140 @@
+"""The matrix products of a model that can be quantized, and how to put something in their place.
+
+A product is a Gemm or MatMul with a constant matrix: every linear layer, and every patch embedding,
+which is a product of patch rows here and no convolution. Products inside the custom ops' bodies are
+not seen, so superpixels stay float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from edgevit.errors import InputError
+
+# Smaller products (the place of a centroid: 2 rows) gain nothing.
+_LEAST_INPUTS = 16
+
+
+@dataclass(frozen=True)
+class Product:
+    """y = x W + b.
+
+    name: of the layer, such as ``blocks.3.mlp.0``. source, result: tensors x [.., K] and y [.., N].
+    weight: float32 [K, N]. bias: float32 [N], or None.
+    """
+
+    name: str
+    source: str
+    result: str
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32] | None
+
+    @property
+    def macs_per_row(self) -> int:
+        return self.weight.size
+
+
+class Rewritten:
+    """New nodes and constants in the place of one product, or for an input that several share."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(
+        self, op: str, inputs: Sequence[str], output: str, domain: str = "", axis: int | None = None
+    ) -> str:
+        node = helper.make_node(op, inputs, [output], domain=domain)
+        if axis is not None:
+            node.attribute.append(helper.make_attribute("axis", axis))
+        self.nodes.append(node)
+        return output
+
+
+def find_products(model: onnx.ModelProto) -> list[Product]:
+    """In the order of the graph.
+
+    Raises:
+        InputError: there is none: this is no model that edgevit exported.
+    """
+    weights = {w.name: w for w in model.graph.initializer}
+    products = [
+        _product(node, weights)
+        for node in model.graph.node
+        if node.op_type in ("Gemm", "MatMul") and _has_constant_matrix(node, weights)
+    ]
+    if not products:
+        raise InputError("The model has no linear layers with constant weights to quantize.")
+    return products
+
+
+def _has_constant_matrix(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
+    matrix = weights.get(node.input[1])
+    if matrix is None or len(matrix.dims) != 2:
+        return False
+    options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    transposed = options.pop("transB", 0)
+    plain = all(value in (0, 1.0) for value in options.values())
+    return plain and matrix.dims[1 if transposed else 0] >= _LEAST_INPUTS
+
+
+def _product(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> Product:
+    matrix = numpy_helper.to_array(weights[node.input[1]]).astype(np.float32)
+    if any(a.name == "transB" and a.i for a in node.attribute):
+        matrix = matrix.T
+    bias = None
+    if len(node.input) > 2:
+        bias = numpy_helper.to_array(weights[node.input[2]]).astype(np.float32)
+    return Product(_layer_name(node), node.input[0], node.output[0], matrix, bias)
+
+
+def _layer_name(node: onnx.NodeProto) -> str:
+    """The module's name where the weight still has it; a folded weight goes by its result."""
+    weight, result = str(node.input[1]), str(node.output[0])
+    if weight.startswith("module."):
+        return weight.removeprefix("module.").removesuffix(".weight")
+    return result
+
+
+def replace_products(
+    model: onnx.ModelProto,
+    products: Sequence[Product],
+    rewrite: Callable[[Product, Rewritten], None],
+) -> onnx.ModelProto:
+    """A copy in which ``rewrite`` has put nodes in the place of the products."""
+    by_result = {product.result: product for product in products}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        product = by_result.get(node.output[0])
+        if product is None:
+            nodes.append(node)
+            continue
+        rewritten = Rewritten()
+        rewrite(product, rewritten)
+        nodes += rewritten.nodes
+        graph.initializer.extend(rewritten.constants)
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+    _drop_unused_weights(graph)
+    return copy
+
+
+def _drop_unused_weights(graph: onnx.GraphProto) -> None:
+    used = {name for node in graph.node for name in node.input}
+    kept = [weight for weight in graph.initializer if weight.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)

@@ -1,0 +1,217 @@
+"""Finds the quantized form of a model that keeps its accuracy: candidates, gate, sensitivity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgevit.calibration import Pictures
+from edgevit.progress import Progress
+from edgevit.runner import Runner
+from edgevit.spec import IMAGE_INPUT, LOGITS
+from edgevit_export.quantize.gate import PairedDrop, relative_error
+from edgevit_export.quantize.observe import Observed, observe, with_outputs
+from edgevit_export.quantize.products import find_products
+from edgevit_export.quantize.ranges import METHODS, Range
+from edgevit_export.quantize.schemes import Scheme, quantized
+from edgevit_export.quantize.smooth import smoothed
+
+OpenRunner = Callable[[bytes], Runner]
+Logits = NDArray[np.float32]
+
+_COMPARED_PICTURES = 64
+_SENSITIVITY_PICTURES = 32
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Labelled pictures that decide, and the float model's logits [n, classes] for them."""
+
+    pictures: Pictures
+    labels: NDArray[np.int64]
+    expected: Logits
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What quantizing one layer alone does: error of the logits (relative, squared), and its share
+    of the multiply-accumulates that are quantized."""
+
+    name: str
+    error: float
+    macs_share: float
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One form that was judged."""
+
+    model: onnx.ModelProto
+    method: str
+    smooth: bool
+    keep_float: tuple[str, ...]
+    drop: PairedDrop
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "calibration": self.method,
+            "smoothed": self.smooth,
+            "kept_float": list(self.keep_float),
+            **self.drop.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best attempt, whether it holds, and how it was found."""
+
+    best: Attempt
+    holds: bool
+    attempts: tuple[Attempt, ...]
+    candidates: Mapping[str, float]
+    layers: tuple[LayerCost, ...] = ()
+
+
+@dataclass
+class Search:
+    """One float model and the pictures that are used on it.
+
+    max_drop: points of top-1 that may be lost. method: of :data:`METHODS`, or ``auto`` for the one
+    with the least error.
+    """
+
+    model: onnx.ModelProto
+    calibration: Pictures
+    judges: Judges
+    open_runner: OpenRunner
+    progress: Progress
+    max_drop: float
+    method: str = AUTO
+    _observed: dict[bool, tuple[onnx.ModelProto, dict[str, Observed]]] = field(default_factory=dict)
+    _float_logits: Logits | None = None
+
+    def run(self, scheme: Scheme) -> Found:
+        """Tries, and keeps layers in float until the gate holds or none is left."""
+        candidates = self._candidates(scheme)
+        method, smooth = min(candidates, key=lambda key: candidates[key])
+        attempts = [self._judge(scheme, method, smooth, ())]
+        layers: tuple[LayerCost, ...] = ()
+        if attempts[0].drop.points > self.max_drop:
+            layers = self._sensitivity(scheme, method, smooth)
+            attempts += self._keep_worst_float(scheme, method, smooth, layers)
+        best = min(attempts, key=self._rank)
+        named = {f"{m}{' smoothed' if s else ''}": e for (m, s), e in candidates.items()}
+        holds = best.drop.points <= self.max_drop
+        return Found(best, holds, tuple(attempts), named, layers)
+
+    def _rank(self, attempt: Attempt) -> tuple[float, int]:
+        """First what holds with the fewest layers in float, else the least drop."""
+        over = max(0.0, attempt.drop.points - self.max_drop)
+        return over, len(attempt.keep_float)
+
+    def _candidates(self, scheme: Scheme) -> dict[tuple[str, bool], float]:
+        """Error of the logits on calibration pictures, by (method, smoothed)."""
+        methods = list(METHODS) if self.method == AUTO else [self.method]
+        if not scheme.calibrated:
+            methods = ["none"]
+        keys = [(method, smooth) for smooth in (False, True) for method in methods]
+        errors = {}
+        with self.progress.bar(f"{scheme.name}: calibration", len(keys)) as advance:
+            for method, smooth in keys:
+                model = self._build(scheme, method, smooth, frozenset())
+                errors[method, smooth] = self._error(model, _COMPARED_PICTURES)
+                advance(1, f"{method}{' smoothed' if smooth else ''}")
+        return errors
+
+    def _build(
+        self, scheme: Scheme, method: str, smooth: bool, keep_float: frozenset[str]
+    ) -> onnx.ModelProto:
+        base, observed = self._base(smooth)
+        ranges: dict[str, Range] = {}
+        if scheme.calibrated:
+            ranges = {name: METHODS[method](seen) for name, seen in observed.items()}
+        return quantized(base, scheme, ranges, keep_float)
+
+    def _base(self, smooth: bool) -> tuple[onnx.ModelProto, dict[str, Observed]]:
+        """The float model, smoothed or not, and what goes through its products."""
+        if smooth not in self._observed:
+            model = self.model
+            if smooth:
+                model = smoothed(self.model, self._base(False)[1], frozenset())
+            self._observed[smooth] = (model, self._observe(model))
+        return self._observed[smooth]
+
+    def _observe(self, model: onnx.ModelProto) -> dict[str, Observed]:
+        sources = [product.source for product in find_products(model)]
+        probe = with_outputs(model, sources)
+        with self.open_runner(probe.SerializeToString()) as runner:
+            return observe(runner, sources, self.calibration)
+
+    def _judge(
+        self, scheme: Scheme, method: str, smooth: bool, keep_float: tuple[str, ...]
+    ) -> Attempt:
+        model = self._build(scheme, method, smooth, frozenset(keep_float))
+        label = f"{scheme.name}: accuracy"
+        got = self.logits_of(model, self.judges.pictures, label)
+        drop = PairedDrop.of(self.judges.expected, got, self.judges.labels)
+        kept = f", {len(keep_float)} layers float" if keep_float else ""
+        self.progress.line(f"{scheme.name}: {method}{kept}: drop {drop.points:+.2f} points")
+        return Attempt(model, method, smooth, keep_float, drop)
+
+    def _sensitivity(self, scheme: Scheme, method: str, smooth: bool) -> tuple[LayerCost, ...]:
+        """Every product quantized alone, worst first."""
+        products = find_products(self.model)
+        names = [product.name for product in products]
+        total = sum(product.weight.size for product in products)
+        costs = []
+        with self.progress.bar(f"{scheme.name}: sensitivity", len(products)) as advance:
+            for product in products:
+                others = frozenset(names) - {product.name}
+                model = self._build(scheme, method, smooth, others)
+                error = self._error(model, _SENSITIVITY_PICTURES)
+                costs.append(LayerCost(product.name, error, product.weight.size / total))
+                advance(1, product.name)
+        return tuple(sorted(costs, key=lambda cost: -cost.error))
+
+    def _keep_worst_float(
+        self, scheme: Scheme, method: str, smooth: bool, layers: tuple[LayerCost, ...]
+    ) -> list[Attempt]:
+        """Keeps 1, 2, 4 ... of the worst layers in float, until the gate holds."""
+        attempts: list[Attempt] = []
+        count = 1
+        while count < len(layers):
+            kept = tuple(layer.name for layer in layers[:count])
+            attempts.append(self._judge(scheme, method, smooth, kept))
+            if attempts[-1].drop.points <= self.max_drop:
+                break
+            count *= 2
+        return attempts
+
+    def _error(self, model: onnx.ModelProto, count: int) -> float:
+        pictures = replace(self.calibration, files=self.calibration.files[:count])
+        if self._float_logits is None:
+            first = replace(self.calibration, files=self.calibration.files[:_COMPARED_PICTURES])
+            self._float_logits = self.logits_of(self.model, first)
+        return relative_error(self._float_logits[:count], self.logits_of(model, pictures))
+
+    def logits_of(
+        self, model: onnx.ModelProto, pictures: Pictures, label: str | None = None
+    ) -> Logits:
+        """float32 [n, classes]."""
+        answers = []
+        batches = -(-len(pictures) // pictures.batch)
+        with (
+            self.open_runner(model.SerializeToString()) as runner,
+            self.progress.bar(label or "", batches if label else 0) as advance,
+        ):
+            for batch in pictures:
+                answers.append(runner.infer({IMAGE_INPUT: batch})[LOGITS])
+                if label:
+                    advance()
+        return np.concatenate(answers)[: len(pictures)]

@@ -1,0 +1,66 @@
+"""Whether a quantized variant is worth using on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edgevit.bundle import FLOAT_VARIANT, Bundle, Variant, write_manifest
+from edgevit_runtimes import measure
+
+LEAST_GAIN = 1.02
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line for people, and what it rests on."""
+
+    target: str
+    variant: str
+    use: bool
+    text: str
+
+
+def measure_and_choose(bundle: Bundle, target: str) -> tuple[Bundle, Verdict]:
+    """Measures the target's variant against float here, and writes down which to use."""
+    name = next(
+        name for name, variant in bundle.manifest.variants.items() if variant.target == target
+    )
+    speed = measure.times_faster(bundle, name)
+    variant = bundle.manifest.variants[name]
+    measured = replace(variant, report={**variant.report, "speed": speed})
+    verdict = judge(bundle, name, measured)
+    chosen = {k: v for k, v in bundle.manifest.chosen.items() if k != target}
+    if verdict.use:
+        chosen[target] = name
+    variants = {**bundle.manifest.variants, name: measured}
+    manifest = replace(bundle.manifest, variants=variants, chosen=chosen)
+    return write_manifest(bundle, manifest), verdict
+
+
+def judge(bundle: Bundle, name: str, variant: Variant) -> Verdict:
+    """From a variant's report. One without a measured speed is not used."""
+    report = variant.report
+    speed: dict[str, Any] | None = report.get("speed")
+    size = bundle.variant(name).stat().st_size / bundle.variant(FLOAT_VARIANT).stat().st_size
+    low, high = report["drop_points_interval_95"]
+    drop = (
+        f"top-1 {100 * report['top1']:.2f} % instead of {100 * report['float_top1']:.2f} % "
+        f"(drop {report['drop_points']:+.2f} points, {low:+.2f} to {high:+.2f}, "
+        f"{report['images']} images), {100 * size:.0f} % of the size"
+    )
+    target = str(variant.target)
+    if speed is None:
+        source = report["accuracy_from"]
+        text = f"{target}: not measured here; {drop}; accuracy from {source}"
+        return Verdict(target, name, False, text)
+    times = speed["times_faster"]
+    slow, fast = speed["times_faster_quartiles"]
+    gain = f"{times:.2f} times faster ({slow:.2f} to {fast:.2f}; {speed['latency_ms_p50']:.2f} ms)"
+    if not report["holds"]:
+        text = f"{target}: keep float: INT8 loses more than {report['max_drop_points']} points"
+        return Verdict(target, name, False, f"{text}; {gain}, {drop}")
+    if times < LEAST_GAIN:
+        text = f"{target}: keep float: INT8 is not {LEAST_GAIN} times faster"
+        return Verdict(target, name, False, f"{text}; {gain}, {drop}")
+    return Verdict(target, name, True, f"{target}: use INT8: {gain}, {drop}")
