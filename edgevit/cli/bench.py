@@ -9,7 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from edgevit.cli.options import JsonOption, ThreadsOption, open_bundle, untrained_note
+from edgevit.cli.options import (
+    JsonOption,
+    ThreadsOption,
+    VariantOption,
+    open_bundle,
+    untrained_note,
+)
 from edgevit.errors import InputError
 
 
@@ -33,6 +39,7 @@ def bench(
     fps: Annotated[float, typer.Option(help="Frame rate of the camera-paced run.")] = 30.0,
     frames: Annotated[int, typer.Option(min=1, help="Frames of the camera-paced run.")] = 150,
     max_seconds: Annotated[float, typer.Option(help="Ends the hot run early.")] = 60.0,
+    variant: VariantOption = None,
     native: Annotated[
         bool, typer.Option("--native/--body", help="Superpixels: built kernels, or the body.")
     ] = True,
@@ -53,6 +60,7 @@ def bench(
         fps=fps,
         warmup=warmup,
         max_seconds=max_seconds,
+        variant=variant,
         native=native,
     )
     result = measure.bench(opened, options, progress_for_stderr())
@@ -113,6 +121,8 @@ def _print(result: dict[str, Any], note: str | None) -> None:
         )
     )
     print_table(title, ("figure", "value", "how"), rows)
+    for verdict in model["verdicts"]:
+        print(verdict)
 
 
 def _latency(figures: dict[str, Any]) -> str:

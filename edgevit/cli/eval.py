@@ -13,6 +13,7 @@ import typer
 from edgevit.cli.options import (
     JsonOption,
     ThreadsOption,
+    VariantOption,
     looks_like_bundle,
     open_bundle,
     require_modules,
@@ -37,7 +38,7 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(help="Export this model of the zoo first, with its weights.")
     ] = None,
-    variant: Annotated[str, typer.Option(help="Which model file of the bundle.")] = "float",
+    variant: VariantOption = None,
     confusion: Annotated[
         Path | None, typer.Option(help="Draw the confusion matrix: .png, .svg or .pdf.")
     ] = None,
@@ -62,9 +63,10 @@ def evaluate(
         with BundleClassifier(bundle, variant, threads) as classifier:
             readable = folder.readable(skip_corrupt, threads, progress)
             result = evaluate_bundle(classifier, readable, progress)
+            used = classifier.variant
         if confusion is not None:
             _draw(result, confusion)
-        content = _content(bundle, variant, threads, data, result)
+        content = _content(bundle, used, threads, data, result)
         _print(content, json, untrained_note(bundle))
 
 

@@ -12,7 +12,7 @@ from edgevit.cli.options import JsonOption, open_bundle, untrained_note
 if TYPE_CHECKING:
     from edgevit.bundle import Bundle, Variant
 
-_SHOWN_LAYERS = 12
+_SHOWN_LAYERS = 5
 
 
 def inspect(
@@ -98,12 +98,30 @@ def _print(bundle: Bundle, by_layer: dict[str, dict[str, str]]) -> None:
     for name, variant in manifest.variants.items():
         if variant.report.get("calibration"):
             print(f"{name}: {_calibration(variant.report)}")
-        for layer in variant.report.get("layers", [])[:_SHOWN_LAYERS]:
-            share = 100 * layer["macs_share"]
-            error = layer["logit_error"]
-            print(f"  {layer['name']}: logit error {error:.2g}, {share:.1f} % of the int8 MACs")
+        for line in _layer_lines(variant.report):
+            print(f"  {line}")
     for name, precisions in by_layer.items():
         print_table(f"{name}: layers", ("layer", "precision"), list(precisions.items()))
+
+
+def _layer_lines(report: Any) -> list[str]:
+    """The layers that hurt most when they alone are int8, and those with outliers."""
+    layers = report.get("layers", [])
+    shown = layers[:_SHOWN_LAYERS]
+    shown += [layer for layer in layers[_SHOWN_LAYERS:] if layer["outlier_channels"]]
+    speed = report.get("speed")
+    saved_ms = speed["other_latency_ms_p50"] - speed["latency_ms_p50"] if speed else None
+    return [_layer_line(layer, saved_ms) for layer in shown]
+
+
+def _layer_line(layer: Any, saved_ms: float | None) -> str:
+    parts = [f"{layer['name']}: alone, logit error {layer['logit_error']:.2g}"]
+    if saved_ms is not None:
+        gain_us = 1000 * saved_ms * layer["macs_share"]
+        parts.append(f"saves about {gain_us:.0f} us (its share of the MACs)")
+    if layer["outlier_channels"]:
+        parts.append(f"{layer['outlier_channels']} outlier channels in its input")
+    return ", ".join(parts)
 
 
 def _parity(report: Any) -> str:

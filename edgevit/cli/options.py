@@ -34,6 +34,10 @@ ThreadsOption = Annotated[
     int,
     typer.Option("--threads", min=1, callback=_bounded_threads, help="Threads inside an operator."),
 ]
+VariantOption = Annotated[
+    str | None,
+    typer.Option(help="Which form of the model. Default: the one chosen for this machine."),
+]
 LoaderThreadsOption = Annotated[
     int | None,
     typer.Option("--threads", min=1, callback=_bounded_threads, help="Default: all cores."),

@@ -13,6 +13,7 @@ import typer
 from edgevit.cli.options import (
     JsonOption,
     ThreadsOption,
+    VariantOption,
     looks_like_bundle,
     open_bundle,
     untrained_note,
@@ -39,6 +40,7 @@ def run(
             help="Write the picture with its superpixels and answer; a folder for several."
         ),
     ] = None,
+    variant: VariantOption = None,
     threads: ThreadsOption = 1,
     json: JsonOption = False,
 ) -> None:
@@ -49,13 +51,15 @@ def run(
     bundle = open_bundle(bundle_path)
     files = list(_files(pictures))
     targets = _targets(files, save)
-    with BundleClassifier(bundle, threads=threads) as classifier:
+    with BundleClassifier(bundle, variant, threads) as classifier:
         results = [_result(classifier, file, top) for file in files]
+        used = classifier.variant
     if save is not None:
         _save(bundle, results, targets, threads)
     content: dict[str, Any] = {
         "model": bundle.manifest.model.name,
         "bundle": str(bundle.path),
+        "variant": used,
         "trained": bundle.manifest.model.trained,
         "results": [r for r in results if "answers" in r],
         "errors": [r for r in results if "error" in r],

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from statistics import median_high
@@ -22,6 +22,7 @@ from edgevit.errors import CheckFailedError, InputError
 from edgevit.progress import Progress, stage
 from edgevit_runtimes import kernel
 from edgevit_runtimes.devices import x86
+from edgevit_runtimes.devices.target import this_target
 
 COLD_STARTS = 5
 _MEMORY_SAMPLES = 50
@@ -37,6 +38,7 @@ class BenchOptions:
     samples: inferences of the hot run, unless ``max_seconds`` ends it first.
     frames, fps: the camera-paced run.
     warmup: inferences discarded before every run.
+    variant: which form of the model; None: the one chosen for this kind of machine.
     native: use the native superpixel kernels where they are built.
     """
 
@@ -47,7 +49,7 @@ class BenchOptions:
     fps: float = 30.0
     warmup: int = 50
     max_seconds: float = 60.0
-    variant: str = FLOAT_VARIANT
+    variant: str | None = None
     native: bool = True
 
     def __post_init__(self) -> None:
@@ -74,6 +76,7 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         CheckFailedError: a measurement process failed.
     """
     _refuse_other_batch(bundle, options)
+    options = replace(options, variant=options.variant or bundle.chosen(this_target()))
     with stage(progress, f"cold start      {COLD_STARTS} fresh processes"):
         starts = [_run(bundle, options, "cold_start") for _ in range(COLD_STARTS)]
     with stage(progress, "memory          fresh process"):
@@ -132,7 +135,7 @@ def _run(
     job = {
         **asdict(options),
         "measurement": measurement,
-        "model": str(bundle.variant(options.variant)),
+        "model": str(bundle.variant(options.variant or FLOAT_VARIANT)),
         "reference": str(bundle.path / REFERENCE_FILE),
         "samples": samples,
         "spawned_s": time.time(),
@@ -165,12 +168,24 @@ def _model_facts(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
         "name": model.name,
         "bundle": str(bundle.path),
         "variant": options.variant,
+        "verdicts": _verdicts(bundle),
         "trained": model.trained,
         "weights": model.weights,
         "parameters": model.parameters,
         "macs": model.macs,
-        "file_mib": round(bundle.variant(options.variant).stat().st_size / 2**20, 2),
+        "file_mib": round(
+            bundle.variant(options.variant or FLOAT_VARIANT).stat().st_size / 2**20, 2
+        ),
     }
+
+
+def _verdicts(bundle: Bundle) -> list[str]:
+    """What was found when the bundle was quantized, for the target that this machine is."""
+    from edgevit_runtimes.verdict import judge
+
+    here = this_target()
+    variants = bundle.manifest.variants.items()
+    return [judge(bundle, name, v).text for name, v in variants if v.target == here]
 
 
 def _uses_native(options: BenchOptions) -> bool:

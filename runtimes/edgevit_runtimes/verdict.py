@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgevit.bundle import FLOAT_VARIANT, Bundle, Variant, write_manifest
+from edgevit.bundle import Bundle, Variant, write_manifest
 from edgevit_runtimes import measure
 
 LEAST_GAIN = 1.02
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,13 @@ def judge(bundle: Bundle, name: str, variant: Variant) -> Verdict:
     """From a variant's report. One without a measured speed is not used."""
     report = variant.report
     speed: dict[str, Any] | None = report.get("speed")
-    size = bundle.variant(name).stat().st_size / bundle.variant(FLOAT_VARIANT).stat().st_size
+    size = bundle.variant(name).stat().st_size
+    share = 100 * size / (_FLOAT_BYTES * bundle.manifest.model.parameters)
     low, high = report["drop_points_interval_95"]
     drop = (
         f"top-1 {100 * report['top1']:.2f} % instead of {100 * report['float_top1']:.2f} % "
         f"(drop {report['drop_points']:+.2f} points, {low:+.2f} to {high:+.2f}, "
-        f"{report['images']} images), {100 * size:.0f} % of the size"
+        f"{report['images']} images), {size / 2**20:.1f} MiB, {share:.0f} % of float32"
     )
     target = str(variant.target)
     if speed is None:

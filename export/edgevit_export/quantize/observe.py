@@ -19,6 +19,7 @@ from edgevit.runner import Array, Runner
 from edgevit.spec import IMAGE_INPUT
 
 BINS = 2048
+_OUTLIER = 20
 
 
 @dataclass
@@ -27,15 +28,20 @@ class Observed:
 
     low, high: its extremes. channel_peak: float32 [C], the largest magnitude of every channel.
     counts: float64 [BINS], how many values fell between ``low`` and ``high``.
+    rows, pictures: how many rows of C values were seen, of how many pictures.
     """
 
     low: float = np.inf
     high: float = -np.inf
     channel_peak: NDArray[np.float32] | None = None
     counts: NDArray[np.float64] | None = None
+    rows: int = 0
+    pictures: int = 0
 
-    def see_extremes(self, values: Array) -> None:
+    def see_extremes(self, values: Array, pictures: int) -> None:
         rows = values.reshape(-1, values.shape[-1])
+        self.rows += len(rows)
+        self.pictures += pictures
         peak = np.abs(rows).max(axis=0)
         self.channel_peak = (
             peak if self.channel_peak is None else np.maximum(self.channel_peak, peak)
@@ -48,6 +54,17 @@ class Observed:
             self.counts = np.zeros(BINS)
         found, _ = np.histogram(values, BINS, (self.low, self.high or 1e-6))
         self.counts += found
+
+    @property
+    def rows_per_picture(self) -> float:
+        return self.rows / max(1, self.pictures)
+
+    @property
+    def outlier_channels(self) -> int:
+        """Channels that reach beyond 20 times the median channel."""
+        if self.channel_peak is None:
+            return 0
+        return int((self.channel_peak > _OUTLIER * np.median(self.channel_peak)).sum())
 
     @property
     def edges(self) -> NDArray[np.float64]:
@@ -79,21 +96,21 @@ def observe(
     """
     names = list(dict.fromkeys(tensors))
     found = {name: Observed() for name in names}
-    for outputs in _outputs(runner, batches):
+    for outputs, pictures in _outputs(runner, batches):
         for name in names:
-            found[name].see_extremes(outputs[name])
+            found[name].see_extremes(outputs[name], pictures)
     for name, observed in found.items():
         if not np.isfinite([observed.low, observed.high]).all():
             raise InputError(
                 f"The tensor {name} holds NaN or infinity on these pictures; the float model "
                 "itself is broken. Export it again from good weights."
             )
-    for outputs in _outputs(runner, batches):
+    for outputs, _ in _outputs(runner, batches):
         for name in names:
             found[name].count(outputs[name])
     return found
 
 
-def _outputs(runner: Runner, batches: Iterable[Array]) -> Iterator[dict[str, Array]]:
+def _outputs(runner: Runner, batches: Iterable[Array]) -> Iterator[tuple[dict[str, Array], int]]:
     for batch in batches:
-        yield runner.infer({IMAGE_INPUT: batch})
+        yield runner.infer({IMAGE_INPUT: batch}), len(batch)

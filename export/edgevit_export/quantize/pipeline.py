@@ -70,7 +70,10 @@ def quantize_bundle(
     )
     expected = search.logits_of(model, request.judging, "float: accuracy")
     search.judges = Judges(request.judging, request.labels, expected)
-    found = {target: search.run(SCHEMES[target]) for target in request.targets}
+    found = {
+        target: search.run(SCHEMES[target], explain=target in request.measured)
+        for target in request.targets
+    }
     with (
         stage(progress, "write     bundle"),
         folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder,
@@ -153,6 +156,7 @@ def _variant(request: QuantizeRequest, target: str, found: Found) -> Variant:
                 "name": layer.name,
                 "logit_error": float(f"{layer.error:.3g}"),
                 "macs_share": round(layer.macs_share, 5),
+                "outlier_channels": layer.outlier_channels,
             }
             for layer in found.layers
         ],

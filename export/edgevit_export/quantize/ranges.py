@@ -21,7 +21,7 @@ from edgevit_export.quantize.observe import BINS, Observed
 
 _TAIL = 1e-4
 _LEVELS = 256
-_SHARES = np.linspace(0.2, 1.0, 33)
+_SHARES = np.linspace(0.05, 1.0, 39)
 
 
 @dataclass(frozen=True)
@@ -72,29 +72,36 @@ def mse(observed: Observed) -> Range:
 
 
 def entropy(observed: Observed) -> Range:
-    counts, _ = _histogram(observed)
+    """Both ends are drawn in by the same share, as for ``mse``."""
+    counts, edges = _histogram(observed)
 
     def divergence(share: float) -> float:
-        cut = round((1 - share) * BINS / 2)
-        clipped = counts[cut : BINS - cut].copy()
-        clipped[0] += counts[:cut].sum()
-        clipped[-1] += counts[BINS - cut :].sum()
-        return _divergence_of_quantized(clipped)
+        first = int(np.searchsorted(edges, share * observed.low))
+        last = int(np.searchsorted(edges, share * observed.high, side="right")) - 1
+        if last - first < _LEVELS:
+            return np.inf
+        kept = counts[first:last]
+        clipped = kept.copy()
+        clipped[0] += counts[:first].sum()
+        clipped[-1] += counts[last:].sum()
+        return _divergence(clipped, kept)
 
     best = min(_SHARES, key=divergence)
-    middle, half = (observed.high + observed.low) / 2, (observed.high - observed.low) / 2
-    return Range(float(middle - best * half), float(middle + best * half))
+    return Range(float(best * observed.low), float(best * observed.high))
 
 
-def _divergence_of_quantized(counts: NDArray[np.float64]) -> float:
-    """KL(counts || counts merged into 256 levels and spread out again)."""
-    level = np.arange(len(counts)) * _LEVELS // len(counts)
-    filled = counts > 0
-    sums = np.bincount(level, counts, _LEVELS)
+def _divergence(clipped: NDArray[np.float64], kept: NDArray[np.float64]) -> float:
+    """KL(clipped || kept, merged into 256 levels and spread out again).
+
+    What was cut off is in the first and not in the second: cutting costs.
+    """
+    level = np.arange(len(kept)) * _LEVELS // len(kept)
+    filled = clipped > 0
+    sums = np.bincount(level, kept, _LEVELS)
     cells = np.bincount(level, filled, _LEVELS)
     spread = np.where(filled, (sums / np.maximum(cells, 1))[level], 0.0)
-    p, q = counts[filled] / counts.sum(), spread[filled] / spread.sum()
-    return float((p * np.log(p / q)).sum())
+    p, q = clipped[filled] / clipped.sum(), spread[filled] / max(spread.sum(), 1e-30)
+    return float((p * np.log(p / np.maximum(q, 1e-12))).sum())
 
 
 def _histogram(observed: Observed) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -16,7 +16,7 @@ from edgevit.runner import Runner
 from edgevit.spec import IMAGE_INPUT, LOGITS
 from edgevit_export.quantize.gate import PairedDrop, relative_error
 from edgevit_export.quantize.observe import Observed, observe, with_outputs
-from edgevit_export.quantize.products import find_products
+from edgevit_export.quantize.products import Product, find_products
 from edgevit_export.quantize.ranges import METHODS, Range
 from edgevit_export.quantize.schemes import Scheme, quantized
 from edgevit_export.quantize.smooth import smoothed
@@ -40,12 +40,16 @@ class Judges:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What quantizing one layer alone does: error of the logits (relative, squared), and its share
-    of the multiply-accumulates that are quantized."""
+    """What quantizing one layer alone does.
+
+    error: of the logits, relative and squared. macs_share: of all that are quantized.
+    outlier_channels: of its input, those that reach beyond 20 times the median channel.
+    """
 
     name: str
     error: float
     macs_share: float
+    outlier_channels: int
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,20 @@ class Search:
     _observed: dict[bool, tuple[onnx.ModelProto, dict[str, Observed]]] = field(default_factory=dict)
     _float_logits: Logits | None = None
 
-    def run(self, scheme: Scheme) -> Found:
-        """Tries, and keeps layers in float until the gate holds or none is left."""
+    def run(self, scheme: Scheme, explain: bool = False) -> Found:
+        """Tries, and keeps layers in float until the gate holds or none is left.
+
+        Args:
+            explain: measure what every layer costs even if the gate holds at once.
+        """
         candidates = self._candidates(scheme)
         method, smooth = min(candidates, key=lambda key: candidates[key])
         attempts = [self._judge(scheme, method, smooth, ())]
+        fails = attempts[0].drop.points > self.max_drop
         layers: tuple[LayerCost, ...] = ()
-        if attempts[0].drop.points > self.max_drop:
+        if fails or explain:
             layers = self._sensitivity(scheme, method, smooth)
+        if fails:
             attempts += self._keep_worst_float(scheme, method, smooth, layers)
         best = min(attempts, key=self._rank)
         named = {f"{m}{' smoothed' if s else ''}": e for (m, s), e in candidates.items()}
@@ -168,16 +178,24 @@ class Search:
         """Every product quantized alone, worst first."""
         products = find_products(self.model)
         names = [product.name for product in products]
-        total = sum(product.weight.size for product in products)
+        _, observed = self._base(False)
+        costs_macs = [self._macs(product, observed) for product in products]
+        total = sum(costs_macs)
         costs = []
         with self.progress.bar(f"{scheme.name}: sensitivity", len(products)) as advance:
-            for product in products:
+            for product, macs in zip(products, costs_macs, strict=True):
                 others = frozenset(names) - {product.name}
                 model = self._build(scheme, method, smooth, others)
                 error = self._error(model, _SENSITIVITY_PICTURES)
-                costs.append(LayerCost(product.name, error, product.weight.size / total))
+                outliers = observed[product.source].outlier_channels
+                costs.append(LayerCost(product.name, error, macs / total, outliers))
                 advance(1, product.name)
         return tuple(sorted(costs, key=lambda cost: -cost.error))
+
+    @staticmethod
+    def _macs(product: Product, observed: Mapping[str, Observed]) -> float:
+        """Multiply-accumulates a picture: the rows of its input times its matrix."""
+        return observed[product.source].rows_per_picture * product.weight.size
 
     def _keep_worst_float(
         self, scheme: Scheme, method: str, smooth: bool, layers: tuple[LayerCost, ...]
