@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,13 +13,18 @@ from edgevit.cli.options import JsonOption, ThreadsOption, require_modules
 from edgevit.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgevit.bundle import Bundle
+    from edgevit.calibration import Pictures
     from edgevit.image_folder import ImageFolder
     from edgevit_export.quantize.search import Found
     from edgevit_runtimes.verdict import Verdict
 
 _MODULES = ("onnx",)
 ALL = "all"
+_BATCH = 8  # where the bundle takes any
 
 
 def quantize(
@@ -50,53 +56,72 @@ def quantize(
 ) -> None:
     """Add INT8 and FP16 variants to a bundle, judge their accuracy, and say whether to use them."""
     require_modules("edgevit quantize", "export", _MODULES)
-    import numpy as np
-
     from edgevit.bundle import Bundle
-    from edgevit.calibration import Pictures, balanced
     from edgevit.progress import progress_for_stderr
     from edgevit_export.quantize.pipeline import QuantizeRequest, quantize_bundle
     from edgevit_runtimes.devices.target import this_target
-    from edgevit_runtimes.evaluate import places_of
     from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-    from edgevit_runtimes.verdict import judge, measure_and_choose
 
     opened = Bundle.open(bundle)
-    if force:
-        opened = _float_only(opened)
     targets = _targets(target, this_target())
     _check(calibration, plot)
-    progress = progress_for_stderr()
-    calibrating, judging = _folders(data, eval_data, seed)
-    places = places_of(judging.classes, opened)
-    picks = balanced(calibrating, images, seed)
-    fixed = opened.manifest.inputs[0].shape[0]
-    batch = fixed if isinstance(fixed, int) else 8
-    preprocess = opened.manifest.preprocess
+    calibrating, judging, labels = _pictures(opened, data, eval_data, images, seed)
     request = QuantizeRequest(
         bundle=opened,
         targets=targets,
         measured=frozenset({this_target()}),
-        calibrating=Pictures(calibrating.part(picks).files, preprocess, batch),
-        judging=Pictures(judging.files, preprocess, batch),
-        labels=places[np.asarray(judging.labels)],
+        calibrating=calibrating,
+        judging=judging,
+        labels=labels,
         max_drop=max_drop,
         method=calibration,
         seed=seed,
+        replace_variants=force,
     )
     open_runner = partial(OnnxRuntimeRunner, threads=threads)
-    opened, found = quantize_bundle(request, open_runner, progress)
-    verdicts = []
-    for name in targets:
-        if name == this_target():
-            opened, verdict = measure_and_choose(opened, name)
-        else:
-            variant = f"int8-{name}"
-            verdict = judge(opened, variant, opened.manifest.variants[variant])
-        verdicts.append(verdict)
+    opened, found = quantize_bundle(request, open_runner, progress_for_stderr())
+    opened, verdicts = _verdicts(opened, targets, this_target())
     if plot is not None:
         _draw(found, plot)
     _print(opened, verdicts, json)
+
+
+def _pictures(
+    bundle: Bundle, data: Path, eval_data: Path | None, count: int, seed: int
+) -> tuple[Pictures, Pictures, NDArray[np.int64]]:
+    """(to calibrate, to judge, labels of these among the bundle's classes)."""
+    import numpy as np
+
+    from edgevit.calibration import Pictures, balanced
+    from edgevit_runtimes.evaluate import places_of
+
+    calibrating, judging = _folders(data, eval_data, seed)
+    labels = places_of(judging.classes, bundle)[np.asarray(judging.labels)]
+    fixed = bundle.manifest.inputs[0].shape[0]
+    batch = fixed if isinstance(fixed, int) else _BATCH
+    preprocess = bundle.manifest.preprocess
+    chosen = calibrating.part(balanced(calibrating, count, seed))
+    return (
+        Pictures(chosen.files, preprocess, batch),
+        Pictures(judging.files, preprocess, batch),
+        labels,
+    )
+
+
+def _verdicts(bundle: Bundle, targets: tuple[str, ...], here: str) -> tuple[Bundle, list[Verdict]]:
+    """Measures what this machine runs, and judges the others by their accuracy alone."""
+    from edgevit_export.quantize.pipeline import variant_of
+    from edgevit_runtimes.verdict import judge, measure_and_choose
+
+    verdicts = []
+    for target in targets:
+        if target == here:
+            bundle, verdict = measure_and_choose(bundle, target)
+        else:
+            name = variant_of(target)
+            verdict = judge(bundle, name, bundle.manifest.variants[name])
+        verdicts.append(verdict)
+    return bundle, verdicts
 
 
 def _targets(asked: list[str] | None, here: str) -> tuple[str, ...]:
@@ -138,14 +163,7 @@ def _folders(data: Path, eval_data: Path | None, seed: int) -> tuple[ImageFolder
     return calibrating, judging
 
 
-def _float_only(bundle: Bundle) -> Bundle:
-    """The bundle as it was exported."""
-    from edgevit_export.quantize.pipeline import without_quantized
-
-    return without_quantized(bundle)
-
-
-def _draw(found: dict[str, Found] | Any, target: Path) -> None:
+def _draw(found: Mapping[str, Found], target: Path) -> None:
     from edgevit.plots import draw_trade_off
 
     draws = {

@@ -32,7 +32,8 @@ class QuantizeRequest:
 
     targets: names of :data:`SCHEMES`. measured: those that this machine runs; the accuracy of the
     others is that of a simulation in ONNX Runtime. calibration: method, or ``auto``.
-    labels: int64 [n], of ``judging``, places among the bundle's classes.
+    labels: int64 [n], of ``judging``, places among the bundle's classes. replace_variants: those
+    of an earlier call; else they are an error.
     """
 
     bundle: Bundle
@@ -44,7 +45,7 @@ class QuantizeRequest:
     max_drop: float
     method: str
     seed: int
-    with_half: bool = True
+    replace_variants: bool = False
 
 
 def variant_of(target: str) -> str:
@@ -61,7 +62,8 @@ def quantize_bundle(
         InputError: the bundle is quantized already, or holds nothing to quantize.
     """
     bundle = request.bundle
-    refuse_quantized(bundle)
+    if not request.replace_variants:
+        refuse_quantized(bundle)
     model = onnx.load(bundle.variant(FLOAT_VARIANT))
     _as_float32(model)
     nobody = Judges(request.judging, request.labels, np.empty((0, 0), np.float32))
@@ -78,15 +80,14 @@ def quantize_bundle(
         stage(progress, "write     bundle"),
         folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder,
     ):
-        variants = dict(bundle.manifest.variants)
+        variants = {FLOAT_VARIANT: bundle.manifest.variants[FLOAT_VARIANT]}
         _copy_files(bundle, folder)
         for target, result in found.items():
             name = variant_of(target)
             onnx.save(result.best.model, folder / variant_file(name))
             variants[name] = _variant(request, target, result)
-        if request.with_half:
-            variants[HALF_VARIANT] = _add_half(search, folder)
-        seal(folder, replace(bundle.manifest, variants=variants, schema=SCHEMA))
+        variants[HALF_VARIANT] = _add_half(search, folder)
+        seal(folder, replace(bundle.manifest, variants=variants, chosen={}, schema=SCHEMA))
     return Bundle.open(bundle.path), found
 
 
@@ -98,18 +99,6 @@ def refuse_quantized(bundle: Bundle) -> None:
             f"{bundle.path} is quantized already ({', '.join(others)}). Export it again first, or "
             "add --force to replace them."
         )
-
-
-def without_quantized(bundle: Bundle) -> Bundle:
-    """The same bundle with its float variant alone, written anew."""
-    kept = {FLOAT_VARIANT: bundle.manifest.variants[FLOAT_VARIANT]}
-    gone = {v.file for n, v in bundle.manifest.variants.items() if n not in kept}
-    with folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder:
-        for name in bundle.manifest.used_files():
-            if name not in gone:
-                shutil.copy2(bundle.path / name, folder / name)
-        seal(folder, replace(bundle.manifest, variants=kept, chosen={}))
-    return Bundle.open(bundle.path)
 
 
 def _as_float32(model: onnx.ModelProto) -> None:
@@ -132,7 +121,10 @@ def _as_float32(model: onnx.ModelProto) -> None:
 
 
 def _copy_files(bundle: Bundle, folder: Path) -> None:
-    for name in bundle.manifest.used_files():
+    """All but the variants that are made anew."""
+    variants = bundle.manifest.variants
+    made_anew = {variant.file for name, variant in variants.items() if name != FLOAT_VARIANT}
+    for name in set(bundle.manifest.used_files()) - made_anew:
         shutil.copy2(bundle.path / name, folder / name)
 
 
