@@ -45,7 +45,7 @@ def main() -> None:
     native = (True, False) if kernel.library() else (False,)
     rows = [
         _measure(name, picture, uses_kernels)
-        for name in arguments.model or ("lla_tiny", "lla_tiny_k49")
+        for name in arguments.model or ("lla_tiny_k16", "lla_tiny")
         for uses_kernels in native
     ]
     if arguments.json:

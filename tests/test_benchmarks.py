@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+import claim_verdicts
 import superpixels as quality
 from edgevit.images import Image
 from edgevit.spec import SuperpixelSpec
@@ -107,3 +110,73 @@ def test_the_timing_benchmarks_run(photo_folder: Path) -> None:
     ):
         ended = python(ROOT / "benchmarks" / script, *arguments)
         assert ended.code == 0, f"{script}\n{ended.err}"
+
+
+def row(key: str, top1: float, **figures: object) -> dict[str, object]:
+    share = {"share": top1, "interval_95": [top1 - 0.02, top1 + 0.02]}
+    common = {
+        "key": key,
+        "model": key,
+        "family": "superpixels",
+        "epochs": 20,
+        "macs": 100,
+        "train_epoch_s": 40.0,
+        "train_activation_mib": 1000.0,
+        "latency_ms_p50": 4.0,
+        "times_faster_than_ruler": 1.0,
+    }
+    return {**common, "top1": share, **figures}
+
+
+def test_verdicts_follow_from_the_figures() -> None:
+    light = row(
+        "carry_l8", 0.80, train_epoch_s=10.0, train_activation_mib=80.0, times_faster_than_ruler=5.0
+    )
+    found = claim_verdicts.verdicts([row("vit", 0.81), light])
+    assert [v["verdict"] for v in found] == ["reproduced"] * 4
+    heavy = row("carry_l8", 0.70, train_epoch_s=30.0, train_activation_mib=990.0)
+    found = claim_verdicts.verdicts([row("vit", 0.81), heavy])
+    assert [v["verdict"] for v in found] == ["partly", *["not reproduced"] * 3]
+
+
+def test_verdicts_on_lavit() -> None:
+    rows = [
+        row("lavit", 0.80, macs=99),
+        row("lavit_vanilla", 0.79),
+        row("lavit_no_residual", 0.75),
+        row("lavit_no_loss", 0.80),
+    ]
+    verdicts = [v["verdict"] for v in claim_verdicts.verdicts(rows)]
+    assert verdicts == [
+        "partly", "reproduced", "reproduced", "not reproduced", "not testable here",
+    ]  # fmt: skip
+
+
+def test_the_front_is_drawn(tmp_path: Path) -> None:
+    claim_verdicts.draw_front([row("vit", 0.81), row("carry_l8", 0.8)], tmp_path / "front.svg")
+    assert "<svg" in (tmp_path / "front.svg").read_text()
+
+
+def test_training_costs_are_measured() -> None:
+    """Twice the layers keep about twice as much for the backward pass."""
+    ended = python(ROOT / "benchmarks" / "training_cost.py", "lla_tiny_32", "--json")
+    assert ended.code == 0, ended.err
+    (cost,) = json.loads(ended.out)
+    assert cost["epoch_s"] == pytest.approx(cost["step_s"] * (9469 // 128), rel=0.01)
+    assert 5 < cost["activation_mib"] < 500
+
+
+@pytest.mark.slow
+def test_the_claims_are_tested_from_end_to_end(class_folder: Path, tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        shutil.copytree(class_folder, tmp_path / "data" / part)
+    command = (ROOT / "benchmarks" / "claims.py", tmp_path / "data", "--epochs", 1, "--json")
+    options = ("--only", "vit", "carry_l8", "--output", tmp_path / "out")
+    ended = python(*command, *options)
+    assert ended.code == 0, ended.err
+    content = json.loads(ended.out)
+    assert [r["key"] for r in content["rows"]] == ["vit", "carry_l8"]
+    assert len(content["verdicts"]) == 4
+    assert (tmp_path / "out" / "claims.svg").is_file()
+    again = python(*command, *options)
+    assert "==" not in again.err, "what is done is not done again"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edgevit import images
 from support import ROOT, python
 
 README = (ROOT / "README.md").read_text()
@@ -31,6 +32,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, class_fo
     shutil.copytree(photo_folder, place / "photos")
     shutil.copytree(class_folder, place / "images" / "train")
     shutil.copytree(class_folder, place / "images" / "val")
+    for picture in (place / "images" / "val").rglob("*.png"):  # other pictures than in train
+        images.write(picture, images.read(picture)[::-1])
     return place
 
 
@@ -43,7 +46,17 @@ def test_the_commands_work_one_after_the_other(place: Path) -> None:
 
 def test_every_command_is_documented() -> None:
     documented = {shlex.split(command)[1] for command in COMMANDS}
-    assert {"export", "run", "bench", "train", "models", "doctor"} <= documented
+    assert {
+        "export",
+        "run",
+        "bench",
+        "train",
+        "models",
+        "doctor",
+        "eval",
+        "quantize",
+        "inspect",
+    } <= (documented)
 
 
 def test_the_make_targets_exist() -> None:
