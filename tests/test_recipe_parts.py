@@ -281,3 +281,11 @@ def test_another_size_is_another_model(
 def test_an_impossible_recipe_is_refused(changes: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Recipe(**changes)
+
+
+def test_the_last_epochs_are_calm() -> None:
+    recipe = Recipe(epochs=40, calm_epochs=8)
+    calm = [recipe.in_epoch(e).mix == recipe.in_epoch(e).erase == 0.0 for e in range(40)]
+    assert calm == [False] * 32 + [True] * 8
+    assert Recipe(epochs=8).in_epoch(5).mix > 0, "never more than a quarter"
+    assert Recipe(epochs=2).in_epoch(1).mix > 0

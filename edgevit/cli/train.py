@@ -95,6 +95,7 @@ def train(
         learning_rate=learning_rate,
         random_ops=Recipe.random_ops if strength else 0,
         random_strength=strength,
+        erase=Recipe.erase if strength else 0.0,
         mix=mix,
         ema_decay=ema,
         diagonality=_diagonality(diagonality),

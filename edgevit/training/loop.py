@@ -186,7 +186,7 @@ class _Run:
         if self.teacher is not None:
             view = epoch % self.recipe.teacher_views
             answers = self.teacher.shares(view, self.progress)
-        batches = self.training.training(self.recipe, epoch, first, view)
+        batches = self.training.training(self.recipe.in_epoch(epoch), epoch, first, view)
         label = f"epoch {epoch + 1}/{self.recipe.epochs}"
         with self.progress.bar(label, steps) as advance:
             advance(first)

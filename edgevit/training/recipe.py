@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgevit.errors import InputError
@@ -20,6 +20,8 @@ class Recipe:
         crop_area, crop_aspect: share of the picture that a crop covers, and its width over height.
         random_ops, random_strength: how many RandAugment operations, and how strong, 0 to 1.
         erase: share of the pictures that lose a rectangle.
+        calm_epochs: how many epochs at the end go without RandAugment, erasing and mixing, so that
+            the model ends on pictures as it will be shown them; at most a quarter of all.
         mix: share of the batches that are mixed, half by mixup and half by cutmix;
             ``mixup_alpha`` and ``cutmix_alpha`` are those of the Beta distributions of the share.
     Weights:
@@ -47,6 +49,7 @@ class Recipe:
     random_ops: int = 2
     random_strength: float = 0.5
     erase: float = 0.2
+    calm_epochs: int = 8
     mix: float = 0.5
     mixup_alpha: float = 0.2
     cutmix_alpha: float = 1.0
@@ -71,6 +74,12 @@ class Recipe:
                 raise InputError(f"{name} is a share, 0 to 1; got {value}.")
         if self.teacher_views < 1:
             raise InputError(f"A teacher needs at least one view; got {self.teacher_views}.")
+
+    def in_epoch(self, epoch: int) -> Recipe:
+        """The recipe of one epoch, counted from 0: another one for the calm ones at the end."""
+        if epoch < self.epochs - min(self.calm_epochs, self.epochs // 4):
+            return self
+        return replace(self, random_ops=0, erase=0.0, mix=0.0)
 
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
         """The rate of a global step, counted from 0."""

@@ -1,0 +1,129 @@
+"""Whether TensorRT-RTX parses and builds every model, in every precision, without a GPU.
+
+    python benchmarks/tensorrt_builds.py                        # the whole zoo for 8.6
+    python benchmarks/tensorrt_builds.py --model lla_tiny --capability 8.0 8.6 8.9 12.0
+
+INT8 is calibrated on the sample photographs: whether a file builds does not depend on its ranges.
+It says "builds", not "runs": no engine is run here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from edgevit import images
+from edgevit.bundle import Bundle
+from edgevit.errors import EdgevitError
+from edgevit.progress import SilentProgress
+from edgevit.registry import MODELS, PREBUILT_BUNDLE
+from edgevit.report import print_json, print_table
+from edgevit.runner import Array
+from edgevit.spec import Preprocess
+from edgevit_export.engines.tensorrt import AHEAD_OF_TIME, build_engine, find_tensorrt
+from edgevit_export.pipeline import ExportRequest, export_bundle
+from edgevit_export.quantize.half import to_half
+from edgevit_export.quantize.observe import observe, with_outputs
+from edgevit_export.quantize.products import find_products
+from edgevit_export.quantize.ranges import minmax
+from edgevit_export.quantize.schemes import SCHEMES, quantized
+from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+
+CLASSES = 10
+open_runner = partial(OnnxRuntimeRunner, native=False)
+
+
+def main() -> None:
+    arguments = _arguments()
+    rows = [row for name in arguments.model for row in _rows(name, arguments.capability)]
+    if arguments.json:
+        print_json(rows)
+    else:
+        _print(rows)
+    if any(row["error"] for row in rows):
+        raise SystemExit(1)
+
+
+def _rows(name: str, capabilities: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for precision, file in _files(name, Path(scratch)).items():
+            for capability in capabilities:
+                started = time.perf_counter()
+                size, error = 0.0, None
+                try:
+                    size = len(build_engine(file, capability)) / 2**20
+                except EdgevitError as failure:
+                    error = str(failure)
+                rows.append(
+                    {
+                        "model": name,
+                        "precision": precision,
+                        "capability": capability,
+                        "engine_mib": round(size, 1),
+                        "seconds": round(time.perf_counter() - started, 1),
+                        "error": error,
+                    }
+                )
+    return rows
+
+
+def _files(name: str, folder: Path) -> dict[str, Path]:
+    """The float, FP16 and INT8 files of a model, untrained if it has no weights."""
+    entry = replace(MODELS[name], weights=None)
+    spec = entry.spec
+    photos = Bundle.open(PREBUILT_BUNDLE).reference().images[:4]
+    pictures = images.batch(photos, Preprocess(spec.image_px))
+    request = ExportRequest(entry, folder / "bundle.edgevit", pictures, classes=CLASSES)
+    exported = export_bundle(request, open_runner, SilentProgress()).variant()
+    model = onnx.load(exported)
+    batches: list[Array] = [picture[None] for picture in pictures]
+    half = to_half(model, batches, open_runner).model
+    sources = [product.source for product in find_products(model)]
+    with open_runner(with_outputs(model, sources).SerializeToString()) as runner:
+        ranges = {n: minmax(seen) for n, seen in observe(runner, sources, batches).items()}
+    files = {"fp32": exported}
+    for precision, form in (
+        ("fp16", half),
+        ("int8", quantized(model, SCHEMES["tensorrt"], ranges)),
+    ):
+        files[precision] = folder / f"{precision}.onnx"
+        onnx.save(form, files[precision])
+    return files
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    tensorrt = find_tensorrt(ahead_of_time=True)
+    table = [
+        (
+            row["model"],
+            row["precision"],
+            row["capability"],
+            row["error"] or f"{row['engine_mib']:.1f} MiB",
+            f"{row['seconds']:.1f}",
+        )
+        for row in rows
+    ]
+    columns = ("model", "precision", "capability", "engine", "s")
+    print_table(f"{tensorrt.name} {tensorrt.version}", columns, table, numeric=("s",))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--model", nargs="*", default=list(MODELS), help="default: all")
+    parser.add_argument("--capability", nargs="*", default=["8.6"], choices=list(AHEAD_OF_TIME))
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

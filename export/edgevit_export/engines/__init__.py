@@ -1,0 +1,1 @@
+"""From a bundle's ONNX files to what a runtime loads fastest."""
