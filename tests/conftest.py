@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from edgevit import images
+from edgevit.bundle import Bundle
 from edgevit.images import Image
+from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.spec import Preprocess
+from edgevit_runtimes.classify import BundleClassifier
 from support import Command, Finished, python, write_png
 
 
@@ -75,3 +79,34 @@ def lla_bundle(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> 
     ended = python("-m", "edgevit", "export", "--output", target, *options)
     assert ended.code == 0, ended.err
     return target
+
+
+def crops(photos: list[Image], count: int, seed: int) -> list[Image]:
+    """Views of real photographs."""
+    rng = np.random.default_rng(seed)
+    views = []
+    for i in range(count):
+        photo = photos[i % len(photos)]
+        height, width = photo.shape[:2]
+        side = int(rng.integers(120, min(height, width)))
+        y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
+        views.append(cv2.resize(photo[y : y + side, x : x + side], (224, 224)))
+    return views
+
+
+@pytest.fixture(scope="session")
+def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> Path:
+    """Views in the folder of the class that the shipped float model calls them: it is always right.
+
+    ``train`` calibrates, ``val`` judges; every class has at least two images of each.
+    """
+    root = tmp_path_factory.mktemp("answered")
+    with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
+        for part, seed in (("train", 1), ("val", 2)):
+            views = crops(photos, 48, seed)
+            for i, (view, answer) in enumerate(
+                zip(views, classifier.answer(views, 1), strict=True)
+            ):
+                (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
+                write_png(root / part / answer[0].label / f"{i}.png", view)
+    return root

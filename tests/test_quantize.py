@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import pytest
@@ -19,7 +18,6 @@ from edgevit.bundle import Bundle
 from edgevit.calibration import Pictures, balanced, refuse_overlap
 from edgevit.errors import InputError
 from edgevit.image_folder import ImageFolder
-from edgevit.images import Image
 from edgevit.progress import SilentProgress
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.spec import Preprocess
@@ -32,43 +30,12 @@ from edgevit_export.quantize.ranges import METHODS, Range
 from edgevit_export.quantize.schemes import SCHEMES, quantized
 from edgevit_export.quantize.search import Judges, Search
 from edgevit_export.quantize.smooth import smoothed
-from edgevit_runtimes.classify import BundleClassifier
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from support import Command, write_png
+from support import Command
 
 open_runner = partial(OnnxRuntimeRunner, native=False)
-
-
-def crops(photos: list[Image], count: int, seed: int) -> list[Image]:
-    """Views of real photographs."""
-    rng = np.random.default_rng(seed)
-    views = []
-    for i in range(count):
-        photo = photos[i % len(photos)]
-        height, width = photo.shape[:2]
-        side = int(rng.integers(120, min(height, width)))
-        y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
-        views.append(cv2.resize(photo[y : y + side, x : x + side], (224, 224)))
-    return views
-
-
-@pytest.fixture(scope="session")
-def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> Path:
-    """Views in the folder of the class that the shipped float model calls them: it is always right.
-
-    ``train`` calibrates, ``val`` judges; every class has at least two images of each.
-    """
-    root = tmp_path_factory.mktemp("answered")
-    with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
-        for part, seed in (("train", 1), ("val", 2)):
-            views = crops(photos, 48, seed)
-            for i, (view, answer) in enumerate(
-                zip(views, classifier.answer(views, 1), strict=True)
-            ):
-                (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
-                write_png(root / part / answer[0].label / f"{i}.png", view)
-    return root
+RUNNERS = {"onnxruntime": open_runner}
 
 
 @pytest.fixture
@@ -261,7 +228,7 @@ def test_hostile_weights_pass_the_gate_and_are_named(
     judging = Pictures(ImageFolder.open(answered / "val").files, Preprocess(224), 1)
     expected = logits(model, judging)
     judges = Judges(judging, expected.argmax(1).astype(np.int64), expected)
-    search = Search(model, pictures, judges, open_runner, SilentProgress(), max_drop=0.0)
+    search = Search(model, pictures, judges, RUNNERS, SilentProgress(), max_drop=0.0)
     found = search.run(SCHEMES["onnxruntime-x86"], explain=True)
     assert found.holds, [attempt.to_json() for attempt in found.attempts]
     named = [layer.name for layer in found.layers if layer.outlier_channels]
@@ -279,7 +246,7 @@ def test_a_gate_that_cannot_hold_keeps_the_best_so_far(
     few = replace(pictures, files=pictures.files[:8])
     expected = logits(float_model, few)
     judges = Judges(few, expected.argmax(1).astype(np.int64), expected)
-    search = Search(float_model, few, judges, open_runner, SilentProgress(), -1.0, "minmax")
+    search = Search(float_model, few, judges, RUNNERS, SilentProgress(), -1.0, "minmax")
     found = search.run(SCHEMES["tensorrt"])
     assert not found.holds
     assert len(found.attempts) > 3
@@ -441,7 +408,7 @@ def test_an_interrupted_search_leaves_the_bundle_as_it_was(
         seed=0,
     )
     with pytest.raises(KeyboardInterrupt):
-        quantize_bundle(request, open_and_stop, SilentProgress())
+        quantize_bundle(request, {"onnxruntime": open_and_stop}, SilentProgress())
     assert {f.name: f.read_bytes() for f in bundle.iterdir()} == before
     assert [f.name for f in bundle.parent.iterdir()] == [bundle.name], "nothing beside it"
 

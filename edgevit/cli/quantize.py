@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from edgevit.bundle import Bundle
     from edgevit.calibration import Pictures
     from edgevit.image_folder import ImageFolder
+    from edgevit.runner import Runner
     from edgevit_export.quantize.search import Found
     from edgevit_runtimes.verdict import Verdict
 
@@ -60,7 +62,6 @@ def quantize(
     from edgevit.progress import progress_for_stderr
     from edgevit_export.quantize.pipeline import QuantizeRequest, quantize_bundle
     from edgevit_runtimes.devices.target import this_target
-    from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 
     opened = Bundle.open(bundle)
     targets = _targets(target, this_target())
@@ -69,7 +70,7 @@ def quantize(
     request = QuantizeRequest(
         bundle=opened,
         targets=targets,
-        measured=frozenset({this_target()}),
+        measured=_targets_here(),
         calibrating=calibrating,
         judging=judging,
         labels=labels,
@@ -78,12 +79,25 @@ def quantize(
         seed=seed,
         replace_variants=force,
     )
-    open_runner = partial(OnnxRuntimeRunner, threads=threads)
-    opened, found = quantize_bundle(request, open_runner, progress_for_stderr())
-    opened, verdicts = _verdicts(opened, targets, this_target())
+    opened, found = quantize_bundle(request, _runners(threads), progress_for_stderr())
+    opened, verdicts = _verdicts(opened, targets)
     if plot is not None:
         _draw(found, plot)
     _print(opened, verdicts, json)
+
+
+def _targets_here() -> frozenset[str]:
+    """What this machine runs."""
+    from edgevit_runtimes.devices.target import this_target
+
+    return frozenset({this_target(), *(["openvino"] if find_spec("openvino") else [])})
+
+
+def _runners(threads: int) -> dict[str, Callable[[bytes], Runner]]:
+    from edgevit_runtimes.open import open_model
+
+    runtimes = ["onnxruntime", *(["openvino"] if find_spec("openvino") else [])]
+    return {name: partial(open_model, runtime=name, threads=threads) for name in runtimes}
 
 
 def _pictures(
@@ -108,14 +122,14 @@ def _pictures(
     )
 
 
-def _verdicts(bundle: Bundle, targets: tuple[str, ...], here: str) -> tuple[Bundle, list[Verdict]]:
+def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
     """Measures what this machine runs, and judges the others by their accuracy alone."""
     from edgevit_export.quantize.pipeline import variant_of
     from edgevit_runtimes.verdict import judge, measure_and_choose
 
     verdicts = []
     for target in targets:
-        if target == here:
+        if target in _targets_here():
             bundle, verdict = measure_and_choose(bundle, target)
         else:
             name = variant_of(target)

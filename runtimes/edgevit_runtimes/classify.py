@@ -16,6 +16,7 @@ from edgevit.runner import Array, Runner
 from edgevit.spec import IMAGE_INPUT, LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.open import open_variant
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class BundleClassifier:
     def __init__(self, bundle: Bundle, variant: str | None = None, threads: int = 1) -> None:
         self.bundle = bundle
         self.variant = variant or bundle.chosen(this_target())
-        self.runner: Runner = OnnxRuntimeRunner(bundle.variant(self.variant), threads)
+        self.runner: Runner = open_variant(bundle, self.variant, threads)
         manifest = bundle.manifest
         if self.runner.inputs != manifest.inputs or self.runner.outputs != manifest.outputs:
             raise BundleError(

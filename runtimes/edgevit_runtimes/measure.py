@@ -111,7 +111,11 @@ def times_faster(bundle: Bundle, variant: str, than: str = FLOAT_VARIANT) -> dic
     options = BenchOptions(
         variant=variant, batch=fixed if isinstance(fixed, int) else 1, warmup=_DISCARDED
     )
-    extra = {"other": str(bundle.variant(than)), "block": _BLOCK}
+    extra = {
+        "other_model": str(bundle.variant(than)),
+        "other_runtime": bundle.manifest.variants[than].runtime,
+        "block": _BLOCK,
+    }
     measured: dict[str, Any] = _run(bundle, options, "against", _ROUNDS, extra)
     return measured
 
@@ -132,10 +136,12 @@ def _run(
     samples: int = 1,
     extra: Mapping[str, Any] | None = None,
 ) -> Any:
+    variant = options.variant or FLOAT_VARIANT
     job = {
         **asdict(options),
         "measurement": measurement,
-        "model": str(bundle.variant(options.variant or FLOAT_VARIANT)),
+        "model": str(bundle.variant(variant)),
+        "runtime": bundle.manifest.variants[variant].runtime,
         "reference": str(bundle.path / REFERENCE_FILE),
         "samples": samples,
         "spawned_s": time.time(),

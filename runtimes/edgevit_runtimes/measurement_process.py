@@ -36,14 +36,16 @@ def _reset_peak() -> bool:
     return True
 
 
-def _open(job: dict[str, Any], model: str | None = None) -> Callable[[], Any]:
-    """Opens the job's model, or another; gives a function that infers one batch of a picture."""
+def _open(job: dict[str, Any], which: str = "") -> Callable[[], Any]:
+    """Opens the job's model, or its ``other_``; gives a function that infers a real picture."""
     import numpy as np
 
     from edgevit.spec import IMAGE_INPUT
-    from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+    from edgevit_runtimes.open import open_model
 
-    runner = OnnxRuntimeRunner(Path(model or job["model"]), job["threads"], job["native"])
+    runner = open_model(
+        Path(job[f"{which}model"]), job[f"{which}runtime"], job["threads"], job["native"]
+    )
     with np.load(job["reference"], allow_pickle=False) as reference:
         pictures = reference["images"]
     picks = [i % len(pictures) for i in range(job["batch"])]
@@ -134,7 +136,7 @@ def measure_against(job: dict[str, Any]) -> dict[str, Any]:
     from edgevit_runtimes.interleave import interleave, pin_to_one_core
 
     core = pin_to_one_core()
-    functions = [_open(job), _open(job, job["other"])]
+    functions = [_open(job), _open(job, "other_")]
     times = interleave(functions, job["block"], job["samples"], job["warmup"])
     middle, low, high = times.ratio(1, 0)
     return {

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgevit.bundle import Bundle, Variant, write_manifest
 from edgevit_runtimes import measure
+from edgevit_runtimes.devices.target import this_target
 
 LEAST_GAIN = 1.02
 _FLOAT_BYTES = 4
@@ -31,8 +32,8 @@ def measure_and_choose(bundle: Bundle, target: str) -> tuple[Bundle, Verdict]:
     variant = bundle.manifest.variants[name]
     measured = replace(variant, report={**variant.report, "speed": speed})
     verdict = judge(bundle, name, measured)
-    chosen = {k: v for k, v in bundle.manifest.chosen.items() if k != target}
-    if verdict.use:
+    chosen = {k: v for k, v in bundle.manifest.chosen.items() if v != name}
+    if verdict.use and target == this_target():  # another runtime may not be installed elsewhere
         chosen[target] = name
     variants = {**bundle.manifest.variants, name: measured}
     manifest = replace(bundle.manifest, variants=variants, chosen=chosen)

@@ -54,9 +54,12 @@ def variant_of(target: str) -> str:
 
 
 def quantize_bundle(
-    request: QuantizeRequest, open_runner: OpenRunner, progress: Progress
+    request: QuantizeRequest, runners: Mapping[str, OpenRunner], progress: Progress
 ) -> tuple[Bundle, Mapping[str, Found]]:
     """Searches a form for every target and writes the bundle anew, whole or not at all.
+
+    Args:
+        runners: what opens a model's bytes, by runtime; ``onnxruntime`` at least.
 
     Raises:
         InputError: the bundle is quantized already, or holds nothing to quantize.
@@ -68,7 +71,7 @@ def quantize_bundle(
     _as_float32(model)
     nobody = Judges(request.judging, request.labels, np.empty((0, 0), np.float32))
     search = Search(
-        model, request.calibrating, nobody, open_runner, progress, request.max_drop, request.method
+        model, request.calibrating, nobody, runners, progress, request.max_drop, request.method
     )
     expected = search.logits_of(model, request.judging, "float: accuracy")
     search.judges = Judges(request.judging, request.labels, expected)
@@ -160,7 +163,7 @@ def _variant(request: QuantizeRequest, target: str, found: Found) -> Variant:
 def _add_half(search: Search, folder: Path) -> Variant:
     """The FP16 graph, judged in ONNX Runtime, which computes it on a processor as on a GPU."""
     few = replace(search.calibration, files=search.calibration.files[:_HALF_PICTURES])
-    half = to_half(search.model, few, search.open_runner)
+    half = to_half(search.model, few, search.runners["onnxruntime"])
     onnx.checker.check_model(half.model, full_check=True)
     onnx.save(half.model, folder / variant_file(HALF_VARIANT))
     got = search.logits_of(half.model, search.judges.pictures, "half: accuracy")

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import helper, inliner
 
 from edgevit_export.quantize.products import Product, Rewritten, find_products, replace_products
 from edgevit_export.quantize.ranges import Range
@@ -75,6 +75,8 @@ def quantized(
         shared.update(c.name for c in own.constants)
 
     result = replace_products(model, products, rewrite)
+    if scheme.runtime == "openvino":
+        result = inliner.inline_local_functions(result)  # it knows no local functions
     if _CONTRIB not in {entry.domain for entry in result.opset_import} and scheme.runtime == (
         "onnxruntime"
     ):

@@ -27,6 +27,7 @@ Logits = NDArray[np.float32]
 _COMPARED_PICTURES = 64
 _SENSITIVITY_PICTURES = 32
 AUTO = "auto"
+_REFERENCE = "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class Found:
 class Search:
     """One float model and the pictures that are used on it.
 
+    runners: what opens a model's bytes, by runtime; ``onnxruntime`` is always there, and simulates
+    the runtimes that are not.
     max_drop: points of top-1 that may be lost. method: of :data:`METHODS`, or ``auto`` for the one
     with the least error.
     """
@@ -93,7 +96,7 @@ class Search:
     model: onnx.ModelProto
     calibration: Pictures
     judges: Judges
-    open_runner: OpenRunner
+    runners: Mapping[str, OpenRunner]
     progress: Progress
     max_drop: float
     method: str = AUTO
@@ -160,7 +163,7 @@ class Search:
     def _observe(self, model: onnx.ModelProto) -> dict[str, Observed]:
         sources = [product.source for product in find_products(model)]
         probe = with_outputs(model, sources)
-        with self.open_runner(probe.SerializeToString()) as runner:
+        with self.runners[_REFERENCE](probe.SerializeToString()) as runner:
             return observe(runner, sources, self.calibration)
 
     def _judge(
@@ -168,7 +171,7 @@ class Search:
     ) -> Attempt:
         model = self._build(scheme, method, smooth, frozenset(keep_float))
         label = f"{scheme.name}: accuracy"
-        got = self.logits_of(model, self.judges.pictures, label)
+        got = self.logits_of(model, self.judges.pictures, label, scheme.runtime)
         drop = PairedDrop.of(self.judges.expected, got, self.judges.labels)
         kept = f", {len(keep_float)} layers float" if keep_float else ""
         self.progress.line(f"{scheme.name}: {method}{kept}: drop {drop.points:+.2f} points")
@@ -219,13 +222,18 @@ class Search:
         return relative_error(self._float_logits[:count], self.logits_of(model, pictures))
 
     def logits_of(
-        self, model: onnx.ModelProto, pictures: Pictures, label: str | None = None
+        self,
+        model: onnx.ModelProto,
+        pictures: Pictures,
+        label: str | None = None,
+        runtime: str = _REFERENCE,
     ) -> Logits:
         """float32 [n, classes]."""
+        open_runner = self.runners.get(runtime, self.runners[_REFERENCE])
         answers = []
         batches = -(-len(pictures) // pictures.batch)
         with (
-            self.open_runner(model.SerializeToString()) as runner,
+            open_runner(model.SerializeToString()) as runner,
             self.progress.bar(label or "", batches if label else 0) as advance,
         ):
             for batch in pictures:
