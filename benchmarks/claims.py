@@ -23,6 +23,7 @@ from claim_verdicts import draw_front, verdicts
 from edgevit import complexity, images
 from edgevit.bundle import Bundle
 from edgevit.cli.train import open_teacher
+from edgevit.errors import EdgevitError, InputError
 from edgevit.files import write_atomically
 from edgevit.image_folder import ImageFolder
 from edgevit.progress import Progress, progress_for_stderr
@@ -34,7 +35,7 @@ from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE
 from edgevit_export.pipeline import ExportRequest, export_bundle
-from edgevit_runtimes import measure
+from edgevit_runtimes import kernel, measure
 from edgevit_runtimes.classify import BundleClassifier
 from edgevit_runtimes.devices import x86
 from edgevit_runtimes.evaluate import evaluate
@@ -62,6 +63,7 @@ def main() -> None:
             "pixels": CONTENDERS[0].spec.image_px,
             "teacher": arguments.teacher,
             "seed": arguments.seed,
+            "superpixels": "native kernels" if kernel.library() else "function bodies",
         },
     }
     text = json.dumps(content, indent=2) + "\n"
@@ -76,8 +78,19 @@ def main() -> None:
 def _row(contender: Contender, arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """Everything but latency, from the file of a former call where there is one."""
     file = arguments.output / f"{contender.key}.json"
+    asked = {
+        "epochs": arguments.epochs,
+        "seed": arguments.seed,
+        "teacher": arguments.teacher,
+        "data": str(arguments.data.resolve()),
+    }
     if file.is_file():
         row: dict[str, Any] = json.loads(file.read_text())
+        if row["asked"] != asked:
+            raise InputError(
+                f"{file} was made with {row['asked']}, and now {asked} is asked for. Give another "
+                "--output, or delete it."
+            )
         return row
     progress.line(f"== {contender.label}")
     cost = training_cost(contender.key, len(os.sched_getaffinity(0)))
@@ -91,6 +104,7 @@ def _row(contender: Contender, arguments: argparse.Namespace, progress: Progress
         "key": contender.key,
         "model": contender.label,
         "family": contender.family,
+        "asked": asked,
         "epochs": arguments.epochs,
         "parameters": complexity.parameters(contender.spec),
         "macs": sum(complexity.macs(contender.spec).values()),
@@ -139,9 +153,10 @@ def _add_latency(rows: list[dict[str, Any]], output: Path) -> None:
     affinity = os.sched_getaffinity(0)
     pin_to_one_core()
     runners = {row["key"]: Bundle.open(output / f"{row['key']}.edgevit") for row in rows}
-    ruler = runners.get(RULER, next(iter(runners.values())))
+    if RULER not in runners:
+        raise InputError(f"Latency is told against '{RULER}'; add it to --only.")
     for row in rows:
-        functions = [_inference(ruler), _inference(runners[row["key"]])]
+        functions = [_inference(runners[RULER]), _inference(runners[row["key"]])]
         times = interleave(functions, BLOCK, ROUNDS, DISCARD)
         row["latency_ms_p50"] = round(times.median_ms(1), 4)
         row["latency_samples"] = times.samples
@@ -209,4 +224,7 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EdgevitError as error:
+        raise SystemExit(f"error: {error}") from error

@@ -4,8 +4,8 @@
 
 Every model in a fresh process, on random pictures, bfloat16 autocast on the CPU: loading,
 augmentation and a teacher are not counted. Activation memory is the sum of all tensors that
-autograd keeps for the backward pass, each storage once and without the weights: exact, and the
-same on every machine.
+autograd keeps for the backward pass, each storage once, without the weights and their bfloat16
+copies: the same on every machine.
 """
 
 from __future__ import annotations
@@ -80,11 +80,17 @@ def _measure_here(key: str, threads: int) -> dict[str, Any]:
 def _activation_bytes(module: Classifier, pictures: Tensor, targets: Tensor, recipe: Recipe) -> int:
     """What one forward pass keeps for the backward pass."""
     weights = {p.untyped_storage().data_ptr() for p in module.parameters()}
+    shapes = {tuple(sorted(p.shape)) for p in module.parameters() if p.ndim > 1}
     kept: dict[int, int] = {}
+
+    def is_weight(tensor: Tensor) -> bool:
+        """A weight, or the bfloat16 copy of one that autocast makes."""
+        is_copy = tensor.dtype == torch.bfloat16 and tuple(sorted(tensor.shape)) in shapes
+        return tensor.untyped_storage().data_ptr() in weights or is_copy
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
+        if not is_weight(tensor):
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 

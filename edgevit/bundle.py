@@ -9,6 +9,7 @@ superpixels.onnx       picture to superpixel map, by the model's own op (superpi
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from edgevit.errors import BundleError
-from edgevit.files import sha256_of, write_atomically
+from edgevit.files import folder_written_aside, sha256_of, write_atomically
 from edgevit.runner import Array
 from edgevit.spec import LOGITS, Preprocess, TensorSpec
 from edgevit.typed import from_plain
@@ -236,6 +237,18 @@ def write_reference(folder: Path, reference: Reference) -> None:
     """Writes ``reference.npz``."""
     arrays: dict[str, Any] = {f"output.{n}": array for n, array in reference.outputs.items()}
     np.savez_compressed(folder / REFERENCE_FILE, images=reference.images, **arrays)
+
+
+def drop_variants(bundle: Bundle, names: set[str]) -> Bundle:
+    """The same bundle without some of its variants, written anew, whole or not at all."""
+    manifest = bundle.manifest
+    kept = {name: variant for name, variant in manifest.variants.items() if name not in names}
+    gone = {variant.file for name, variant in manifest.variants.items() if name in names}
+    with folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder:
+        for file in set(manifest.used_files()) - gone:
+            shutil.copy2(bundle.path / file, folder / file)
+        seal(folder, replace(manifest, variants=kept))
+    return Bundle.open(bundle.path)
 
 
 def write_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:

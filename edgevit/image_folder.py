@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgevit import images
 from edgevit.errors import InputError
+from edgevit.files import sha256_of
 from edgevit.progress import Progress
 
 _NAMED_FILES = 5
@@ -49,10 +50,10 @@ class ImageFolder:
         return len(self.files)
 
     def fingerprint(self) -> str:
-        """Changes with the classes, and with the names and sizes of the files."""
+        """Changes with the classes, and with the names and contents of the files."""
         digest = hashlib.sha256(repr(self.classes).encode())
         for file, label in zip(self.files, self.labels, strict=True):
-            digest.update(f"{label} {file.name} {file.stat().st_size}\n".encode())
+            digest.update(f"{label} {file.name} {sha256_of(file)}\n".encode())
         return f"{len(self)} images, {digest.hexdigest()[:16]}"
 
     def part(self, indices: NDArray[np.int64]) -> ImageFolder:

@@ -16,6 +16,7 @@ from edgevit.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LARGEST_INCHES, _MOST_NUMBERED = 30.0, 60  # beyond, names and numbers cannot be read
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -43,15 +44,17 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], target:
     from matplotlib.figure import Figure
 
     count = len(classes)
-    side = max(4.0, 0.5 * count + 1.5)
+    side = min(max(4.0, 0.5 * count + 1.5), _LARGEST_INCHES)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(count), classes, rotation=90)
-    axes.set_yticks(range(count), classes)
+    if count <= _MOST_NUMBERED:
+        axes.set_xticks(range(count), classes, rotation=90)
+        axes.set_yticks(range(count), classes)
     axes.set(xlabel="answer", ylabel="label")
-    for row, column in zip(*np.nonzero(confusion), strict=True):
+    numbered = np.nonzero(confusion) if count <= _MOST_NUMBERED else ((), ())
+    for row, column in zip(*numbered, strict=True):
         shade = "white" if shares[row, column] > 0.5 else "black"
         number = str(confusion[row, column])
         axes.text(column, row, number, ha="center", va="center", color=shade, fontsize=8)

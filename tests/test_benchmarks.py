@@ -96,7 +96,7 @@ def test_interleaving_keeps_the_functions_apart() -> None:
 
 
 def test_a_ratio_is_taken_round_by_round() -> None:
-    times = interleave.Interleaved(np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]), block=50)
+    times = interleave.Interleaved(np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]), samples=150)
     assert times.ratio(1, 0) == (10.0, 10.0, 10.0)
     assert times.median_ms(0) == 2.0
 

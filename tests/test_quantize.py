@@ -114,6 +114,23 @@ def test_observing_in_pieces_is_observing_at_once(
     assert found.rows_per_picture * len(pictures) == len(values)
 
 
+def test_nan_is_found_wherever_it_is(float_model: onnx.ModelProto, pictures: Pictures) -> None:
+    class Broken(OnnxRuntimeRunner):
+        calls = 0
+
+        def infer(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            self.calls += 1
+            outputs = super().infer(feeds)
+            return {k: v * (np.nan if self.calls == 3 else 1) for k, v in outputs.items()}
+
+    name = find_products(float_model)[5].source
+    with (
+        Broken(with_outputs(float_model, [name]).SerializeToString()) as runner,
+        pytest.raises(InputError, match="holds NaN or infinity"),
+    ):
+        observe(runner, [name], pictures)
+
+
 # Forms --------------------------------------------------------------------------------------------
 
 
@@ -155,7 +172,7 @@ def test_only_products_are_quantized(
     assert [f.name for f in model.functions] == [f.name for f in float_model.functions]
     weights = {w.name: w for w in model.graph.initializer}
     int8 = [w for w in weights.values() if w.data_type in (onnx.TensorProto.INT8, 2) and w.dims]
-    assert sum(np.prod(w.dims) for w in int8) > 5e6, "nearly all weights are eight bits wide"
+    assert sum(np.prod(w.dims) for w in int8) > 4.5e6, "nearly all weights are eight bits wide"
 
 
 def test_tensorrts_form_is_what_its_parser_takes(
@@ -267,6 +284,8 @@ def test_the_drop_is_paired() -> None:
     assert drop.to_json()["same_answer"] == 0.5
     low, high = drop.interval
     assert low < 0 < high
+    one_of_200 = PairedDrop(np.arange(200) < 180, np.arange(200) < 179, np.ones(200, bool))
+    assert one_of_200.points == 0.5, "exactly at the limit is within it"
     same = PairedDrop.of(before, before, labels)
     assert same.interval == (0.0, 0.0)
 
@@ -344,10 +363,13 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert ended.code == 0, ended.err
     assert images.read(plot).shape[0] > 100
     opened = Bundle.open(bundle)
-    assert set(opened.manifest.variants) == {
-        "float", f"int8-{this_target()}", "int8-tensorrt", "half",
-    }  # fmt: skip
-    report = opened.manifest.variants[f"int8-{this_target()}"].report
+    (mine,) = [name for name, v in opened.manifest.variants.items() if v.target == this_target()]
+    assert set(opened.manifest.variants) == {"float", mine, "int8-tensorrt", "half"}
+    report = opened.manifest.variants[mine].report
+    own = f"int8-{this_target()}"
+    assert {form["variant"] for form in report["forms"]} == {own, "int8-dynamic", "int8-weights"}
+    fastest = max(report["forms"], key=lambda form: form["times_faster"])["variant"]
+    assert mine in (fastest, own), "the fastest, unless none is worth using"
     assert report["accuracy_from"] == "this machine's runtime"
     assert report["speed"]["times_faster"] > 0
     assert len(report["calibration_files"]) == report["calibration_images"] == 24
@@ -355,7 +377,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     simulated = opened.manifest.variants["int8-tensorrt"].report
     assert simulated["accuracy_from"] == "a simulation in ONNX Runtime"
     assert "speed" not in simulated
-    small = opened.variant(f"int8-{this_target()}").stat().st_size
+    small = opened.variant(mine).stat().st_size
     assert small < 0.3 * 4 * opened.manifest.model.parameters
     shown = edgevit("inspect", bundle)
     assert shown.code == 0
@@ -380,7 +402,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     forced = edgevit("quantize", bundle, *options, *quick, "--force")
     assert forced.code == 0, forced.err
     assert set(Bundle.open(bundle).manifest.variants) == {"float", "int8-tensorrt", "half"}
-    assert not opened.variant(f"int8-{this_target()}").exists()
+    assert not opened.variant(mine).exists()
 
 
 def test_an_interrupted_search_leaves_the_bundle_as_it_was(
@@ -400,6 +422,7 @@ def test_an_interrupted_search_leaves_the_bundle_as_it_was(
         bundle=Bundle.open(bundle),
         targets=("tensorrt",),
         measured=frozenset(),
+        rival_target=None,
         calibrating=pictures,
         judging=pictures,
         labels=np.zeros(len(pictures), np.int64),

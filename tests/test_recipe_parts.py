@@ -259,15 +259,16 @@ def test_another_size_is_another_model(
     class_folder: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     options = ("--data", class_folder, "--output", tmp_path, "--epochs", 1, "--batch", 8)
-    ended = edgevit("train", *options, "--model", "lla_tiny", "--image-px", 64)
+    ended = edgevit("train", *options, "--model", "lla_tiny_k16", "--image-px", 64)
     assert ended.code == 0, ended.err
-    weights = tmp_path / "lla_tiny@64.safetensors"
+    weights = tmp_path / "lla_tiny_k16@64.safetensors"
     exported = edgevit("export", "--checkpoint", weights, "--output", tmp_path / "x.edgevit")
     assert exported.code == 2
-    assert "lla_tiny@64" in exported.one_message
-    odd = edgevit("train", *options, "--image-px", 65)
+    assert "lla_tiny_k16@64" in exported.one_message
+    assert "--init" in ended.out
+    odd = edgevit("train", *options, "--model", "vit_tiny", "--image-px", 65)
     assert odd.code == 2
-    assert "whole number of patches" in odd.one_message
+    assert "whole number of patches" in odd.err
 
 
 @pytest.mark.parametrize(

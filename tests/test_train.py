@@ -175,6 +175,24 @@ def test_curves_and_a_log_cut_back_to_the_state(class_folder: Path, tmp_path: Pa
     assert images.read(tmp_path / "curves.png").shape[1] > 500
 
 
+def test_a_log_without_a_state_is_begun_anew(class_folder: Path, tmp_path: Path) -> None:
+    """A disk that was full before the first state was saved."""
+    (tmp_path / "log.jsonl").write_text('{"epoch": 1, "train_loss": 9}\n')
+    train(job(class_folder, tmp_path), SilentProgress())
+    assert [json.loads(line)["epoch"] for line in (tmp_path / "log.jsonl").open()] == [1, 2, 3]
+
+
+def test_a_test_folder_is_no_class(class_folder: Path, tmp_path: Path, edgevit: Command) -> None:
+    """train/ beside test/: the classes are those inside train/."""
+    for part in ("train", "test"):
+        shutil.copytree(class_folder, tmp_path / "data" / part)
+    options = ("--data", tmp_path / "data", "--model", "lla_tiny_32", "--epochs", 1, "--batch", 9)
+    ended = edgevit("train", *options, "--output", tmp_path / "run")
+    assert ended.code == 0, ended.err
+    weights = read_checkpoint(tmp_path / "run" / "lla_tiny_32.safetensors")
+    assert weights.classes == ("blue", "red")
+
+
 def test_two_runs_in_one_folder_and_what_a_killed_one_left(
     class_folder: Path, tmp_path: Path
 ) -> None:
@@ -259,6 +277,8 @@ def test_the_schedule_warms_up_and_falls_to_the_end() -> None:
     assert rates[:10] == sorted(rates[:10])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert max(rates) == pytest.approx(recipe.learning_rate, rel=0.1)
+    low = Recipe(epochs=10, learning_rate=1e-6)
+    assert max(low.learning_rate_at(step, 5) for step in range(50)) <= 1e-6
     assert rates[-1] == pytest.approx(recipe.final_learning_rate, abs=5e-6)
 
 

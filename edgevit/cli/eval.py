@@ -64,10 +64,10 @@ def evaluate(
             readable = folder.readable(skip_corrupt, threads, progress)
             result = evaluate_bundle(classifier, readable, progress)
             used = classifier.variant
-        if confusion is not None:
-            _draw(result, confusion)
         content = _content(bundle, used, threads, data, result)
         _print(content, json, untrained_note(bundle))
+        if confusion is not None:
+            _draw(result, confusion)
 
 
 def _check_confusion(target: Path | None) -> None:
@@ -110,6 +110,7 @@ def _content(
     from importlib.metadata import version
 
     manifest = bundle.manifest
+    runtime = manifest.variants[variant].runtime
     inference, overall = result.images_per_second
     return {
         "model": manifest.model.name,
@@ -121,7 +122,7 @@ def _content(
         **result.accuracy.to_json(),
         "images_per_s": {"inference": round(inference, 1), "with_reading": round(overall, 1)},
         "conditions": {
-            "runtime": f"onnxruntime {version('onnxruntime')}",
+            "runtime": f"{runtime} {version(runtime)}",
             "threads": threads,
             "resize": f"{manifest.preprocess.resize} to {manifest.preprocess.size_px} px",
         },

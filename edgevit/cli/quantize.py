@@ -63,7 +63,7 @@ def quantize(
     from edgevit_export.quantize.pipeline import QuantizeRequest, quantize_bundle
     from edgevit_runtimes.devices.target import this_target
 
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle if bundle.is_symlink() else bundle.resolve())
     targets = _targets(target, this_target())
     _check(calibration, plot)
     calibrating, judging, labels = _pictures(opened, data, eval_data, images, seed)
@@ -71,6 +71,7 @@ def quantize(
         bundle=opened,
         targets=targets,
         measured=_targets_here(),
+        rival_target=this_target() if this_target() in targets else None,
         calibrating=calibrating,
         judging=judging,
         labels=labels,

@@ -50,7 +50,9 @@ def train(
     ] = None,
     image_px: Annotated[
         int | None,
-        typer.Option(help="Train at another size, as a start for --init. Default: the model's."),
+        typer.Option(
+            min=1, help="Train at another size, as a start for --init. Default: the model's."
+        ),
     ] = None,
     strength: Annotated[
         float, typer.Option(min=0, max=1, help="Of RandAugment; 0: crops and flips only.")
@@ -125,9 +127,16 @@ def train(
         ("best top-1", f"{100 * result.top1:.2f} % of {len(validation)} validation images"),
         ("training", f"{len(training)} images, {result.epochs} epochs, {result.seconds:.0f} s"),
         ("curves", str(job.run / "curves.png")),
-        ("next", f"edgevit export --model {spec.name} --checkpoint {result.weights}"),
+        ("next", _next(model, spec.name, result.weights)),
     ]
     print_table(f"trained {spec.name} on {chosen}", ("", ""), rows)
+
+
+def _next(model: str, trained: str, weights: Path) -> str:
+    """Weights of another size are a start, not a model to export."""
+    if trained != model:
+        return f"edgevit train --model {model} --init {weights} --data ..."
+    return f"edgevit export --model {model} --checkpoint {weights}"
 
 
 def _diagonality(value: str) -> Literal["bounded", "literal", "off"]:
@@ -145,8 +154,9 @@ def _folders(data: Path, val_data: Path | None, seed: int) -> tuple[ImageFolder,
         return ImageFolder.open(split if split.is_dir() else data), ImageFolder.open(val_data)
     if split.is_dir() and (data / "val").is_dir():
         return ImageFolder.open(split), ImageFolder.open(data / "val")
-    training, validation = ImageFolder.open(data).hold_out(_HELD_OUT_SHARE, seed)
-    typer.echo(f"no validation images given: a tenth of {data} is held out", err=True)
+    everything = split if split.is_dir() else data
+    training, validation = ImageFolder.open(everything).hold_out(_HELD_OUT_SHARE, seed)
+    typer.echo(f"no validation images given: a tenth of {everything} is held out", err=True)
     return training, validation
 
 

@@ -37,6 +37,11 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
         if given is not None and given.shape == wanted.shape:
             taken[key] = given.to(wanted.dtype)
     fresh = sorted(set(own) - set(taken))
+    if broken := [key for key, tensor in taken.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointError(
+            f"{source} holds NaN or infinite values, such as in {broken[0]}. Take an earlier "
+            "checkpoint."
+        )
     if _size(taken) < _LEAST_SHARE * _size(own):
         raise CheckpointError(
             f"{source} does not fit {module.spec.name}: of {len(own)} weights only {len(taken)} "
@@ -48,8 +53,8 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
 
 
 def _size(state: dict[str, Tensor]) -> int:
-    """Numbers in a state."""
-    return sum(tensor.numel() for tensor in state.values())
+    """Numbers in a state, without the head, which is as large as there are classes."""
+    return sum(tensor.numel() for key, tensor in state.items() if not key.startswith("head."))
 
 
 def _resampled(table: Tensor, shape: torch.Size) -> Tensor:

@@ -119,19 +119,21 @@ class _Run:
         self.progress = progress
         self.classes = job.training.classes
         self.spec = job.spec.with_classes(len(self.classes))
+        start = None if job.init is None or resume else read_checkpoint(job.init)
         self.state = self._first_state(identity_of(job, self.spec), resume)
         self.teacher = None
         if job.teacher is not None:
             self.teacher = TeacherAnswers(job.teacher, job.training, job.recipe, job.threads)
         torch.manual_seed(job.recipe.seed)
         module = build(self.spec)
-        if job.init is not None and not resume:
-            start_from(module, read_checkpoint(job.init), str(job.init), progress)
+        if start is not None:
+            start_from(module, start, str(job.init), progress)
         self.module = module.to(job.device)
         self.average = averaged(self.module, job.recipe.ema_decay)
         self.optimizer = self._optimizer()
         if resume:
             self._restore()
+        keep_epochs(self.run, self.state.epoch)
         size, batch = self.spec.image_px, job.recipe.batch
         self.training = BatchLoader(job.training, size, batch, job.threads)
         self.validation = BatchLoader(job.validation, size, batch, job.threads)
@@ -165,7 +167,6 @@ class _Run:
             self.optimizer.load_state_dict(self.state.optimizer)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise damaged(self.run / STATE_FILE) from error
-        keep_epochs(self.run, self.state.epoch)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         """AdamW; vectors (biases, norms, CLS) and tables (latents, positions) do not decay."""
@@ -185,7 +186,7 @@ class _Run:
         view, answers = epoch, None
         if self.teacher is not None:
             view = epoch % self.recipe.teacher_views
-            answers = self.teacher.shares(view, self.progress)
+            answers = self.teacher.shares(view, self.progress, lambda: self._stop_if(interrupted))
         batches = self.training.training(self.recipe.in_epoch(epoch), epoch, first, view)
         label = f"epoch {epoch + 1}/{self.recipe.epochs}"
         with self.progress.bar(label, steps) as advance:
@@ -197,11 +198,13 @@ class _Run:
                 self.state.step += 1
                 self.state.seconds += time.perf_counter() - started
                 advance(1, f"loss {self.state.loss_sum / self.state.step:.3f}")
-                if interrupted.is_set():
-                    self._stop()
-        self._finish_epoch(label)
+                self._stop_if(interrupted)
+        self._finish_epoch(label, interrupted)
 
-    def _stop(self) -> None:
+    def _stop_if(self, interrupted: threading.Event) -> None:
+        """After any step the state is one to go on from."""
+        if not interrupted.is_set():
+            return
         self._save()
         raise TrainingInterruptedError(
             f"Stopped in epoch {self.state.epoch + 1}; the state is in {self.run / STATE_FILE}. "
@@ -232,8 +235,8 @@ class _Run:
             )
         return value
 
-    def _finish_epoch(self, label: str) -> None:
-        top1 = self._evaluate()
+    def _finish_epoch(self, label: str, interrupted: threading.Event) -> None:
+        top1 = self._evaluate(interrupted)
         state = self.state
         entry = {
             "epoch": state.epoch + 1,
@@ -253,13 +256,14 @@ class _Run:
         self._save()
 
     @torch.inference_mode()
-    def _evaluate(self) -> float:
+    def _evaluate(self, interrupted: threading.Event) -> float:
         """Top-1 of the averaged weights on the validation images, float32, as deployed."""
         self.average.eval()
         right = 0
         for batch in self.validation.evaluation():
             logits = self.average(to_device(batch.images, self.device))
             right += int((logits.argmax(1).cpu().numpy() == batch.labels).sum())
+            self._stop_if(interrupted)
         return right / len(self.validation.folder)
 
     def _save(self) -> None:

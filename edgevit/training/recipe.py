@@ -87,5 +87,6 @@ class Recipe:
         if step < warmup_steps:
             return self.learning_rate * (step + 1) / (warmup_steps + 1)
         share = (step - warmup_steps) / max(1.0, self.epochs * steps_per_epoch - warmup_steps)
-        span = self.learning_rate - self.final_learning_rate
-        return self.final_learning_rate + span * (1 + math.cos(math.pi * min(1.0, share))) / 2
+        final = min(self.final_learning_rate, self.learning_rate)
+        span = self.learning_rate - final
+        return final + span * (1 + math.cos(math.pi * min(1.0, share))) / 2

@@ -8,6 +8,7 @@ with the same crops.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +31,17 @@ _NAMED_CLASSES = 5
 class Teacher:
     """A classifier in some runtime: ``runner`` maps uint8 [B, H, W, 3] to logits over ``classes``.
 
-    identity: changes with the weights, such as the hash of the file.
+    weights: changes with them, such as the hash of the file.
     """
 
     runner: Runner
     classes: tuple[str, ...]
-    identity: str
+    weights: str
+
+    @property
+    def identity(self) -> str:
+        """Changes with the weights and with what the answers are called."""
+        return hashlib.sha256(f"{self.weights} {self.classes}".encode()).hexdigest()
 
     def columns_of(self, classes: tuple[str, ...]) -> NDArray[np.int64]:
         """Where the student's classes are among the teacher's.
@@ -86,25 +92,32 @@ class TeacherAnswers:
         self._view = -1
         self._shares: NDArray[np.float32] = np.empty((0, 0), np.float32)
 
-    def shares(self, view: int, progress: Progress) -> NDArray[np.float32]:
-        """float32 [images of the folder, classes], rows add up to 1."""
+    def shares(
+        self, view: int, progress: Progress, stop: Callable[[], None] = lambda: None
+    ) -> NDArray[np.float32]:
+        """float32 [images of the folder, classes], rows add up to 1.
+
+        Args:
+            stop: called after every batch; it may raise to end the work.
+        """
         if view != self._view:
             file = self.cache / f"view_{view:03d}.npy"
             if not file.is_file():
-                self._answer(view, file, progress)
+                self._answer(view, file, progress, stop)
             logits = _load(file).astype(np.float32)
             exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
             self._shares = exponentials / exponentials.sum(axis=1, keepdims=True)
             self._view = view
         return self._shares
 
-    def _answer(self, view: int, file: Path, progress: Progress) -> None:
+    def _answer(self, view: int, file: Path, progress: Progress, stop: Callable[[], None]) -> None:
         label = f"teacher view {view + 1}/{self.recipe.teacher_views}"
         answers = []
         with progress.bar(label, len(self.loader.folder)) as advance:
             for batch in self.loader.crops(self.recipe, view, self.teacher.size_px):
                 answers.append(self.teacher.logits(batch.images)[:, self.columns])
                 advance(len(batch.images))
+                stop()
         logits = np.concatenate(answers).astype(np.float16)
         right = (logits.argmax(axis=1) == np.asarray(self.loader.folder.labels)).mean()
         progress.line(f"{label}  {100 * right:.1f} % right")

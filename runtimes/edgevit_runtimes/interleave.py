@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,11 +20,7 @@ class Interleaved:
     """
 
     times_ms: NDArray[np.float64]
-    block: int
-
-    @property
-    def samples(self) -> int:
-        return len(self.times_ms) * self.block
+    samples: int
 
     def median_ms(self, i: int) -> float:
         return float(np.median(self.times_ms[:, i]))
@@ -36,24 +33,42 @@ class Interleaved:
 
 
 def interleave(
-    functions: Sequence[Callable[[], object]], block: int, rounds: int, discard: int = 10
+    functions: Sequence[Callable[[], object]],
+    block: int,
+    rounds: int,
+    discard: int = 10,
+    max_seconds: float = math.inf,
 ) -> Interleaved:
     """Calls each function ``discard + block`` times in turn, ``rounds`` times over.
 
+    Past ``max_seconds`` no further round is begun, and no more calls than one a block are made.
+
     A block of 1 with no discarded calls shows each function with the other's data in the caches.
     """
-    medians = np.empty((rounds, len(functions)))
-    for round_ in range(rounds):
-        for i, function in enumerate(functions):
-            for _ in range(discard):
-                function()
-            durations = []
-            for _ in range(block):
-                started = time.perf_counter_ns()
-                function()
-                durations.append(time.perf_counter_ns() - started)
-            medians[round_, i] = np.median(durations) / 1e6
-    return Interleaved(medians, block)
+    deadline = time.monotonic() + max_seconds
+    medians: list[list[float]] = []
+    samples = 0
+    while len(medians) < rounds and (not medians or time.monotonic() < deadline):
+        blocks = [_block(function, block, discard, deadline) for function in functions]
+        medians.append([median for median, _ in blocks])
+        samples += min(count for _, count in blocks)
+    return Interleaved(np.array(medians), samples)
+
+
+def _block(
+    function: Callable[[], object], block: int, discard: int, deadline: float
+) -> tuple[float, int]:
+    """(median of the timed calls in ms, how many there were)."""
+    for _ in range(discard):
+        function()
+        if time.monotonic() > deadline:
+            break
+    durations: list[int] = []
+    while len(durations) < block and (not durations or time.monotonic() < deadline):
+        started = time.perf_counter_ns()
+        function()
+        durations.append(time.perf_counter_ns() - started)
+    return float(np.median(durations)) / 1e6, len(durations)
 
 
 def pin_to_one_core() -> int:

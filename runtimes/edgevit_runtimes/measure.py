@@ -23,6 +23,7 @@ from edgevit.progress import Progress, stage
 from edgevit_runtimes import kernel
 from edgevit_runtimes.devices import x86
 from edgevit_runtimes.devices.target import this_target
+from edgevit_runtimes.open import open_variant
 
 COLD_STARTS = 5
 _MEMORY_SAMPLES = 50
@@ -76,7 +77,9 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         CheckFailedError: a measurement process failed.
     """
     _refuse_other_batch(bundle, options)
-    options = replace(options, variant=options.variant or bundle.chosen(this_target()))
+    name = options.variant or bundle.chosen(this_target())
+    options = replace(options, variant=name)
+    open_variant(bundle, name).close()  # what cannot be opened says so here, not in a process
     with stage(progress, f"cold start      {COLD_STARTS} fresh processes"):
         starts = [_run(bundle, options, "cold_start") for _ in range(COLD_STARTS)]
     with stage(progress, "memory          fresh process"):
@@ -95,7 +98,7 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
             "samples": COLD_STARTS,
         },
         "peak_memory_mib": memory,
-        "conditions": _conditions(options),
+        "conditions": _conditions(options, bundle.manifest.variants[name].runtime),
     }
 
 
@@ -194,14 +197,15 @@ def _verdicts(bundle: Bundle) -> list[str]:
     return [judge(bundle, name, v).text for name, v in variants if v.target == here]
 
 
-def _uses_native(options: BenchOptions) -> bool:
-    return options.native and kernel.library() is not None
+def _uses_native(options: BenchOptions, runtime: str) -> bool:
+    return runtime == "onnxruntime" and options.native and kernel.library() is not None
 
 
-def _conditions(options: BenchOptions) -> dict[str, Any]:
+def _conditions(options: BenchOptions, runtime: str) -> dict[str, Any]:
+    on_cpu = ", CPUExecutionProvider" if runtime == "onnxruntime" else ", CPU"
     return {
-        "runtime": f"onnxruntime {version('onnxruntime')}, CPUExecutionProvider",
-        "superpixels": "native kernels" if _uses_native(options) else "function bodies",
+        "runtime": f"{runtime} {version(runtime)}{on_cpu}",
+        "superpixels": "native kernels" if _uses_native(options, runtime) else "function bodies",
         "threads": options.threads,
         "batch": options.batch,
         "machine": asdict(x86.describe()),

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ def measure_cold_start(job: dict[str, Any]) -> dict[str, Any]:
 
 def measure_memory(job: dict[str, Any]) -> dict[str, Any]:
     """Peak resident memory while loading and while running, and Python's own without a model."""
-    import numpy  # noqa: F401
-    import onnxruntime  # noqa: F401
+    import_module("numpy")
+    import_module(job["runtime"])
 
     interpreter = _memory_mib("VmRSS")
     infer = _open(job)
@@ -137,7 +138,7 @@ def measure_against(job: dict[str, Any]) -> dict[str, Any]:
 
     core = pin_to_one_core()
     functions = [_open(job), _open(job, "other_")]
-    times = interleave(functions, job["block"], job["samples"], job["warmup"])
+    times = interleave(functions, job["block"], job["samples"], job["warmup"], job["max_seconds"])
     middle, low, high = times.ratio(1, 0)
     return {
         "times_faster": round(middle, 3),

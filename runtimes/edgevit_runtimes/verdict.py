@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgevit.bundle import Bundle, Variant, write_manifest
+from edgevit.bundle import Bundle, Variant, drop_variants, write_manifest
 from edgevit_runtimes import measure
 from edgevit_runtimes.devices.target import this_target
 
@@ -24,20 +24,46 @@ class Verdict:
 
 
 def measure_and_choose(bundle: Bundle, target: str) -> tuple[Bundle, Verdict]:
-    """Measures the target's variant against float here, and writes down which to use."""
-    name = next(
-        name for name, variant in bundle.manifest.variants.items() if variant.target == target
-    )
-    speed = measure.times_faster(bundle, name)
-    variant = bundle.manifest.variants[name]
-    measured = replace(variant, report={**variant.report, "speed": speed})
-    verdict = judge(bundle, name, measured)
-    chosen = {k: v for k, v in bundle.manifest.chosen.items() if v != name}
-    if verdict.use and target == this_target():  # another runtime may not be installed elsewhere
-        chosen[target] = name
-    variants = {**bundle.manifest.variants, name: measured}
-    manifest = replace(bundle.manifest, variants=variants, chosen=chosen)
-    return write_manifest(bundle, manifest), verdict
+    """Measures every form that was made for a target against float here, and keeps the best.
+
+    The best is the fastest that is worth using; if none is, the target's own form is kept, and
+    float is used. The report of the one that is kept lists them all.
+    """
+    variants = dict(bundle.manifest.variants)
+    names = [name for name, variant in variants.items() if variant.target == target]
+    verdicts = {}
+    for name in names:
+        speed = measure.times_faster(bundle, name)
+        variants[name] = _with(variants[name], speed=speed)
+        verdicts[name] = judge(bundle, name, variants[name])
+    useful = [name for name in names if verdicts[name].use]
+    best = max(useful, key=lambda name: _times(variants[name])) if useful else names[0]
+    variants[best] = _with(variants[best], forms=[_form(name, variants[name]) for name in names])
+    chosen = {k: v for k, v in bundle.manifest.chosen.items() if v not in names}
+    if useful and target == this_target():  # another runtime may not be installed elsewhere
+        chosen[target] = best
+    bundle = write_manifest(bundle, replace(bundle.manifest, variants=variants, chosen=chosen))
+    if losers := set(names) - {best}:
+        bundle = drop_variants(bundle, losers)
+    return bundle, verdicts[best]
+
+
+def _with(variant: Variant, **facts: Any) -> Variant:
+    return replace(variant, report={**variant.report, **facts})
+
+
+def _times(variant: Variant) -> float:
+    return float(variant.report["speed"]["times_faster"])
+
+
+def _form(name: str, variant: Variant) -> dict[str, Any]:
+    """One line of the comparison."""
+    return {
+        "variant": name,
+        "times_faster": _times(variant),
+        "drop_points": variant.report["drop_points"],
+        "holds": variant.report["holds"],
+    }
 
 
 def judge(bundle: Bundle, name: str, variant: Variant) -> Verdict:
@@ -66,4 +92,4 @@ def judge(bundle: Bundle, name: str, variant: Variant) -> Verdict:
     if times < LEAST_GAIN:
         text = f"{target}: keep float: INT8 is not {LEAST_GAIN} times faster"
         return Verdict(target, name, False, f"{text}; {gain}, {drop}")
-    return Verdict(target, name, True, f"{target}: use INT8: {gain}, {drop}")
+    return Verdict(target, name, True, f"{target}: use {name}: {gain}, {drop}")

@@ -30,7 +30,8 @@ class PairedDrop:
     @property
     def points(self) -> float:
         """Points of top-1 that were lost; negative where it gained."""
-        return 100 * float(self.float_right.mean() - self.quantized_right.mean())
+        lost = int(self.float_right.sum()) - int(self.quantized_right.sum())
+        return 100 * lost / len(self.float_right)  # of whole counts: exact at the limit
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -46,8 +46,9 @@ class Observed:
         self.channel_peak = (
             peak if self.channel_peak is None else np.maximum(self.channel_peak, peak)
         )
-        self.low = min(self.low, float(rows.min()))
-        self.high = max(self.high, float(rows.max()))
+        # numpy's, unlike Python's, pass a NaN on.
+        self.low = float(np.minimum(self.low, rows.min()))
+        self.high = float(np.maximum(self.high, rows.max()))
 
     def count(self, values: Array) -> None:
         if self.counts is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +32,9 @@ class QuantizeRequest:
     """What to add to which bundle.
 
     targets: names of :data:`SCHEMES`. measured: those that this machine runs; the accuracy of the
-    others is that of a simulation in ONNX Runtime. calibration: method, or ``auto``.
+    others is that of a simulation in ONNX Runtime. rival_target: the one for which the other forms
+    of INT8 (dynamic, weights only) are made too, to be measured against its own; None: for none.
+    method: of calibration, or ``auto``.
     labels: int64 [n], of ``judging``, places among the bundle's classes. replace_variants: those
     of an earlier call; else they are an error.
     """
@@ -39,6 +42,7 @@ class QuantizeRequest:
     bundle: Bundle
     targets: tuple[str, ...]
     measured: frozenset[str]
+    rival_target: str | None
     calibrating: Pictures
     judging: Pictures
     labels: NDArray[np.int64]
@@ -48,9 +52,9 @@ class QuantizeRequest:
     replace_variants: bool = False
 
 
-def variant_of(target: str) -> str:
-    """The name of a target's INT8 variant."""
-    return f"int8-{target}"
+def variant_of(scheme: str) -> str:
+    """The name of a scheme's INT8 variant."""
+    return f"int8-{scheme}"
 
 
 def quantize_bundle(
@@ -65,6 +69,7 @@ def quantize_bundle(
         InputError: the bundle is quantized already, or holds nothing to quantize.
     """
     bundle = request.bundle
+    refuse_unwritable(bundle)
     if not request.replace_variants:
         refuse_quantized(bundle)
     model = onnx.load(bundle.variant(FLOAT_VARIANT))
@@ -75,9 +80,10 @@ def quantize_bundle(
     )
     expected = search.logits_of(model, request.judging, "float: accuracy")
     search.judges = Judges(request.judging, request.labels, expected)
+    rivals = [s.name for s in SCHEMES.values() if not s.is_target and request.rival_target]
     found = {
-        target: search.run(SCHEMES[target], explain=target in request.measured)
-        for target in request.targets
+        scheme: search.run(SCHEMES[scheme], explain=scheme in (*request.measured, *rivals))
+        for scheme in (*request.targets, *rivals)
     }
     with (
         stage(progress, "write     bundle"),
@@ -85,13 +91,22 @@ def quantize_bundle(
     ):
         variants = {FLOAT_VARIANT: bundle.manifest.variants[FLOAT_VARIANT]}
         _copy_files(bundle, folder)
-        for target, result in found.items():
-            name = variant_of(target)
+        for scheme, result in found.items():
+            name = variant_of(scheme)
             onnx.save(result.best.model, folder / variant_file(name))
-            variants[name] = _variant(request, target, result)
+            variants[name] = _variant(request, scheme, result)
         variants[HALF_VARIANT] = _add_half(search, folder)
         seal(folder, replace(bundle.manifest, variants=variants, chosen={}, schema=SCHEMA))
     return Bundle.open(bundle.path), found
+
+
+def refuse_unwritable(bundle: Bundle) -> None:
+    """Raises InputError, before the work, for a bundle that could not be replaced after it."""
+    if bundle.path.is_symlink() or not os.access(bundle.path.resolve().parent, os.W_OK):
+        raise InputError(
+            f"{bundle.path} cannot be replaced: it is a link, or its folder is not yours to write "
+            "to. Copy the bundle to a folder of yours, and give the copy."
+        )
 
 
 def refuse_quantized(bundle: Bundle) -> None:
@@ -131,7 +146,8 @@ def _copy_files(bundle: Bundle, folder: Path) -> None:
         shutil.copy2(bundle.path / name, folder / name)
 
 
-def _variant(request: QuantizeRequest, target: str, found: Found) -> Variant:
+def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
+    target = scheme if SCHEMES[scheme].is_target else str(request.rival_target)
     pictures = request.calibrating
     report: dict[str, Any] = {
         **found.best.to_json(),
@@ -156,8 +172,8 @@ def _variant(request: QuantizeRequest, target: str, found: Found) -> Variant:
             for layer in found.layers
         ],
     }
-    name = variant_file(variant_of(target))
-    return Variant(name, "int8", "int8", SCHEMES[target].runtime, target, report)
+    name = variant_file(variant_of(scheme))
+    return Variant(name, "int8", "int8", SCHEMES[scheme].runtime, target, report)
 
 
 def _add_half(search: Search, folder: Path) -> Variant:
@@ -173,4 +189,4 @@ def _add_half(search: Search, folder: Path) -> Variant:
         "accuracy_from": "a simulation in ONNX Runtime",
         "kept_float": {name: round(peak, 1) for name, peak in half.kept_float.items()},
     }
-    return Variant(variant_file(HALF_VARIANT), "float16", "float16", "tensorrt", "gpu", report)
+    return Variant(variant_file(HALF_VARIANT), "float16", "float16", "onnxruntime", "gpu", report)
