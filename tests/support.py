@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from edgevit.registry import ModelEntry, find
+from edgevit.spec import IsotropicSpec, LlaSpec
 
 ROOT = Path(__file__).parents[1]
 SOURCES = (ROOT, ROOT / "export", ROOT / "runtimes")
@@ -35,6 +38,21 @@ class Finished:
 
 
 Command = Callable[..., Finished]
+
+
+def shallow(name: str) -> ModelEntry:
+    """A model of the zoo with two layers instead of twelve: what is in a layer is there.
+
+    One with shipped weights stays as it is. All models in full depth are in the slow tests.
+    """
+    entry = find(name)
+    if entry.weights is None and isinstance(entry.spec, IsotropicSpec):
+        return ModelEntry(replace(entry.spec, depth=2 * _layers_per_reading(entry.spec)), "")
+    return entry
+
+
+def _layers_per_reading(spec: IsotropicSpec) -> int:
+    return spec.layers_per_reading if isinstance(spec, LlaSpec) else 1
 
 
 def environment() -> dict[str, str]:

@@ -35,7 +35,7 @@ from edgevit_export.pipeline import ExportRequest, export_bundle
 from edgevit_export.torch_runner import TorchRunner
 from edgevit_export.weights import load_model
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from support import Command, environment
+from support import Command, environment, shallow
 
 TINY = [name for name in MODELS if "tiny" in name]
 
@@ -47,7 +47,7 @@ def of_size(pictures: Image, name: str) -> Image:
 
 def export(tmp_path: Path, pictures: Image, name: str = "lla_tiny", **options: object) -> Bundle:
     target = tmp_path / f"{name}.edgevit"
-    request = ExportRequest(find(name), target, of_size(pictures, name), **options)
+    request = ExportRequest(shallow(name), target, of_size(pictures, name), **options)
     return export_bundle(request, OnnxRuntimeRunner, SilentProgress())
 
 
@@ -73,6 +73,16 @@ def test_every_model_keeps_the_contract_of_the_file(
     assert bundle.manifest.model.trained == (find(name).weights is not None)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in MODELS if "base" not in name])
+def test_every_model_in_full_depth_passes_the_gate(
+    name: str, tmp_path: Path, photo_batch: Image
+) -> None:
+    request = ExportRequest(find(name), tmp_path / "x.edgevit", of_size(photo_batch, name))
+    bundle = export_bundle(request, OnnxRuntimeRunner, SilentProgress())
+    assert bundle.manifest.parity["torch against ONNX Runtime"]["max_difference"]["logits"] <= 1e-4
+
+
 @pytest.mark.parametrize("name", TINY)
 @pytest.mark.parametrize("batch", [None, 3])
 def test_batches_answer_like_single_pictures(
@@ -80,7 +90,7 @@ def test_batches_answer_like_single_pictures(
 ) -> None:
     bundle = export(tmp_path, photo_batch, name, batch=batch)
     pictures = of_size(photo_batch, name)
-    expected = run_all(TorchRunner(load_model(find(name)).module), pictures)
+    expected = run_all(TorchRunner(load_model(shallow(name)).module), pictures)
     with OnnxRuntimeRunner(bundle.variant()) as runner:
         got = run_all(runner, pictures)
         if batch is None:

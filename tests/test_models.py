@@ -19,6 +19,7 @@ from edgevit.models.sppp import SuperpixelPatchPooling
 from edgevit.models.stem import STEMS, StripStem
 from edgevit.registry import MODELS, find
 from edgevit.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, Preprocess, SuperpixelSpec
+from support import shallow
 
 SMALL = LlaSpec("small", 48, 3, 2, classes=5)
 
@@ -158,7 +159,7 @@ def test_a_masked_token_changes_nothing() -> None:
 
 @pytest.mark.parametrize("name", [n for n in MODELS if "base" not in n])
 def test_a_batch_is_its_pictures(name: str, photos: list[np.ndarray]) -> None:
-    module = build(find(name).spec).eval()
+    module = build(shallow(name).spec).eval()
     pictures = torch.from_numpy(images.batch(photos, Preprocess(module.spec.image_px)))
     with torch.inference_mode():
         together = module(pictures)
@@ -172,7 +173,7 @@ TINY = [n for n in MODELS if "tiny" in n]
 @pytest.mark.parametrize("name", TINY)
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_a_flat_picture_has_an_answer(name: str, value: int) -> None:
-    module = build(find(name).spec).eval()
+    module = build(shallow(name).spec).eval()
     size = module.spec.image_px
     picture = torch.full((1, size, size, 3), value, dtype=torch.uint8)
     assert torch.isfinite(module(picture)).all()
@@ -182,7 +183,7 @@ def test_a_flat_picture_has_an_answer(name: str, value: int) -> None:
 def test_a_black_picture_and_nan_pixels_do_not_disturb_the_others(
     name: str, photos: list[np.ndarray]
 ) -> None:
-    module = build(find(name).spec).eval()
+    module = build(shallow(name).spec).eval()
     pictures = images.batch(photos[:3], Preprocess(module.spec.image_px)).astype(np.float32)
     with torch.inference_mode():
         expected = module(torch.from_numpy(pictures))

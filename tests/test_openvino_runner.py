@@ -46,9 +46,10 @@ def test_float32_agrees_with_onnx_runtime(inlined: Path) -> None:
             for r in (a, b)
         )
     assert (expected.argmax(1) == got.argmax(1)).all()
-    # A fused multiply-add may move a cell in tens of thousands to another superpixel.
-    close = np.abs(expected - got).max(axis=1) < 1e-3
-    assert close.mean() >= 0.75
+    # OpenVINO fuses multiply-adds, which moves some cells in ten thousand to another superpixel.
+    differences = np.abs(expected - got).max(axis=1)
+    assert np.median(differences) < 5e-3
+    assert differences.max() < 0.1
 
 
 @needs_openvino
