@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +14,26 @@ from edgevit import images
 from edgevit.errors import InputError
 from edgevit.files import sha256_of
 from edgevit.image_folder import ImageFolder
+from edgevit.images import Image
 from edgevit.runner import Array
 from edgevit.spec import Preprocess
 
 FEWEST = 8
 _GATE_SHARE = 0.5
+_KEPT_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Files, resized when they are read, in batches of ``batch``; iterate as often as you like."""
+    """Files, resized when they are read, in batches of ``batch``; iterate as often as you like.
+
+    Resized pictures stay in memory while they fit in 512 MiB together; the others are read again.
+    """
 
     files: tuple[Path, ...]
     preprocess: Preprocess
     batch: int
+    _kept: dict[Path, Image] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -37,7 +43,16 @@ class Pictures:
         for start in range(0, len(self.files), self.batch):
             chunk = list(self.files[start : start + self.batch])
             chunk += [chunk[-1]] * (self.batch - len(chunk))
-            yield images.batch((images.read(file) for file in chunk), self.preprocess)
+            yield np.stack([self._picture(file) for file in chunk])
+
+    def _picture(self, file: Path) -> Image:
+        kept = self._kept.get(file)
+        if kept is not None:
+            return kept
+        picture = images.resize(images.read(file), self.preprocess)
+        if (len(self._kept) + 1) * picture.nbytes <= _KEPT_BYTES:
+            self._kept[file] = picture
+        return picture
 
     def digest(self) -> str:
         """SHA-256 over the contents of all files, in order."""

@@ -83,8 +83,9 @@ def test_every_model_in_full_depth_passes_the_gate(
     assert bundle.manifest.parity["torch against ONNX Runtime"]["max_difference"]["logits"] <= 1e-4
 
 
-@pytest.mark.parametrize("name", TINY)
-@pytest.mark.parametrize("batch", [None, 3])
+@pytest.mark.parametrize(
+    ("name", "batch"), [*((name, None) for name in TINY), ("lla_tiny", 3), ("lavit_tiny_128", 3)]
+)
 def test_batches_answer_like_single_pictures(
     name: str, batch: int | None, tmp_path: Path, photo_batch: Image
 ) -> None:

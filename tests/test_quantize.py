@@ -169,7 +169,8 @@ def test_only_products_are_quantized(
     }
     readers = {node.op_type for node in model.graph.node if integers & set(node.input)}
     assert readers <= {"MatMulIntegerToFloat", "DequantizeLinear"}
-    assert [f.name for f in model.functions] == [f.name for f in float_model.functions]
+    if name != "openvino":  # it knows no local functions: theirs are inlined
+        assert [f.name for f in model.functions] == [f.name for f in float_model.functions]
     weights = {w.name: w for w in model.graph.initializer}
     int8 = [w for w in weights.values() if w.data_type in (onnx.TensorProto.INT8, 2) and w.dims]
     assert sum(np.prod(w.dims) for w in int8) > 4.5e6, "nearly all weights are eight bits wide"
@@ -369,11 +370,11 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     own = f"int8-{this_target()}"
     assert {form["variant"] for form in report["forms"]} == {own, "int8-dynamic", "int8-weights"}
     fastest = max(report["forms"], key=lambda form: form["times_faster"])["variant"]
-    assert mine in (fastest, own), "the fastest, unless none is worth using"
+    assert mine in (fastest, own), "another only if it is clearly the fastest"
     assert report["accuracy_from"] == "this machine's runtime"
     assert report["speed"]["times_faster"] > 0
     assert len(report["calibration_files"]) == report["calibration_images"] == 24
-    assert len(report["layers"]) > 40, "every layer's cost, worst first"
+    assert mine != own or len(report["layers"]) > 40, "every layer, worst first"
     simulated = opened.manifest.variants["int8-tensorrt"].report
     assert simulated["accuracy_from"] == "a simulation in ONNX Runtime"
     assert "speed" not in simulated
