@@ -15,7 +15,7 @@ from edgevit.errors import InputError
 from edgevit.files import sha256_of
 from edgevit.image_folder import ImageFolder
 from edgevit.images import Image
-from edgevit.runner import Array
+from edgevit.runner import Array, full_batches
 from edgevit.spec import Preprocess
 
 FEWEST = 8
@@ -40,10 +40,8 @@ class Pictures:
 
     def __iter__(self) -> Iterator[Array]:
         """uint8 [batch, H, W, 3]; the last batch repeats its last picture until it is full."""
-        for start in range(0, len(self.files), self.batch):
-            chunk = list(self.files[start : start + self.batch])
-            chunk += [chunk[-1]] * (self.batch - len(chunk))
-            yield np.stack([self._picture(file) for file in chunk])
+        for places in full_batches(len(self.files), self.batch):
+            yield np.stack([self._picture(self.files[place]) for place in places])
 
     def _picture(self, file: Path) -> Image:
         kept = self._kept.get(file)

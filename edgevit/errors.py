@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+_NAMED = 5
+
 
 class EdgevitError(Exception):
     """Base of every error that edgevit raises on purpose; ``exit_code`` is the CLI's."""
@@ -35,3 +39,10 @@ class CheckFailedError(EdgevitError):
     """The work ran, and what came out does not hold (parity, accuracy)."""
 
     exit_code = 1
+
+
+def some_of(names: Sequence[object]) -> str:
+    """The first few, for a message: ``a, b, c, d, e and 3 more``."""
+    shown = ", ".join(map(str, names[:_NAMED]))
+    more = len(names) - _NAMED
+    return shown if more <= 0 else f"{shown} and {more} more"

@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit import images
-from edgevit.errors import InputError
+from edgevit.errors import InputError, some_of
 from edgevit.files import sha256_of
 from edgevit.progress import Progress
-
-_NAMED_FILES = 5
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,7 @@ class ImageFolder:
         damaged = [file for file, is_whole in zip(self.files, whole, strict=True) if not is_whole]
         if not damaged:
             return self
-        shown = ", ".join(map(str, damaged[:_NAMED_FILES]))
-        more = f" and {len(damaged) - _NAMED_FILES} more" if len(damaged) > _NAMED_FILES else ""
-        found = f"{len(damaged)} of {len(self)} images cannot be decoded: {shown}{more}"
+        found = f"{len(damaged)} of {len(self)} images cannot be decoded: {some_of(damaged)}"
         if not skip_corrupt:
             raise InputError(f"{found}. Mend or delete them, or leave them out: --skip-corrupt.")
         progress.line(f"skipped: {found}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +32,24 @@ class Runner(Protocol):
     def __enter__(self) -> Runner: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+OpenRunner = Callable[[bytes], Runner]  # opens a serialised model
+
+
+def batch_size(inputs: tuple[TensorSpec, ...], otherwise: int) -> int:
+    """Pictures an inference: the fixed batch of a model, or ``otherwise`` where it takes any."""
+    fixed = inputs[0].shape[0]
+    return fixed if isinstance(fixed, int) else otherwise
+
+
+def full_batches(count: int, size: int) -> Iterator[list[int]]:
+    """Places of ``count`` pictures, ``size`` at a time; the last is repeated to fill a batch.
+
+    Answers to the repeated ones are a surplus to be cut off.
+    """
+    for start in range(0, count, size):
+        yield [min(place, count - 1) for place in range(start, start + size)]
 
 
 def check_feeds(feeds: Mapping[str, Array], inputs: tuple[TensorSpec, ...]) -> None:

@@ -108,12 +108,12 @@ def _pictures(
     import numpy as np
 
     from edgevit.calibration import Pictures, balanced
+    from edgevit.runner import batch_size
     from edgevit_runtimes.evaluate import places_of
 
     calibrating, judging = _folders(data, eval_data, seed)
     labels = places_of(judging.classes, bundle)[np.asarray(judging.labels)]
-    fixed = bundle.manifest.inputs[0].shape[0]
-    batch = fixed if isinstance(fixed, int) else _BATCH
+    batch = batch_size(bundle.manifest.inputs, _BATCH)
     preprocess = bundle.manifest.preprocess
     chosen = calibrating.part(balanced(calibrating, count, seed))
     return (

@@ -15,10 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from edgevit.errors import CheckpointError
+from edgevit.errors import CheckpointError, some_of
 from edgevit.files import write_atomically
 
-_NAMED_KEYS = 5
 _WRAPPERS = ("model", "state_dict")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -112,7 +111,7 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
     strangers = [str(k) for k, v in content.items() if not _is_named_tensor(k, v)]
     if strangers:
         raise CheckpointError(
-            f"{path} holds entries that are not tensors with a name: {_some(strangers)}. "
+            f"{path} holds entries that are not tensors with a name: {some_of(strangers)}. "
             "Expected a state dict."
         )
     return dict(content)
@@ -133,16 +132,16 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
     given = checkpoint.tensors
     problems = []
     if missing := [key for key in wanted if key not in given]:
-        problems.append(f"missing: {_some(missing)}")
+        problems.append(f"missing: {some_of(missing)}")
     if unexpected := [key for key in given if key not in wanted]:
-        problems.append(f"unexpected: {_some(unexpected)}")
+        problems.append(f"unexpected: {some_of(unexpected)}")
     mismatched = [
         f"{key} is {list(given[key].shape)}, expected {list(tensor.shape)}"
         for key, tensor in wanted.items()
         if key in given and given[key].shape != tensor.shape
     ]
     if mismatched:
-        problems.append(f"wrong shape: {_some(mismatched)}")
+        problems.append(f"wrong shape: {some_of(mismatched)}")
     if problems:
         raise CheckpointError(
             f"{source} does not fit the model. {'; '.join(problems)}. "
@@ -153,16 +152,21 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
     odd += [f"{k} is {given[k].layout}" for k in wanted if given[k].layout != torch.strided]
     if odd:
         raise CheckpointError(
-            f"{source} holds tensors that are not plain floating-point weights: {_some(odd)}. "
+            f"{source} holds tensors that are not plain floating-point weights: {some_of(odd)}. "
             "Save them as float32 or float16."
         )
     weights = {key: given[key].to(tensor.dtype) for key, tensor in wanted.items()}
+    refuse_infinite(weights, source)
+    module.load_state_dict(weights)
+
+
+def refuse_infinite(weights: Mapping[str, Tensor], source: str) -> None:
+    """Raises CheckpointError for weights that hold NaN or infinity; they are named."""
     if broken := [key for key, weight in weights.items() if not torch.isfinite(weight).all()]:
         raise CheckpointError(
-            f"{source} holds NaN or infinite values in: {_some(broken)}. "
+            f"{source} holds NaN or infinite values in: {some_of(broken)}. "
             "Take an earlier checkpoint."
         )
-    module.load_state_dict(weights)
 
 
 def save_checkpoint(
@@ -172,9 +176,3 @@ def save_checkpoint(
     half = {key: value.half().contiguous() for key, value in module.state_dict().items()}
     metadata = {"model": model, "classes": json.dumps(classes), **notes}
     write_atomically(path, lambda aside: save_file(half, aside, metadata))
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:_NAMED_KEYS])
-    more = len(names) - _NAMED_KEYS
-    return shown if more <= 0 else f"{shown} and {more} more"

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from edgevit.errors import CheckpointError
-from edgevit.models.checkpoint import Checkpoint
+from edgevit.errors import CheckpointError, some_of
+from edgevit.models.checkpoint import Checkpoint, refuse_infinite
 from edgevit.models.classifier import Classifier
 from edgevit.progress import Progress
 
 _POSITION = "position"
-_NAMED_KEYS = 5
 # Two families share the shapes of their MLPs, nearly two thirds of the weights.
 _LEAST_SHARE = 0.8
 
@@ -37,19 +36,14 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
         if given is not None and given.shape == wanted.shape:
             taken[key] = given.to(wanted.dtype)
     fresh = sorted(set(own) - set(taken))
-    if broken := [key for key, tensor in taken.items() if not torch.isfinite(tensor).all()]:
-        raise CheckpointError(
-            f"{source} holds NaN or infinite values, such as in {broken[0]}. Take an earlier "
-            "checkpoint."
-        )
+    refuse_infinite(taken, source)
     if _size(taken) < _LEAST_SHARE * _size(own):
         raise CheckpointError(
             f"{source} does not fit {module.spec.name}: of {len(own)} weights only {len(taken)} "
             "have the same name and shape. Give weights of the same model."
         )
     module.load_state_dict({**own, **taken})
-    shown = ", ".join(fresh[:_NAMED_KEYS]) + (" ..." if len(fresh) > _NAMED_KEYS else "")
-    progress.line(f"start from {source}" + (f"; anew: {shown}" if fresh else ""))
+    progress.line(f"start from {source}" + (f"; anew: {some_of(fresh)}" if fresh else ""))
 
 
 def _size(state: dict[str, Tensor]) -> int:

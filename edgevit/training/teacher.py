@@ -15,16 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.answers import class_places, softmax
 from edgevit.errors import InputError
 from edgevit.files import cache_folder, write_atomically
 from edgevit.image_folder import ImageFolder
 from edgevit.progress import Progress
-from edgevit.runner import Runner
+from edgevit.runner import Runner, batch_size, full_batches
 from edgevit.spec import IMAGE_INPUT, LOGITS
 from edgevit.training.data import BatchLoader
 from edgevit.training.recipe import Recipe
-
-_NAMED_CLASSES = 5
 
 
 @dataclass(frozen=True)
@@ -49,16 +48,8 @@ class Teacher:
         Raises:
             InputError: the teacher does not know some of them; they are named.
         """
-        places = {name: place for place, name in enumerate(self.classes)}
-        unknown = [name for name in classes if name not in places]
-        if unknown:
-            named = ", ".join(unknown[:_NAMED_CLASSES])
-            raise InputError(
-                f"The teacher does not know {len(unknown)} of the {len(classes)} classes: {named}. "
-                f"It knows {len(self.classes)}, such as {', '.join(self.classes[:3])}. Name the "
-                "class folders as the teacher does, or take another teacher."
-            )
-        return np.array([places[name] for name in classes])
+        remedy = "Name the class folders as the teacher does, or take another teacher."
+        return class_places(classes, self.classes, "The teacher", "classes", remedy)
 
     @property
     def size_px(self) -> int:
@@ -66,15 +57,13 @@ class Teacher:
         return int(self.runner.inputs[0].shape[1])
 
     def logits(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """float32 [B, its classes]; a fixed batch is filled up by repeating the last picture."""
-        wanted = self.runner.inputs[0].shape[0]
-        size = wanted if isinstance(wanted, int) else len(pictures)
-        answers = []
-        for start in range(0, len(pictures), size):
-            chunk = pictures[start : start + size]
-            filled = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), axis=0)])
-            answers.append(self.runner.infer({IMAGE_INPUT: filled})[LOGITS][: len(chunk)])
-        return np.concatenate(answers)
+        """float32 [B, its classes], of any number of pictures."""
+        size = batch_size(self.runner.inputs, len(pictures))
+        answers = [
+            self.runner.infer({IMAGE_INPUT: pictures[places]})[LOGITS]
+            for places in full_batches(len(pictures), size)
+        ]
+        return np.concatenate(answers)[: len(pictures)]
 
 
 class TeacherAnswers:
@@ -104,9 +93,7 @@ class TeacherAnswers:
             file = self.cache / f"view_{view:03d}.npy"
             if not file.is_file():
                 self._answer(view, file, progress, stop)
-            logits = _load(file).astype(np.float32)
-            exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-            self._shares = exponentials / exponentials.sum(axis=1, keepdims=True)
+            self._shares = softmax(_load(file).astype(np.float32))
             self._view = view
         return self._shares
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgevit.errors import CheckFailedError
-from edgevit.runner import Array, Runner
+from edgevit.runner import Array, Runner, batch_size, full_batches
 from edgevit.spec import IMAGE_INPUT, LOGITS
 
 # Which superpixel a cell, and then a patch, belongs to: positions follow from the first.
@@ -109,21 +109,14 @@ def _difference(expected: Array, got: Array, matches: Array) -> float:
 
 
 def run_all(runner: Runner, pictures: Array) -> dict[str, Array]:
-    """Every output for every picture [n, ...], in batches of the runner's size.
-
-    The last batch is filled up by repeating a picture, and the surplus is cut off.
-    """
-    batch = runner.inputs[0].shape[0]
-    size = batch if isinstance(batch, int) else 8
+    """Every output for every picture [n, ...], in batches of the runner's size."""
+    size = batch_size(runner.inputs, 8)
     collected: dict[str, list[Array]] = {}
-    for start in range(0, len(pictures), size):
-        chunk = pictures[start : start + size]
-        surplus = size - len(chunk)
-        filled = np.concatenate([chunk, np.repeat(chunk[-1:], surplus, axis=0)])
-        for name, output in runner.infer({IMAGE_INPUT: filled}).items():
-            by_picture = output.reshape(size, -1, *output.shape[1:])[: len(chunk)]
+    for places in full_batches(len(pictures), size):
+        for name, output in runner.infer({IMAGE_INPUT: pictures[places]}).items():
+            by_picture = output.reshape(size, -1, *output.shape[1:])
             collected.setdefault(name, []).append(by_picture)
-    joined = {name: np.concatenate(parts) for name, parts in collected.items()}
+    joined = {name: np.concatenate(parts)[: len(pictures)] for name, parts in collected.items()}
     return {n: a[:, 0] if a.shape[1] == 1 else a for n, a in joined.items()}
 
 

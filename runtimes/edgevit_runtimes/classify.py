@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit import images
+from edgevit.answers import softmax
 from edgevit.bundle import Bundle
 from edgevit.errors import BundleError
 from edgevit.images import Image
-from edgevit.runner import Array, Runner
+from edgevit.runner import Array, Runner, batch_size, full_batches
 from edgevit.spec import IMAGE_INPUT, LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
@@ -55,8 +56,7 @@ class BundleClassifier:
         return _by_picture(self.runner, LOGITS, pictures, self.bundle.manifest.preprocess)
 
     def _top(self, logits: NDArray[np.float32], top: int) -> list[Answer]:
-        exponentials = np.exp(logits - logits.max())
-        shares = exponentials / exponentials.sum()
+        shares = softmax(logits)
         best = np.argsort(-shares, kind="stable")[:top]
         classes = self.bundle.manifest.classes
         return [Answer(classes[i], float(shares[i])) for i in best]
@@ -96,14 +96,11 @@ class BundleSuperpixels:
 def _by_picture(
     runner: Runner, output: str, pictures: Sequence[Image], preprocess: Preprocess
 ) -> Iterator[Array]:
-    """One output, picture by picture; a fixed batch is filled up by repeating the last."""
-    batch = runner.inputs[0].shape[0]
-    size = batch if isinstance(batch, int) else max(1, len(pictures))
-    for start in range(0, len(pictures), size):
-        chunk = list(pictures[start : start + size])
-        filled = chunk + [chunk[-1]] * (size - len(chunk))
-        feed = {IMAGE_INPUT: images.batch(filled, preprocess)}
-        yield from runner.infer(feed)[output][: len(chunk)]
+    """One output, picture by picture."""
+    size = batch_size(runner.inputs, max(1, len(pictures)))
+    for places in full_batches(len(pictures), size):
+        feed = {IMAGE_INPUT: images.batch([pictures[i] for i in places], preprocess)}
+        yield from runner.infer(feed)[output][: len(pictures) - places[0]]
 
 
 def _listed(specs: Sequence[object]) -> str:

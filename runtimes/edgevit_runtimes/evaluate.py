@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from edgevit import images
 from edgevit.accuracy import Accuracy
+from edgevit.answers import class_places
 from edgevit.bundle import Bundle
-from edgevit.errors import InputError
 from edgevit.image_folder import ImageFolder
 from edgevit.images import Image
 from edgevit.progress import Progress
 from edgevit_runtimes.classify import BundleClassifier
 
-_NAMED_CLASSES = 5
 _CHUNK = 64
 
 
@@ -69,16 +68,9 @@ def places_of(classes: tuple[str, ...], bundle: Bundle) -> NDArray[np.int64]:
     Raises:
         InputError: some are not there; they are named.
     """
-    known = {name: place for place, name in enumerate(bundle.manifest.classes)}
-    unknown = [name for name in classes if name not in known]
-    if unknown:
-        raise InputError(
-            f"{bundle.path} does not know {len(unknown)} of the {len(classes)} classes of the "
-            f"images: {', '.join(unknown[:_NAMED_CLASSES])}. It knows {len(known)}, such as "
-            f"{', '.join(bundle.manifest.classes[:3])}. Name the class folders as it does, or "
-            "export it with --classes FILE."
-        )
-    return np.array([known[name] for name in classes])
+    remedy = "Name the class folders as it does, or export it with --classes FILE."
+    known = bundle.manifest.classes
+    return class_places(classes, known, str(bundle.path), "classes of the images", remedy)
 
 
 def _pictures(files: tuple[Path, ...]) -> Iterator[list[Image]]:

@@ -20,6 +20,7 @@ import edgevit
 from edgevit.bundle import FLOAT_VARIANT, REFERENCE_FILE, Bundle
 from edgevit.errors import CheckFailedError, InputError
 from edgevit.progress import Progress, stage
+from edgevit.runner import batch_size
 from edgevit_runtimes import kernel
 from edgevit_runtimes.devices import x86
 from edgevit_runtimes.devices.target import this_target
@@ -108,15 +109,13 @@ def peak_memory(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
     return memory
 
 
-def times_faster(bundle: Bundle, variant: str, than: str = FLOAT_VARIANT) -> dict[str, Any]:
-    """One variant against another in a fresh process, interleaved in blocks on one core."""
-    fixed = bundle.manifest.inputs[0].shape[0]
-    options = BenchOptions(
-        variant=variant, batch=fixed if isinstance(fixed, int) else 1, warmup=_DISCARDED
-    )
+def times_faster(bundle: Bundle, variant: str) -> dict[str, Any]:
+    """A variant against float in a fresh process, interleaved in blocks on one core."""
+    batch = batch_size(bundle.manifest.inputs, 1)
+    options = BenchOptions(variant=variant, batch=batch, warmup=_DISCARDED)
     extra = {
-        "other_model": str(bundle.variant(than)),
-        "other_runtime": bundle.manifest.variants[than].runtime,
+        "other_model": str(bundle.variant(FLOAT_VARIANT)),
+        "other_runtime": bundle.manifest.variants[FLOAT_VARIANT].runtime,
         "block": _BLOCK,
     }
     measured: dict[str, Any] = _run(bundle, options, "against", _ROUNDS, extra)
@@ -124,8 +123,8 @@ def times_faster(bundle: Bundle, variant: str, than: str = FLOAT_VARIANT) -> dic
 
 
 def _refuse_other_batch(bundle: Bundle, options: BenchOptions) -> None:
-    fixed = bundle.manifest.inputs[0].shape[0]
-    if isinstance(fixed, int) and fixed != options.batch:
+    fixed = batch_size(bundle.manifest.inputs, options.batch)
+    if fixed != options.batch:
         raise InputError(
             f"{bundle.path} was exported for batch {fixed}; got --batch {options.batch}. "
             f"Export it with --batch {options.batch} or --dynamic-batch."
