@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 import onnx
-from onnx import helper
 
 from edgevit import images
 from edgevit.bundle import Bundle
@@ -25,6 +24,7 @@ from edgevit.report import print_json, print_table
 from edgevit.runner import Array
 from edgevit.spec import IMAGE_INPUT, LlaSpec, Preprocess
 from edgevit_export.passes.keep_outputs import keep_outputs
+from edgevit_export.quantize.observe import with_outputs
 from edgevit_export.simplify import simplify
 from edgevit_export.trace import trace
 from edgevit_export.weights import load_model
@@ -130,14 +130,7 @@ def _until_pooled(whole: onnx.ModelProto) -> onnx.ModelProto:
 
 def _until(whole: onnx.ModelProto, values: list[str]) -> onnx.ModelProto:
     """The part of the model that makes some of its inner values."""
-    part = onnx.ModelProto()
-    part.CopyFrom(whole)
-    there = {output.name for output in part.graph.output}
-    for name in values:
-        if name not in there:
-            part.graph.output.append(
-                helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-            )
+    part = with_outputs(whole, values)
     keep_outputs(part, values)
     return part
 

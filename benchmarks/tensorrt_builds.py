@@ -30,8 +30,7 @@ from edgevit.spec import Preprocess
 from edgevit_export.engines.tensorrt import AHEAD_OF_TIME, build_engine, find_tensorrt
 from edgevit_export.pipeline import ExportRequest, export_bundle
 from edgevit_export.quantize.half import to_half
-from edgevit_export.quantize.observe import observe, with_outputs
-from edgevit_export.quantize.products import find_products
+from edgevit_export.quantize.observe import observe_products
 from edgevit_export.quantize.ranges import minmax
 from edgevit_export.quantize.schemes import SCHEMES, quantized
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
@@ -86,9 +85,8 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
     model = onnx.load(exported)
     batches: list[Array] = [picture[None] for picture in pictures]
     half = to_half(model, batches, open_runner).model
-    sources = [product.source for product in find_products(model)]
-    with open_runner(with_outputs(model, sources).SerializeToString()) as runner:
-        ranges = {n: minmax(seen) for n, seen in observe(runner, sources, batches).items()}
+    observed = observe_products(model, batches, open_runner)
+    ranges = {name: minmax(seen) for name, seen in observed.items()}
     files = {"fp32": exported}
     for precision, form in (
         ("fp16", half),

@@ -45,10 +45,6 @@ class Share:
             "of": self.of,
         }
 
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{100 * self.value:.2f} %  ({100 * low:.1f} to {100 * high:.1f})"
-
 
 @dataclass(frozen=True)
 class Accuracy:

@@ -243,12 +243,18 @@ def drop_variants(bundle: Bundle, names: set[str]) -> Bundle:
     """The same bundle without some of its variants, written anew, whole or not at all."""
     manifest = bundle.manifest
     kept = {name: variant for name, variant in manifest.variants.items() if name not in names}
-    gone = {variant.file for name, variant in manifest.variants.items() if name in names}
     with folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder:
-        for file in set(manifest.used_files()) - gone:
-            shutil.copy2(bundle.path / file, folder / file)
+        copy_files(bundle, folder, names)
         seal(folder, replace(manifest, variants=kept))
     return Bundle.open(bundle.path)
+
+
+def copy_files(bundle: Bundle, folder: Path, without: set[str]) -> None:
+    """Copies all files of a bundle but the manifest, and those of some variants."""
+    variants = bundle.manifest.variants
+    left_out = {variant.file for name, variant in variants.items() if name in without}
+    for file in set(bundle.manifest.used_files()) - left_out:
+        shutil.copy2(bundle.path / file, folder / file)
 
 
 def write_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:

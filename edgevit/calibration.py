@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,14 @@ class Pictures:
         if (len(self._kept) + 1) * picture.nbytes <= _KEPT_BYTES:
             self._kept[file] = picture
         return picture
+
+    def first(self, count: int) -> Pictures:
+        """The first ones, or all if there are fewer."""
+        return replace(self, files=self.files[:count])
+
+    def part(self, places: Iterable[int]) -> Pictures:
+        """Those at some places."""
+        return replace(self, files=tuple(self.files[place] for place in places))
 
     def digest(self) -> str:
         """SHA-256 over the contents of all files, in order."""

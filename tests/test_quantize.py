@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +20,10 @@ from edgevit.image_folder import ImageFolder
 from edgevit.progress import SilentProgress
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.spec import Preprocess
+from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.gate import PairedDrop, relative_error
 from edgevit_export.quantize.half import to_half
-from edgevit_export.quantize.observe import Observed, observe, with_outputs
+from edgevit_export.quantize.observe import Observed, observe, observe_products, with_outputs
 from edgevit_export.quantize.pipeline import QuantizeRequest, quantize_bundle
 from edgevit_export.quantize.products import find_products
 from edgevit_export.quantize.ranges import METHODS, Range
@@ -45,10 +45,8 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def float_model() -> onnx.ModelProto:
-    from edgevit_export.quantize.pipeline import _as_float32
-
     model = onnx.load(Bundle.open(PREBUILT_BUNDLE).variant("float"))
-    _as_float32(model)
+    assert widen_weights(model), "as float16 holds them"
     return model
 
 
@@ -135,9 +133,8 @@ def test_nan_is_found_wherever_it_is(float_model: onnx.ModelProto, pictures: Pic
 
 
 def ranges_of(model: onnx.ModelProto, pictures: Pictures) -> dict[str, Range]:
-    sources = [product.source for product in find_products(model)]
-    with open_runner(with_outputs(model, sources).SerializeToString()) as runner:
-        return {n: METHODS["minmax"](o) for n, o in observe(runner, sources, pictures).items()}
+    observed = observe_products(model, pictures, open_runner)
+    return {name: METHODS["minmax"](seen) for name, seen in observed.items()}
 
 
 def logits(model: onnx.ModelProto, pictures: Pictures) -> np.ndarray:
@@ -229,10 +226,7 @@ def hostile(model: onnx.ModelProto, channels: int = 4, times: float = 100.0) -> 
 
 
 def test_smoothing_computes_the_same(float_model: onnx.ModelProto, pictures: Pictures) -> None:
-    sources = [product.source for product in find_products(float_model)]
-    with open_runner(with_outputs(float_model, sources).SerializeToString()) as runner:
-        observed = observe(runner, sources, pictures)
-    smooth = smoothed(float_model, observed, frozenset())
+    smooth = smoothed(float_model, observe_products(float_model, pictures, open_runner))
     np.testing.assert_allclose(logits(smooth, pictures), logits(float_model, pictures), atol=1e-4)
     names = [p.name for p in find_products(smooth)]
     assert names == [p.name for p in find_products(float_model)]
@@ -261,7 +255,7 @@ def test_a_gate_that_cannot_hold_keeps_the_best_so_far(
     float_model: onnx.ModelProto, pictures: Pictures
 ) -> None:
     """Labels that only a worse model would meet: no drop is small enough."""
-    few = replace(pictures, files=pictures.files[:8])
+    few = pictures.first(8)
     expected = logits(float_model, few)
     judges = Judges(few, expected.argmax(1).astype(np.int64), expected)
     search = Search(float_model, few, judges, RUNNERS, SilentProgress(), -1.0, "minmax")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -30,7 +30,7 @@ from edgevit.errors import CheckpointError, InputError
 from edgevit.files import folder_written_aside
 from edgevit.progress import Progress, stage
 from edgevit.registry import ModelEntry
-from edgevit.runner import Array, Runner
+from edgevit.runner import Array, OpenRunner
 from edgevit.spec import (
     LOGITS,
     SUPERPIXEL_MAP,
@@ -40,6 +40,7 @@ from edgevit.spec import (
     TensorSpec,
     stage_map,
 )
+from edgevit_export.graph import copy_of
 from edgevit_export.parity import (
     ParityReport,
     compare_outputs,
@@ -55,7 +56,6 @@ from edgevit_export.torch_runner import TorchRunner
 from edgevit_export.trace import trace
 from edgevit_export.weights import WeightedModel, load_model
 
-OpenRunner = Callable[[bytes], Runner]
 _REFERENCE_PICTURES = 8
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxsim", "numpy")
 
@@ -158,8 +158,7 @@ def _extra_outputs(request: ExportRequest) -> list[str]:
 
 def _part(probe: onnx.ModelProto, outputs: list[str]) -> onnx.ModelProto:
     """A copy with some of the outputs, and what they need."""
-    part = onnx.ModelProto()
-    part.CopyFrom(probe)
+    part = copy_of(probe)
     keep_outputs(part, outputs)
     onnx.checker.check_model(part, full_check=True)
     return part

@@ -11,6 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edgevit_export.graph import set_items
+
 _SMALLEST = 1024  # values; below this a Cast node costs more than it saves
 
 
@@ -26,11 +28,8 @@ def halve_weights(model: onnx.ModelProto) -> bool:
         name = f"{weight.name}.float16"
         kept.append(numpy_helper.from_array(half, name))
         casts.append(helper.make_node("Cast", [name], [weight.name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    for field, items in (("node", nodes), ("initializer", kept)):
-        container = getattr(graph, field)
-        del container[:]
-        container.extend(items)
+    set_items(graph.node, [*casts, *graph.node])
+    set_items(graph.initializer, kept)
     return bool(casts)
 
 

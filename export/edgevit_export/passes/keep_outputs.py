@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import onnx
 
+from edgevit_export.graph import drop_unused_weights, set_items
+
 
 def keep_outputs(model: onnx.ModelProto, names: Sequence[str]) -> bool:
     """Rewrites in place; True if an output, a node or a weight went.
@@ -20,8 +22,7 @@ def keep_outputs(model: onnx.ModelProto, names: Sequence[str]) -> bool:
     outputs = {output.name: output for output in graph.output}
     kept = [outputs[name] for name in names]
     before = (len(graph.output), len(graph.node), len(graph.initializer))
-    del graph.output[:]
-    graph.output.extend(kept)
+    set_items(graph.output, kept)
     _drop_unused_nodes(graph)
     return before != (len(graph.output), len(graph.node), len(graph.initializer))
 
@@ -33,9 +34,6 @@ def _drop_unused_nodes(graph: onnx.GraphProto) -> None:
         if needed.intersection(node.output):
             nodes.append(node)
             needed.update(node.input)
-    weights = [weight for weight in graph.initializer if weight.name in needed]
-    values = [value for value in graph.value_info if value.name in needed]
-    for field, items in (("node", nodes[::-1]), ("initializer", weights), ("value_info", values)):
-        container = getattr(graph, field)
-        del container[:]
-        container.extend(items)
+    set_items(graph.node, nodes[::-1])
+    set_items(graph.value_info, [value for value in graph.value_info if value.name in needed])
+    drop_unused_weights(graph)

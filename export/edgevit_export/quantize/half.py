@@ -19,10 +19,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevit.runner import Array
+from edgevit.runner import Array, OpenRunner
 from edgevit.spec import IMAGE_INPUT
+from edgevit_export.graph import copy_of, drop_unused_weights, set_items
 from edgevit_export.quantize.observe import with_outputs
-from edgevit_export.quantize.search import OpenRunner
 
 LARGEST = 60_000.0
 _CUSTOM_DOMAIN = "edgevit"
@@ -130,16 +130,12 @@ def _rewritten(model: onnx.ModelProto, floats: set[str], keep: frozenset[str]) -
     rewriter = _Rewriter(model, floats, keep)
     for node in model.graph.node:
         rewriter.visit(node)
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    graph = result.graph
     _rename_half_outputs(rewriter, [output.name for output in model.graph.output])
-    used = {name for node in rewriter.nodes for name in node.input}
-    weights = [w for w in model.graph.initializer if w.name in used]
-    weights += rewriter.constants.values()
-    for container, items in ((graph.node, rewriter.nodes), (graph.initializer, weights)):
-        del container[:]
-        container.extend(items)
+    result = copy_of(model)
+    graph = result.graph
+    set_items(graph.node, rewriter.nodes)
+    graph.initializer.extend(rewriter.constants.values())
+    drop_unused_weights(graph)
     del graph.value_info[:]
     return result
 

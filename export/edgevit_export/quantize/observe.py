@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgevit.errors import InputError
-from edgevit.runner import Array, Runner
+from edgevit.runner import Array, OpenRunner, Runner
 from edgevit.spec import IMAGE_INPUT
+from edgevit_export.graph import copy_of
+from edgevit_export.quantize.products import find_products
 
 BINS = 2048
 _OUTLIER = 20
@@ -75,8 +77,7 @@ class Observed:
 
 def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
     """A copy that gives these tensors, float32, as outputs beside its own."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     present = {output.name for output in copy.graph.output}
     for name in dict.fromkeys(tensors):
         if name not in present:
@@ -110,6 +111,15 @@ def observe(
         for name in names:
             found[name].count(outputs[name])
     return found
+
+
+def observe_products(
+    model: onnx.ModelProto, batches: Iterable[Array], open_runner: OpenRunner
+) -> dict[str, Observed]:
+    """Looks at the inputs of all products of a model, as :func:`observe` does."""
+    sources = [product.source for product in find_products(model)]
+    with open_runner(with_outputs(model, sources).SerializeToString()) as runner:
+        return observe(runner, sources, batches)
 
 
 def _outputs(runner: Runner, batches: Iterable[Array]) -> Iterator[tuple[dict[str, Array], int]]:

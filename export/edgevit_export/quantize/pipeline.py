@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,15 +12,26 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgevit.bundle import FLOAT_VARIANT, MANIFEST_FILE, SCHEMA, Bundle, Variant, seal, variant_file
+from edgevit.bundle import (
+    FLOAT_VARIANT,
+    MANIFEST_FILE,
+    SCHEMA,
+    Bundle,
+    Variant,
+    copy_files,
+    seal,
+    variant_file,
+)
 from edgevit.calibration import Pictures
 from edgevit.errors import InputError
 from edgevit.files import folder_written_aside
 from edgevit.progress import Progress, stage
+from edgevit.runner import OpenRunner
+from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.gate import PairedDrop
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.schemes import SCHEMES
-from edgevit_export.quantize.search import Found, Judges, OpenRunner, Search
+from edgevit_export.quantize.search import REFERENCE, Found, Judges, Search, logits_of
 
 HALF_VARIANT = "half"
 _HALF_PICTURES = 32
@@ -74,13 +84,13 @@ def quantize_bundle(
     if not request.replace_variants:
         refuse_quantized(bundle)
     model = onnx.load(bundle.variant(FLOAT_VARIANT))
-    _as_float32(model)
-    nobody = Judges(request.judging, request.labels, np.empty((0, 0), np.float32))
+    widen_weights(model)
+    label = "float: accuracy"
+    expected = logits_of(model, request.judging, runners[REFERENCE], progress, label)
+    judges = Judges(request.judging, request.labels, expected)
     search = Search(
-        model, request.calibrating, nobody, runners, progress, request.max_drop, request.method
+        model, request.calibrating, judges, runners, progress, request.max_drop, request.method
     )
-    expected = search.logits_of(model, request.judging, "float: accuracy")
-    search.judges = Judges(request.judging, request.labels, expected)
     rivals = [s.name for s in SCHEMES.values() if not s.is_target and request.rival_target]
     found = {
         scheme: search.run(SCHEMES[scheme], explain=scheme in request.measured)
@@ -91,7 +101,7 @@ def quantize_bundle(
         folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder,
     ):
         variants = {FLOAT_VARIANT: bundle.manifest.variants[FLOAT_VARIANT]}
-        _copy_files(bundle, folder)
+        copy_files(bundle, folder, without=set(bundle.manifest.variants) - {FLOAT_VARIANT})
         for scheme, result in found.items():
             name = variant_of(scheme)
             onnx.save(result.best.model, folder / variant_file(name))
@@ -118,33 +128,6 @@ def refuse_quantized(bundle: Bundle) -> None:
             f"{bundle.path} is quantized already ({', '.join(others)}). Export it again first, or "
             "add --force to replace them."
         )
-
-
-def _as_float32(model: onnx.ModelProto) -> None:
-    """Weights that are stored as float16 for size become float32 again, exactly."""
-    stored = {w.name: w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT16}
-    kept = []
-    for node in model.graph.node:
-        weight = stored.get(node.input[0]) if node.op_type == "Cast" else None
-        if weight is None:
-            kept.append(node)
-            continue
-        value = onnx.numpy_helper.to_array(weight).astype(np.float32)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(value, node.output[0]))
-    used = {name for node in kept for name in node.input}
-    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
-    weights = [w for w in model.graph.initializer if w.name in used]
-    for container, items in ((model.graph.node, nodes), (model.graph.initializer, weights)):
-        del container[:]
-        container.extend(items)
-
-
-def _copy_files(bundle: Bundle, folder: Path) -> None:
-    """All but the variants that are made anew."""
-    variants = bundle.manifest.variants
-    made_anew = {variant.file for name, variant in variants.items() if name != FLOAT_VARIANT}
-    for name in set(bundle.manifest.used_files()) - made_anew:
-        shutil.copy2(bundle.path / name, folder / name)
 
 
 def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
@@ -179,15 +162,15 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
 
 def _add_half(search: Search, folder: Path) -> Variant:
     """The FP16 graph, judged in ONNX Runtime, where a processor computes it slowly: on few."""
-    few = replace(search.calibration, files=search.calibration.files[:_HALF_PICTURES])
-    half = to_half(search.model, few, search.runners["onnxruntime"])
+    open_runner = search.runners[REFERENCE]
+    half = to_half(search.model, search.calibration.first(_HALF_PICTURES), open_runner)
     onnx.checker.check_model(half.model, full_check=True)
     onnx.save(half.model, folder / variant_file(HALF_VARIANT))
     judges = search.judges
     spread = np.linspace(0, len(judges.labels) - 1, min(_HALF_JUDGES, len(judges.labels)))
     picks = np.unique(spread.round().astype(np.int64))
-    shown = replace(judges.pictures, files=tuple(judges.pictures.files[i] for i in picks))
-    got = search.logits_of(half.model, shown, "half: accuracy")
+    shown = judges.pictures.part(picks)
+    got = logits_of(half.model, shown, open_runner, search.progress, "half: accuracy")
     drop = PairedDrop.of(judges.expected[picks], got, judges.labels[picks])
     report = {
         **drop.to_json(),

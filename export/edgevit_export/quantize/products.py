@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgevit.errors import InputError
+from edgevit_export.graph import copy_of, drop_unused_weights, set_items
 
 # Smaller products (the place of a centroid: 2 rows) gain nothing.
 _LEAST_INPUTS = 16
@@ -34,10 +35,6 @@ class Product:
     result: str
     weight: NDArray[np.float32]
     bias: NDArray[np.float32] | None
-
-    @property
-    def macs_per_row(self) -> int:
-        return self.weight.size
 
 
 class Rewritten:
@@ -113,8 +110,7 @@ def replace_products(
 ) -> onnx.ModelProto:
     """A copy in which ``rewrite`` has put nodes in the place of the products."""
     by_result = {product.result: product for product in products}
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     graph = copy.graph
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
@@ -126,15 +122,6 @@ def replace_products(
         rewrite(product, rewritten)
         nodes += rewritten.nodes
         graph.initializer.extend(rewritten.constants)
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(kept)
-    _drop_unused_weights(graph)
+    set_items(graph.node, nodes)
+    drop_unused_weights(graph)
     return copy
-
-
-def _drop_unused_weights(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in node.input}
-    kept = [weight for weight in graph.initializer if weight.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

@@ -84,15 +84,10 @@ def quantized(
     return result
 
 
-def column_scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 [N]: the largest magnitude of every column over 127."""
-    peak = np.abs(weight).max(axis=0)
-    scales: NDArray[np.float32] = np.where(peak > 0, peak / 127, 1.0).astype(np.float32)
-    return scales
-
-
 def _int8(weight: NDArray[np.float32]) -> tuple[Int8, NDArray[np.float32]]:
-    scales = column_scales(weight)
+    """(the weight, float32 [N]): a column's scale is its largest magnitude over 127."""
+    peak = np.abs(weight).max(axis=0)
+    scales = np.where(peak > 0, peak / 127, 1.0).astype(np.float32)
     return np.clip(np.rint(weight / scales), -127, 127).astype(np.int8), scales
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,23 +11,22 @@ import onnx
 from numpy.typing import NDArray
 
 from edgevit.calibration import Pictures
-from edgevit.progress import Progress
-from edgevit.runner import Runner
+from edgevit.progress import Progress, SilentProgress
+from edgevit.runner import OpenRunner
 from edgevit.spec import IMAGE_INPUT, LOGITS
 from edgevit_export.quantize.gate import PairedDrop, relative_error
-from edgevit_export.quantize.observe import Observed, observe, with_outputs
+from edgevit_export.quantize.observe import Observed, observe_products
 from edgevit_export.quantize.products import Product, find_products
 from edgevit_export.quantize.ranges import METHODS, Range
 from edgevit_export.quantize.schemes import Scheme, quantized
 from edgevit_export.quantize.smooth import smoothed
 
-OpenRunner = Callable[[bytes], Runner]
 Logits = NDArray[np.float32]
 
 _COMPARED_PICTURES = 64
 _SENSITIVITY_PICTURES = 32
 AUTO = "auto"
-_REFERENCE = "onnxruntime"
+REFERENCE = "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Found:
 
 @dataclass
 class Search:
-    """One float model and the pictures that are used on it.
+    """One float model and the pictures that are used on it; what was found once is kept.
 
     runners: what opens a model's bytes, by runtime; ``onnxruntime`` is always there, and simulates
     the runtimes that are not.
@@ -101,6 +100,7 @@ class Search:
     max_drop: float
     method: str = AUTO
     _observed: dict[bool, tuple[onnx.ModelProto, dict[str, Observed]]] = field(default_factory=dict)
+    _ranges: dict[tuple[str, bool], dict[str, Range]] = field(default_factory=dict)
     _float_logits: Logits | None = None
 
     def run(self, scheme: Scheme, explain: bool = False) -> Found:
@@ -145,33 +145,34 @@ class Search:
     def _build(
         self, scheme: Scheme, method: str, smooth: bool, keep_float: frozenset[str]
     ) -> onnx.ModelProto:
-        base, observed = self._base(smooth)
-        ranges: dict[str, Range] = {}
-        if scheme.calibrated:
-            ranges = {name: METHODS[method](seen) for name, seen in observed.items()}
-        return quantized(base, scheme, ranges, keep_float)
+        ranges = self._ranges_of(method, smooth) if scheme.calibrated else {}
+        return quantized(self._base(smooth)[0], scheme, ranges, keep_float)
+
+    def _ranges_of(self, method: str, smooth: bool) -> dict[str, Range]:
+        """By the name of a product's input."""
+        if (method, smooth) not in self._ranges:
+            _, observed = self._base(smooth)
+            found = {name: METHODS[method](seen) for name, seen in observed.items()}
+            self._ranges[method, smooth] = found
+        return self._ranges[method, smooth]
 
     def _base(self, smooth: bool) -> tuple[onnx.ModelProto, dict[str, Observed]]:
         """The float model, smoothed or not, and what goes through its products."""
         if smooth not in self._observed:
             model = self.model
             if smooth:
-                model = smoothed(self.model, self._base(False)[1], frozenset())
-            self._observed[smooth] = (model, self._observe(model))
+                model = smoothed(self.model, self._base(False)[1])
+            seen = observe_products(model, self.calibration, self.runners[REFERENCE])
+            self._observed[smooth] = (model, seen)
         return self._observed[smooth]
-
-    def _observe(self, model: onnx.ModelProto) -> dict[str, Observed]:
-        sources = [product.source for product in find_products(model)]
-        probe = with_outputs(model, sources)
-        with self.runners[_REFERENCE](probe.SerializeToString()) as runner:
-            return observe(runner, sources, self.calibration)
 
     def _judge(
         self, scheme: Scheme, method: str, smooth: bool, keep_float: tuple[str, ...]
     ) -> Attempt:
         model = self._build(scheme, method, smooth, frozenset(keep_float))
+        open_runner = self.runners.get(scheme.runtime, self.runners[REFERENCE])
         label = f"{scheme.name}: accuracy"
-        got = self.logits_of(model, self.judges.pictures, label, scheme.runtime)
+        got = logits_of(model, self.judges.pictures, open_runner, self.progress, label)
         drop = PairedDrop.of(self.judges.expected, got, self.judges.labels)
         kept = f", {len(keep_float)} layers float" if keep_float else ""
         self.progress.line(f"{scheme.name}: {method}{kept}: drop {drop.points:+.2f} points")
@@ -215,29 +216,31 @@ class Search:
         return attempts
 
     def _error(self, model: onnx.ModelProto, count: int) -> float:
-        pictures = replace(self.calibration, files=self.calibration.files[:count])
         if self._float_logits is None:
-            first = replace(self.calibration, files=self.calibration.files[:_COMPARED_PICTURES])
-            self._float_logits = self.logits_of(self.model, first)
-        return relative_error(self._float_logits[:count], self.logits_of(model, pictures))
+            self._float_logits = self._first_logits(self.model, _COMPARED_PICTURES)
+        return relative_error(self._float_logits[:count], self._first_logits(model, count))
 
-    def logits_of(
-        self,
-        model: onnx.ModelProto,
-        pictures: Pictures,
-        label: str | None = None,
-        runtime: str = _REFERENCE,
-    ) -> Logits:
-        """float32 [n, classes]."""
-        open_runner = self.runners.get(runtime, self.runners[_REFERENCE])
-        answers = []
-        batches = -(-len(pictures) // pictures.batch)
-        with (
-            open_runner(model.SerializeToString()) as runner,
-            self.progress.bar(label or "", batches if label else 0) as advance,
-        ):
-            for batch in pictures:
-                answers.append(runner.infer({IMAGE_INPUT: batch})[LOGITS])
-                if label:
-                    advance()
-        return np.concatenate(answers)[: len(pictures)]
+    def _first_logits(self, model: onnx.ModelProto, count: int) -> Logits:
+        """Of the first pictures of the calibration."""
+        pictures = self.calibration.first(count)
+        return logits_of(model, pictures, self.runners[REFERENCE], SilentProgress())
+
+
+def logits_of(
+    model: onnx.ModelProto,
+    pictures: Pictures,
+    open_runner: OpenRunner,
+    progress: Progress,
+    label: str = "",
+) -> Logits:
+    """float32 [n, classes]: what a model answers to every picture; a bar goes by the label."""
+    batches = -(-len(pictures) // pictures.batch)
+    answers = []
+    with (
+        open_runner(model.SerializeToString()) as runner,
+        progress.bar(label, batches) as advance,
+    ):
+        for batch in pictures:
+            answers.append(runner.infer({IMAGE_INPUT: batch})[LOGITS])
+            advance()
+    return np.concatenate(answers)[: len(pictures)]

@@ -15,18 +15,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from edgevit_export.graph import copy_of
 from edgevit_export.quantize.observe import Observed
 from edgevit_export.quantize.products import Product, find_products
 
 _STRENGTH = 0.5
 
 
-def smoothed(
-    model: onnx.ModelProto, observed: Mapping[str, Observed], keep_float: frozenset[str]
-) -> onnx.ModelProto:
+def smoothed(model: onnx.ModelProto, observed: Mapping[str, Observed]) -> onnx.ModelProto:
     """A copy that computes the same, its outlier channels smoothed. Observe it again."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     groups: dict[str, list[Product]] = {}
     for product in find_products(copy):
         groups.setdefault(product.source, []).append(product)
@@ -36,7 +34,7 @@ def smoothed(
         if norm.op_type != "LayerNormalization" or norm.output[0] not in groups:
             continue
         products = groups[norm.output[0]]
-        if readers[norm.output[0]] != len(products) or keep_float & {p.name for p in products}:
+        if readers[norm.output[0]] != len(products):
             continue
         scale = _scale(observed[norm.output[0]], products)
         _divide_norm(copy.graph, norm, weights, scale)
