@@ -11,7 +11,6 @@ Latency: ONNX Runtime, fp32, one core, interleaved with the plain ViT in blocks 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 from functools import partial
@@ -24,11 +23,10 @@ from edgevit import complexity, images
 from edgevit.bundle import Bundle
 from edgevit.cli.train import open_teacher
 from edgevit.errors import EdgevitError, InputError
-from edgevit.files import write_atomically
 from edgevit.image_folder import ImageFolder
 from edgevit.progress import Progress, progress_for_stderr
 from edgevit.registry import PREBUILT_BUNDLE, ModelEntry
-from edgevit.report import print_json, print_table
+from edgevit.report import print_json, print_table, write_json
 from edgevit.spec import Preprocess
 from edgevit.training.hardware import prepare
 from edgevit.training.loop import TrainingJob, train
@@ -41,9 +39,8 @@ from edgevit_runtimes.devices import x86
 from edgevit_runtimes.evaluate import evaluate
 from edgevit_runtimes.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from latency import BLOCK, DISCARD, ROUNDS, inference
 from training_cost import measure as training_cost
-
-BLOCK, DISCARD, ROUNDS = 50, 10, 20
 
 
 def main() -> None:
@@ -66,8 +63,7 @@ def main() -> None:
             "superpixels": "native kernels" if kernel.library() else "function bodies",
         },
     }
-    text = json.dumps(content, indent=2) + "\n"
-    write_atomically(output / "claims.json", lambda aside: aside.write_text(text))
+    write_json(output / "claims.json", content)
     draw_front(rows, output / "claims.svg")
     if arguments.json:
         print_json(content)
@@ -113,8 +109,7 @@ def _row(contender: Contender, arguments: argparse.Namespace, progress: Progress
         "peak_memory_mib": memory["steady"],
         "top1": accuracy.top1.to_json(),
     }
-    text = json.dumps(row, indent=2) + "\n"
-    write_atomically(file, lambda aside: aside.write_text(text))
+    write_json(file, row)
     return row
 
 
@@ -156,19 +151,12 @@ def _add_latency(rows: list[dict[str, Any]], output: Path) -> None:
     if RULER not in runners:
         raise InputError(f"Latency is told against '{RULER}'; add it to --only.")
     for row in rows:
-        functions = [_inference(runners[RULER]), _inference(runners[row["key"]])]
+        functions = [inference(runners[RULER]), inference(runners[row["key"]])]
         times = interleave(functions, BLOCK, ROUNDS, DISCARD)
         row["latency_ms_p50"] = round(times.median_ms(1), 4)
         row["latency_samples"] = times.samples
         row["times_faster_than_ruler"] = round(times.ratio(0, 1)[0], 3)
     os.sched_setaffinity(0, affinity)
-
-
-def _inference(bundle: Bundle) -> Any:
-    runner = OnnxRuntimeRunner(bundle.variant(), threads=1)
-    pictures = bundle.reference().images
-    feeds = itertools.cycle([{"image": picture[None].copy()} for picture in pictures])
-    return lambda: runner.infer(next(feeds))
 
 
 def _print(content: dict[str, Any]) -> None:

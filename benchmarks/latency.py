@@ -37,7 +37,7 @@ def main() -> None:
         paths = arguments.bundles or [PREBUILT_BUNDLE, _export("vit_tiny", Path(scratch))]
         core = pin_to_one_core()
         bundles = [Bundle.open(path) for path in paths]
-        functions = [_inference(bundle) for bundle in bundles]
+        functions = [inference(bundle) for bundle in bundles]
         blocks = interleave(functions, BLOCK, arguments.rounds, DISCARD)
         singles = interleave(functions, 1, ROUNDS_OF_ONE, discard=0)
     rows: list[dict[str, Any]] = []
@@ -95,7 +95,7 @@ def _print(rows: list[dict[str, Any]], conditions: dict[str, Any]) -> None:
     print_table(title, columns, table, numeric=columns[1:])
 
 
-def _inference(bundle: Bundle) -> Callable[[], object]:
+def inference(bundle: Bundle) -> Callable[[], object]:
     """A function that answers the next of the bundle's reference frames."""
     runner = OnnxRuntimeRunner(bundle.variant(), threads=1)
     pictures = bundle.reference().images

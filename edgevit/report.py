@@ -5,12 +5,24 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from edgevit.files import write_atomically
 
 
 def print_json(content: Any) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(content, indent=2, allow_nan=False))
+    print(_json(content))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """One JSON document in a file, whole or not at all."""
+    write_atomically(path, lambda aside: aside.write_text(f"{_json(content)}\n", encoding="utf-8"))
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, allow_nan=False)
 
 
 def print_table(
