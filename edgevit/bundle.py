@@ -240,7 +240,7 @@ def write_reference(folder: Path, reference: Reference) -> None:
 
 
 def drop_variants(bundle: Bundle, names: set[str]) -> Bundle:
-    """The same bundle without some of its variants, written anew, whole or not at all."""
+    """Writes a bundle anew, whole or not at all: its manifest as given, without some variants."""
     manifest = bundle.manifest
     kept = {name: variant for name, variant in manifest.variants.items() if name not in names}
     with folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self.files)
 
+    @cached_property
     def fingerprint(self) -> str:
         """Changes with the classes, and with the names and contents of the files."""
         digest = hashlib.sha256(repr(self.classes).encode())

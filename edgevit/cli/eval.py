@@ -12,11 +12,12 @@ import typer
 
 from edgevit.cli.options import (
     JsonOption,
+    SkipCorruptOption,
     ThreadsOption,
     VariantOption,
+    check_picture,
     looks_like_bundle,
     open_bundle,
-    require_modules,
     untrained_note,
 )
 from edgevit.errors import InputError
@@ -42,9 +43,7 @@ def evaluate(
     confusion: Annotated[
         Path | None, typer.Option(help="Draw the confusion matrix: .png, .svg or .pdf.")
     ] = None,
-    skip_corrupt: Annotated[
-        bool, typer.Option("--skip-corrupt", help="Leave damaged images out, instead of stopping.")
-    ] = False,
+    skip_corrupt: SkipCorruptOption = False,
     threads: ThreadsOption = 1,
     json: JsonOption = False,
 ) -> None:
@@ -54,7 +53,7 @@ def evaluate(
     from edgevit_runtimes.classify import BundleClassifier
     from edgevit_runtimes.evaluate import evaluate as evaluate_bundle
 
-    _check_confusion(confusion)
+    check_picture("--confusion", confusion)
     bundle_path, data = _split(paths, model)
     progress = progress_for_stderr()
     inside = data / "val"
@@ -68,14 +67,6 @@ def evaluate(
         _print(content, json, untrained_note(bundle))
         if confusion is not None:
             _draw(result, confusion)
-
-
-def _check_confusion(target: Path | None) -> None:
-    if target is not None:
-        require_modules("--confusion", "train", ("matplotlib",))
-        from edgevit.plots import check_target
-
-        check_target(target)
 
 
 def _split(paths: list[Path], model: str | None) -> tuple[Path | None, Path]:

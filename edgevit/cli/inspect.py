@@ -38,10 +38,13 @@ def inspect(
     _print(opened, by_layer)
 
 
-def variant_rows(bundle: Bundle) -> list[tuple[str, ...]]:
-    """A row a variant: name, MiB, top-1, drop, speed, what is kept in float."""
+def print_variants(title: str, bundle: Bundle) -> None:
+    """A table with a row a variant."""
+    from edgevit.report import print_table
+
+    columns = ("variant", "file MiB", "top-1", "drop, points", "speed", "kept in float")
     chosen = {variant: target for target, variant in bundle.manifest.chosen.items()}
-    return [
+    rows = [
         (
             f"{name} (used on {chosen[name]})" if name in chosen else name,
             f"{bundle.variant(name).stat().st_size / 2**20:.1f}",
@@ -49,6 +52,7 @@ def variant_rows(bundle: Bundle) -> list[tuple[str, ...]]:
         )
         for name, variant in bundle.manifest.variants.items()
     ]
+    print_table(title, columns, rows, numeric=columns[1:2])
 
 
 def _figures(variant: Variant) -> tuple[str, str, str, str]:
@@ -93,8 +97,7 @@ def _print(bundle: Bundle, by_layer: dict[str, dict[str, str]]) -> None:
     if note := untrained_note(bundle):
         facts.insert(0, ("note", note))
     print_table(str(bundle.path), ("", ""), facts)
-    columns = ("variant", "file MiB", "top-1", "drop, points", "speed", "kept in float")
-    print_table("variants", columns, variant_rows(bundle), numeric=columns[1:2])
+    print_variants("variants", bundle)
     for name, variant in manifest.variants.items():
         if variant.report.get("calibration"):
             print(f"{name}: {_calibration(variant.report)}")

@@ -42,6 +42,9 @@ LoaderThreadsOption = Annotated[
     int | None,
     typer.Option("--threads", min=1, callback=_bounded_threads, help="Default: all cores."),
 ]
+SkipCorruptOption = Annotated[
+    bool, typer.Option("--skip-corrupt", help="Leave damaged images out, instead of stopping.")
+]
 
 
 def require_modules(purpose: str, extra: str, modules: Sequence[str]) -> None:
@@ -49,6 +52,20 @@ def require_modules(purpose: str, extra: str, modules: Sequence[str]) -> None:
     for module in modules:
         if find_spec(module) is None:
             raise MissingExtraError(purpose, module, extra)
+
+
+def check_picture(option: str, target: Path | None) -> None:
+    """Refuses a picture that could not be drawn, before the work is done.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: the suffix is not one that can be written.
+    """
+    if target is not None:
+        require_modules(option, "train", ("matplotlib",))
+        from edgevit.plots import check_target
+
+        check_target(target)
 
 
 def class_names(value: str | None) -> tuple[str, ...] | int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, ThreadsOption, require_modules
+from edgevit.cli.options import JsonOption, ThreadsOption, check_picture, require_modules
 from edgevit.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def quantize(
 
     opened = Bundle.open(bundle if bundle.is_symlink() else bundle.resolve())
     targets = _targets(target, this_target())
-    _check(calibration, plot)
+    _check(calibration)
+    check_picture("--plot", plot)
     calibrating, judging, labels = _pictures(opened, data, eval_data, images, seed)
     request = QuantizeRequest(
         bundle=opened,
@@ -126,7 +127,8 @@ def _pictures(
 def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
     """Measures what this machine runs, and judges the others by their accuracy alone."""
     from edgevit_export.quantize.pipeline import variant_of
-    from edgevit_runtimes.verdict import judge, measure_and_choose
+    from edgevit_runtimes.choose import measure_and_choose
+    from edgevit_runtimes.verdict import judge
 
     verdicts = []
     for target in targets:
@@ -152,17 +154,12 @@ def _targets(asked: list[str] | None, here: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked))
 
 
-def _check(calibration: str, plot: Path | None) -> None:
+def _check(calibration: str) -> None:
     from edgevit_export.quantize.ranges import METHODS
     from edgevit_export.quantize.search import AUTO
 
     if calibration not in (*METHODS, AUTO):
         raise InputError(f"--calibration is {', '.join(METHODS)} or {AUTO}; got '{calibration}'.")
-    if plot is not None:
-        require_modules("--plot", "train", ("matplotlib",))
-        from edgevit.plots import check_target
-
-        check_target(plot)
 
 
 def _folders(data: Path, eval_data: Path | None, seed: int) -> tuple[ImageFolder, ImageFolder]:
@@ -191,8 +188,8 @@ def _draw(found: Mapping[str, Found], target: Path) -> None:
 def _print(bundle: Bundle, verdicts: list[Verdict], as_json: bool) -> None:
     import dataclasses
 
-    from edgevit.cli.inspect import variant_rows
-    from edgevit.report import print_json, print_table
+    from edgevit.cli.inspect import print_variants
+    from edgevit.report import print_json
 
     if as_json:
         print_json(
@@ -207,7 +204,6 @@ def _print(bundle: Bundle, verdicts: list[Verdict], as_json: bool) -> None:
             }
         )
         return
-    columns = ("variant", "file MiB", "top-1", "drop, points", "speed", "kept in float")
-    print_table(str(bundle.path), columns, variant_rows(bundle), numeric=columns[1:2])
+    print_variants(str(bundle.path), bundle)
     for verdict in verdicts:
         print(verdict.text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgevit.cli.options import LoaderThreadsOption, require_modules
+from edgevit.cli.options import LoaderThreadsOption, SkipCorruptOption, require_modules
 from edgevit.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def train(
     diagonality: Annotated[
         str, typer.Option(help="LaViT's diagonality loss: bounded, literal or off.")
     ] = "bounded",
-    skip_corrupt: Annotated[
-        bool, typer.Option("--skip-corrupt", help="Leave damaged images out, instead of stopping.")
-    ] = False,
+    skip_corrupt: SkipCorruptOption = False,
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Of weights, order and augmentation.")
     ] = 0,

@@ -80,8 +80,8 @@ def identity_of(job: TrainingJob, spec: ModelSpec) -> dict[str, Any]:
     }
     return {
         "model": repr(spec),
-        "training_images": job.training.fingerprint(),
-        "validation_images": job.validation.fingerprint(),
+        "training_images": job.training.fingerprint,
+        "validation_images": job.validation.fingerprint,
         "teacher": None if job.teacher is None else job.teacher.identity,
         "init": None if job.init is None else sha256_of(job.init),
         **recipe,

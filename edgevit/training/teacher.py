@@ -132,7 +132,7 @@ def _cache_folder(teacher: Teacher, folder: ImageFolder, recipe: Recipe) -> Path
     parts = (
         teacher.identity,
         teacher.size_px,
-        folder.fingerprint(),
+        folder.fingerprint,
         recipe.seed,
         recipe.crop_area,
         recipe.crop_aspect,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from statistics import median_high
@@ -25,6 +25,7 @@ from edgevit_runtimes import kernel
 from edgevit_runtimes.devices import x86
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.open import open_variant
+from edgevit_runtimes.verdict import judge
 
 COLD_STARTS = 5
 _MEMORY_SAMPLES = 50
@@ -78,8 +79,7 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         CheckFailedError: a measurement process failed.
     """
     _refuse_other_batch(bundle, options)
-    name = options.variant or bundle.chosen(this_target())
-    options = replace(options, variant=name)
+    name = _variant(bundle, options)
     open_variant(bundle, name).close()  # what cannot be opened says so here, not in a process
     with stage(progress, f"cold start      {COLD_STARTS} fresh processes"):
         starts = [_run(bundle, options, "cold_start") for _ in range(COLD_STARTS)]
@@ -122,6 +122,10 @@ def times_faster(bundle: Bundle, variant: str) -> dict[str, Any]:
     return measured
 
 
+def _variant(bundle: Bundle, options: BenchOptions) -> str:
+    return options.variant or bundle.chosen(this_target())
+
+
 def _refuse_other_batch(bundle: Bundle, options: BenchOptions) -> None:
     fixed = batch_size(bundle.manifest.inputs, options.batch)
     if fixed != options.batch:
@@ -138,7 +142,7 @@ def _run(
     samples: int = 1,
     extra: Mapping[str, Any] | None = None,
 ) -> Any:
-    variant = options.variant or FLOAT_VARIANT
+    variant = _variant(bundle, options)
     job = {
         **asdict(options),
         "measurement": measurement,
@@ -172,25 +176,22 @@ def _run(
 
 def _model_facts(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
     model = bundle.manifest.model
+    variant = _variant(bundle, options)
     return {
         "name": model.name,
         "bundle": str(bundle.path),
-        "variant": options.variant,
+        "variant": variant,
         "verdicts": _verdicts(bundle),
         "trained": model.trained,
         "weights": model.weights,
         "parameters": model.parameters,
         "macs": model.macs,
-        "file_mib": round(
-            bundle.variant(options.variant or FLOAT_VARIANT).stat().st_size / 2**20, 2
-        ),
+        "file_mib": round(bundle.variant(variant).stat().st_size / 2**20, 2),
     }
 
 
 def _verdicts(bundle: Bundle) -> list[str]:
     """What was found when the bundle was quantized, for the target that this machine is."""
-    from edgevit_runtimes.verdict import judge
-
     here = this_target()
     variants = bundle.manifest.variants.items()
     return [judge(bundle, name, v).text for name, v in variants if v.target == here]
