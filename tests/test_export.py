@@ -31,6 +31,7 @@ from edgevit_export.parity import compare_outputs, run_all
 from edgevit_export.passes.halve_weights import halve_weights
 from edgevit_export.passes.keep_outputs import keep_outputs
 from edgevit_export.passes.regroup_gelu import regroup_gelu
+from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.pipeline import ExportRequest, export_bundle
 from edgevit_export.torch_runner import TorchRunner
 from edgevit_export.weights import load_model
@@ -170,8 +171,12 @@ def test_passes_say_whether_they_changed_anything(lla_bundle: Path) -> None:
     assert not keep_outputs(model, ["logits", "superpixels"])
     assert keep_outputs(model, ["logits"])
     assert not keep_outputs(model, ["logits"])
+    whole = {w.name: w.SerializeToString() for w in model.graph.initializer}
     assert halve_weights(model)
     assert not halve_weights(model)
+    assert widen_weights(model)
+    assert not widen_weights(model)
+    assert {w.name: w.SerializeToString() for w in model.graph.initializer} == whole
 
 
 def test_the_prebuilt_bundle_is_what_an_export_makes(photo_batch: Image) -> None:
