@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgevit.bundle import Bundle
     from edgevit.calibration import Pictures
     from edgevit.image_folder import ImageFolder
-    from edgevit.runner import Runner
+    from edgevit.runner import OpenRunner
     from edgevit_export.quantize.search import Found
     from edgevit_runtimes.verdict import Verdict
 
@@ -95,7 +95,7 @@ def _targets_here() -> frozenset[str]:
     return frozenset({this_target(), *(["openvino"] if find_spec("openvino") else [])})
 
 
-def _runners(threads: int) -> dict[str, Callable[[bytes], Runner]]:
+def _runners(threads: int) -> dict[str, OpenRunner]:
     from edgevit_runtimes.open import open_model
 
     runtimes = ["onnxruntime", *(["openvino"] if find_spec("openvino") else [])]
