@@ -18,12 +18,14 @@ class Contender:
     """A model of the comparison.
 
     family: models are compared within one. recipe: what differs from the common recipe.
+    longer: how many times the common number of epochs.
     """
 
     label: str
     family: str
     spec: ModelSpec
     recipe: dict[str, Any] = field(default_factory=dict)
+    longer: int = 1
 
     @property
     def key(self) -> str:
@@ -31,12 +33,12 @@ class Contender:
         return self.spec.name
 
 
-def _superpixel(name: str, label: str, grid: int = 4, **options: Any) -> Contender:
+def _superpixel(name: str, label: str, grid: int = 4, longer: int = 1, **options: Any) -> Contender:
     spec = find("lla_tiny").spec
     assert isinstance(spec, LlaSpec)
     superpixels = SuperpixelSpec((grid, grid))
     changed = replace(spec, name=name, image_px=SIZE_PX, superpixels=superpixels, **options)
-    return Contender(label, "superpixels", changed.with_classes(CLASSES))
+    return Contender(label, "superpixels", changed.with_classes(CLASSES), longer=longer)
 
 
 def _lavit(
@@ -62,13 +64,23 @@ CONTENDERS = (
     _superpixel("sppp_k49", "SPPP, K=49", grid=7, wiring="self"),
     _superpixel("sppp_k64", "SPPP, K=64", grid=8, wiring="self"),
     _superpixel("carry_l8", "LLA carry, K=16, L=8"),
+    _superpixel("carry_l8_long", "LLA carry, K=16, L=8, four times the epochs", longer=4),
     _superpixel("carry_l16", "LLA carry, K=16, L=16", latents=16),
+    _superpixel("carry_k49", "LLA carry, K=49, L=8", grid=7),
+    _superpixel(
+        "carry_k49_l16",
+        "LLA carry, K=49, L=16, keys of its own in every layer",
+        grid=7,
+        latents=16,
+        layers_per_reading=1,
+    ),
     _superpixel("writeback_l8", "LLA writeback, K=16, L=8", wiring="writeback"),
     _superpixel("writeback_l16", "LLA writeback, K=16, L=16", wiring="writeback", latents=16),
     _superpixel("carry_linear", "LLA carry, K=16, L=8, linear stem", stem="linear"),
     _superpixel("carry_moments", "LLA carry, K=16, L=8, moments stem", stem="moments"),
     _lavit("lavit", "LaViT"),
     _lavit("lavit_vanilla", "LaViT, vanilla attention everywhere", stages=_vanilla_stages()),
+    _lavit("lavit_printed", "LaViT without local perception", local_perception=False),
     _lavit("lavit_no_residual", "LaViT without the residual", residual="none"),
     _lavit("lavit_no_loss", "LaViT without the diagonality loss", {"diagonality": "off"}),
 )

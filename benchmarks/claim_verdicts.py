@@ -9,7 +9,7 @@ from claim_models import RULER
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
 NOT_HERE = "not testable here"
-LIGHT = "carry_l8"
+LIGHT, LIGHT_LONG = "carry_l8", "carry_l8_long"
 
 Row = dict[str, Any]
 
@@ -20,6 +20,8 @@ def verdicts(rows: list[Row]) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     if {RULER, LIGHT} <= set(by_key):
         found += _superpixel_verdicts(by_key[RULER], by_key[LIGHT])
+    if {RULER, LIGHT_LONG} <= set(by_key):
+        found.append(_equal_time(by_key[RULER], by_key[LIGHT_LONG]))
     if {"lavit", "lavit_vanilla"} <= set(by_key):
         found += _lavit_verdicts(by_key)
     return found
@@ -52,6 +54,16 @@ def _superpixel_verdicts(vit: Row, light: Row) -> list[dict[str, str]]:
             _comparable(light, vit),
         ),
     ]
+
+
+def _equal_time(vit: Row, light: Row) -> dict[str, str]:
+    """Longer training of the light model, as long as it takes no more time than the ruler's."""
+    seconds = [row["epochs"] * row["train_epoch_s"] for row in (light, vit)]
+    return _verdict(
+        "SPPP + LLA: accuracy comparable, at equal training time",
+        f"{_difference(light, vit)}; {seconds[0]:.0f} s of training against {seconds[1]:.0f} s",
+        _comparable(light, vit) if seconds[0] <= 1.05 * seconds[1] else NOT_HERE,
+    )
 
 
 def _lavit_verdicts(rows: dict[str, Row]) -> list[dict[str, str]]:
@@ -99,8 +111,14 @@ def _difference(a: Row, b: Row) -> str:
     points = 100 * (a["top1"]["share"] - b["top1"]["share"])
     return (
         f"{100 * a['top1']['share']:.1f} against {100 * b['top1']['share']:.1f} %, "
-        f"{points:+.1f} points, {a['epochs']} epochs, one seed"
+        f"{points:+.1f} points, {_epochs(a, b)}, one seed"
     )
+
+
+def _epochs(a: Row, b: Row) -> str:
+    if a["epochs"] == b["epochs"]:
+        return f"{a['epochs']} epochs"
+    return f"{a['epochs']} against {b['epochs']} epochs"
 
 
 def _comparable(a: Row, b: Row) -> str:

@@ -4,7 +4,8 @@
 
 Trains every model of ``claim_models.py`` at 128 pixels from random weights, exports it, and
 measures what was exported. DATA holds train/ and val/. What is done is kept under --output
-(default out/claims) and is not done again: stop it and start it again as you like.
+(default out/claims) and is not done again: stop it and start it again as you like. Training may
+share the machine; with --train-only the timings, which may not, are left for another call.
 Latency: ONNX Runtime, fp32, one core, interleaved with the plain ViT in blocks of 50.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,12 @@ def main() -> None:
     chosen = [c for c in CONTENDERS if not arguments.only or c.key in arguments.only]
     output: Path = arguments.output
     output.mkdir(parents=True, exist_ok=True)
-    rows = [_row(contender, arguments, progress) for contender in chosen]
+    rows = [_trained(contender, arguments, progress) for contender in chosen]
+    if arguments.train_only:
+        return
+    for row in rows:
+        file = output / f"{row['key']}.cost.json"
+        row.update(_kept(file, partial(_cost, row["key"], output, progress)))
     _add_latency(rows, output)
     content = {
         "rows": rows,
@@ -71,51 +78,71 @@ def main() -> None:
         _print(content)
 
 
-def _row(contender: Contender, arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    """Everything but latency, from the file of a former call where there is one."""
-    file = arguments.output / f"{contender.key}.json"
+def _trained(
+    contender: Contender, arguments: argparse.Namespace, progress: Progress
+) -> dict[str, Any]:
+    """What does not depend on this machine, from the file of a former call where there is one."""
     asked = {
-        "epochs": arguments.epochs,
+        "epochs": contender.longer * arguments.epochs,
         "seed": arguments.seed,
         "teacher": arguments.teacher,
-        "data": str(arguments.data.resolve()),
+        "images": ImageFolder.open(arguments.data / "train").fingerprint,
     }
-    if file.is_file():
-        row: dict[str, Any] = json.loads(file.read_text())
-        if row["asked"] != asked:
-            raise InputError(
-                f"{file} was made with {row['asked']}, and now {asked} is asked for. Give another "
-                "--output, or delete it."
-            )
-        return row
+    file = arguments.output / f"{contender.key}.json"
+    row = _kept(file, lambda: _train_and_answer(contender, asked, arguments, progress))
+    if row["asked"] != asked:
+        raise InputError(
+            f"{file} was made with {row['asked']}, and now {asked} is asked for. Give another "
+            "--output, or delete it."
+        )
+    return row
+
+
+def _kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The content of a JSON file, which is made where it is missing."""
+    if not file.is_file():
+        write_json(make(), file)
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def _train_and_answer(
+    contender: Contender, asked: dict[str, Any], arguments: argparse.Namespace, progress: Progress
+) -> dict[str, Any]:
     progress.line(f"== {contender.label}")
-    cost = training_cost(contender.key, len(os.sched_getaffinity(0)))
-    weights = _train(contender, arguments, progress)
+    weights = _train(contender, asked["epochs"], arguments, progress)
     bundle = _export(contender, weights, arguments.output, progress)
     with BundleClassifier(bundle, threads=len(os.sched_getaffinity(0))) as classifier:
         folder = ImageFolder.open(arguments.data / "val")
         accuracy = evaluate(classifier, folder, progress).accuracy
-    memory = measure.peak_memory(bundle, measure.BenchOptions())
-    row = {
+    return {
         "key": contender.key,
         "model": contender.label,
         "family": contender.family,
         "asked": asked,
-        "epochs": arguments.epochs,
+        "epochs": asked["epochs"],
         "parameters": complexity.parameters(contender.spec),
         "macs": sum(complexity.macs(contender.spec).values()),
+        "top1": accuracy.top1.to_json(),
+    }
+
+
+def _cost(key: str, output: Path, progress: Progress) -> dict[str, Any]:
+    progress.line(f"== the cost of {key}")
+    cost = training_cost(key, len(os.sched_getaffinity(0)))
+    memory = measure.peak_memory(Bundle.open(output / f"{key}.edgevit"), measure.BenchOptions())
+    return {
         "train_epoch_s": cost["epoch_s"],
         "train_activation_mib": cost["activation_mib"],
         "peak_memory_mib": memory["steady"],
-        "top1": accuracy.top1.to_json(),
     }
-    write_json(file, row)
-    return row
 
 
-def _train(contender: Contender, arguments: argparse.Namespace, progress: Progress) -> Path:
+def _train(
+    contender: Contender, epochs: int, arguments: argparse.Namespace, progress: Progress
+) -> Path:
     device, threads = prepare("auto", None)
-    recipe = Recipe(epochs=arguments.epochs, seed=arguments.seed, **contender.recipe)
+    recipe = Recipe(epochs=epochs, seed=arguments.seed, **contender.recipe)
     run = arguments.output / f"run_{contender.key}"
     with open_teacher(arguments.teacher, threads, progress) as teacher:
         job = TrainingJob(
@@ -207,6 +234,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="names of claim_models.py")
     parser.add_argument("--output", type=Path, default=Path("out/claims"))
+    parser.add_argument("--train-only", action="store_true", help="no timings, no table")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

@@ -14,6 +14,7 @@ from edgevit.spec import (
     VitSpec,
 )
 
+_NEIGHBOURS = 9  # a token's own place among them
 _SLIC_FEATURES = 6  # L, a, b, y, x and a half
 
 
@@ -170,6 +171,8 @@ def _lavit_parameters(spec: LavitSpec) -> int:
         total += stage.vanilla * own_scores
         reused = 2 * _linear(width, width) + 2 * _token_map_parameters(spec, tokens)
         total += stage.less * reused
+        if spec.local_perception:
+            total += stage.layers * _linear(_NEIGHBOURS, 1) * width
         inputs = width
     return total
 
@@ -191,11 +194,13 @@ def _residual_parameters(spec: LavitSpec, index: int) -> int:
 
 
 def _lavit_macs(spec: LavitSpec) -> dict[str, int]:
-    parts = dict.fromkeys(("embedding", "attention", "residual", "mlp"), 0)
+    parts = dict.fromkeys(("embedding", "local", "attention", "residual", "mlp"), 0)
     inputs = 3
     for index, (stage, side) in enumerate(zip(spec.stages, spec.sides, strict=True)):
         tokens = side**2
         parts["embedding"] += tokens * inputs * stage.patch**2 * stage.width
+        if spec.local_perception:
+            parts["local"] += stage.layers * tokens * _NEIGHBOURS * stage.width
         parts["attention"] += stage.vanilla * _vanilla_attention_macs(stage, tokens)
         parts["attention"] += stage.less * _less_attention_macs(spec, stage, tokens)
         if spec.carries_attention_into(index):

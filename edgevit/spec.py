@@ -287,12 +287,15 @@ class LavitSpec(ModelSpec):
         picture, over the ``raster`` order of the tokens, or not (``none``).
     transform_rank: None for the full N x N maps of the paper in LA layers; r for a map of rank r
         beside the identity, which costs less where N is large.
+    local_perception: every layer first adds to each token a 3x3 depthwise convolution of its
+        neighbours (ours, after CMT, arXiv 2107.06263): little work, and far fewer images suffice.
     """
 
     stages: tuple[StageSpec, ...]
     _: KW_ONLY
     residual: Literal["plane", "raster", "none"] = "plane"
     transform_rank: int | None = None
+    local_perception: bool = False
 
     family: ClassVar[str] = "lavit"
 

@@ -18,6 +18,7 @@ from edgevit.images import Image
 from edgevit.models.attention_residual import PlaneDownsampling, RasterDownsampling
 from edgevit.models.build import build
 from edgevit.models.less_attention import LessAttention, VanillaAttention
+from edgevit.models.local_perception import LocalPerception
 from edgevit.registry import MODELS, find
 from edgevit.spec import LavitSpec, Preprocess, StageSpec
 from edgevit.training.diagonality import diagonality_loss
@@ -87,6 +88,18 @@ def test_vanilla_attention_reads_merged_tokens(reduction: int) -> None:
     torch.testing.assert_close(rows, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_local_perception_sees_the_neighbours_of_every_token() -> None:
+    """Out[y, x] = b + sum of w[i, j] In[y + i - 1, x + j - 1] in every channel, zeros around."""
+    module = LocalPerception(width=6, side=4)
+    tokens = torch.randn(2 * 16, 6)
+    framed = nn.functional.pad(tokens.reshape(2, 4, 4, 6), (0, 0, 1, 1, 1, 1))
+    weight, expected = module.depthwise.weight[:, 0], module.depthwise.bias.expand(2, 4, 4, 6)
+    for i in range(3):
+        for j in range(3):
+            expected = expected + weight[:, i, j] * framed[:, i : i + 4, j : j + 4]
+    torch.testing.assert_close(module(tokens), expected.reshape(32, 6), atol=1e-5, rtol=1e-5)
+
+
 def test_the_residual_is_added_with_a_learned_scale() -> None:
     layer = VanillaAttention(StageSpec(32, 4, 1), side=3, takes_residual=True)
     tokens, residual = torch.randn(9, 32), torch.randn(1, 4, 9, 9)
@@ -136,7 +149,14 @@ def test_attention_is_handed_down_between_square_stages(name: str, stages: list[
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"residual": "raster"}, {"residual": "none"}, {"transform_rank": 2}]
+    "options",
+    [
+        {},
+        {"residual": "raster"},
+        {"residual": "none"},
+        {"transform_rank": 2},
+        {"local_perception": True},
+    ],
 )
 def test_every_parameter_learns(options: dict[str, object]) -> None:
     module = build(replace(SMALL, **options))

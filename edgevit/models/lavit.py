@@ -15,6 +15,7 @@ from edgevit.models.attention_residual import RESIDUALS
 from edgevit.models.classifier import Classifier
 from edgevit.models.layers import PatchEmbed, init_linear, layer_norm, merge_squares, patch_rows
 from edgevit.models.less_attention import LavitBlock, LessAttention, VanillaAttention
+from edgevit.models.local_perception import LocalPerception
 from edgevit.spec import LOGITS, SUMMARY, LavitSpec, stage_map
 
 SCORES_PREFIX = "scores_"
@@ -40,7 +41,13 @@ class LavitStage(nn.Module):
         attentions = [VanillaAttention(stage, side, takes_residual) for _ in range(stage.vanilla)]
         reused = [LessAttention(stage, side**2, spec.transform_rank) for _ in range(stage.less)]
         self.blocks = nn.ModuleList(
-            LavitBlock(attention, stage.width, spec.mlp_ratio) for attention in attentions + reused
+            LavitBlock(
+                attention,
+                stage.width,
+                spec.mlp_ratio,
+                LocalPerception(stage.width, side) if spec.local_perception else None,
+            )
+            for attention in attentions + reused
         )
 
     def forward(

@@ -138,10 +138,16 @@ def _token_map(tokens: int, rank: int | None) -> TokenMap | LowRankTokenMap:
 
 
 class LavitBlock(nn.Module):
-    """One layer: attention of either kind, then an MLP, each on normalised tokens and added."""
+    """One layer: attention of either kind, then an MLP, each on normalised tokens and added.
 
-    def __init__(self, attention: ScoredAttention, width: int, mlp_ratio: int) -> None:
+    ``local`` maps tokens to what is added to them before: their neighbourhood, if anything.
+    """
+
+    def __init__(
+        self, attention: ScoredAttention, width: int, mlp_ratio: int, local: nn.Module | None
+    ) -> None:
         super().__init__()
+        self.local = local
         self.norm_attention = layer_norm(width)
         self.attention = attention
         self.norm_mlp = layer_norm(width)
@@ -149,6 +155,8 @@ class LavitBlock(nn.Module):
 
     def forward(self, tokens: Tensor, batch: int, carried: Tensor | None) -> tuple[Tensor, Tensor]:
         """As :meth:`ScoredAttention.forward`."""
+        if self.local is not None:
+            tokens = tokens + self.local(tokens)
         attended, scores = self.attention(self.norm_attention(tokens), batch, carried)
         tokens = tokens + attended
         return tokens + self.mlp(self.norm_mlp(tokens)), scores
