@@ -1,1 +1,1 @@
-"""What machine is this: processor, clocks, governor, memory."""
+"""What machine is this, and how is it doing: processor, clocks, sensors, power."""

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgevit_runtimes.devices.tree import Tree
+
 _WANTED_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
 
 
@@ -23,17 +25,35 @@ class X86:
 
 def describe(root: Path = Path("/")) -> X86:
     """Reads this machine, or a recorded tree of one."""
-    cpuinfo = _fields(root / "proc/cpuinfo")
-    memory_kib = _fields(root / "proc/meminfo").get("MemTotal", "").split()
+    tree = Tree(root)
+    cpuinfo = tree.fields("proc/cpuinfo")
     flags = cpuinfo.get("flags", "").split()
     return X86(
         processor=cpuinfo.get("model name"),
-        cores_usable=len(os.sched_getaffinity(0)),
+        cores_usable=cores_usable(tree),
         threads_per_core=_threads_per_core(cpuinfo),
         instruction_sets=tuple(flag for flag in _WANTED_FLAGS if flag in flags),
-        governor=_line(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        memory_mib=int(memory_kib[0]) // 1024 if memory_kib else None,
+        governor=governor(tree),
+        memory_mib=memory_mib(tree),
     )
+
+
+def cores_usable(tree: Tree) -> int:
+    """Those that this process may use; in a recording, those that are switched on."""
+    if tree.is_live:
+        return len(os.sched_getaffinity(0))
+    lines = (tree.text("proc/cpuinfo") or "").splitlines()
+    return sum(line.partition(":")[0].strip() == "processor" for line in lines)
+
+
+def governor(tree: Tree) -> str | None:
+    """How the first processor's clock is chosen."""
+    return tree.line("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+def memory_mib(tree: Tree) -> int | None:
+    kib = tree.fields("proc/meminfo").get("MemTotal", "").split()
+    return int(kib[0]) // 1024 if kib and kib[0].isdigit() else None
 
 
 def _threads_per_core(cpuinfo: dict[str, str]) -> int | None:
@@ -41,25 +61,3 @@ def _threads_per_core(cpuinfo: dict[str, str]) -> int | None:
     if not (siblings.isdigit() and cores.isdigit() and int(cores)):
         return None
     return int(siblings) // int(cores)
-
-
-def _fields(path: Path) -> dict[str, str]:
-    """The first value of every ``key : value`` line; empty if the file cannot be read."""
-    fields: dict[str, str] = {}
-    for line in (_text(path) or "").splitlines():
-        key, separator, value = line.partition(":")
-        if separator:
-            fields.setdefault(key.strip(), value.strip())
-    return fields
-
-
-def _line(path: Path) -> str | None:
-    text = _text(path)
-    return text.strip() if text else None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return None
