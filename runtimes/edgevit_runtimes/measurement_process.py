@@ -7,6 +7,8 @@ that memory and cold start are those of a deployed program and nothing is warm f
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,18 +16,47 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from edgevit_runtimes.percentiles import latency_ms
+from edgevit_runtimes.warmup import warm_up
 
 _STATUS = Path("/proc/self/status")
+_ROLLUP = Path("/proc/self/smaps_rollup")
+_MEMINFO = Path("/proc/meminfo")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def _memory_mib(field: str) -> float:
     """VmRSS (now) or VmHWM (highest so far) of this process."""
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"{_STATUS} has no {field}")
+    value = _kib(_STATUS, field)
+    if value is None:
+        raise RuntimeError(f"{_STATUS} has no {field}")
+    return value / 1024
+
+
+def _kib(path: Path, field: str) -> int | None:
+    """A ``Field:   123 kB`` line; None where the system does not say."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)
+
+
+def _pss_mib() -> float | None:
+    """Resident memory with shared pages split between those who share them."""
+    value = _kib(_ROLLUP, "Pss")
+    return None if value is None else round(value / 1024, 1)
+
+
+def _gpu_mib() -> float | None:
+    """What ``nvidia-smi`` says this process holds; it lists none on a Jetson."""
+    query = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
+    try:
+        listed = subprocess.run(query, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    rows = [line.split(",") for line in listed.stdout.splitlines() if line.count(",") == 1]
+    held = [mib.strip() for pid, mib in rows if pid.strip() == str(os.getpid())]
+    return sum(map(float, held)) if held and all(map(str.isdigit, held)) else None
 
 
 def _reset_peak() -> bool:
@@ -71,52 +102,72 @@ def measure_cold_start(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure_memory(job: dict[str, Any]) -> dict[str, Any]:
-    """Peak resident memory while loading and while running, and Python's own without a model."""
+    """Memory while loading and while running, and Python's own without a model.
+
+    ``load`` and ``steady`` are the peaks of resident memory. On a Jetson the GPU's memory is the
+    machine's: ``shared_delta`` is by how much less is available with the model running.
+    """
     import_module("numpy")
     import_module(job["runtime"])
 
     interpreter = _memory_mib("VmRSS")
+    available = _kib(_MEMINFO, "MemAvailable") if job["shared_memory"] else None
     infer = _open(job)
-    load = _memory_mib("VmHWM")
-    for _ in range(job["warmup"]):
+    load, load_pss = _memory_mib("VmHWM"), _pss_mib()
+    for _ in range(max(job["warmup"], 1)):
         infer()
     peak_is_fresh = _reset_peak()
     for _ in range(job["samples"]):
         infer()
+    left = _kib(_MEMINFO, "MemAvailable") if job["shared_memory"] else None
     return {
         "load": round(load, 1),
         "steady": round(_memory_mib("VmHWM"), 1) if peak_is_fresh else None,
+        "load_pss": load_pss,
+        "steady_rss": round(_memory_mib("VmRSS"), 1),
+        "steady_pss": _pss_mib(),
         "without_model": round(interpreter, 1),
+        "gpu": _gpu_mib(),
+        "shared_delta": None if available is None or left is None else (available - left) // 1024,
     }
+
+
+def timed(
+    infer: Callable[[], Any], samples: int, max_seconds: float
+) -> tuple[list[int], int, int]:
+    """Calls one after the other: (durations in ns, began, ended), on the monotonic clock."""
+    durations: list[int] = []
+    clock = time.perf_counter_ns
+    began = clock()
+    deadline = began + int(max_seconds * 1e9)
+    while len(durations) < samples:
+        started = clock()
+        if durations and started > deadline:
+            break
+        infer()
+        durations.append(clock() - started)
+    return durations, began, clock()
 
 
 def measure_hot(job: dict[str, Any]) -> dict[str, Any]:
     """One inference after the other."""
     infer = _open(job)
-    for _ in range(job["warmup"]):
-        infer()
-    durations: list[int] = []
-    began = time.perf_counter_ns()
-    deadline = began + int(job["max_seconds"] * 1e9)
-    while len(durations) < job["samples"]:
-        started = time.perf_counter_ns()
-        if durations and started > deadline:
-            break
-        infer()
-        durations.append(time.perf_counter_ns() - started)
-    elapsed_s = (time.perf_counter_ns() - began) / 1e9
+    warm = warm_up(infer, job["warmup"])
+    cpu_began = time.process_time()
+    durations, began, ended = timed(infer, job["samples"], job["max_seconds"])
     return {
-        **latency_ms(durations),
-        "warmup": job["warmup"],
-        "throughput_images_per_s": round(len(durations) * job["batch"] / elapsed_s, 2),
+        "durations_ns": durations,
+        "began_ns": began,
+        "ended_ns": ended,
+        "cpu_seconds": time.process_time() - cpu_began,
+        "warmup": warm.to_json(),
     }
 
 
 def measure_paced(job: dict[str, Any]) -> dict[str, Any]:
     """One inference per camera frame, asleep in between: caches and clocks go cold."""
     infer = _open(job)
-    for _ in range(job["warmup"]):
-        infer()
+    warm = warm_up(infer, job["warmup"])
     period_ns = int(1e9 / job["fps"])
     durations, late = [], 0
     due = time.perf_counter_ns()
@@ -129,7 +180,7 @@ def measure_paced(job: dict[str, Any]) -> dict[str, Any]:
         durations.append(time.perf_counter_ns() - started)
         due += period_ns
         late += time.perf_counter_ns() > due
-    return {**latency_ms(durations), "warmup": job["warmup"], "fps": job["fps"], "late": late}
+    return {"durations_ns": durations, "warmup": warm.to_json(), "late": late}
 
 
 def measure_against(job: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -25,6 +26,14 @@ _PI_NOW = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft tempe
 
 
 @dataclass(frozen=True)
+class CpuTime:
+    """Seconds since the machine started, all processors together."""
+
+    busy_s: float
+    stolen_s: float
+
+
+@dataclass(frozen=True)
 class Reading:
     """What could be read at a moment; what could not is absent.
 
@@ -33,6 +42,7 @@ class Reading:
     slowed: states of cooling devices that slow a part down; above zero is active.
     counters: throttling events since the machine started.
     rails_mw: power by rail. energy_uj: energy counters, of a processor that has them.
+    cpu: how busy the processors were.
     """
 
     at_ns: int
@@ -42,6 +52,7 @@ class Reading:
     counters: Mapping[str, int] = field(default_factory=dict)
     rails_mw: Mapping[str, float] = field(default_factory=dict)
     energy_uj: Mapping[str, int] = field(default_factory=dict)
+    cpu: CpuTime | None = None
 
 
 class Sensors:
@@ -81,6 +92,7 @@ class Sensors:
             counters=_present({k: number(v) for k, v in self._counters.items()}),
             rails_mw=self.power.rails_mw(),
             energy_uj=self.power.energy_uj(),
+            cpu=_cpu_time(self.tree),
         )
 
     def close(self) -> None:
@@ -155,6 +167,16 @@ def _counter_files(tree: Tree) -> dict[str, str]:
         if tree.number(core) is not None:
             files[f"core throttled, {cpu}"] = core
     return files
+
+
+def _cpu_time(tree: Tree) -> CpuTime | None:
+    """The first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal."""
+    words = (tree.text("proc/stat") or "").partition("\n")[0].split()
+    if len(words) < 9 or words[0] != "cpu":
+        return None
+    user, nice, system, _, _, irq, softirq, steal = (int(word) for word in words[1:9])
+    hertz = os.sysconf("SC_CLK_TCK")
+    return CpuTime((user + nice + system + irq + softirq) / hertz, steal / hertz)
 
 
 def _pi_throttling(tree: Tree) -> dict[str, int]:
