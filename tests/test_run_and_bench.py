@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,6 +108,29 @@ def test_bench_measures_everything(result: dict[str, dict[str, object]]) -> None
     assert memory["steady"] < 250, "a process with torch would be above"
     start = result["cold_start_ms"]
     assert start["total"] > start["open_model"] + start["first_inference"]
+    assert 0 < memory["steady_pss"] <= memory["steady_rss"] <= memory["steady"] + 1
+    assert (memory["gpu"], memory["shared_delta"]) == (None, None), "nothing of a GPU, never 0"
+
+
+def test_every_duration_is_in_the_result(result: dict[str, Any]) -> None:
+    runs = result["durations_us"]
+    assert [len(run) for run in runs] == [234, 233, 233], "three processes share the samples"
+    everything = np.concatenate(runs)
+    assert np.percentile(everything, 50) / 1e3 == pytest.approx(
+        result["latency_ms"]["p50"], abs=1e-3
+    )
+    assert len(result["latency_ms"]["p50_by_process"]) == 3
+    assert result["disturbed"] == bool(result["disturbances"])
+    assert 0 < result["overhead_us"] < 100
+
+
+def test_what_cannot_be_read_is_null_with_a_reason(result: dict[str, Any]) -> None:
+    energy = result["energy"]
+    if energy["per_inference_mj"] is None:
+        assert energy["why_not"]
+    else:
+        assert energy["per_inference_mj"] > 0
+        assert energy["source"]
 
 
 def test_bench_states_its_conditions(result: dict[str, dict[str, object]]) -> None:
@@ -114,7 +138,11 @@ def test_bench_states_its_conditions(result: dict[str, dict[str, object]]) -> No
     assert conditions["threads"] == conditions["batch"] == 1
     assert conditions["runtime"].startswith("onnxruntime ")
     assert conditions["machine"]["cores_usable"] >= 1
-    assert result["latency_ms"]["warmup"] == 5
+    warmup = result["latency_ms"]["warmup"]
+    assert warmup["inferences"] >= 3 * 5
+    assert isinstance(warmup["steady"], bool)
+    assert result["options"]["samples"] == 700
+    assert set(conditions["methods"]) >= {"latency", "memory", "sensors", "energy"}
     assert result["model"]["trained"] is True
 
 
@@ -130,7 +158,11 @@ def test_bench_prints_a_table(edgevit: Command, lla_bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--device", "jetson"], "--host"),
+        (["--device", "jetson"], "--host user@address"),
+        (["--fail-if-slower", "5%"], "give --compare or --repeat"),
+        (["--compare", "--fail-if-slower", "-5%"], "expected a percentage"),
+        (["--compare"], "needs two or more"),
+        (["a.edgevit", "b.edgevit"], "one at a time"),
         (["--batch", "4"], "exported for batch 1"),
         (["--threads", "100000"], "more than this machine can use"),
         (["--fps", "0"], "above zero"),

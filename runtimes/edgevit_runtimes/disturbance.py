@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from edgevit_runtimes.devices.sensors import Reading
 
@@ -111,7 +110,3 @@ def _drift(durations_ns: Sequence[int]) -> float:
     quarter = len(durations_ns) // 4
     ends = median(durations_ns[:quarter]), median(durations_ns[-quarter:])
     return max(ends) / min(ends) - 1
-
-
-def to_json(reasons: Sequence[str]) -> dict[str, Any]:
-    return {"disturbed": bool(reasons), "reasons": list(reasons)}

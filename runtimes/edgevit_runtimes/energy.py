@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,7 @@ def energy_per_inference(
     )
 
 
-def mean_power_mw(
-    readings: Sequence[Reading], counter_range_uj: Mapping[str, int]
-) -> float | None:
+def mean_power_mw(readings: Sequence[Reading], counter_range_uj: Mapping[str, int]) -> float | None:
     """Over the time from the first to the last reading; None where too few are whole.
 
     A reading in which a rail is missing that others have is not whole: its sum would be too small.
@@ -107,7 +106,7 @@ def _mean_of_counters(
     elapsed_s = (whole[-1].at_ns - whole[0].at_ns) / 1e9
     used_uj = sum(
         _used(before.energy_uj, after.energy_uj, counter_range_uj)
-        for before, after in zip(whole, whole[1:], strict=False)
+        for before, after in pairwise(whole)
     )
     return used_uj / 1e3 / elapsed_s
 

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, replace
 from statistics import median_high
 from typing import Any
 
-import edgevit
 from edgevit.bundle import FLOAT_VARIANT, REFERENCE_FILE, Bundle
-from edgevit.errors import CheckFailedError, InputError
+from edgevit.errors import InputError
 from edgevit.progress import Progress, stage
+from edgevit.results import RESULT_KIND, RESULT_SCHEMA
 from edgevit.runner import batch_size
-from edgevit_runtimes import kernel
-from edgevit_runtimes.devices import x86
+from edgevit_runtimes.conditions import conditions, model_facts
+from edgevit_runtimes.devices import jetson
+from edgevit_runtimes.devices.sensors import Reading
 from edgevit_runtimes.devices.target import this_target
+from edgevit_runtimes.devices.tree import Tree
+from edgevit_runtimes.disturbance import Run, disturbances
+from edgevit_runtimes.energy import Energy, Window, energy_per_inference
+from edgevit_runtimes.fresh_process import measure_in_fresh_process
 from edgevit_runtimes.open import open_variant
-from edgevit_runtimes.verdict import judge
+from edgevit_runtimes.percentiles import latency_ms
+from edgevit_runtimes.sampling import Sampler, summary
 
 COLD_STARTS = 5
+HOT_PROCESSES = 3  # what differs from process to process shows, and stands in the result
+GPU_RUNTIMES = ("tensorrt",)
+_PROCESSORS = {"x86": "x86", "arm": "64-bit arm"}
+_IDLE_S = 1.5
 _MEMORY_SAMPLES = 50
 _BLOCK, _ROUNDS, _DISCARDED = 50, 20, 10
 _TIMEOUT_MARGIN_S = 120.0
@@ -40,7 +43,7 @@ class BenchOptions:
 
     samples: inferences of the hot run, unless ``max_seconds`` ends it first.
     frames, fps: the camera-paced run.
-    warmup: inferences discarded before every run.
+    warmup: inferences discarded before every run, at the least; more until latency is steady.
     variant: which form of the model; None: the one chosen for this kind of machine.
     native: use the native superpixel kernels where they are built.
     """
@@ -72,41 +75,116 @@ class BenchOptions:
 
 
 def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str, Any]:
-    """Measures everything and returns one JSON-ready dictionary.
+    """Measures everything and returns one JSON-ready dictionary (``edgevit.results`` reads it).
 
     Raises:
-        InputError: the options do not fit the bundle.
+        InputError: the options do not fit the bundle, or the variant is for another processor.
         CheckFailedError: a measurement process failed.
     """
     _refuse_other_batch(bundle, options)
     name = _variant(bundle, options)
+    _refuse_other_processor(bundle, name)
+    options = replace(options, variant=name)
     open_variant(bundle, name).close()  # what cannot be opened says so here, not in a process
+    runtime = bundle.manifest.variants[name].runtime
     with stage(progress, f"cold start      {COLD_STARTS} fresh processes"):
         starts = [_run(bundle, options, "cold_start") for _ in range(COLD_STARTS)]
     with stage(progress, "memory          fresh process"):
         memory = peak_memory(bundle, options)
     with stage(progress, f"latency, hot    up to {options.samples} inferences"):
-        hot = _run(bundle, options, "hot", samples=options.samples)
+        hot = _measure_hot(bundle, options, runtime)
     with stage(progress, f"latency, paced  {options.frames} frames at {options.fps:g} fps"):
         paced = _run(bundle, options, "paced", samples=options.frames)
     return {
-        "model": _model_facts(bundle, options),
-        "latency_ms": {k: v for k, v in hot.items() if k != "throughput_images_per_s"},
-        "latency_paced_ms": paced,
-        "throughput_images_per_s": hot["throughput_images_per_s"],
+        "schema": RESULT_SCHEMA,
+        "kind": RESULT_KIND,
+        "model": model_facts(bundle, name),
+        **hot,
+        "latency_paced_ms": {
+            **latency_ms(paced["durations_ns"]),
+            "warmup": paced["warmup"],
+            "fps": options.fps,
+            "late": paced["late"],
+        },
         "cold_start_ms": {
             **{part: median_high([start[part] for start in starts]) for part in starts[0]},
             "samples": COLD_STARTS,
         },
         "peak_memory_mib": memory,
-        "conditions": _conditions(options, bundle.manifest.variants[name].runtime),
+        "options": asdict(options),
+        "conditions": conditions(options, runtime),
     }
 
 
+def _measure_hot(bundle: Bundle, options: BenchOptions, runtime: str) -> dict[str, Any]:
+    """Fresh processes one after the other, with the sensors read beside them."""
+    runs: list[dict[str, Any]] = []
+    with Sampler() as sampler:
+        idle = sampler.idle(_IDLE_S)
+        for samples in _shares(options.samples, HOT_PROCESSES):
+            part = replace(options, max_seconds=options.max_seconds / HOT_PROCESSES)
+            runs.append(_run(bundle, part, "hot", samples=samples))
+            time.sleep(sampler.interval_s)  # for a reading behind the last inference
+        windows = [_window(run, sampler) for run in runs]
+        energy = _energy(windows, idle, sampler)
+    durations = [duration for run in runs for duration in run["durations_ns"]]
+    seconds = sum(window.seconds for window in windows)
+    reasons = disturbances(
+        [_as_run(run, window) for run, window in zip(runs, windows, strict=True)],
+        on_gpu=runtime in GPU_RUNTIMES,
+    )
+    return {
+        "latency_ms": {
+            **latency_ms(durations),
+            "p50_by_process": [latency_ms(run["durations_ns"])["p50"] for run in runs],
+            "warmup": {
+                "inferences": sum(run["warmup"]["inferences"] for run in runs),
+                "seconds": round(sum(run["warmup"]["seconds"] for run in runs), 3),
+                "steady": all(run["warmup"]["steady"] for run in runs),
+            },
+        },
+        "throughput_images_per_s": round(len(durations) * options.batch / seconds, 2),
+        "overhead_us": round((seconds * 1e6 - sum(durations) / 1e3) / len(durations), 3),
+        "energy": energy.to_json(),
+        "disturbed": bool(reasons),
+        "disturbances": reasons,
+        "during": summary([reading for window in windows for reading in window.readings]),
+        "durations_us": [[round(d / 1e3, 1) for d in run["durations_ns"]] for run in runs],
+    }
+
+
+def _shares(total: int, parts: int) -> list[int]:
+    """``total`` in at most ``parts`` whole shares, none of them empty."""
+    parts = min(parts, total)
+    return [total // parts + (i < total % parts) for i in range(parts)]
+
+
+def _window(run: dict[str, Any], sampler: Sampler) -> Window:
+    seconds = (run["ended_ns"] - run["began_ns"]) / 1e9
+    readings = sampler.between(run["began_ns"], run["ended_ns"])
+    return Window(seconds, len(run["durations_ns"]), readings)
+
+
+def _as_run(run: dict[str, Any], window: Window) -> Run:
+    return Run(
+        run["durations_ns"],
+        window.seconds,
+        run["cpu_seconds"],
+        run["warmup"]["steady"],
+        window.readings,
+    )
+
+
+def _energy(windows: list[Window], idle: list[Reading], sampler: Sampler) -> Energy:
+    power = sampler.sensors.power
+    return energy_per_inference(
+        windows, idle, power.source, power.why_not, power.counter_range_uj()
+    )
+
+
 def peak_memory(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
-    """Peak memory of a fresh process, in MiB: ``load``, ``steady``, ``without_model``."""
-    memory: dict[str, Any] = _run(bundle, options, "memory", samples=_MEMORY_SAMPLES)
-    return memory
+    """Memory of a fresh process, in MiB: peaks (``load``, ``steady``), PSS, ``without_model``."""
+    return _run(bundle, options, "memory", samples=_MEMORY_SAMPLES)
 
 
 def times_faster(bundle: Bundle, variant: str) -> dict[str, Any]:
@@ -118,12 +196,24 @@ def times_faster(bundle: Bundle, variant: str) -> dict[str, Any]:
         "other_runtime": bundle.manifest.variants[FLOAT_VARIANT].runtime,
         "block": _BLOCK,
     }
-    measured: dict[str, Any] = _run(bundle, options, "against", _ROUNDS, extra)
-    return measured
+    return _run(bundle, options, "against", _ROUNDS, extra)
 
 
 def _variant(bundle: Bundle, options: BenchOptions) -> str:
     return options.variant or bundle.chosen(this_target())
+
+
+def _refuse_other_processor(bundle: Bundle, variant: str) -> None:
+    """A form made for another architecture would run, and its figures would mean nothing."""
+    target = bundle.manifest.variants[variant].target or ""
+    here = this_target()
+    wanted = next((name for name in _PROCESSORS if name in target), None)
+    if wanted is not None and wanted not in here:
+        raise InputError(
+            f"{bundle.path}: the variant '{variant}' was made for {_PROCESSORS[wanted]}; this "
+            f"machine is {_PROCESSORS['arm' if 'arm' in here else 'x86']}. Choose another with "
+            "--variant, or measure it there with --host."
+        )
 
 
 def _refuse_other_batch(bundle: Bundle, options: BenchOptions) -> None:
@@ -141,77 +231,18 @@ def _run(
     measurement: str,
     samples: int = 1,
     extra: Mapping[str, Any] | None = None,
-) -> Any:
+) -> dict[str, Any]:
     variant = _variant(bundle, options)
+    runtime = bundle.manifest.variants[variant].runtime
     job = {
         **asdict(options),
         "measurement": measurement,
         "model": str(bundle.variant(variant)),
-        "runtime": bundle.manifest.variants[variant].runtime,
+        "runtime": runtime,
         "reference": str(bundle.path / REFERENCE_FILE),
         "samples": samples,
-        "spawned_s": time.time(),
+        "shared_memory": runtime in GPU_RUNTIMES and jetson.is_jetson(Tree()),
         **(extra or {}),
     }
-    module = f"{__package__}.measurement_process"
     expected_s = options.max_seconds + options.frames / options.fps
-    try:
-        finished = subprocess.run(
-            [sys.executable, "-m", module, json.dumps(job)],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=expected_s + _TIMEOUT_MARGIN_S,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-    except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
-        raise CheckFailedError(f"The measurement '{measurement}' failed: {last}") from error
-    except subprocess.TimeoutExpired as error:
-        raise CheckFailedError(
-            f"The measurement '{measurement}' did not end in {error.timeout:.0f} s."
-        ) from error
-    return json.loads(finished.stdout)
-
-
-def _model_facts(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
-    model = bundle.manifest.model
-    variant = _variant(bundle, options)
-    return {
-        "name": model.name,
-        "bundle": str(bundle.path),
-        "variant": variant,
-        "verdicts": _verdicts(bundle),
-        "trained": model.trained,
-        "weights": model.weights,
-        "parameters": model.parameters,
-        "macs": model.macs,
-        "file_mib": round(bundle.variant(variant).stat().st_size / 2**20, 2),
-    }
-
-
-def _verdicts(bundle: Bundle) -> list[str]:
-    """What was found when the bundle was quantized, for the target that this machine is."""
-    here = this_target()
-    variants = bundle.manifest.variants.items()
-    return [judge(bundle, name, v).text for name, v in variants if v.target == here]
-
-
-def _uses_native(options: BenchOptions, runtime: str) -> bool:
-    return runtime == "onnxruntime" and options.native and kernel.library() is not None
-
-
-def _conditions(options: BenchOptions, runtime: str) -> dict[str, Any]:
-    on_cpu = ", CPUExecutionProvider" if runtime == "onnxruntime" else ", CPU"
-    return {
-        "runtime": f"{runtime} {version(runtime)}{on_cpu}",
-        "superpixels": "native kernels" if _uses_native(options, runtime) else "function bodies",
-        "threads": options.threads,
-        "batch": options.batch,
-        "machine": asdict(x86.describe()),
-        "load_average_1min": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "edgevit": edgevit.__version__,
-        "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "memory_method": "VmHWM of a fresh process without torch; reset after warm-up for steady",
-    }
+    return measure_in_fresh_process(job, expected_s + _TIMEOUT_MARGIN_S)

@@ -132,9 +132,7 @@ def measure_memory(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def timed(
-    infer: Callable[[], Any], samples: int, max_seconds: float
-) -> tuple[list[int], int, int]:
+def timed(infer: Callable[[], Any], samples: int, max_seconds: float) -> tuple[list[int], int, int]:
     """Calls one after the other: (durations in ns, began, ended), on the monotonic clock."""
     durations: list[int] = []
     clock = time.perf_counter_ns

@@ -12,7 +12,7 @@ STEADY_WITHIN = 0.02
 _WINDOW_NS = 50_000_000  # a window of inferences takes about this long
 _WINDOW_LEAST = 5
 _WINDOWS_ALIKE = 3
-LONGEST_S = 5.0
+LONGEST_S = 2.0
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _power_mode(tree: Tree) -> str | None:
     stored = re.search(r"pmode:0*(\d+)", tree.text("var/lib/nvpmodel/status") or "")
     if not stored:
         return None
-    modes = dict(
+    modes: dict[str, str] = dict(
         re.findall(r"< *POWER_MODEL +ID=(\d+) +NAME=(\S+)", tree.text("etc/nvpmodel.conf") or "")
     )
     return modes.get(stored[1], f"mode {stored[1]}")

@@ -1,0 +1,111 @@
+"""All that a stranger has to know to repeat a figure: the model, the machine, the software."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import edgevit
+from edgevit.bundle import MANIFEST_FILE, Bundle
+from edgevit.files import sha256_of
+from edgevit_runtimes import kernel
+from edgevit_runtimes.devices import machine
+from edgevit_runtimes.devices.target import this_target
+from edgevit_runtimes.verdict import judge
+
+if TYPE_CHECKING:
+    from edgevit_runtimes.measure import BenchOptions
+
+# Environment variables that change how many threads run, and where.
+_TELLING = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "ORT_", "CUDA_VISIBLE_DEVICES")
+# Distributions that may bring a runtime's module; a Jetson's own wheels have names of their own.
+_DISTRIBUTIONS = {
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "openvino": ("openvino",),
+    "tensorrt": ("tensorrt", "tensorrt-rtx", "tensorrt_cu12", "tensorrt_cu13"),
+}
+
+
+def model_facts(bundle: Bundle, variant: str) -> dict[str, Any]:
+    """Which model, by name and by hash, and what is known of its accuracy."""
+    model = bundle.manifest.model
+    file = bundle.variant(variant)
+    return {
+        "name": model.name,
+        "bundle": str(bundle.path),
+        "bundle_sha256": sha256_of(bundle.path / MANIFEST_FILE),
+        "variant": variant,
+        "precision": bundle.manifest.variants[variant].precision,
+        "file_sha256": bundle.manifest.files[file.name].sha256,
+        "file_mib": round(file.stat().st_size / 2**20, 2),
+        "verdicts": _verdicts(bundle),
+        "accuracy": accuracy(bundle, variant),
+        "trained": model.trained,
+        "weights": model.weights,
+        "parameters": model.parameters,
+        "macs": model.macs,
+    }
+
+
+def accuracy(bundle: Bundle, variant: str) -> dict[str, Any] | None:
+    """Top-1 (0 to 1) as ``edgevit quantize`` measured it; None where nobody did."""
+    variants = bundle.manifest.variants
+    report = variants[variant].report
+    if "top1" in report:
+        return {"top1": report["top1"], "images": report.get("images")}
+    judged = (v.report for v in variants.values() if "float_top1" in v.report)
+    found = next(judged, None) if variants[variant].target is None else None
+    return None if found is None else {"top1": found["float_top1"], "images": found.get("images")}
+
+
+def _verdicts(bundle: Bundle) -> list[str]:
+    """What was found when the bundle was quantized, for the target that this machine is."""
+    here = this_target()
+    variants = bundle.manifest.variants.items()
+    return [judge(bundle, name, v).text for name, v in variants if v.target == here]
+
+
+def conditions(options: BenchOptions, runtime: str) -> dict[str, Any]:
+    on_cpu = ", CPUExecutionProvider" if runtime == "onnxruntime" else ", CPU"
+    return {
+        "runtime": f"{runtime} {runtime_version(runtime)}{on_cpu}",
+        "superpixels": "native kernels" if _uses_native(options, runtime) else "function bodies",
+        "threads": options.threads,
+        "batch": options.batch,
+        "machine": asdict(machine.describe()),
+        "load_average_1min": round(os.getloadavg()[0], 2),
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(_TELLING)},
+        "python": platform.python_version(),
+        "edgevit": edgevit.__version__,
+        "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "methods": METHODS,
+    }
+
+
+METHODS = {
+    "latency": "time of an inference by the monotonic clock, uint8 frame to logits, in fresh "
+    "processes one after the other; p90 from 64 samples, p99 from 662",
+    "warm_up": "until three windows of 50 ms agree within 2 %, at most 2 s",
+    "memory": "VmHWM of a fresh process without torch, reset after warm-up for steady; PSS from "
+    "smaps_rollup",
+    "sensors": "read by the parent process, ten times a second, while the inferences run",
+    "energy": "mean power while the inferences run, times the time of one",
+}
+
+
+def runtime_version(runtime: str) -> str:
+    """Of whichever distribution brought it here."""
+    for name in _DISTRIBUTIONS.get(runtime, (runtime,)):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "of the system"
+
+
+def _uses_native(options: BenchOptions, runtime: str) -> bool:
+    return runtime == "onnxruntime" and options.native and kernel.library() is not None
