@@ -24,6 +24,7 @@ from edgevit.cli.inspect import inspect
 from edgevit.cli.kernel import kernel
 from edgevit.cli.models import models
 from edgevit.cli.quantize import quantize
+from edgevit.cli.report import report
 from edgevit.cli.run import run
 from edgevit.cli.train import train
 from edgevit.errors import EdgevitError
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, quantize, inspect, run, bench, train, models, doctor, kernel):
+for command in (export, quantize, inspect, run, bench, report, train, models, doctor, kernel):
     app.command()(command)
 app.command("eval")(evaluate)
 

@@ -107,6 +107,7 @@ def _content(
         "model": manifest.model.name,
         "bundle": str(bundle.path),
         "variant": variant,
+        "file_sha256": manifest.files[manifest.variants[variant].file].sha256,
         "trained": manifest.model.trained,
         "weights": manifest.model.weights,
         "data": str(data),

@@ -1,0 +1,95 @@
+"""``edgevit report``: results of bench and eval as one page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgevit.errors import InputError
+
+if TYPE_CHECKING:
+    from edgevit.result_charts import Entry
+
+
+def report(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RESULTS...", help="Results of 'bench --json', and of 'eval --json'."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Its heading.")] = "edgevit report",
+) -> None:
+    """Draw results as one page: latency, memory, accuracy against latency, conditions."""
+    from edgevit.files import write_atomically
+    from edgevit.html_report import page
+
+    entries = _entries(files)
+    content = page(entries, title)
+    write_atomically(output, lambda aside: aside.write_text(content, encoding="utf-8"))
+    print(f"{output}: {len(entries)} results, {len(content) / 1024:.0f} KiB, no other file needed")
+
+
+def _entries(files: list[Path]) -> list[Entry]:
+    from edgevit.result_charts import Entry
+    from edgevit.results import parse_result
+
+    texts = {str(file): _text(file) for file in files}
+    evaluations = {n: _evaluation(t) for n, t in texts.items()}
+    known = [evaluation for evaluation in evaluations.values() if evaluation is not None]
+    entries = []
+    for name, text in texts.items():
+        if evaluations[name] is None:
+            result = parse_result(text, name)
+            entries.append(Entry(Path(name).name, result, _accuracy(result, known)))
+    if not entries:
+        raise InputError("None of the files is a result of edgevit bench; a report needs one.")
+    return entries
+
+
+def _text(file: Path) -> str:
+    from edgevit.results import MOST_BYTES
+
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise InputError(f"{file} has more than {MOST_BYTES >> 20} MiB; no result has.")
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"Cannot read the result {file}: {error.strerror or error}.") from error
+
+
+def _evaluation(text: str) -> dict[str, Any] | None:
+    """What ``edgevit eval --json`` wrote, or None."""
+    try:
+        content = json.loads(text)
+        share = content["top1"]
+        low, high = share["interval_95"]
+        return {
+            "file_sha256": str(content["file_sha256"]),
+            "accuracy": {"top1": float(share["share"]), "low": float(low), "high": float(high)},
+        }
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _accuracy(result: dict[str, Any], evaluations: list[dict[str, Any]]) -> dict[str, float] | None:
+    """Of the same model file, evaluated; else what its bundle knows from quantization."""
+    from edgevit.accuracy import Share
+
+    for evaluation in evaluations:
+        if evaluation["file_sha256"] == result["model"].get("file_sha256"):
+            accuracy: dict[str, float] = evaluation["accuracy"]
+            return accuracy
+    known = result["model"].get("accuracy")
+    try:
+        top1, images = float(known["top1"]), int(known["images"])
+    except (TypeError, KeyError, ValueError):
+        return None
+    if not (0 <= top1 <= 1 and 0 < images < 10**9):
+        return None
+    low, high = Share(round(top1 * images), images).interval
+    return {"top1": top1, "low": low, "high": high}

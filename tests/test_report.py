@@ -1,0 +1,174 @@
+"""The page of results: what stands in it, and how a real browser shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from browser import Browser, browser
+from edgevit.html_report import page
+from edgevit.result_charts import Entry
+from edgevit.svg import Scale
+from made_results import made, write
+from support import Command
+
+HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)>\"'&"
+
+
+def _entries() -> list[Entry]:
+    slow = made(2.4, device="NVIDIA Jetson Orin Nano Developer Kit", seed=3, disturbed=True)
+    slow["disturbances"] = ["throttled: gpu-throttle-alert"]
+    accuracy = {"top1": 0.803, "low": 0.785, "high": 0.82}
+    return [
+        Entry("a.json", made(1.5, seed=1), accuracy),
+        Entry("b.json", made(0.8, variant="int8", seed=2), {**accuracy, "top1": 0.80}),
+        Entry("c.json", slow),
+    ]
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attributes)))
+
+
+def _tags(content: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = _Tags()
+    parser.feed(content)
+    return parser.seen
+
+
+def test_the_page_needs_no_other_file() -> None:
+    for tag, attributes in _tags(page(_entries())):
+        assert tag not in ("script", "link", "img", "iframe", "object")
+        assert not {"src", "href", "onload", "onerror"} & set(attributes)
+
+
+def test_what_stands_in_a_result_is_no_markup() -> None:
+    hostile = made(device=HOSTILE, variant=HOSTILE, disturbances=[HOSTILE], disturbed=True)
+    hostile["conditions"]["environment"] = {HOSTILE: HOSTILE}
+    content = page([Entry(HOSTILE, hostile), *_entries()], HOSTILE)
+    assert {tag for tag, _ in _tags(content)} <= {tag for tag, _ in _tags(page(_entries()))}
+    assert "<script" not in content
+
+
+def test_what_was_not_measured_is_unavailable() -> None:
+    result = made()
+    result["latency_ms"]["p99"] = None
+    result["peak_memory_mib"]["steady"] = None
+    content = page([Entry("a.json", result)])
+    assert content.count("unavailable") >= 3
+    assert "steady: unavailable" in content
+    assert "No result has a known accuracy" in content
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(1.0, 2.0, [1.0, 1.2, 1.4, 1.6, 1.8, 2.0]), (0.7, 30.0, [1, 2, 5, 10, 20]), (3.0, 3.0, [3])],
+)
+def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
+    assert Scale(low, high, 0, 100).ticks() == pytest.approx(expected)
+
+
+def test_the_command_joins_accuracy_by_the_model_file(tmp_path: Path, edgevit: Command) -> None:
+    bench = write(tmp_path / "bench.json", made())
+    evaluation = {
+        "file_sha256": "f" * 64,
+        "top1": {"share": 0.9, "interval_95": [0.88, 0.92], "right": 90, "of": 100},
+    }
+    evaluated = write(tmp_path / "eval.json", evaluation)
+    target = tmp_path / "report.html"
+    assert edgevit("report", bench, evaluated, "-o", target).code == 0
+    assert "90.00 %" in target.read_text()
+    assert edgevit("report", bench, "-o", target).code == 0
+    assert "80.30 %" in target.read_text(), "else what the bundle knew when it was measured"
+
+
+def test_bad_files_leave_no_page(tmp_path: Path, edgevit: Command) -> None:
+    target = tmp_path / "report.html"
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    good = write(tmp_path / "good.json", made())
+    assert "not a result" in edgevit("report", good, bad, "-o", target).one_message
+    assert "Cannot read" in edgevit("report", tmp_path / "no.json", "-o", target).one_message
+    evaluation = write(
+        tmp_path / "eval.json",
+        {"file_sha256": "f", "top1": {"share": 0.9, "interval_95": [0.8, 1.0]}},
+    )
+    assert "a report needs one" in edgevit("report", evaluation, "-o", target).one_message
+    assert not target.exists()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+def _show(chromium: Browser, tmp_path: Path, entries: list[Entry], **size: Any) -> None:
+    target = tmp_path / "report.html"
+    target.write_text(page(entries), encoding="utf-8")
+    chromium.open(target.as_uri(), **size)
+
+
+def test_a_browser_shows_it_without_a_complaint(chromium: Browser, tmp_path: Path) -> None:
+    _show(chromium, tmp_path, _entries())
+    assert chromium.console() == []
+    assert chromium.evaluate("document.title") == "edgevit report"
+    headings = chromium.evaluate("[...document.querySelectorAll('h2')].map(h => h.innerText)")
+    assert headings == [
+        "Results",
+        "Latency, back to back",
+        "Peak memory of a fresh process",
+        "Accuracy against latency",
+        "Conditions",
+    ]
+    text = chromium.evaluate("document.body.innerText")
+    for shown in ("NVIDIA Jetson Orin Nano", "disturbed", "unavailable", "throttled: gpu"):
+        assert shown in text
+
+
+def test_the_charts_have_the_shapes_of_the_figures(chromium: Browser, tmp_path: Path) -> None:
+    _show(chromium, tmp_path, _entries())
+    boxes = "(s) => [...document.querySelectorAll(s)].map(e => e.getBoundingClientRect().toJSON())"
+    p50 = [box["x"] for box in chromium.evaluate(f"({boxes})('line.p50')")]
+    assert p50[1] < p50[0] < p50[2], "0.8, 1.5 and 2.4 ms from left to right"
+    assert all(box["height"] > 10 for box in chromium.evaluate(f"({boxes})('.density')"))
+    bars = chromium.evaluate(f"({boxes})('rect.bar')")
+    assert len(bars) == 6
+    assert all(bar["width"] > 100 for bar in bars)
+    assert len(chromium.evaluate(f"({boxes})('circle.point')")) == 2, "the third has no accuracy"
+    picture = cv2.imdecode(np.frombuffer(chromium.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    colours = {tuple(int(v) for v in pixel) for pixel in picture.reshape(-1, 3)[::7]}
+    assert len(colours) > 20, "it is drawn, not blank"
+
+
+def test_conditions_unfold(chromium: Browser, tmp_path: Path) -> None:
+    _show(chromium, tmp_path, _entries())
+    assert "conditions.python" not in chromium.evaluate("document.body.innerText")
+    chromium.evaluate("document.querySelector('summary').click()")
+    assert "conditions.python" in chromium.evaluate("document.body.innerText")
+
+
+def test_a_phone_scrolls_the_charts_and_not_the_page(chromium: Browser, tmp_path: Path) -> None:
+    _show(chromium, tmp_path, _entries(), width=500)
+    assert chromium.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_hostile_result_runs_nothing(chromium: Browser, tmp_path: Path) -> None:
+    hostile = made(device=HOSTILE, variant=HOSTILE, disturbances=[HOSTILE], disturbed=True)
+    _show(chromium, tmp_path, [Entry(HOSTILE, hostile)])
+    assert chromium.evaluate("document.title") == "edgevit report"
+    assert chromium.evaluate("document.scripts.length + document.images.length") == 0
+    assert chromium.console() == []
+    assert json.dumps(HOSTILE)[1:20] in json.dumps(chromium.evaluate("document.body.innerText"))
