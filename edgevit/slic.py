@@ -17,9 +17,17 @@ number, small enough that float32 holds all sums and products exactly (below 2^2
     L*, a*, b*, y, x      floor, in quarters of a L*a*b* unit; coarse cells have sums of four
     centres               floor(mean), in eighths
 
-The polynomials, roots and divisions in between work on one element at a time, where IEEE 754
-leaves no choice to a runtime that does not fuse multiplications with additions. Equal distances are
-then equal everywhere, and so are the superpixels.
+What is in between works on one element at a time. IEEE 754 leaves no choice there, but runtimes
+take some (OpenVINO both of these), and a floor must not notice:
+
+- They divide by multiplying with a reciprocal, a rounding off: fatal where a mean is a whole
+  number, as means of whole numbers often are. So ``OFF_WHOLE`` is added to a sum before it is
+  divided. Then a mean of n cells is at least 1/2n away from any whole number, and its floor is
+  what it was.
+- They fuse a product with the sum it goes into, and round once instead of twice. So the function
+  body sets the two apart (``_horner`` in ``edgevit_export.superpixel_op``).
+
+Equal distances are then equal everywhere, and so are the superpixels.
 
 numpy only: importable on a device.
 """
@@ -52,6 +60,7 @@ LIGHT_LEVELS = 4096
 XYZ_LEVELS = 1024
 F_LEVELS = 2048
 LAB_LEVELS = 4  # of one L*a*b* unit
+OFF_WHOLE = 0.25  # in the unit of a sum: half a step of the mean that it becomes
 HALF = 0.5  # the weight of a cell in a sum: sums divided by it are means in half a feature's unit
 
 # Rows add up to 1024, so that white stays white.

@@ -11,9 +11,11 @@ import pytest
 
 from edgevit import images
 from edgevit.bundle import Bundle
+from edgevit.errors import InputError
 from edgevit.images import Image
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.spec import Preprocess
+from edgevit_runtimes import kernel
 from edgevit_runtimes.classify import BundleClassifier
 from support import Command, Finished, python, write_png
 
@@ -79,6 +81,19 @@ def lla_bundle(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> 
     ended = python("-m", "edgevit", "export", "--output", target, *options)
     assert ended.code == 0, ended.err
     return target
+
+
+@pytest.fixture(scope="session")
+def native_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The native superpixel kernels, in a cache of the tests' own."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        try:
+            kernel.build()
+        except InputError as error:
+            pytest.skip(f"the native kernels cannot be built here: {error}")
+    return cache
 
 
 def crops(photos: list[Image], count: int, seed: int) -> list[Image]:

@@ -1,4 +1,7 @@
-"""The native kernels give the body's bits, and say what they need where they cannot be built."""
+"""The native kernels say what they need where they cannot be built.
+
+That they give the body's bits is in test_superpixel_op.py.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,10 @@ import pytest
 
 from edgevit.bundle import Bundle
 from edgevit.errors import InputError
-from edgevit.models.layers import patch_rows
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit_runtimes import kernel
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command
-from test_superpixel_op import GEOMETRIES, KINDS, OUTPUTS, make_pictures, superpixel_model
 
 
 @pytest.fixture
@@ -23,40 +24,8 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernels, in a cache of this module's own."""
-    cache = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(cache))
-        try:
-            kernel.build()
-        except InputError as error:
-            pytest.skip(f"the native kernels cannot be built here: {error}")
-    return cache
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_kernels_and_bodies_agree_bit_for_bit(
-    geometry: str, kind: str, built: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(built))
-    spec = GEOMETRIES[geometry]
-    patches = patch_rows(torch.from_numpy(make_pictures(kind, spec)), spec.patch_px).numpy()
-    model = superpixel_model(spec).SerializeToString()
-    with OnnxRuntimeRunner(model) as native, OnnxRuntimeRunner(model, native=False) as body:
-        assert native.uses_native_kernels
-        assert not body.uses_native_kernels
-        got, expected = native.infer({"patches": patches}), body.infer({"patches": patches})
-    for name in OUTPUTS:
-        np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
-
-
-def test_a_bundle_answers_the_same(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(built))
+def test_a_bundle_answers_the_same(native_kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(native_kernels))
     bundle = Bundle.open(PREBUILT_BUNDLE)
     feed = {"image": bundle.reference().images[:1]}
     with (
@@ -68,11 +37,11 @@ def test_a_bundle_answers_the_same(built: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_building_and_removing(
-    built: Path, monkeypatch: pytest.MonkeyPatch, edgevit: Command
+    native_kernels: Path, monkeypatch: pytest.MonkeyPatch, edgevit: Command
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(built))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(native_kernels))
     assert edgevit("kernel").out.startswith("built ")
-    assert str(built) in edgevit("doctor", "--json").out
+    assert str(native_kernels) in edgevit("doctor", "--json").out
     assert edgevit("kernel", "--remove").out.startswith("removed ")
     assert "nothing was built" in edgevit("kernel", "--remove").out
     assert "not built" in edgevit("doctor", "--json").out

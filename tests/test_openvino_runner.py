@@ -46,10 +46,8 @@ def test_float32_agrees_with_onnx_runtime(inlined: Path) -> None:
             for r in (a, b)
         )
     assert (expected.argmax(1) == got.argmax(1)).all()
-    # OpenVINO fuses multiply-adds, which moves some cells in ten thousand to another superpixel.
-    differences = np.abs(expected - got).max(axis=1)
-    assert np.median(differences) < 5e-3
-    assert differences.max() < 0.1
+    # The same superpixels; what is left is the order of additions.
+    np.testing.assert_allclose(expected, got, atol=1e-4)
 
 
 @needs_openvino

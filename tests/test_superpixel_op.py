@@ -1,22 +1,28 @@
-"""The custom ops mean the same in torch and in ONNX."""
+"""The custom ops mean the same in torch, in every runtime, and in plain words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
+from itertools import product
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, inliner
 
 import slic_reference
 from edgevit.models.layers import patch_rows
 from edgevit.models.superpixels import Superpixels, horner
+from edgevit.runner import Runner
 from edgevit.slic import LIGHT_LEVELS, light_coefficients
 from edgevit.spec import LlaSpec, SuperpixelSpec
 from edgevit_export.superpixel_op import DOMAIN, superpixel_functions
+from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.openvino_runner import OpenVinoRunner
 
 GEOMETRIES = {
     "224 K=16": LlaSpec("a", 192, 3, 1),
@@ -28,6 +34,12 @@ GEOMETRIES = {
         "c", 192, 3, 1, superpixels=SuperpixelSpec((10, 10), 4, 5, 0, compactness=10, relaxation=1)
     ),
     "128 K=6": LlaSpec("d", 192, 3, 1, image_px=128, superpixels=SuperpixelSpec((2, 3))),
+    "224 cells of 8 px": LlaSpec(
+        "i", 192, 3, 1, superpixels=SuperpixelSpec((4, 4), cell_px=8, coarse_iterations=0)
+    ),
+    "210 cells of 7 px": LlaSpec(
+        "j", 192, 3, 1, image_px=210, patch_px=14, superpixels=SuperpixelSpec((3, 3), cell_px=7)
+    ),
     "32 K=16": LlaSpec(
         "e", 192, 3, 1, image_px=32, patch_px=4, superpixels=SuperpixelSpec((4, 4), cell_px=1)
     ),
@@ -58,19 +70,58 @@ def superpixel_model(spec: LlaSpec) -> onnx.ModelProto:
     return model
 
 
-def run_body(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
-    """The bodies in ONNX Runtime."""
-    model = superpixel_model(spec).SerializeToString()
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-    return dict(zip(OUTPUTS, session.run(OUTPUTS, {"patches": patches}), strict=True))
-
-
 def run_torch(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
     op = Superpixels(spec)
     rows = torch.from_numpy(patches)
     assignment = op.assign(rows)
     tensors = {"assignment": assignment, **op.pool(rows, assignment)._asdict()}
     return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def open_body(model: onnx.ModelProto, request: pytest.FixtureRequest) -> Runner:
+    return OnnxRuntimeRunner(model.SerializeToString(), native=False)
+
+
+def open_native(model: onnx.ModelProto, request: pytest.FixtureRequest) -> Runner:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(request.getfixturevalue("native_kernels")))
+        runner = OnnxRuntimeRunner(model.SerializeToString())
+    assert runner.uses_native_kernels
+    return runner
+
+
+def open_openvino(model: onnx.ModelProto, request: pytest.FixtureRequest) -> Runner:
+    if find_spec("openvino") is None:
+        pytest.skip('needs pip install "edgevit[openvino]"')
+    return OpenVinoRunner(inliner.inline_local_functions(model).SerializeToString())
+
+
+OPENERS = {
+    "function body": open_body,
+    "native kernels": open_native,
+    "OpenVINO": open_openvino,
+}
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One that is not torch, for one geometry. ``exact``: it divides as IEEE 754 says."""
+
+    spec: LlaSpec
+    runner: Runner
+    exact: bool
+
+
+@pytest.fixture(
+    scope="module",
+    params=list(product(OPENERS, GEOMETRIES)),
+    ids=lambda of: f"{of[0]}, {of[1]}",
+)
+def implementation(request: pytest.FixtureRequest) -> Iterator[Implementation]:
+    name, geometry = request.param
+    spec = GEOMETRIES[geometry]
+    with OPENERS[name](superpixel_model(spec), request) as runner:
+        yield Implementation(spec, runner, name != "OpenVINO")
 
 
 def make_pictures(kind: str, spec: LlaSpec) -> np.ndarray:
@@ -85,7 +136,8 @@ def make_pictures(kind: str, spec: LlaSpec) -> np.ndarray:
     if kind == "black, white, both":
         both = rng.integers(0, 2, shape[1:], np.uint8) * 255
         return np.stack([np.zeros_like(both), np.full_like(both, 255), both])
-    coarse = rng.integers(0, 256, (3, 8, 8, 3)).repeat(size // 8, 1).repeat(size // 8, 2)
+    block = -(-size // 8)
+    coarse = rng.integers(0, 256, (3, 8, 8, 3)).repeat(block, 1).repeat(block, 2)[:, :size, :size]
     return (coarse + rng.normal(0, 5, shape)).clip(0, 255).astype(np.uint8)
 
 
@@ -93,22 +145,52 @@ KINDS = ("coarse", "noise", "flat", "black, white, both")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_body_torch_and_reference_agree_bit_for_bit(geometry: str, kind: str) -> None:
+def test_every_implementation_gives_torchs_bits(kind: str, implementation: Implementation) -> None:
     """Flat pictures tie everywhere, noise nearly so; whole numbers leave no choice."""
-    spec = GEOMETRIES[geometry]
-    pictures = make_pictures(kind, spec)
-    patches = patch_rows(torch.from_numpy(pictures), spec.patch_px).numpy()
-    got, expected = run_body(spec, patches), run_torch(spec, patches)
+    patches = patches_of(kind, implementation.spec).numpy()
+    expected = run_torch(implementation.spec, patches)
+    got = implementation.runner.infer({"patches": patches})
+    alone = implementation.runner.infer({"patches": patches[1:2]})
     for name in OUTPUTS:
-        np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
-    for i, picture in enumerate(pictures):
+        np.testing.assert_array_equal(alone[name], got[name][1:2], err_msg=f"{name}, alone")
+        if implementation.exact or name in ("assignment", "occupied", "membership"):
+            np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
+        else:
+            np.testing.assert_allclose(got[name], expected[name], rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_torch_gives_what_one_would_write_down(geometry: str, kind: str) -> None:
+    """Against plain SLIC in float64."""
+    spec = GEOMETRIES[geometry]
+    got = run_torch(spec, patches_of(kind, spec).numpy())
+    for i, picture in enumerate(make_pictures(kind, spec)):
         plain = slic_reference.slic(picture, spec)
-        np.testing.assert_array_equal(expected["assignment"][i], plain)
+        np.testing.assert_array_equal(got["assignment"][i], plain)
         if spec.pooling == "hard":
             pooled, owner = slic_reference.pool(picture, spec.geometry, plain)
-            np.testing.assert_array_equal(expected["membership"][i].argmax(0), owner)
-            np.testing.assert_allclose(expected["means"][i], pooled, rtol=1e-6)
+            np.testing.assert_array_equal(got["membership"][i].argmax(0), owner)
+            np.testing.assert_allclose(got["means"][i], pooled, rtol=1e-6)
+
+
+def test_there_are_ties_and_empty_superpixels_among_the_pictures() -> None:
+    ties = empty = 0
+    for spec, kind in product(GEOMETRIES.values(), KINDS):
+        got = run_torch(spec, patches_of(kind, spec).numpy())
+        ties += int((got["assignment"].sum(1) > 1).sum())
+        empty += int((got["occupied"] == 0).sum())
+    assert ties > 0
+    assert empty > 0
+
+
+def test_no_product_of_a_polynomial_meets_a_sum() -> None:
+    """A runtime would fuse them. What else is multiplied and added is exact."""
+    body = superpixel_functions(GEOMETRIES["224 K=16"])[0]
+    products = {node.output[0] for node in body.node if node.op_type == "Mul"}
+    sums = [node for node in body.node if node.op_type in ("Add", "Sub")]
+    fused = {name for node in sums for name in node.input} & products
+    assert all(name.startswith(("ahead_", "behind_")) for name in fused)
 
 
 @pytest.mark.parametrize("cell_px", [1, 2, 4])

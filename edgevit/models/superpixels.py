@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from edgevit.slic import (
     HALF,
     LAB_FROM_F,
+    OFF_WHOLE,
     WHITE_XYZ_FROM_RGB,
     f_coefficients,
     light_coefficients,
@@ -147,7 +148,7 @@ class Superpixels(nn.Module):
         for i in range(superpixels.iterations):
             sums = assignment @ current.transpose(1, 2)  # [B, K, 6], the last: half the cells
             # In half the features' unit. No cells: a zero, mid-grey in the middle.
-            means = (sums[..., :5] / sums[..., 5:].clamp_min(HALF)).floor()
+            means = ((sums[..., :5] + OFF_WHOLE) / sums[..., 5:].clamp_min(HALF)).floor()
             if centres is not None:
                 ahead, back = superpixels.relaxation, superpixels.relaxation - 1
                 means = (means * ahead - centres * back).floor()

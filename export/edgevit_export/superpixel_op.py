@@ -21,6 +21,7 @@ from onnx import helper, numpy_helper, parser
 from edgevit.slic import (
     HALF,
     LAB_FROM_F,
+    OFF_WHOLE,
     WHITE_XYZ_FROM_RGB,
     SlicGeometry,
     f_coefficients,
@@ -63,7 +64,9 @@ def slic_function(geometry: SlicGeometry, superpixels: SuperpixelSpec) -> onnx.F
         "position": geometry.position_features[None],
         "position_shape": np.array(geometry.position_features.shape),
         "seeds": geometry.seed_assignment(coarse)[None],
+        "lowest": np.float32(-(2**24)),
         "half": np.float32(HALF),
+        "off_whole": np.float32(OFF_WHOLE),
         "minus_two": np.float32(-2),
         "relaxation_by": np.float32(superpixels.relaxation),
         "relaxation_back": np.float32(superpixels.relaxation - 1),
@@ -146,7 +149,8 @@ def _slic_round(i: int, before: str, after: str) -> str:
     sums_{i} = MatMul (assignment_{i}, transposed_{i})
     feature_sums_{i}, half_counts_{i} = Split <axis = 2> (sums_{i}, features_and_count)
     divisors_{i} = Max (half_counts_{i}, half)
-    means_exact_{i} = Div (feature_sums_{i}, divisors_{i})
+    dividends_{i} = Add (feature_sums_{i}, off_whole)
+    means_exact_{i} = Div (dividends_{i}, divisors_{i})
     means_{i} = Floor (means_exact_{i})
     {relax if i else start}
     offsets_{i} = ReduceSumSquare <keepdims = 1> (centres_{i}, axis_feature)
@@ -207,17 +211,21 @@ def pool_function(geometry: SlicGeometry, soft: bool) -> onnx.FunctionProto:
 def _horner(
     x: str, result: str, coefficients: tuple[float, ...]
 ) -> tuple[str, dict[str, _Constant]]:
-    """Lines and constants of ``result = c0 + c1 x + c2 x^2 + ...``."""
+    """Lines and constants of ``result = c0 + c1 x + c2 x^2 + ...``.
+
+    The Max changes nothing: it stands between a product and a sum because runtimes fuse those, and
+    round once where the definition rounds twice.
+    """
     names = [f"{result}_c{i}" for i in range(len(coefficients))]
-    lines = [f"{result}_p = Mul ({x}, {names[-1]})"]
+    lines, sum_so_far = [], names[-1]
     for i in range(len(coefficients) - 2, -1, -1):
-        last = i == 0
-        lines.append(
-            f"{result if last else f'{result}_s{i}'} = Add ({result}_p{i + 1}, {names[i]})"
-        )
-        if not last:
-            lines.append(f"{result}_p{i} = Mul ({result}_s{i}, {x})")
-    lines[0] = lines[0].replace(f"{result}_p ", f"{result}_p{len(coefficients) - 1} ")
+        lines += [
+            f"{result}_product{i} = Mul ({sum_so_far}, {x})",
+            f"{result}_apart{i} = Max ({result}_product{i}, lowest)",
+            f"{result}_sum{i} = Add ({result}_apart{i}, {names[i]})",
+        ]
+        sum_so_far = f"{result}_sum{i}"
+    lines.append(f"{result} = Identity ({sum_so_far})")
     constants = {n: np.float32(c) for n, c in zip(names, coefficients, strict=True)}
     return "\n".join(lines), dict(constants)
 

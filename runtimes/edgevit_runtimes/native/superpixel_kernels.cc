@@ -21,6 +21,7 @@ namespace {
 constexpr int kFeatures = 5;  // L*, a*, b*, y, x
 constexpr int kBlock = 16;    // cells handled together: one AVX-512 register, two of AVX2
 constexpr float kLightLevels = 4096.0f, kFLevels = 2048.0f, kLabLevels = 4.0f;
+constexpr float kOffWhole = 0.25f;  // see OFF_WHOLE in edgevit/slic.py
 constexpr double kXyzLevels = 1024.0;
 constexpr double kLinearLight[] = {0.008773176092511747, 0.04681307431133926, 0.7375567457809078,
                                    0.47299273965935523};
@@ -238,7 +239,7 @@ struct SlicKernel {
       float* plane = planes.data() + k * (kFeatures + 1);
       float squares = 0;
       for (int j = 0; j < kFeatures; ++j) {
-        float to = std::floor(sum[j] / std::max(sum[kFeatures], 0.5f));
+        float to = std::floor((sum[j] + kOffWhole) / std::max(sum[kFeatures], 0.5f));
         if (relax) to = std::floor(to * a.relaxation - centre[j] * (a.relaxation - 1));
         centre[j] = to;
         squares += to * to;
