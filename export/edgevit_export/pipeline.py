@@ -50,6 +50,7 @@ from edgevit_export.parity import (
 )
 from edgevit_export.passes.halve_weights import halve_weights
 from edgevit_export.passes.keep_outputs import keep_outputs
+from edgevit_export.passes.name_by_module import name_by_module, name_new_nodes
 from edgevit_export.passes.regroup_gelu import regroup_gelu
 from edgevit_export.simplify import simplify
 from edgevit_export.torch_runner import TorchRunner
@@ -107,9 +108,11 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
     with folder_written_aside(request.output, request.force, MANIFEST_FILE) as folder:
         with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
             traced = trace(model.module, request.batch)
+            name_by_module(traced)
         with stage(progress, "simplify  onnxsim"):
             probe = simplify(traced)
             regroup_gelu(probe)
+            name_new_nodes(probe)
         with stage(progress, "finish    outputs and weight storage"):
             deployed = _deployed(probe, request)
         with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):

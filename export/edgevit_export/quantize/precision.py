@@ -7,6 +7,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
+from edgevit_export.passes.name_by_module import layer_of
+
 _WEIGHT_TYPES = {
     TensorProto.INT8: "int8",
     TensorProto.UINT8: "int8 (stored as uint8)",
@@ -18,7 +20,7 @@ _LEAST_WEIGHTS = 1000
 
 
 def layer_precisions(file: Path) -> dict[str, str]:
-    """Every product with a constant matrix, by the tensor it gives: precision of its weights."""
+    """Every product with a constant matrix, by its layer: the precision of its weights."""
     graph = onnx.load(file).graph
     types = {w.name: w.data_type for w in graph.initializer if _size(w) >= _LEAST_WEIGHTS}
     for node in graph.node:  # what is cast or dequantized is stored as its input is
@@ -27,7 +29,7 @@ def layer_precisions(file: Path) -> dict[str, str]:
     found = {}
     for node in graph.node:
         if node.op_type in _PRODUCTS and node.input[1] in types:
-            found[node.output[0]] = _WEIGHT_TYPES.get(types[node.input[1]], "other")
+            found[layer_of(node.output[0])] = _WEIGHT_TYPES.get(types[node.input[1]], "other")
     return found
 
 

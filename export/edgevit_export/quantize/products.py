@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 
 from edgevit.errors import InputError
 from edgevit_export.graph import copy_of, drop_unused_weights, set_items
+from edgevit_export.passes.name_by_module import layer_of
 
 # Smaller products (the place of a centroid: 2 rows) gain nothing.
 _LEAST_INPUTS = 16
@@ -96,11 +97,11 @@ def _product(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> Prod
 
 
 def _layer_name(node: onnx.NodeProto) -> str:
-    """The module's name where the weight still has it; a folded weight goes by its result."""
+    """The module's name, from the weight where that still has it: a folded weight has none."""
     weight, result = str(node.input[1]), str(node.output[0])
     if weight.startswith("module."):
         return weight.removeprefix("module.").removesuffix(".weight")
-    return result
+    return layer_of(result)
 
 
 def replace_products(
