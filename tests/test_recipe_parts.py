@@ -223,6 +223,23 @@ def test_positions_are_resampled_for_another_size(tmp_path: Path) -> None:
     )
 
 
+def test_a_larger_model_starts_with_the_answers_of_the_smaller(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """More readings change nothing; more latents are noisy copies, so nearly nothing."""
+    from edgevit.progress import PlainProgress
+
+    spec = LlaSpec("small", 48, 3, 4, image_px=64, classes=3, latents=4, layers_per_reading=4)
+    small = build(spec)
+    pictures = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    for changes, tolerance in (({"layers_per_reading": 2}, 1e-6), ({"latents": 8}, 0.02)):
+        large = build(replace(spec, **changes))
+        start_from(large, Checkpoint(small.state_dict()), "small", PlainProgress())
+        assert "anew" not in capsys.readouterr().err
+        torch.testing.assert_close(large(pictures), small(pictures), atol=tolerance, rtol=0)
+    assert len({tuple(row.tolist()) for row in large.latents}) == 8, "copies can part"
+
+
 def test_other_classes_get_a_fresh_head(capsys: pytest.CaptureFixture[str]) -> None:
     from edgevit.progress import PlainProgress
 

@@ -26,6 +26,15 @@ class Classifier(nn.Module, ABC):
         """Picture, as in :meth:`steps`, to logits [B, classes]."""
         return self.steps(image)[LOGITS]
 
+    def grown(self, key: str, given: Tensor) -> Tensor:
+        """A weight of a smaller model of this kind, in the size that this model has it.
+
+        Such that the larger model answers as the smaller did, where a way is known; otherwise, and
+        always in this base class, as it was given.
+        """
+        del key
+        return given
+
     def taps(self, image: Tensor) -> dict[str, Tensor]:
         """The steps, and whatever else an exported file can give."""
         return self.steps(image)

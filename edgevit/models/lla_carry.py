@@ -17,6 +17,8 @@ from edgevit.models.lla import LlaClassifier, attention_scale
 from edgevit.models.sppp import SuperpixelTokens
 from edgevit.spec import LlaSpec
 
+_COPY_NOISE = 0.1  # of the spread of what is copied
+
 
 class KeysAndValues(nn.Module):
     """Keys and values of all layers from the tokens, by one LayerNorm and one linear map."""
@@ -41,6 +43,14 @@ class KeysAndValues(nn.Module):
             torch.split(keys, self.spec.heads, dim=1),
             torch.split(values, self.spec.heads, dim=1),
         )
+
+    def grown(self, given: Tensor) -> Tensor:
+        """Weight or bias for fewer readings [2 * fewer * D, ..]: each now serves fewer layers."""
+        readings = given.reshape(2, -1, self.spec.width, *given.shape[1:])
+        if self.sets % readings.shape[1]:
+            return given
+        shared_by = self.sets // readings.shape[1]
+        return readings.repeat_interleave(shared_by, dim=1).reshape(-1, *given.shape[1:])
 
 
 class CarryBlock(nn.Module):
@@ -76,6 +86,14 @@ class CarryClassifier(LlaClassifier):
         self.initialise()
         nn.init.normal_(self.latents, std=0.02)
 
+    def grown(self, key: str, given: Tensor) -> Tensor:
+        """More latents are copies: their mean stays. More readings: layers had it in common."""
+        if key == "latents" and self.spec.latents % len(given) == 0:
+            return _copies(given, self.spec.latents // len(given))
+        if key.startswith("keys_and_values.linear."):
+            return self.keys_and_values.grown(given)
+        return given
+
     def encode(self, sppp: SuperpixelTokens) -> tuple[Tensor, Tensor]:
         batch = sppp.tokens.shape[0]
         keys, values = self.keys_and_values(sppp.tokens)
@@ -84,3 +102,11 @@ class CarryClassifier(LlaClassifier):
             reading = number // self.spec.layers_per_reading
             latents = block(latents, keys[reading], values[reading], sppp.mask)
         return latents, self.norm(latents).reshape(batch, self.spec.latents, -1).mean(dim=1)
+
+
+def _copies(latents: Tensor, count: int) -> Tensor:
+    """[L, D] to [count * L, D], all but the first with some noise: equal ones learn the same."""
+    copies = latents.repeat(count, 1)
+    noise = _COPY_NOISE * latents.std() * torch.randn_like(copies)
+    noise[: len(latents)] = 0
+    return copies + noise

@@ -21,7 +21,8 @@ _LEAST_SHARE = 0.8
 def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress: Progress) -> None:
     """Takes over every weight that fits; says which keep their random start.
 
-    Learned positions of another image size are resampled (bicubic). A head for other classes, and
+    Learned positions of another image size are resampled (bicubic), and where a larger model can
+    answer as a smaller one did, it does (:meth:`Classifier.grown`). A head for other classes, and
     a LaViT's maps over another number of tokens, start anew.
 
     Raises:
@@ -33,6 +34,8 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
         given = checkpoint.tensors.get(key)
         if given is not None and key.rsplit(".", 1)[-1] == _POSITION:
             given = _resampled(given.float(), wanted.shape)
+        if given is not None:
+            given = module.grown(key, given)
         if given is not None and given.shape == wanted.shape:
             taken[key] = given.to(wanted.dtype)
     fresh = sorted(set(own) - set(taken))
