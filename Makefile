@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all lint bench prebuilt clean
+.PHONY: demo test test-all lint bench prebuilt tensorrt-builds clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -39,6 +39,10 @@ prebuilt: $(READY)
 	$(BIN)/python benchmarks/sample_photos.py out/photos
 	$(BIN)/edgevit export --model lla_tiny --half-storage --parity-images out/photos \
 		--output edgevit/zoo/lla_tiny.edgevit --force
+
+# Whether TensorRT-RTX builds every model, precision and compute capability: docs/compile.md's table.
+tensorrt-builds: $(READY)
+	$(BIN)/python benchmarks/tensorrt_builds.py --capability 8.0 8.6 8.9 12.0 --markdown
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

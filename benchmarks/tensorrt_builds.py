@@ -1,7 +1,8 @@
 """Whether TensorRT-RTX parses and builds every model, in every precision, without a GPU.
 
-    python benchmarks/tensorrt_builds.py                        # the whole zoo for 8.6
-    python benchmarks/tensorrt_builds.py --model lla_tiny --capability 8.0 8.6 8.9 12.0
+    python benchmarks/tensorrt_builds.py --capability 8.0 8.6 8.9 12.0    # make tensorrt-builds
+    python benchmarks/tensorrt_builds.py --model lla_tiny                   # one model, for 8.6
+    python benchmarks/tensorrt_builds.py ... --markdown                     # docs/compile.md's
 
 INT8 is calibrated on the sample photographs: whether a file builds does not depend on its ranges.
 It says "builds", not "runs": no engine is run here.
@@ -27,7 +28,8 @@ from edgevit.registry import MODELS, PREBUILT_BUNDLE
 from edgevit.report import print_json, print_table
 from edgevit.runner import Array
 from edgevit.spec import Preprocess
-from edgevit_export.engines.tensorrt import AHEAD_OF_TIME, build_engine, find_tensorrt
+from edgevit.tensorrt_library import RTX, find_tensorrt
+from edgevit_export.engines.tensorrt import AHEAD_OF_TIME, EngineOptions, build_engine
 from edgevit_export.pipeline import ExportRequest, export_bundle
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.observe import observe_products
@@ -36,6 +38,7 @@ from edgevit_export.quantize.schemes import SCHEMES, quantized
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 
 CLASSES = 10
+PRECISIONS = ("fp32", "fp16", "int8")
 open_runner = partial(OnnxRuntimeRunner, native=False)
 
 
@@ -44,6 +47,8 @@ def main() -> None:
     rows = [row for name in arguments.model for row in _rows(name, arguments.capability)]
     if arguments.json:
         print_json(rows)
+    elif arguments.markdown:
+        print("\n".join(_markdown(rows)))
     else:
         _print(rows)
     if any(row["error"] for row in rows):
@@ -56,9 +61,10 @@ def _rows(name: str, capabilities: list[str]) -> list[dict[str, Any]]:
         for precision, file in _files(name, Path(scratch)).items():
             for capability in capabilities:
                 started = time.perf_counter()
-                size, error = 0.0, None
+                size, was_inlined, error = 0.0, None, None
                 try:
-                    size = len(build_engine(file, capability)) / 2**20
+                    engine = build_engine(file.read_bytes(), EngineOptions(capability))
+                    size, was_inlined = len(engine.content) / 2**20, engine.inlined
                 except EdgevitError as failure:
                     error = str(failure)
                 rows.append(
@@ -67,6 +73,7 @@ def _rows(name: str, capabilities: list[str]) -> list[dict[str, Any]]:
                         "precision": precision,
                         "capability": capability,
                         "engine_mib": round(size, 1),
+                        "inlined": was_inlined,
                         "seconds": round(time.perf_counter() - started, 1),
                         "error": error,
                     }
@@ -98,7 +105,7 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    tensorrt = find_tensorrt(ahead_of_time=True)
+    tensorrt = find_tensorrt(RTX)
     table = [
         (
             row["model"],
@@ -110,7 +117,24 @@ def _print(rows: list[dict[str, Any]]) -> None:
         for row in rows
     ]
     columns = ("model", "precision", "capability", "engine", "s")
-    print_table(f"{tensorrt.name} {tensorrt.version}", columns, table, numeric=("s",))
+    print_table(tensorrt.label, columns, table, numeric=("s",))
+
+
+def _markdown(rows: list[dict[str, Any]]) -> list[str]:
+    """A row a model, a column a precision: MiB for every capability, or what it says instead."""
+    capabilities = list(dict.fromkeys(row["capability"] for row in rows))
+    lines = [
+        f"| model | {' | '.join(PRECISIONS)} |",
+        f"|---|{'---|' * len(PRECISIONS)}",
+    ]
+    cells: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        cell = "fails" if row["error"] else f"{row['engine_mib']:.1f}"
+        cells.setdefault((row["model"], row["precision"]), []).append(cell)
+    for model in dict.fromkeys(row["model"] for row in rows):
+        found = [" / ".join(cells[model, precision]) for precision in PRECISIONS]
+        lines.append(f"| `{model}` | {' | '.join(found)} |")
+    return [f"MiB for {' / '.join(capabilities)}:", "", *lines]
 
 
 def _arguments() -> argparse.Namespace:
@@ -120,6 +144,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", nargs="*", default=list(MODELS), help="default: all")
     parser.add_argument("--capability", nargs="*", default=["8.6"], choices=list(AHEAD_OF_TIME))
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--markdown", action="store_true")
     return parser.parse_args()
 
 

@@ -2,6 +2,7 @@
 
 manifest.json          what this is, how to feed it, what was checked, a hash of every file
 model.onnx             the float model; later variants are model.<variant>.onnx
+model.<variant>.*      what ``edgevit compile`` made of one of them for a runtime or a machine
 superpixels.onnx       picture to superpixel map, by the model's own op (superpixel models)
     reference.npz          real pictures and the torch model's answers, to verify without torch
 """
@@ -9,21 +10,24 @@ superpixels.onnx       picture to superpixel map, by the model's own op (superpi
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from edgevit.errors import BundleError
+from edgevit.errors import BundleError, InputError
 from edgevit.files import folder_written_aside, sha256_of, write_atomically
 from edgevit.runner import Array
 from edgevit.spec import LOGITS, Preprocess, TensorSpec
 from edgevit.typed import from_plain
 
-SCHEMA = 2  # 2: variants say their target and report, and which is chosen where
+# 2: variants say their target and report, and which is chosen where. 3: how one was compiled, and
+# what was measured on which machine.
+SCHEMA = 3
 _AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
@@ -31,9 +35,9 @@ SUPERPIXEL_FILE = "superpixels.onnx"
 FLOAT_VARIANT = "float"
 
 
-def variant_file(variant: str) -> str:
+def variant_file(variant: str, suffix: str = "onnx") -> str:
     """``model.onnx`` for the float model, ``model.<variant>.onnx`` for the others."""
-    return "model.onnx" if variant == FLOAT_VARIANT else f"model.{variant}.onnx"
+    return f"model.{suffix}" if variant == FLOAT_VARIANT else f"model.{variant}.{suffix}"
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,33 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class Build:
+    """How a variant was compiled. What it is kept by: while none of this changes, it is fresh.
+
+    source, source_sha256: the variant that it was compiled from, and the hash of its file.
+    built_for: what must be so where it is opened, such as ``{"runtime": "onnxruntime 1.31.1"}``;
+        empty for a file that opens anywhere.
+    options: how it was compiled and how it is opened, in the words of ``edgevit compile``.
+    facts: what is worth knowing and decides nothing: seconds, agreement with the float reference.
+    inspection: the file that lists an engine's layers; None where there is none.
+    """
+
+    source: str
+    source_sha256: str
+    built_for: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    inspection: str | None = None
+
+
+@dataclass(frozen=True)
 class Variant:
     """One form of the model. ``weights_stored_as`` is what the file holds, not what is computed.
 
     runtime: what reads the file: ``onnxruntime``, ``openvino`` or ``tensorrt``.
-    target: the kind of machine it was made for; None: any.
+    target: the kind of machine it was quantized for; None: any.
     report: how it was calibrated, its accuracy and, where measured, its speed.
+    build: how it was compiled; None for what export and quantize wrote.
     """
 
     file: str
@@ -66,6 +91,27 @@ class Variant:
     runtime: str = "onnxruntime"
     target: str | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
+    build: Build | None = None
+
+    @property
+    def files(self) -> set[str]:
+        """Names of the files that go when it goes."""
+        inspection = self.build.inspection if self.build else None
+        return {self.file, *([inspection] if inspection else [])}
+
+
+@dataclass(frozen=True)
+class MachineChoice:
+    """What ``edgevit compile --target auto`` found on one machine.
+
+    variant: the fastest that passed. table: a row for every candidate, those that could not be
+    tried too, with the reason.
+    """
+
+    variant: str
+    threads: int
+    table: tuple[Mapping[str, Any], ...]
+    measured: str
 
 
 @dataclass(frozen=True)
@@ -80,6 +126,8 @@ class Manifest:
 
     parity: the report of the check that ended the export.
     chosen: the variant to use, by target; the float one where there is none.
+    machines: what was measured to be best on single machines, by their label; it goes before
+        ``chosen``.
     superpixel_map: the file that gives the superpixels of a picture, int32 [B, rows, columns], or
         None for a model without superpixels.
     """
@@ -95,6 +143,7 @@ class Manifest:
     superpixel_map: str | None
     created: str
     chosen: Mapping[str, str] = field(default_factory=dict)
+    machines: Mapping[str, MachineChoice] = field(default_factory=dict)
     files: Mapping[str, FileFact] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -138,7 +187,8 @@ class Manifest:
             raise ValueError(f"the output {logits} does not fit {classes} classes")
         if not self.variants:
             raise ValueError("it has no variant of the model")
-        if absent := set(self.chosen.values()) - set(self.variants):
+        chosen = {*self.chosen.values(), *(choice.variant for choice in self.machines.values())}
+        if absent := chosen - set(self.variants):
             raise ValueError(f"a variant is chosen that is not there: {', '.join(sorted(absent))}")
         self._check_file_names()
 
@@ -152,7 +202,7 @@ class Manifest:
     def used_files(self) -> list[str]:
         """Names of all files of the bundle but the manifest itself."""
         maps = [self.superpixel_map] if self.superpixel_map else []
-        used = [variant.file for variant in self.variants.values()]
+        used = [file for variant in self.variants.values() for file in variant.files]
         return sorted({*self.files, *used, *maps, REFERENCE_FILE})
 
 
@@ -213,9 +263,12 @@ class Bundle:
             )
         return self.path / variants[name].file
 
-    def chosen(self, target: str) -> str:
-        """The name of the variant to use on a kind of machine."""
-        return self.manifest.chosen.get(target, FLOAT_VARIANT)
+    def chosen(self, target: str, machine: str | None = None) -> str:
+        """The name of the variant to use on a machine, by its label, or on a kind of machine."""
+        manifest = self.manifest
+        if machine is not None and machine in manifest.machines:
+            return manifest.machines[machine].variant
+        return manifest.chosen.get(target, FLOAT_VARIANT)
 
     def superpixel_map(self) -> Path:
         """The model file that gives a picture's superpixels.
@@ -239,27 +292,58 @@ def write_reference(folder: Path, reference: Reference) -> None:
     np.savez_compressed(folder / REFERENCE_FILE, images=reference.images, **arrays)
 
 
+def refuse_unwritable(bundle: Bundle) -> None:
+    """Raises InputError, before the work, for a bundle that could not be replaced after it."""
+    if bundle.path.is_symlink() or not os.access(bundle.path.resolve().parent, os.W_OK):
+        raise InputError(
+            f"{bundle.path} cannot be replaced: it is a link, or its folder is not yours to write "
+            "to. Copy the bundle to a folder of yours, and give the copy."
+        )
+
+
 def drop_variants(bundle: Bundle, names: set[str]) -> Bundle:
     """Writes a bundle anew, whole or not at all: its manifest as given, without some variants."""
     manifest = bundle.manifest
     kept = {name: variant for name, variant in manifest.variants.items() if name not in names}
+    return rewrite(bundle, without_choices(replace(manifest, variants=kept), names))
+
+
+def without_choices(manifest: Manifest, names: set[str]) -> Manifest:
+    """No target and no machine chooses one of these variants any more."""
+    chosen = {k: v for k, v in manifest.chosen.items() if v not in names}
+    machines = {k: v for k, v in manifest.machines.items() if v.variant not in names}
+    return replace(manifest, chosen=chosen, machines=machines)
+
+
+def rewrite(
+    bundle: Bundle, manifest: Manifest, add: Callable[[Path], object] | None = None
+) -> Bundle:
+    """Writes a bundle anew with another manifest, whole or not at all.
+
+    Files that only a variant used which the new manifest no longer has are left out.
+
+    Args:
+        add: writes the files of new variants into a folder.
+    """
     with folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder:
-        copy_files(bundle, folder, names)
-        seal(folder, replace(manifest, variants=kept))
+        copy_files(bundle, folder, set(bundle.manifest.variants) - set(manifest.variants))
+        if add is not None:
+            add(folder)
+        seal(folder, replace(manifest, schema=SCHEMA))
     return Bundle.open(bundle.path)
 
 
 def copy_files(bundle: Bundle, folder: Path, without: set[str]) -> None:
     """Copies all files of a bundle but the manifest, and those of some variants."""
     variants = bundle.manifest.variants
-    left_out = {variant.file for name, variant in variants.items() if name in without}
+    left_out = {file for name in without for file in variants[name].files}
     for file in set(bundle.manifest.used_files()) - left_out:
         shutil.copy2(bundle.path / file, folder / file)
 
 
 def write_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:
     """Replaces the manifest of a bundle whose files stay as they are."""
-    text = manifest.to_json()
+    text = replace(manifest, schema=SCHEMA).to_json()
     target = bundle.path / MANIFEST_FILE
     write_atomically(target, lambda aside: aside.write_text(text, encoding="utf-8"))
     return Bundle.open(bundle.path)

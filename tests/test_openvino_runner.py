@@ -97,6 +97,6 @@ def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
         OpenVinoRunner(b"")
 
 
-def test_a_runtime_without_a_runner_says_so() -> None:
-    with pytest.raises(InputError, match="is for tensorrt, which edgevit builds for"):
+def test_a_runtime_that_reads_no_onnx_says_so() -> None:
+    with pytest.raises(InputError, match="tensorrt runs engines, not ONNX files"):
         open_model(b"", "tensorrt")

@@ -17,6 +17,7 @@ import typer
 
 from edgevit import __version__
 from edgevit.cli.bench import bench
+from edgevit.cli.compile import compile_bundle
 from edgevit.cli.doctor import doctor
 from edgevit.cli.eval import evaluate
 from edgevit.cli.export import export
@@ -39,6 +40,7 @@ app = typer.Typer(
 for command in (export, quantize, inspect, run, bench, report, train, models, doctor, kernel):
     app.command()(command)
 app.command("eval")(evaluate)
+app.command("compile")(compile_bundle)
 
 
 def _print_version(wanted: bool) -> None:

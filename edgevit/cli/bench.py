@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgevit.cli.options import (
+    ArenaOption,
+    CoresOption,
     JsonOption,
     ThreadsOption,
     VariantOption,
+    core_numbers,
     open_bundle,
     untrained_note,
 )
@@ -40,6 +43,8 @@ _HOW = (
     "max_seconds",
     "variant",
     "native",
+    "cores",
+    "arena",
 )
 
 
@@ -64,6 +69,8 @@ def bench(
     native: Annotated[
         bool, typer.Option("--native/--body", help="Superpixels: built kernels, or the body.")
     ] = True,
+    cores: CoresOption = None,
+    arena: ArenaOption = True,
     output: Annotated[Path | None, typer.Option(help="Keep the result in this file.")] = None,
     repeat: Annotated[
         Path | None, typer.Option(metavar="RESULT", help="Measure the same again, and compare.")
@@ -99,6 +106,8 @@ def bench(
             max_seconds=max_seconds,
             variant=variant,
             native=native,
+            cores=core_numbers(cores),
+            arena=arena,
         )
     )
     _refuse_other_device(device)

@@ -11,7 +11,13 @@ from edgevit.results import device_name
 
 def print_result(result: dict[str, Any], note: str | None) -> None:
     model, conditions = result["model"], result["conditions"]
-    rows = [*_speed(result), *_memory(result), _energy(result["energy"]), *_sensors(result)]
+    rows = [
+        *_speed(result),
+        *_on_device(result),
+        *_memory(result),
+        _energy(result["energy"]),
+        *_sensors(result),
+    ]
     rows.append(
         ("model file", f"{model['file_mib']:.1f} MiB", f"{model['parameters'] / 1e6:.2f} M params")
     )
@@ -55,6 +61,15 @@ def _speed(result: dict[str, Any]) -> list[tuple[str, str, str]]:
             f"model opens in {start['open_model']:.0f} ms; median of {start['samples']}",
         ),
     ]
+
+
+def _on_device(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What a GPU timed itself, if one computed."""
+    parts = result.get("device_ms_p50")
+    if not parts:
+        return []
+    shown = f"{parts['copy_in']:.3f} / {parts['compute']:.3f} / {parts['copy_out']:.3f} ms"
+    return [("on the device", shown, "p50 of copy in / compute / copy out, by its own events")]
 
 
 def _memory(result: dict[str, Any]) -> list[tuple[str, str, str]]:

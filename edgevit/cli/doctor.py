@@ -20,7 +20,11 @@ _OWN_FACTS = ("edgevit", "python", "system", "prebuilt_bundle", "native_kernels"
 
 # What a person may want, the distributions it needs (either of those joined by |), its extra.
 _NEEDS = (
-    ("run and bench", ("numpy", "onnxruntime", "opencv-python-headless|opencv-python"), ""),
+    (
+        "run and bench",
+        ("numpy", "onnxruntime|onnxruntime-gpu", "opencv-python-headless|opencv-python"),
+        "",
+    ),
     ("export", ("torch", "onnx", "onnxsim", "onnxscript", "safetensors"), "export"),
     ("train", ("torch", "safetensors", "matplotlib"), "train"),
     (
@@ -30,6 +34,7 @@ _NEEDS = (
     ),
     ("run in OpenVINO", ("openvino",), "openvino"),
     ("build TensorRT engines", ("tensorrt|tensorrt-rtx",), "tensorrt"),
+    ("run TensorRT engines", ("tensorrt|tensorrt-rtx", "cuda-bindings"), "tensorrt"),
 )
 
 

@@ -44,6 +44,7 @@ def print_variants(title: str, bundle: Bundle) -> None:
 
     columns = ("variant", "file MiB", "top-1", "drop, points", "speed", "kept in float")
     chosen = {variant: target for target, variant in bundle.manifest.chosen.items()}
+    chosen |= {choice.variant: label for label, choice in bundle.manifest.machines.items()}
     rows = [
         (
             f"{name} (used on {chosen[name]})" if name in chosen else name,
@@ -57,6 +58,8 @@ def print_variants(title: str, bundle: Bundle) -> None:
 
 def _figures(variant: Variant) -> tuple[str, str, str, str]:
     report = variant.report
+    if variant.build is not None:
+        return f"compiled from {variant.build.source}", "-", "-", f"as {variant.build.source}"
     if not report:
         return "-", "-", "-", "all"
     low, high = report["drop_points_interval_95"]
@@ -76,8 +79,8 @@ def _precisions(bundle: Bundle) -> dict[str, dict[str, str]]:
     require_modules("edgevit inspect --layers", "export", ("onnx",))
     from edgevit_export.quantize.precision import layer_precisions
 
-    names = bundle.manifest.variants
-    return {name: layer_precisions(bundle.variant(name)) for name in names}
+    files = {name: bundle.variant(name) for name in bundle.manifest.variants}
+    return {name: layer_precisions(file) for name, file in files.items() if file.suffix == ".onnx"}
 
 
 def _print(bundle: Bundle, by_layer: dict[str, dict[str, str]]) -> None:

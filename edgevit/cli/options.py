@@ -34,6 +34,14 @@ ThreadsOption = Annotated[
     int,
     typer.Option("--threads", min=1, callback=_bounded_threads, help="Threads inside an operator."),
 ]
+CoresOption = Annotated[
+    str | None,
+    typer.Option("--cores", help="Processors to stay on, such as 0,1. Default: all there are."),
+]
+ArenaOption = Annotated[
+    bool,
+    typer.Option("--arena/--no-arena", help="ONNX Runtime: keep freed memory for the next one."),
+]
 VariantOption = Annotated[
     str | None,
     typer.Option(help="Which form of the model. Default: the one chosen for this machine."),
@@ -66,6 +74,16 @@ def check_picture(option: str, target: Path | None) -> None:
         from edgevit.plots import check_target
 
         check_target(target)
+
+
+def core_numbers(value: str | None) -> tuple[int, ...] | None:
+    """``--cores``: numbers with commas between."""
+    if value is None:
+        return None
+    parts = value.split(",")
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise InputError(f"--cores is numbers with commas between, such as 0,1; got '{value}'.")
+    return tuple(int(part) for part in parts)
 
 
 def class_names(value: str | None) -> tuple[str, ...] | int | None:

@@ -6,7 +6,6 @@ import os
 import platform
 from dataclasses import asdict
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import edgevit
@@ -14,7 +13,9 @@ from edgevit.bundle import MANIFEST_FILE, Bundle
 from edgevit.files import sha256_of
 from edgevit_runtimes import kernel
 from edgevit_runtimes.devices import machine
+from edgevit_runtimes.devices.installed import distribution
 from edgevit_runtimes.devices.target import this_target
+from edgevit_runtimes.onnxruntime_runner import Placement
 from edgevit_runtimes.verdict import judge
 
 if TYPE_CHECKING:
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 
 # Environment variables that change how many threads run, and where.
 _TELLING = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "ORT_", "CUDA_VISIBLE_DEVICES")
-# Distributions that may bring a runtime's module; a Jetson's own wheels have names of their own.
-_DISTRIBUTIONS = {
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-    "openvino": ("openvino",),
-    "tensorrt": ("tensorrt", "tensorrt-rtx", "tensorrt_cu12", "tensorrt_cu13"),
-}
 
 
 def model_facts(bundle: Bundle, variant: str) -> dict[str, Any]:
@@ -69,12 +64,14 @@ def _verdicts(bundle: Bundle) -> list[str]:
     return [judge(bundle, name, v).text for name, v in variants if v.target == here]
 
 
-def conditions(options: BenchOptions, runtime: str) -> dict[str, Any]:
-    on_cpu = ", CPUExecutionProvider" if runtime == "onnxruntime" else ", CPU"
+def conditions(options: BenchOptions, bundle: Bundle, variant: str) -> dict[str, Any]:
+    runtime = bundle.manifest.variants[variant].runtime
     return {
-        "runtime": f"{runtime} {runtime_version(runtime)}{on_cpu}",
+        "runtime": _runtime_label(bundle, variant),
         "superpixels": "native kernels" if _uses_native(options, runtime) else "function bodies",
         "threads": options.threads,
+        "cores": list(options.cores) if options.cores else None,
+        "memory_arena": options.arena if runtime == "onnxruntime" else None,
         "batch": options.batch,
         "machine": asdict(machine.describe()),
         "load_average_1min": round(os.getloadavg()[0], 2),
@@ -97,14 +94,24 @@ METHODS = {
 }
 
 
-def runtime_version(runtime: str) -> str:
-    """Of whichever distribution brought it here."""
-    for name in _DISTRIBUTIONS.get(runtime, (runtime,)):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return "of the system"
+def runtime_module(bundle: Bundle, variant: str) -> str:
+    """The Python module that runs a variant."""
+    entry = bundle.manifest.variants[variant]
+    if entry.runtime != "tensorrt" or entry.build is None:
+        return entry.runtime
+    return entry.build.built_for["runtime"].partition(" ")[0]
+
+
+def _runtime_label(bundle: Bundle, variant: str) -> str:
+    """Runtime, version and what computes: ``onnxruntime 1.31.1, CPUExecutionProvider``."""
+    entry = bundle.manifest.variants[variant]
+    options = entry.build.options if entry.build else {}
+    if entry.runtime == "onnxruntime":
+        return f"{' '.join(distribution('onnxruntime'))}, {Placement.from_options(options).wanted}"
+    if entry.runtime == "openvino":
+        return f"{' '.join(distribution('openvino'))}, CPU, {options.get('precision', 'f32')}"
+    built_for = entry.build.built_for if entry.build else {}
+    return f"{built_for.get('runtime', entry.runtime)}, {built_for.get('gpu', 'GPU')}"
 
 
 def _uses_native(options: BenchOptions, runtime: str) -> bool:

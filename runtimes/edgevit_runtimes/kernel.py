@@ -13,11 +13,11 @@ import os
 import platform
 import shutil
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 
 from edgevit.errors import InputError
 from edgevit.files import cache_folder, write_atomically
+from edgevit_runtimes.devices.installed import distribution
 
 SOURCE = Path(__file__).parent / "native" / "superpixel_kernels.cc"
 HEADER = "onnxruntime_cxx_api.h"
@@ -104,7 +104,13 @@ def _headers() -> Path:
 def _library_path() -> Path:
     """One file for everything that the machine code depends on."""
     processor = _processor_flags()
-    identity = (SOURCE.read_text(), _FLAGS, platform.machine(), processor, version("onnxruntime"))
+    identity = (
+        SOURCE.read_text(),
+        _FLAGS,
+        platform.machine(),
+        processor,
+        distribution("onnxruntime")[1],
+    )
     key = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
     return cache_folder() / f"superpixel_kernels-{key}.so"
 

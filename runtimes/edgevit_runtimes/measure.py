@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from statistics import median_high
+from statistics import median, median_high
 from typing import Any
 
 from edgevit.bundle import FLOAT_VARIANT, REFERENCE_FILE, Bundle
@@ -14,15 +14,16 @@ from edgevit.errors import InputError
 from edgevit.progress import Progress, stage
 from edgevit.results import RESULT_KIND, RESULT_SCHEMA
 from edgevit.runner import batch_size
-from edgevit_runtimes.conditions import conditions, model_facts
+from edgevit_runtimes.conditions import conditions, model_facts, runtime_module
 from edgevit_runtimes.devices import jetson
+from edgevit_runtimes.devices.facts import chosen_here
 from edgevit_runtimes.devices.sensors import Reading
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.devices.tree import Tree
 from edgevit_runtimes.disturbance import Run, disturbances
 from edgevit_runtimes.energy import Energy, Window, energy_per_inference
 from edgevit_runtimes.fresh_process import measure_in_fresh_process
-from edgevit_runtimes.open import open_variant
+from edgevit_runtimes.open import Host, open_variant, refuse_cores
 from edgevit_runtimes.percentiles import latency_ms
 from edgevit_runtimes.sampling import Sampler, summary
 
@@ -44,8 +45,8 @@ class BenchOptions:
     samples: inferences of the hot run, unless ``max_seconds`` ends it first.
     frames, fps: the camera-paced run.
     warmup: inferences discarded before every run, at the least; more until latency is steady.
-    variant: which form of the model; None: the one chosen for this kind of machine.
-    native: use the native superpixel kernels where they are built.
+    variant: which form of the model; None: the one chosen for this machine or its kind.
+    native, cores, arena: see :class:`edgevit_runtimes.open.Host`.
     """
 
     threads: int = 1
@@ -57,6 +58,12 @@ class BenchOptions:
     max_seconds: float = 60.0
     variant: str | None = None
     native: bool = True
+    cores: tuple[int, ...] | None = None
+    arena: bool = True
+
+    @property
+    def host(self) -> Host:
+        return Host(self.native, self.cores, self.arena)
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch", "samples", "frames", "fps", "max_seconds"):
@@ -85,7 +92,10 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
     name = _variant(bundle, options)
     _refuse_other_processor(bundle, name)
     options = replace(options, variant=name)
-    open_variant(bundle, name).close()  # what cannot be opened says so here, not in a process
+    if options.cores is not None:
+        refuse_cores(options.cores)
+    # What cannot be opened says so here, not in a process; this one stays on all its cores.
+    open_variant(bundle, name, host=replace(options.host, cores=None)).close()
     runtime = bundle.manifest.variants[name].runtime
     with stage(progress, f"cold start      {COLD_STARTS} fresh processes"):
         starts = [_run(bundle, options, "cold_start") for _ in range(COLD_STARTS)]
@@ -112,7 +122,7 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         },
         "peak_memory_mib": memory,
         "options": asdict(options),
-        "conditions": conditions(options, runtime),
+        "conditions": conditions(options, bundle, name),
     }
 
 
@@ -143,6 +153,7 @@ def _measure_hot(bundle: Bundle, options: BenchOptions, runtime: str) -> dict[st
                 "steady": all(run["warmup"]["steady"] for run in runs),
             },
         },
+        "device_ms_p50": _device_parts([run["device_ms_p50"] for run in runs]),
         "throughput_images_per_s": round(len(durations) * options.batch / seconds, 2),
         "overhead_us": round((seconds * 1e6 - sum(durations) / 1e3) / len(durations), 3),
         "energy": energy.to_json(),
@@ -151,6 +162,14 @@ def _measure_hot(bundle: Bundle, options: BenchOptions, runtime: str) -> dict[st
         "during": summary([reading for window in windows for reading in window.readings]),
         "durations_us": [[round(d / 1e3, 1) for d in run["durations_ns"]] for run in runs],
     }
+
+
+def _device_parts(runs: list[dict[str, float] | None]) -> dict[str, float] | None:
+    """What a GPU timed itself: copy in, compute, copy out; None for a runtime of the processor."""
+    timed = [run for run in runs if run is not None]
+    return (
+        {part: round(median(run[part] for run in timed), 4) for part in timed[0]} if timed else None
+    )
 
 
 def _shares(total: int, parts: int) -> list[int]:
@@ -191,16 +210,25 @@ def times_faster(bundle: Bundle, variant: str) -> dict[str, Any]:
     """A variant against float in a fresh process, interleaved in blocks on one core."""
     batch = batch_size(bundle.manifest.inputs, 1)
     options = BenchOptions(variant=variant, batch=batch, warmup=_DISCARDED)
-    extra = {
-        "other_model": str(bundle.variant(FLOAT_VARIANT)),
-        "other_runtime": bundle.manifest.variants[FLOAT_VARIANT].runtime,
-        "block": _BLOCK,
-    }
+    extra = {"other_variant": FLOAT_VARIANT, "block": _BLOCK}
     return _run(bundle, options, "against", _ROUNDS, extra)
 
 
+def side_by_side(bundle: Bundle, variants: Sequence[str], threads: int = 1) -> dict[str, Any]:
+    """Several variants in turn in a fresh process, block by block; the first is the ruler.
+
+    Returns:
+        ``{"latency_ms_p50": [..], "times_faster": [..], "rounds": n, "block": n, "samples": n}``,
+        in the order of ``variants``; ``times_faster`` than the first, median of the rounds.
+    """
+    batch = batch_size(bundle.manifest.inputs, 1)
+    options = BenchOptions(variant=variants[0], batch=batch, threads=threads, warmup=_DISCARDED)
+    extra = {"variants": list(variants), "block": _BLOCK}
+    return _run(bundle, options, "side_by_side", _ROUNDS, extra)
+
+
 def _variant(bundle: Bundle, options: BenchOptions) -> str:
-    return options.variant or bundle.chosen(this_target())
+    return options.variant or chosen_here(bundle)
 
 
 def _refuse_other_processor(bundle: Bundle, variant: str) -> None:
@@ -237,8 +265,9 @@ def _run(
     job = {
         **asdict(options),
         "measurement": measurement,
-        "model": str(bundle.variant(variant)),
-        "runtime": runtime,
+        "bundle": str(bundle.path),
+        "variant": variant,
+        "module": runtime_module(bundle, variant),
         "reference": str(bundle.path / REFERENCE_FILE),
         "samples": samples,
         "shared_memory": runtime in GPU_RUNTIMES and jetson.is_jetson(Tree()),

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from edgevit_runtimes.warmup import warm_up
@@ -68,21 +69,28 @@ def _reset_peak() -> bool:
     return True
 
 
-def _open(job: dict[str, Any], which: str = "") -> Callable[[], Any]:
-    """Opens the job's model, or its ``other_``; gives a function that infers a real picture."""
+def _open(job: dict[str, Any], variant: str | None = None) -> Callable[[], Any]:
+    """Opens the job's variant, or another; gives a function that infers a real picture."""
+    runner, feed = _opened(job, variant)
+    return lambda: runner.infer(feed)
+
+
+def _opened(job: dict[str, Any], variant: str | None = None) -> tuple[Any, dict[str, Any]]:
+    """(runner, a feed of real pictures)."""
     import numpy as np
 
+    from edgevit.bundle import Bundle
     from edgevit.spec import IMAGE_INPUT
-    from edgevit_runtimes.open import open_model
+    from edgevit_runtimes.open import Host, open_variant
 
-    runner = open_model(
-        Path(job[f"{which}model"]), job[f"{which}runtime"], job["threads"], job["native"]
-    )
+    bundle = Bundle.open(Path(job["bundle"]))
+    cores = tuple(job["cores"]) if job["cores"] else None
+    host = Host(job["native"], cores, job["arena"])
+    runner = open_variant(bundle, variant or job["variant"], job["threads"], host)
     with np.load(job["reference"], allow_pickle=False) as reference:
         pictures = reference["images"]
     picks = [i % len(pictures) for i in range(job["batch"])]
-    feed = {IMAGE_INPUT: np.ascontiguousarray(pictures[picks])}
-    return lambda: runner.infer(feed)
+    return runner, {IMAGE_INPUT: np.ascontiguousarray(pictures[picks])}
 
 
 def measure_cold_start(job: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +116,7 @@ def measure_memory(job: dict[str, Any]) -> dict[str, Any]:
     machine's: ``shared_delta`` is by how much less is available with the model running.
     """
     import_module("numpy")
-    import_module(job["runtime"])
+    import_module(job["module"])
 
     interpreter = _memory_mib("VmRSS")
     available = _kib(_MEMINFO, "MemAvailable") if job["shared_memory"] else None
@@ -149,8 +157,15 @@ def timed(infer: Callable[[], Any], samples: int, max_seconds: float) -> tuple[l
 
 def measure_hot(job: dict[str, Any]) -> dict[str, Any]:
     """One inference after the other."""
-    infer = _open(job)
+    runner, feed = _opened(job)
+    on_device: list[Any] = []
+
+    def infer() -> None:
+        runner.infer(feed)
+        on_device.append(getattr(runner, "last_times", None))
+
     warm = warm_up(infer, job["warmup"])
+    on_device.clear()
     cpu_began = time.process_time()
     durations, began, ended = timed(infer, job["samples"], job["max_seconds"])
     return {
@@ -159,7 +174,16 @@ def measure_hot(job: dict[str, Any]) -> dict[str, Any]:
         "ended_ns": ended,
         "cpu_seconds": time.process_time() - cpu_began,
         "warmup": warm.to_json(),
+        "device_ms_p50": _device_parts(on_device),
     }
+
+
+def _device_parts(times: list[Any]) -> dict[str, float] | None:
+    """Medians of what the device timed itself; None for a runtime of the processor."""
+    if None in times:
+        return None
+    parts = ("copy_in", "compute", "copy_out")
+    return {part: round(median(getattr(t, f"{part}_ms") for t in times), 4) for part in parts}
 
 
 def measure_paced(job: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +210,7 @@ def measure_against(job: dict[str, Any]) -> dict[str, Any]:
     from edgevit_runtimes.interleave import interleave, pin_to_one_core
 
     core = pin_to_one_core()
-    functions = [_open(job), _open(job, "other_")]
+    functions = [_open(job), _open(job, job["other_variant"])]
     times = interleave(functions, job["block"], job["samples"], job["warmup"], job["max_seconds"])
     middle, low, high = times.ratio(1, 0)
     return {
@@ -200,12 +224,31 @@ def measure_against(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def measure_side_by_side(job: dict[str, Any]) -> dict[str, Any]:
+    """Several variants in turn; on one core where one thread infers."""
+    from edgevit_runtimes.interleave import interleave, pin_to_one_core
+
+    if job["threads"] == 1:
+        pin_to_one_core()
+    functions = [_open(job, variant) for variant in job["variants"]]
+    times = interleave(functions, job["block"], job["samples"], job["warmup"], job["max_seconds"])
+    places = range(len(functions))
+    return {
+        "latency_ms_p50": [round(times.median_ms(i), 4) for i in places],
+        "times_faster": [round(times.ratio(0, i)[0], 4) for i in places],
+        "rounds": len(times.times_ms),
+        "block": job["block"],
+        "samples": times.samples,
+    }
+
+
 MEASUREMENTS = {
     "against": measure_against,
     "cold_start": measure_cold_start,
     "memory": measure_memory,
     "hot": measure_hot,
     "paced": measure_paced,
+    "side_by_side": measure_side_by_side,
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.errors import BundleError, MissingExtraError
+from edgevit.errors import BundleError, InputError, MissingExtraError
 from edgevit.runner import Array, check_feeds
 from edgevit.spec import TensorSpec
 
@@ -28,10 +28,13 @@ class OpenVinoRunner:
         threads: threads of an inference.
         precision: of what the file leaves in float: ``f32`` or ``bf16``.
         cache: where compiled models are kept, to start faster the next time; None: nowhere.
+        keep_float32: a tensor that is computed in float32, with everything before it, whatever
+            the precision of the rest: two compiled models that run one after the other.
 
     Raises:
         MissingExtraError: OpenVINO is not installed.
         BundleError: OpenVINO cannot take the model.
+        InputError: the processor does not compute in this precision.
     """
 
     def __init__(
@@ -40,36 +43,46 @@ class OpenVinoRunner:
         threads: int = 1,
         precision: str = "f32",
         cache: Path | None = None,
+        keep_float32: str | None = None,
     ) -> None:
         if find_spec("openvino") is None:
             raise MissingExtraError("this variant", "openvino", "openvino")
         import openvino
 
         core = openvino.Core()
+        _refuse_precision(core, precision)
         options: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
         }
         if cache is not None:
             options["CACHE_DIR"] = str(cache)
         try:
-            compiled = core.compile_model(_readable(core, model), "CPU", options)
+            parts = _parts(core, model, keep_float32)
+            precisions = ["f32", precision] if len(parts) > 1 else [precision]
+            compiled = [
+                core.compile_model(part, "CPU", {**options, "INFERENCE_PRECISION_HINT": kind})
+                for part, kind in zip(parts, precisions, strict=True)
+            ]
         except RuntimeError as error:
             name = "the model" if isinstance(model, bytes) else str(model)
-            raise BundleError(f"OpenVINO cannot load {name}: {_first_line(error)}") from error
-        self.inputs = tuple(_spec(port) for port in compiled.inputs)
-        self.outputs = tuple(_spec(port) for port in compiled.outputs)
-        self._request: Any = compiled.create_infer_request()
+            raise BundleError(f"OpenVINO cannot load {name}: {_reason(error)}") from error
+        self._between = keep_float32
+        self.inputs = tuple(_spec(port) for port in compiled[0].inputs)
+        self.outputs = tuple(_spec(port) for port in compiled[-1].outputs)
+        self._requests: list[Any] = [part.create_infer_request() for part in compiled]
 
     def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         check_feeds(feeds, self.inputs)
-        results = self._request.infer(dict(feeds))
+        given = dict(feeds)
+        for request in self._requests[:-1]:
+            given[str(self._between)] = request.infer(given)[0]
+        results = self._requests[-1].infer(given)
         return {spec.name: np.array(results[place]) for place, spec in enumerate(self.outputs)}
 
     def close(self) -> None:
         """Frees the compiled model."""
-        self._request = None
+        self._requests = []
 
     def __enter__(self) -> OpenVinoRunner:
         return self
@@ -78,8 +91,38 @@ class OpenVinoRunner:
         self.close()
 
 
-def _readable(core: Any, model: Path | bytes) -> Any:
-    return core.read_model(model) if isinstance(model, bytes) else str(model)
+def _refuse_precision(core: Any, precision: str) -> None:
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and "BF16" not in able:
+        raise InputError(
+            "This processor does not compute in bfloat16 (it takes avx512_bf16 or amx_bf16). "
+            "Use the precision fp32 or int8."
+        )
+
+
+def _parts(core: Any, model: Path | bytes, keep_float32: str | None) -> list[Any]:
+    """The model, or (what computes a tensor, what goes on from it)."""
+    source = model if isinstance(model, bytes) else str(model)
+    if keep_float32 is None:
+        return [core.read_model(source)]
+    import openvino
+    from openvino import opset8
+
+    whole, rest = core.read_model(source), core.read_model(source)
+    first = openvino.Model([_tensor(whole, keep_float32)], whole.get_parameters())
+    given = _tensor(rest, keep_float32)
+    stand_in = opset8.parameter(given.get_partial_shape(), given.get_element_type(), keep_float32)
+    given.replace(stand_in.output(0))
+    stand_in.output(0).set_names({keep_float32})
+    return [first, openvino.Model(rest.get_results(), [*rest.get_parameters(), stand_in])]
+
+
+def _tensor(model: Any, name: str) -> Any:
+    for operation in model.get_ordered_ops():
+        for output in operation.outputs():
+            if name in output.get_names():
+                return output
+    raise BundleError(f"The model has no tensor '{name}' to keep in float32. Compile it again.")
 
 
 def _spec(port: Any) -> TensorSpec:
@@ -90,6 +133,8 @@ def _spec(port: Any) -> TensorSpec:
     return TensorSpec(port.any_name, np.dtype(port.element_type.to_dtype()).name, shape)
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """What OpenVINO says of unknown ops, or its last line: the others name its own source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    refused = [line.removeprefix("-- ") for line in lines if "operations:" in line]
+    return (refused or lines or [type(error).__name__])[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from edgevit.bundle import (
     Bundle,
     Variant,
     copy_files,
+    refuse_unwritable,
     seal,
     variant_file,
 )
@@ -100,34 +100,35 @@ def quantize_bundle(
         stage(progress, "write     bundle"),
         folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder,
     ):
-        variants = {FLOAT_VARIANT: bundle.manifest.variants[FLOAT_VARIANT]}
-        copy_files(bundle, folder, without=set(bundle.manifest.variants) - {FLOAT_VARIANT})
+        variants = _kept(bundle)
+        copy_files(bundle, folder, without=set(bundle.manifest.variants) - set(variants))
         for scheme, result in found.items():
             name = variant_of(scheme)
             onnx.save(result.best.model, folder / variant_file(name))
             variants[name] = _variant(request, scheme, result)
         variants[HALF_VARIANT] = _add_half(search, folder)
-        seal(folder, replace(bundle.manifest, variants=variants, chosen={}, schema=SCHEMA))
+        manifest = replace(bundle.manifest, variants=variants, chosen={}, machines={})
+        seal(folder, replace(manifest, schema=SCHEMA))
     return Bundle.open(bundle.path), found
 
 
-def refuse_unwritable(bundle: Bundle) -> None:
-    """Raises InputError, before the work, for a bundle that could not be replaced after it."""
-    if bundle.path.is_symlink() or not os.access(bundle.path.resolve().parent, os.W_OK):
-        raise InputError(
-            f"{bundle.path} cannot be replaced: it is a link, or its folder is not yours to write "
-            "to. Copy the bundle to a folder of yours, and give the copy."
-        )
-
-
 def refuse_quantized(bundle: Bundle) -> None:
-    """Raises InputError for a bundle that has more than its float variant."""
-    others = sorted(set(bundle.manifest.variants) - {FLOAT_VARIANT})
+    """Raises InputError for a bundle that has quantized variants."""
+    others = sorted(set(bundle.manifest.variants) - set(_kept(bundle)))
     if others:
         raise InputError(
             f"{bundle.path} is quantized already ({', '.join(others)}). Export it again first, or "
             "add --force to replace them."
         )
+
+
+def _kept(bundle: Bundle) -> dict[str, Variant]:
+    """The float variant, and what was compiled from it."""
+    return {
+        name: variant
+        for name, variant in bundle.manifest.variants.items()
+        if name == FLOAT_VARIANT or (variant.build and variant.build.source == FLOAT_VARIANT)
+    }
 
 
 def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:

@@ -1,0 +1,136 @@
+"""What a compiled variant may depend on: the runtime's version, this processor, this GPU."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edgevit.bundle import Bundle
+from edgevit.compiled import differences
+from edgevit.errors import BundleError, EdgevitError
+from edgevit.tensorrt_library import find_tensorrt
+from edgevit_runtimes import kernel
+from edgevit_runtimes.cuda import Cuda
+from edgevit_runtimes.devices import arm64, x86
+from edgevit_runtimes.devices.installed import distribution
+from edgevit_runtimes.devices.target import this_target
+from edgevit_runtimes.devices.tree import Tree
+
+_CPU = "cpu"
+
+
+@dataclass(frozen=True)
+class Compiling:
+    """Which facts matter: those of a GPU that is here, or of a named capability; a provider."""
+
+    capability: str | None = None
+    provider: str = _CPU
+
+
+def built_for(runtime: str, compiling: Compiling) -> dict[str, str]:
+    """What must be so where an artefact that is compiled here is opened.
+
+    Raises:
+        MissingExtraError, InputError: the runtime or the GPU is not here.
+    """
+    return _FACTS[runtime](compiling)
+
+
+def _onnxruntime(compiling: Compiling) -> dict[str, str]:
+    facts = {"runtime": " ".join(distribution("onnxruntime"))}
+    if compiling.provider != _CPU:
+        return facts | {"gpu": Cuda.open().gpu().name}
+    kernels = kernel.library()
+    return facts | {
+        "processor": processor(),
+        "instruction sets": _instruction_sets(),
+        "superpixels": kernels.stem if kernels else "function bodies",
+    }
+
+
+def _openvino(compiling: Compiling) -> dict[str, str]:
+    del compiling
+    return {}  # the file opens anywhere; OpenVINO's own cache knows what it depends on
+
+
+def _tensorrt(compiling: Compiling) -> dict[str, str]:
+    if compiling.capability is not None:
+        tensorrt = find_tensorrt("tensorrt_rtx")
+        return {"runtime": tensorrt.label, "compute capability": compiling.capability}
+    tensorrt = find_tensorrt()
+    gpu = Cuda.open().gpu()
+    return {
+        "runtime": tensorrt.label,
+        "compute capability": gpu.capability,
+        "gpu": gpu.name,
+        "driver": gpu.driver,
+    }
+
+
+_FACTS: Mapping[str, Callable[[Compiling], dict[str, str]]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "tensorrt": _tensorrt,
+}
+
+
+def refuse_foreign(bundle: Bundle, name: str) -> None:
+    """Refuses a variant that was compiled for something else than what is here.
+
+    Raises:
+        BundleError: says what differs, and the command that compiles it here.
+        MissingExtraError, InputError: its runtime or GPU is not here.
+    """
+    variant = bundle.manifest.variants[name]
+    if variant.build is None or not variant.build.built_for:
+        return
+    wanted = variant.build.built_for
+    found = differences(wanted, _here(variant.runtime, wanted, variant.build.options))
+    if found:
+        raise BundleError(
+            f"{bundle.path}: '{name}' does not fit this machine: {'; '.join(found)}. Compile it "
+            f"here: edgevit compile {bundle.path} --target {variant.runtime}"
+        )
+
+
+def _here(runtime: str, wanted: Mapping[str, str], options: Mapping[str, object]) -> dict[str, str]:
+    """The facts of this machine that an artefact names."""
+    if runtime != "tensorrt":
+        provider = str(options.get("provider", _CPU))
+        return built_for(runtime, Compiling(provider=provider))
+    flavour = wanted.get("runtime", "").partition(" ")[0]
+    gpu = Cuda.open().gpu()
+    facts = {
+        "runtime": find_tensorrt(flavour or None).label,
+        "compute capability": gpu.capability,
+        "gpu": gpu.name,
+        "driver": gpu.driver,
+    }
+    return {key: facts[key] for key in wanted if key in facts}
+
+
+def machine_label() -> str:
+    """One name for this machine: its processor and, where there is one, its GPU."""
+    try:
+        return f"{processor()}, {Cuda.open().gpu().name}"
+    except EdgevitError:  # no GPU, or nothing to ask it with
+        return processor()
+
+
+def processor() -> str:
+    is_arm = platform.machine() in ("aarch64", "arm64")
+    found = arm64.processor(Tree()) if is_arm else x86.describe().processor
+    return found or platform.processor() or platform.machine()
+
+
+def _instruction_sets() -> str:
+    is_arm = platform.machine() in ("aarch64", "arm64")
+    found = arm64.instruction_sets(Tree()) if is_arm else x86.describe().instruction_sets
+    return " ".join(found) or "none known"
+
+
+def chosen_here(bundle: Bundle) -> str:
+    """The variant to use on this machine: what was measured here, or else by kind of machine."""
+    machine = machine_label() if bundle.manifest.machines else None
+    return bundle.chosen(this_target(), machine)
