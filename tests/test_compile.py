@@ -24,7 +24,7 @@ from edgevit_runtimes import auto, measure, measurement_process
 from edgevit_runtimes.agreement import Agreement, Judging, agreement
 from edgevit_runtimes.devices.facts import chosen_here, machine_label
 from edgevit_runtimes.open import open_variant
-from support import Command
+from support import ROOT, Command, python
 
 needs_openvino = pytest.mark.skipif(
     find_spec("openvino") is None, reason='needs pip install "edgevit[openvino]"'
@@ -536,6 +536,17 @@ def test_what_quantize_judged_too_inaccurate_is_not_chosen(
     found = pretended({"float": 2.0, "int8-openvino": 1.0})
     assert found["variant"] == "float"
     assert "loses more than 0.5 points" in found["table"]["int8-openvino"]["reason"]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_choice_runs(path: Path) -> None:
+    before = contents(path)
+    ended = python(ROOT / "benchmarks" / "auto_choice.py", path, "--repeat", 1, "--json")
+    assert ended.code == 0, ended.err
+    (row,) = json.loads(ended.out)
+    assert row["chosen"] in row["times_faster"]
+    assert row["chosen_over_best"] >= 1
+    assert contents(path) == before, "it works on a copy"
 
 
 def test_another_machine_does_not_take_this_ones_choice(path: Path) -> None:

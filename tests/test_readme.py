@@ -56,6 +56,7 @@ def test_every_command_is_documented() -> None:
         "eval",
         "quantize",
         "inspect",
+        "compile",
     } <= (documented)
 
 
