@@ -35,6 +35,21 @@ class MissingExtraError(InputError):
         )
 
 
+class DeviceError(EdgevitError):
+    """Another machine cannot be reached, refuses, or failed at what it was asked to do.
+
+    missing: the command is not there.
+    """
+
+    def __init__(self, message: str, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+class ConnectionLostError(DeviceError):
+    """The connection to another machine broke in the middle; what runs there goes on."""
+
+
 class CheckFailedError(EdgevitError):
     """The work ran, and what came out does not hold (parity, accuracy)."""
 

@@ -139,7 +139,7 @@ def test_a_result_that_is_not_there(tmp_path: Path, edgevit: Command) -> None:
 
 def test_a_result_is_repeated_and_compared(tmp_path: Path, edgevit: Command) -> None:
     first, second = tmp_path / "first.json", tmp_path / "second.json"
-    options = ("--samples", 60, "--frames", 4, "--fps", 100, "--warmup", 1)
+    options = ("--samples", 60, "--frames", 4, "--fps", 100, "--warmup", 1, "--max-seconds", 1)
     assert edgevit("bench", *options, "--output", first).code == 0
     printed = edgevit("bench", "--repeat", first, "--output", second)
     assert printed.code == 0, printed.err

@@ -16,6 +16,7 @@ from typing import NoReturn
 import typer
 
 from edgevit import __version__
+from edgevit.cli import devices
 from edgevit.cli.bench import bench
 from edgevit.cli.compile import compile_bundle
 from edgevit.cli.doctor import doctor
@@ -41,6 +42,7 @@ for command in (export, quantize, inspect, run, bench, report, train, models, do
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("compile")(compile_bundle)
+app.add_typer(devices.app, name="devices")
 
 
 def _print_version(wanted: bool) -> None:

@@ -71,6 +71,13 @@ def bench(
     ] = True,
     cores: CoresOption = None,
     arena: ArenaOption = True,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Measure over SSH: user@address, or a name of 'edgevit devices add'."),
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Pick up a run whose connection was lost.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Keep the result in this file.")] = None,
     repeat: Annotated[
         Path | None, typer.Option(metavar="RESULT", help="Measure the same again, and compare.")
@@ -91,6 +98,9 @@ def bench(
         return
     if limit is not None and repeat is None:
         raise InputError("--fail-if-slower needs results to compare: give --compare or --repeat.")
+    if resume is not None:
+        _show(_resume(resume), None, output, json)
+        return
     former = None if repeat is None else _former(context, repeat)
     opened = _bundle(paths, former)
     options = (
@@ -110,8 +120,11 @@ def bench(
             arena=arena,
         )
     )
-    _refuse_other_device(device)
-    result = _measure_here(opened, options)
+    if host is None:
+        _refuse_other_device(device)
+        result = _measure_here(opened, options)
+    else:
+        result = _measure_there(host, opened, options, device)
     if former is not None:
         result["repeats"] = {"result": str(repeat), **_comparison(former, result)}
     _show(result, untrained_note(opened), output, json)
@@ -124,6 +137,29 @@ def _measure_here(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:
     from edgevit_runtimes import measure
 
     return measure.bench(bundle, options, progress_for_stderr())
+
+
+def _measure_there(
+    host: str, bundle: Bundle, options: BenchOptions, device: Device
+) -> dict[str, Any]:
+    from edgevit.cli.devices import connection
+    from edgevit.progress import progress_for_stderr
+    from edgevit_runtimes.remote.runs import bench_there
+
+    with connection(host) as ssh:
+        return bench_there(ssh, bundle, options, device.value, progress_for_stderr())
+
+
+def _resume(run: str) -> dict[str, Any]:
+    from edgevit.progress import progress_for_stderr
+    from edgevit_runtimes.remote.address import Device as Address
+    from edgevit_runtimes.remote.pending import read_pending
+    from edgevit_runtimes.remote.runs import follow
+    from edgevit_runtimes.remote.ssh import Ssh
+
+    pending = read_pending(run)
+    with Ssh(Address(pending.host, pending.folder)) as ssh:
+        return follow(ssh, pending, progress_for_stderr())
 
 
 def _options(**values: Any) -> BenchOptions:
@@ -252,5 +288,7 @@ def _show(result: dict[str, Any], note: str | None, output: Path | None, as_json
         print_json(result)
         return
     print_result(result, note)
+    if "kept" in result:
+        print(f"kept in {result['kept']}")
     if "repeats" in result:
         print_comparisons([], ["", "this run"], [result["repeats"]])

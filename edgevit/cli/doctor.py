@@ -16,6 +16,9 @@ RecordingOption = Annotated[
     Path | None,
     typer.Option(help="Read another device from a file of 'edgevit devices record'."),
 ]
+HostOption = Annotated[
+    str | None, typer.Option(help="A device over SSH: user@address, or a name that was added.")
+]
 _OWN_FACTS = ("edgevit", "python", "system", "prebuilt_bundle", "native_kernels")
 
 # What a person may want, the distributions it needs (either of those joined by |), its extra.
@@ -40,12 +43,21 @@ _NEEDS = (
 
 def doctor(
     recording: RecordingOption = None,
+    host: HostOption = None,
     json: JsonOption = False,
 ) -> None:
     """Say what this machine is, what it is ready for, and the line that fixes what is missing."""
     from edgevit.report import print_json
 
-    content = _examine() if recording is None else examine_recording(recording)
+    if recording is not None and host is not None:
+        raise InputError("Give --recording or --host, not both.")
+    if host is not None:
+        from edgevit.cli.devices import connection, examine_there
+
+        with connection(host) as ssh:
+            content = examine_there(ssh)
+    else:
+        content = _examine() if recording is None else examine_recording(recording)
     if json:
         print_json(content)
     else:

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from edgevit_runtimes.warmup import warm_up
+from edgevit_runtimes.warmup import LONGEST_S, warm_up
 
 _STATUS = Path("/proc/self/status")
 _ROLLUP = Path("/proc/self/smaps_rollup")
@@ -164,7 +164,7 @@ def measure_hot(job: dict[str, Any]) -> dict[str, Any]:
         runner.infer(feed)
         on_device.append(getattr(runner, "last_times", None))
 
-    warm = warm_up(infer, job["warmup"])
+    warm = warm_up(infer, job["warmup"], min(LONGEST_S, job["max_seconds"]))
     on_device.clear()
     cpu_began = time.process_time()
     durations, began, ended = timed(infer, job["samples"], job["max_seconds"])
@@ -189,7 +189,7 @@ def _device_parts(times: list[Any]) -> dict[str, float] | None:
 def measure_paced(job: dict[str, Any]) -> dict[str, Any]:
     """One inference per camera frame, asleep in between: caches and clocks go cold."""
     infer = _open(job)
-    warm = warm_up(infer, job["warmup"])
+    warm = warm_up(infer, job["warmup"], min(LONGEST_S, job["max_seconds"]))
     period_ns = int(1e9 / job["fps"])
     durations, late = [], 0
     due = time.perf_counter_ns()

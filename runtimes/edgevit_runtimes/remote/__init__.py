@@ -1,0 +1,1 @@
+"""Another machine over OpenSSH: its address, its setup, bundles sent to it, runs on it."""

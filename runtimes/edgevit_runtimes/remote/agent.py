@@ -1,0 +1,217 @@
+"""The device's side: ``python -m edgevit_runtimes.remote.agent FOLDER``, one job on standard input.
+
+Runs go on without a connection. A run is a folder with its job, its log and, at the end, its
+result or its error; as long as it lives, it holds a lock on that folder, which goes with it however
+it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import edgevit
+from edgevit.bundle import MANIFEST_FILE, Bundle
+from edgevit.errors import CheckFailedError, DeviceError, EdgevitError, InputError
+from edgevit.files import folder_written_aside, sha256_of, write_atomically
+from edgevit.progress import PlainProgress
+from edgevit.typed import from_plain
+from edgevit_runtimes import measure
+from edgevit_runtimes.devices import machine
+from edgevit_runtimes.remote import protocol
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_RUN = re.compile(r"[0-9a-f]{16}")
+_POLL_S = 0.1
+_CHUNK_BYTES = 1 << 20
+
+
+def main() -> None:
+    os.umask(0o077)
+    home = Path(sys.argv[1])
+    job = json.loads(sys.stdin.buffer.readline())
+    try:
+        answer = VERBS[job["verb"]](home, job)
+    except (EdgevitError, OSError) as error:
+        code = error.exit_code if isinstance(error, EdgevitError) else 2
+        answer = {"error": str(error), "code": code}
+    protocol.send(answer, sys.stdout.buffer)
+
+
+def hello(home: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Who is there, and whether it has the bundle that is wanted."""
+    here = machine.describe()
+    return {
+        "edgevit": edgevit.__version__,
+        "code": protocol.code_digest(),
+        "kind": here.kind,
+        "architecture": platform.machine(),
+        "free_mib": shutil.disk_usage(home).free >> 20,
+        "has_bundle": (_bundle_folder(home, job) / MANIFEST_FILE).is_file(),
+    }
+
+
+def store(home: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Receives a bundle: files one after the other, of the sizes that the job says."""
+    target = _bundle_folder(home, job)
+    with folder_written_aside(target, True, MANIFEST_FILE) as folder:
+        for name, size in job["files"]:
+            if Path(name).name != name or name.startswith("."):
+                raise InputError(f"{name!r} is no name for a file of a bundle.")
+            _receive(folder / name, size)
+        if sha256_of(folder / MANIFEST_FILE) != job["bundle"]:
+            raise InputError("The bundle arrived changed. Send it again.")
+        Bundle.open(folder)  # checks the hash of every file
+    return {"stored": True}
+
+
+def _receive(file: Path, size: int) -> None:
+    with file.open("wb") as target:
+        while size:
+            chunk = sys.stdin.buffer.read(min(size, _CHUNK_BYTES))
+            if not chunk:
+                raise DeviceError("The bundle arrived incomplete. Send it again.")
+            target.write(chunk)
+            size -= len(chunk)
+
+
+def start(home: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Begins a run that outlives the connection."""
+    folder = _run_folder(home, job)
+    folder.mkdir(parents=True)
+    _write_json(folder / "job.json", job)
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with (folder / "log").open("wb") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "edgevit_runtimes.remote.agent", str(home)],
+            stdin=_as_input({"verb": "measure", "run": job["run"], "bundle": job["bundle"]}),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=[lock],
+        )
+    os.close(lock)
+    return {"started": job["run"]}
+
+
+def _as_input(content: dict[str, Any]) -> int:
+    """A pipe that holds one line, which is short enough to wait in it."""
+    read, write = os.pipe()
+    os.write(write, json.dumps(content).encode() + b"\n")
+    os.close(write)
+    return read
+
+
+def run_measurement(home: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """The run itself, with the lock inherited; what it says goes to the log."""
+    folder = _run_folder(home, job)
+    wanted = json.loads((folder / "job.json").read_text())
+    try:
+        _refuse_other_device(wanted["device"])
+        try:
+            options = from_plain(measure.BenchOptions, wanted["options"], "options")
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        bundle = Bundle.open(_bundle_folder(home, job))
+        result = measure.bench(bundle, options, PlainProgress())
+        _write_json(folder / "result.json", result)
+    except EdgevitError as error:
+        failure = {"error": str(error), "code": error.exit_code}
+        _write_json(folder / "error.json", failure)
+        return failure
+    return {"ended": True}
+
+
+def _refuse_other_device(wanted: str) -> None:
+    kind = machine.describe().kind
+    if wanted not in ("auto", kind):
+        raise InputError(f"--device {wanted} was asked for, but the machine there is {kind}.")
+
+
+def follow(home: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Passes the log on while the run lives; ends with its result, its error, or neither."""
+    folder = _run_folder(home, job)
+    if not folder.is_dir():
+        raise InputError(f"There is no run {job['run']} on this device any more.")
+    for line in _log_lines(folder):
+        protocol.send({"line": line}, sys.stdout.buffer)
+    for name in ("result", "error"):
+        file = folder / f"{name}.json"
+        if file.is_file():
+            content = json.loads(file.read_text())
+            return {"result": content} if name == "result" else content
+    raise CheckFailedError("The run was ended from outside: killed, out of memory, or a restart.")
+
+
+def _log_lines(folder: Path) -> Iterator[str]:
+    """Whole lines of the log as they come, until the run is over."""
+    begun = b""
+    with (folder / "log").open("rb") as log:
+        is_over = False
+        while not is_over:
+            is_over = not _is_running(folder)  # before reading, so that nothing is missed
+            *lines, begun = (begun + log.read()).split(b"\n")
+            yield from (
+                line.decode(errors="replace")
+                for line in lines
+                if not line.startswith(protocol.MARK)
+            )
+            time.sleep(0 if is_over else _POLL_S)
+
+
+def _is_running(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def forget(home: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Deletes a run whose result has come home."""
+    shutil.rmtree(_run_folder(home, job), ignore_errors=True)
+    return {"forgotten": job["run"]}
+
+
+def _bundle_folder(home: Path, job: dict[str, Any]) -> Path:
+    if not _HASH.fullmatch(job["bundle"]):
+        raise InputError("A bundle is named by its SHA-256.")
+    return home / "bundles" / f"{job['bundle']}.edgevit"
+
+
+def _run_folder(home: Path, job: dict[str, Any]) -> Path:
+    if not _RUN.fullmatch(job["run"]):
+        raise InputError("A run is named by sixteen hexadecimal digits.")
+    return home / "runs" / str(job["run"])
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, lambda aside: aside.write_text(json.dumps(content), encoding="utf-8"))
+
+
+VERBS: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
+    "hello": hello,
+    "store": store,
+    "start": start,
+    "measure": run_measurement,
+    "follow": follow,
+    "forget": forget,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Jobs for the agent on a device, and its answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from edgevit.errors import CheckFailedError, DeviceError
+from edgevit_runtimes.remote import protocol
+from edgevit_runtimes.remote.ssh import Ssh
+from edgevit_runtimes.remote.untrusted import harmless
+
+_ANSWER_TIMEOUT_S = 120.0
+
+
+def ask(ssh: Ssh, job: dict[str, Any]) -> dict[str, Any]:
+    """One job, one answer.
+
+    Raises:
+        DeviceError, CheckFailedError: it cannot be reached, is not set up, or refuses.
+    """
+    try:
+        text = ssh.run(_agent(ssh), _line(job), _ANSWER_TIMEOUT_S)
+    except DeviceError as error:
+        raise _explained(ssh, error) from error
+    answer = protocol.only_message(text, ssh.device.host)
+    refuse_error(answer, ssh.device.host)
+    return answer
+
+
+@contextmanager
+def conversation(ssh: Ssh, job: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """A job whose answers are read while it runs; its standard input stays open for more."""
+    try:
+        with ssh.streaming(_agent(ssh), subprocess.PIPE) as process:
+            assert process.stdin is not None
+            try:
+                process.stdin.write(_line(job))
+                process.stdin.flush()
+            except BrokenPipeError:
+                process.wait()  # it ended early, and its exit code says why
+            yield process
+    except DeviceError as error:
+        raise _explained(ssh, error) from error
+
+
+def refuse_error(answer: dict[str, Any], host: str) -> None:
+    """The device's error as our own, with the exit code that it would have there."""
+    if "error" in answer:
+        message = f"{host}: {harmless(str(answer['error']))}"
+        raise CheckFailedError(message) if answer.get("code") == 1 else DeviceError(message)
+
+
+def _agent(ssh: Ssh) -> list[str]:
+    folder = ssh.device.folder
+    return [f"{folder}/venv/bin/python", "-m", "edgevit_runtimes.remote.agent", folder]
+
+
+def _line(job: dict[str, Any]) -> bytes:
+    return json.dumps(job).encode() + b"\n"
+
+
+def _explained(ssh: Ssh, error: DeviceError) -> DeviceError:
+    if not error.missing and "No module named" not in str(error):
+        return error
+    host = ssh.device.host
+    return DeviceError(
+        f"edgevit is not set up on {host}. Do that with: edgevit devices setup {host}"
+    )

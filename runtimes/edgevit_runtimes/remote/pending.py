@@ -1,0 +1,72 @@
+"""Runs that were begun on a device and whose results are not here yet; and where those are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edgevit.errors import InputError
+from edgevit.files import write_atomically
+from edgevit.typed import from_plain
+
+
+def state_folder() -> Path:
+    """Where the user's programs keep what they did; it may not exist yet."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "edgevit"
+
+
+@dataclass(frozen=True)
+class PendingRun:
+    """run: its name, sixteen hexadecimal digits. host, folder: of the device."""
+
+    run: str
+    host: str
+    folder: str
+    model: str
+    began: str
+
+    @property
+    def file(self) -> Path:
+        return _folder() / f"{self.run}.json"
+
+    @property
+    def pick_up(self) -> str:
+        """The line to type when the connection is back."""
+        return f"The run goes on there. Pick it up with: edgevit bench --resume {self.run}"
+
+    @property
+    def result_file(self) -> Path:
+        """A name of our own making: nothing that the device says is part of a path."""
+        host = "".join(c if c.isalnum() else "-" for c in self.host)
+        began = self.began.replace(":", "").replace("+0000", "Z")
+        return state_folder() / "results" / f"{self.model}-{host}-{began}-{self.run[:4]}.json"
+
+    def keep(self) -> None:
+        text = json.dumps(asdict(self), indent=2)
+        write_atomically(self.file, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+    def drop(self) -> None:
+        self.file.unlink(missing_ok=True)
+
+
+def read_pending(run: str) -> PendingRun:
+    """
+    Raises:
+        InputError: no such run was begun from here, or what is known of it is damaged.
+    """
+    known = [file.stem for file in sorted(_folder().glob("*.json"))]
+    if run not in known:
+        listed = f"Under way: {', '.join(known)}." if known else "None is under way."
+        raise InputError(f"No run {run[:40]!r} was begun from here. {listed}")
+    file = _folder() / f"{run}.json"
+    try:
+        return from_plain(PendingRun, json.loads(file.read_text()), "it")
+    except ValueError as error:
+        raise InputError(f"{file} is damaged ({error}). Delete it, and measure again.") from error
+
+
+def _folder() -> Path:
+    return state_folder() / "runs"

@@ -1,0 +1,70 @@
+"""What travels between the workstation and the agent on a device: JSON lines behind a marker.
+
+Login shells print greetings; whatever is not behind the marker is not ours and is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+from edgevit.errors import DeviceError
+
+MARK = b"edgevit: "
+_LONGEST_LINE = 64 << 20  # a result with every duration is the longest
+
+
+def send(content: dict[str, Any], stream: IO[bytes]) -> None:
+    stream.write(MARK + json.dumps(content).encode() + b"\n")
+    stream.flush()
+
+
+def messages(stream: IO[bytes], host: str) -> Iterator[dict[str, Any]]:
+    """Every message of a stream, in order.
+
+    Raises:
+        DeviceError: a line behind the marker is no message, or is too long.
+    """
+    while line := stream.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise DeviceError(f"{host} sent a line of more than {_LONGEST_LINE >> 20} MiB.")
+        if line.startswith(MARK):
+            yield _parsed(line[len(MARK) :], host)
+
+
+def only_message(text: str, host: str) -> dict[str, Any]:
+    """The last message of an answer.
+
+    Raises:
+        DeviceError: there is none.
+    """
+    lines = [line for line in text.encode().splitlines() if line.startswith(MARK)]
+    if not lines:
+        raise DeviceError(f"{host} answered nothing that edgevit understands. Set it up again.")
+    return _parsed(lines[-1][len(MARK) :], host)
+
+
+def _parsed(text: bytes, host: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DeviceError(f"{host} sent what is no message of edgevit ({error}).") from error
+    if not isinstance(content, dict):
+        raise DeviceError(f"{host} sent what is no message of edgevit.")
+    return content
+
+
+def code_digest() -> str:
+    """Of the code that measures: the same on both sides, or figures cannot be compared."""
+    import edgevit
+    import edgevit_runtimes
+
+    digest = sha256()
+    for package in (edgevit, edgevit_runtimes):
+        root = Path(str(package.__file__)).parent
+        for file in sorted(root.rglob("*.py")):
+            digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]

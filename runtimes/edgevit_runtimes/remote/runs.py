@@ -1,0 +1,115 @@
+"""A bench on a device: begun there, followed from here, picked up again if the line breaks."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any
+
+import edgevit
+from edgevit.bundle import MANIFEST_FILE, Bundle
+from edgevit.errors import ConnectionLostError, DeviceError, EdgevitError
+from edgevit.files import sha256_of, write_atomically
+from edgevit.progress import Progress
+from edgevit.results import parse_result
+from edgevit_runtimes.measure import BenchOptions
+from edgevit_runtimes.remote import protocol
+from edgevit_runtimes.remote.calls import ask, conversation, refuse_error
+from edgevit_runtimes.remote.pending import PendingRun
+from edgevit_runtimes.remote.send_bundle import send_bundle
+from edgevit_runtimes.remote.ssh import Ssh
+from edgevit_runtimes.remote.untrusted import harmless
+
+
+def bench_there(
+    ssh: Ssh, bundle: Bundle, options: BenchOptions, device: str, progress: Progress
+) -> dict[str, Any]:
+    """Sends what is missing, begins a run, follows it, and brings its result home.
+
+    Args:
+        device: the kind of machine that it has to be, or ``auto``.
+
+    Raises:
+        ConnectionLostError: in the middle; says how to pick the run up again.
+        DeviceError, CheckFailedError: as the device says.
+    """
+    sha256 = sha256_of(bundle.path / MANIFEST_FILE)
+    there = ask(ssh, {"verb": "hello", "bundle": sha256})
+    _refuse_other_code(ssh.device.host, there)
+    if there.get("has_bundle") is not True:
+        send_bundle(ssh, bundle, sha256, there.get("free_mib"), progress)
+    pending = PendingRun(
+        run=secrets.token_hex(8),
+        host=ssh.device.host,
+        folder=ssh.device.folder,
+        model=bundle.manifest.model.name,
+        began=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    job = {"verb": "start", "run": pending.run, "bundle": sha256, "device": device}
+    pending.keep()
+    try:
+        ask(ssh, {**job, "options": asdict(options)})
+    except EdgevitError as error:
+        if not isinstance(error, ConnectionLostError):  # then it may have begun
+            pending.drop()
+        raise
+    return follow(ssh, pending, progress)
+
+
+def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> dict[str, Any]:
+    """Shows a run's progress until it ends; its result is kept, and returned with its place.
+
+    Raises:
+        ConnectionLostError: says how to pick it up again. Others as the device says.
+    """
+    last: dict[str, Any] = {}
+    try:
+        with conversation(ssh, {"verb": "follow", "run": pending.run}) as process:
+            assert process.stdout is not None
+            for last in protocol.messages(process.stdout, ssh.device.host):
+                if "line" in last:
+                    progress.line(harmless(str(last["line"])))
+    except ConnectionLostError as error:
+        raise ConnectionLostError(f"{error} {pending.pick_up}") from error
+    except EdgevitError:
+        raise
+    except BaseException:  # Ctrl-C, however it arrives
+        progress.line(pending.pick_up)
+        raise
+    if "result" not in last and "error" not in last:
+        raise ConnectionLostError(f"{ssh.device.host} fell silent. {pending.pick_up}")
+    try:
+        return _brought_home(pending, last)
+    finally:
+        pending.drop()
+        with suppress(DeviceError):  # then a few files stay there; the result is here
+            ask(ssh, {"verb": "forget", "run": pending.run})
+
+
+def _brought_home(pending: PendingRun, last: dict[str, Any]) -> dict[str, Any]:
+    """The result, checked and kept.
+
+    Raises:
+        InputError: what came is no result. DeviceError, CheckFailedError: the run's own error.
+    """
+    refuse_error(last, pending.host)
+    text = json.dumps(last["result"], indent=2)
+    result = parse_result(text, f"The result of {pending.host}")
+    write_atomically(pending.result_file, lambda aside: aside.write_text(text, encoding="utf-8"))
+    return {**result, "kept": str(pending.result_file)}
+
+
+def _refuse_other_code(host: str, there: dict[str, Any]) -> None:
+    here = {"edgevit": edgevit.__version__, "code": protocol.code_digest()}
+    if any(there.get(key) != value for key, value in here.items()):
+        said, ours = (
+            f"edgevit {harmless(str(side.get('edgevit')))} (code {harmless(str(side.get('code')))})"
+            for side in (there, here)
+        )
+        raise DeviceError(
+            f"{host} has {said}, here it is {ours}; figures of different code cannot be compared. "
+            f"Renew it with: edgevit devices setup {host}"
+        )

@@ -1,0 +1,75 @@
+"""A bundle on its way to a device, once: it lies there under its hash."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from edgevit.bundle import MANIFEST_FILE, Bundle
+from edgevit.errors import DeviceError
+from edgevit.progress import Advance, Progress
+from edgevit_runtimes.remote import protocol
+from edgevit_runtimes.remote.calls import conversation, refuse_error
+from edgevit_runtimes.remote.ssh import Ssh
+from edgevit_runtimes.remote.untrusted import harmless
+
+_CHUNK_BYTES = 1 << 18
+_SPARE_MIB = 16
+
+
+def send_bundle(
+    ssh: Ssh, bundle: Bundle, sha256: str, free_mib: object, progress: Progress
+) -> None:
+    """Sends every file; the device checks them all before it takes them in.
+
+    Args:
+        sha256: of the manifest, which has the hashes of the files.
+        free_mib: what the device says is free there.
+
+    Raises:
+        DeviceError: too little room, or the device refuses what arrived.
+    """
+    names = [MANIFEST_FILE, *bundle.manifest.used_files()]
+    files = [(name, (bundle.path / name).stat().st_size) for name in names]
+    total = sum(size for _, size in files)
+    _refuse_full(ssh.device.host, free_mib, total)
+    job = {"verb": "store", "bundle": sha256, "files": files}
+    with (
+        progress.bar(f"send {bundle.path.name}", total) as advance,
+        conversation(ssh, job) as process,
+    ):
+        all(_pour(bundle.path / name, process, advance) for name in names)
+        _close_input(process)
+        assert process.stdout is not None
+        answers = list(protocol.messages(process.stdout, ssh.device.host))
+    refuse_error(answers[-1] if answers else {}, ssh.device.host)
+
+
+def _refuse_full(host: str, free_mib: object, total: int) -> None:
+    needed = (total >> 20) + _SPARE_MIB
+    if not isinstance(free_mib, int) or free_mib < needed:
+        raise DeviceError(
+            f"{host} has {harmless(str(free_mib))} MiB free; sending the bundle needs {needed}. "
+            "Make room there."
+        )
+
+
+def _pour(file: Path, process: subprocess.Popen[bytes], advance: Advance) -> bool:
+    """False if the device ended early; its answer or its exit code says why."""
+    assert process.stdin is not None
+    with file.open("rb") as source:
+        while chunk := source.read(_CHUNK_BYTES):
+            try:
+                process.stdin.write(chunk)
+            except OSError:
+                return False
+            advance(len(chunk))
+    return True
+
+
+def _close_input(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.close()
+    except OSError:
+        process.wait()  # as in _pour

@@ -1,0 +1,184 @@
+"""Commands on another machine by plain OpenSSH, so that a person's config, keys and agent count."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from edgevit.errors import ConnectionLostError, DeviceError
+from edgevit_runtimes.remote.address import Device
+from edgevit_runtimes.remote.untrusted import last_line
+
+_NOT_FOUND, _SSH_FAILED = 127, 255
+_MOST_BYTES = 64 << 20
+_TAIL_BYTES = 8192
+# What OpenSSH says, in lower case, and what a person can do about it.
+_REFUSALS = (
+    (
+        "remote host identification has changed",
+        "its host key has changed: it was set up anew, or something stands in between. If you know "
+        "why, forget the old key with: ssh-keygen -R ADDRESS",
+    ),
+    (
+        "host key verification failed",
+        "its host key is not known here. Connect once by hand and compare it: ssh {host}",
+    ),
+    ("could not resolve hostname", "this name leads nowhere. Check the address."),
+    ("permission denied", "it refuses our key. Bring it there with: ssh-copy-id {host}"),
+    ("connection refused", "nothing answers there. Is its SSH server running?"),
+    ("no route to host", "there is no way to it. Is it switched on, in this network?"),
+    ("timed out", "it does not answer. Is it switched on, in this network?"),
+)
+_LOST = ("closed", "reset", "broken pipe", "not responding", "client_loop", "disconnect")
+
+
+class Ssh:
+    """A device, and one connection that all commands share. A context manager."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._sockets = Path(tempfile.mkdtemp(prefix="edgevit-"))
+
+    def run(
+        self, command: Sequence[str], content: bytes = b"", timeout_s: float | None = 120
+    ) -> str:
+        """Standard output of a command; every word reaches it as it is, whatever stands in it.
+
+        Raises:
+            DeviceError: it failed; says why. ConnectionLostError: in the middle.
+        """
+        with tempfile.TemporaryFile() as given:
+            given.write(content)
+            given.seek(0)
+            with self.streaming(command, given, timeout_s) as process:
+                assert process.stdout is not None
+                answer = process.stdout.read(_MOST_BYTES + 1)
+                if len(answer) > _MOST_BYTES:
+                    raise DeviceError(
+                        f"{self.device.host}: '{command[0]}' says more than "
+                        f"{_MOST_BYTES >> 20} MiB; it is not used."
+                    )
+        return answer.decode(errors="replace")
+
+    @contextmanager
+    def streaming(
+        self,
+        command: Sequence[str],
+        content: IO[bytes] | int = subprocess.DEVNULL,
+        timeout_s: float | None = None,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A command whose output is read while it runs; it is ended with the block.
+
+        Raises:
+            DeviceError: when the block has ended, if the command failed.
+        """
+        process = subprocess.Popen(
+            self._call(command), stdin=content, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        said = _Tail(process.stderr)
+        late = threading.Event()
+
+        def kill() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(timeout_s or 0, kill)
+        if timeout_s:
+            timer.start()
+        try:
+            yield process
+            code = process.wait()
+        finally:
+            timer.cancel()
+            _end(process)
+        if late.is_set():
+            raise DeviceError(f"{self.device.host}: no end of '{command[0]}' in {timeout_s:g} s.")
+        if code:
+            raise self.failure(code, said.text(), command)
+
+    def _call(self, command: Sequence[str]) -> list[str]:
+        options = {
+            "ControlMaster": "auto",
+            "ControlPath": str(self._sockets / "%C"),
+            "ControlPersist": "30",
+            "ConnectTimeout": "20",
+            "ServerAliveInterval": "5",
+            "ServerAliveCountMax": "3",
+        }
+        if not sys.stdin.isatty():
+            options["BatchMode"] = "yes"  # nobody is there to type a passphrase
+        listed = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+        return [*ssh_command(), "-T", *listed, "--", self.device.host, shlex.join(command)]
+
+    def failure(self, code: int, said: str, command: Sequence[str]) -> DeviceError:
+        """What went wrong, from ssh's exit code and what was said on standard error."""
+        host = self.device.host
+        if code == _NOT_FOUND:
+            return DeviceError(f"{host}: there is no '{Path(command[0]).name}'.", missing=True)
+        lowered = said.lower()
+        if code != _SSH_FAILED:
+            return DeviceError(f"{host}: {last_line(said)} (exit code {code})")
+        for pattern, advice in _REFUSALS:
+            if pattern in lowered:
+                return DeviceError(f"{host}: {advice.format(host=host)}")
+        if not said.strip() or any(word in lowered for word in _LOST):
+            return ConnectionLostError(f"{host}: the connection was lost.")
+        return DeviceError(f"{host}: ssh failed: {last_line(said)}")
+
+    def close(self) -> None:
+        """Ends the shared connection."""
+        for socket in self._sockets.iterdir():
+            call = [*ssh_command(), "-o", f"ControlPath={socket}", "-O", "exit", "--"]
+            subprocess.run([*call, self.device.host], capture_output=True, check=False)
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def __enter__(self) -> Ssh:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _Tail:
+    """The last of what a process says on standard error, however much that is."""
+
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        assert stream is not None
+        self._stream = stream
+        self._last = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with self._stream:
+            while chunk := self._stream.read1(_TAIL_BYTES):  # type: ignore[attr-defined]
+                self._last = (self._last + chunk)[-_TAIL_BYTES:]
+
+    def text(self) -> str:
+        # ssh's shared connection may outlive the command and keep standard error open.
+        self._thread.join(timeout=0.2)
+        return self._last.decode(errors="replace")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(OSError):  # what was not sent yet no longer matters
+                stream.close()
+    if process.poll() is None:
+        process.terminate()
+    process.wait()
+
+
+def ssh_command() -> list[str]:
+    """``ssh``, or what ``EDGEVIT_SSH`` says, such as ``ssh -F other_config``."""
+    return shlex.split(os.environ.get("EDGEVIT_SSH", "")) or ["ssh"]
