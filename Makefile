@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all lint bench prebuilt tensorrt-builds clean
+.PHONY: demo test test-all test-arm64 lint bench prebuilt tensorrt-builds clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -23,6 +23,12 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
+
+# The device package on an emulated aarch64 Debian; wants debootstrap, qemu-user-static, proot.
+ARM64_ROOT ?= $(CURDIR)/out/arm64
+test-arm64: $(READY)
+	$(BIN)/python tests/arm64_root.py $(ARM64_ROOT)
+	EDGEVIT_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -m arm64 tests/test_arm64.py -rA
 
 lint: $(READY)
 	$(BIN)/ruff check .

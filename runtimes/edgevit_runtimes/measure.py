@@ -15,7 +15,7 @@ from edgevit.progress import Progress, stage
 from edgevit.results import RESULT_KIND, RESULT_SCHEMA
 from edgevit.runner import batch_size
 from edgevit_runtimes.conditions import conditions, model_facts, runtime_module
-from edgevit_runtimes.devices import jetson
+from edgevit_runtimes.devices import jetson, machine
 from edgevit_runtimes.devices.facts import chosen_here
 from edgevit_runtimes.devices.sensors import Reading
 from edgevit_runtimes.devices.target import this_target
@@ -143,6 +143,8 @@ def _measure_hot(bundle: Bundle, options: BenchOptions, runtime: str) -> dict[st
         [_as_run(run, window) for run, window in zip(runs, windows, strict=True)],
         on_gpu=runtime in GPU_RUNTIMES,
     )
+    if machine.describe().emulated:
+        reasons.insert(0, "the processor is emulated: these times are of no device")
     return {
         "latency_ms": {
             **latency_ms(durations),

@@ -36,11 +36,13 @@ class Machine:
 
     kind: ``x86``, ``jetson``, ``raspberry-pi`` or ``arm64``.
     name: of the board or computer. python: of the system, by ``python3``.
+    emulated: the processor is an x86 that plays another one, so its times mean nothing.
     """
 
     kind: str
     name: str | None
     architecture: str
+    emulated: bool
     processor: str | None
     cores_usable: int
     threads_per_core: int | None
@@ -66,6 +68,7 @@ def describe(root: Path = Path("/")) -> Machine:
         kind=_kind(tree, is_arm),
         name=_name(tree),
         architecture=architecture,
+        emulated=is_arm and "flags" in tree.fields("proc/cpuinfo"),
         processor=arm64.processor(tree) if is_arm else common.processor,
         cores_usable=common.cores_usable,
         threads_per_core=1 if is_arm else common.threads_per_core,

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from edgevit_runtimes.remote.ssh import Ssh
 from edgevit_runtimes.remote.untrusted import harmless
 
 _NEEDED_MIB = 700  # numpy, ONNX Runtime, OpenCV and pip's own copies while it works
-_ARCHITECTURES = {"aarch64": "aarch64", "x86_64": "x86_64"}
+_ARCHITECTURES = ("aarch64", "x86_64")
 _PIP_TIMEOUT_S = 1800
 
 
@@ -68,7 +67,9 @@ def set_up(
         progress.line(f"wheel {built.name}, SHA-256 {sha256_of(built)[:16]}")
         _send(ssh, built, built.name)
         if offline:
-            for dependency in _fetched(folder, found):
+            python = ".".join(str(found["python"]).split(".")[:2])
+            fetched = fetch_wheels(folder / "wheels", python, found["architecture"])
+            for dependency in fetched:
                 progress.line(f"sending {dependency.name}")
                 _send(ssh, dependency, f"wheels/{dependency.name}")
     job = {"verb": "install", "wheel": built.name, "offline": offline}
@@ -168,18 +169,28 @@ def _repacked(folder: Path) -> Path:
     return target
 
 
-def _fetched(folder: Path, found: dict[str, Any]) -> Iterator[Path]:
-    """Wheels of all that the device needs, for its Python and its processor."""
-    major, minor = str(found["python"]).split(".")[:2]
-    platforms = [
-        f"manylinux_2_{glibc}_{_ARCHITECTURES[found['architecture']]}" for glibc in (17, 27, 28)
-    ] + [f"manylinux2014_{_ARCHITECTURES[found['architecture']]}"]
-    wheels = folder / "wheels"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
-    command += ["--python-version", f"{major}.{minor}", "--dest", str(wheels)]
-    command += [word for name in platforms for word in ("--platform", name)]
-    needed = [*bootstrap.NEEDED, bootstrap.OPENCV]
-    ended = subprocess.run([*command, *needed], capture_output=True, text=True, check=False)
+def fetch_wheels(folder: Path, python: str, architecture: str) -> list[Path]:
+    """Wheels of all that a device needs, into ``folder``; built ones only, for its processor.
+
+    Raises:
+        InputError: one is missing, or no package index can be reached.
+    """
+    needed = [*bootstrap.NEEDED, *bootstrap.NEEDED_BEFORE_3_11, bootstrap.OPENCV]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder)]
+    ended = subprocess.run(
+        [*command, *pip_for(python, architecture), *needed],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if ended.returncode:
         raise InputError(f"The wheels could not be fetched: {harmless(ended.stderr[-300:])}")
-    yield from sorted(wheels.glob("*.whl"))
+    return sorted(file for file in folder.glob("*.whl") if not file.name.startswith("edgevit-"))
+
+
+def pip_for(python: str, architecture: str) -> list[str]:
+    """Options that make pip choose wheels for another machine: JetPack 6 has glibc 2.35."""
+    platforms = [f"manylinux_2_{glibc}_{architecture}" for glibc in (28, 27, 17)]
+    platforms.append(f"manylinux2014_{architecture}")
+    chosen = [word for name in platforms for word in ("--platform", name)]
+    return ["--only-binary=:all:", "--python-version", python, *chosen]
