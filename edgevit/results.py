@@ -8,23 +8,53 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.errors import InputError
+from edgevit.untrusted import harmless
 
 RESULT_KIND, RESULT_SCHEMA = "edgevit bench", 1
 MOST_BYTES = 64 << 20
-_PARTS: dict[str, type | tuple[type, ...]] = {
-    "model": dict,
-    "latency_ms": dict,
-    "latency_paced_ms": dict,
-    "throughput_images_per_s": (int, float),
-    "cold_start_ms": dict,
-    "peak_memory_mib": dict,
-    "energy": dict,
+_NUMBER, _MAYBE = "a number", "a number or null"
+_EACH = "*"  # of an object with names of its own
+_PERCENTILES = {"p50": _NUMBER, "p90": _MAYBE, "p99": _MAYBE, "samples": _NUMBER}
+_WARMUP = {"inferences": _NUMBER, "seconds": _NUMBER, "steady": bool}
+# What is printed, drawn or compared; a result may hold more.
+_SHAPE: dict[str, Any] = {
+    "model": {
+        "name": str,
+        "variant": str,
+        "file_mib": _NUMBER,
+        "parameters": _NUMBER,
+        "verdicts": list,
+    },
+    "latency_ms": {**_PERCENTILES, "p50_by_process": list, "warmup": _WARMUP},
+    "latency_paced_ms": {**_PERCENTILES, "fps": _NUMBER, "late": _NUMBER, "warmup": _WARMUP},
+    "throughput_images_per_s": _NUMBER,
+    "cold_start_ms": {"total": _NUMBER, "open_model": _NUMBER, "samples": _NUMBER},
+    "peak_memory_mib": {
+        "load": _MAYBE,
+        "steady": _MAYBE,
+        "load_pss": _MAYBE,
+        "steady_pss": _MAYBE,
+        "without_model": _NUMBER,
+        "gpu": _MAYBE,
+        "shared_delta": _MAYBE,
+    },
+    "energy": {"per_inference_mj": _MAYBE, "above_idle_mj": _MAYBE, "power_mw": _MAYBE},
     "disturbed": bool,
     "disturbances": list,
-    "during": dict,
+    "during": {
+        "temperature_c": {_EACH: {"most": _NUMBER}},
+        "clock_mhz": {_EACH: {"median": _NUMBER}},
+        "vanished": list,
+    },
     "durations_us": list,
-    "options": dict,
-    "conditions": dict,
+    "options": {},
+    "conditions": {
+        "runtime": str,
+        "superpixels": str,
+        "threads": _NUMBER,
+        "batch": _NUMBER,
+        "machine": {},
+    },
 }
 
 
@@ -34,23 +64,31 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         InputError: there is no such file, or it holds no result of this version.
     """
+    return parse_result(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that is to hold a result.
+
+    Raises:
+        InputError: it cannot be read, or is larger than any result.
+    """
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} has more than {MOST_BYTES >> 20} MiB; no result has.")
-        text = path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"Cannot read the result {path}: {error.strerror or error}.") from error
-    return parse_result(text, str(path))
 
 
 def parse_result(text: str, source: str) -> dict[str, Any]:
-    """A result from its text, which may come from anywhere.
+    """A result from its text, which may come from anywhere; its texts are made harmless.
 
     Raises:
         InputError: not JSON, no result of ``edgevit bench``, of a newer version, or with parts
             missing or of the wrong kind.
     """
-    make = "Make one with: edgevit bench --json > result.json"
+    make = "Make one with: edgevit bench --output result.json"
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -59,46 +97,70 @@ def parse_result(text: str, source: str) -> dict[str, Any]:
         raise InputError(f"{source} is not a result of edgevit bench. {make}")
     if content.get("schema") != RESULT_SCHEMA:
         raise InputError(
-            f"{source} has schema {content.get('schema')!r}; this edgevit reads {RESULT_SCHEMA}. "
-            "Measure again, or upgrade: pip install --upgrade edgevit."
+            f"{source} has schema {harmless(repr(content.get('schema')))}; this edgevit reads "
+            f"{RESULT_SCHEMA}. Measure again, or upgrade: pip install --upgrade edgevit."
         )
     try:
-        _check(content)
-    except (KeyError, TypeError, ValueError) as error:
+        _check(content, _SHAPE, "")
+        _check_durations(content["durations_us"])
+    except ValueError as error:
         raise InputError(f"{source} is incomplete or malformed: {error}. {make}") from error
-    return content
+    cleaned: dict[str, Any] = _cleaned(content)
+    return cleaned
 
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no figure")
 
 
-def _check(content: dict[str, Any]) -> None:
-    for name, kind in _PARTS.items():
-        if not isinstance(content.get(name), kind):
-            raise ValueError(f"'{name}' is missing or of the wrong kind")
-    for group, name in (("model", "name"), ("model", "variant"), ("conditions", "runtime")):
-        if not isinstance(content[group].get(name), str):
-            raise ValueError(f"'{group}.{name}' is missing or no text")
-    if not isinstance(content["conditions"].get("machine"), dict):
-        raise ValueError("'conditions.machine' is missing")
-    if not _positive(content["latency_ms"].get("p50")):
-        raise ValueError("'latency_ms.p50' is no time")
-    _check_durations(content["durations_us"])
+def _check(content: Any, shape: Any, where: str) -> None:
+    if isinstance(shape, dict):
+        _check_object(content, shape, where)
+    elif shape == _MAYBE and content is None:
+        return
+    elif shape in (_NUMBER, _MAYBE):
+        if not _is_number(content):
+            raise ValueError(f"'{where}' is missing or not {shape}")
+    elif not isinstance(content, shape):
+        raise ValueError(f"'{where}' is missing or of the wrong kind")
+
+
+def _check_object(content: Any, shape: dict[str, Any], where: str) -> None:
+    if not isinstance(content, dict):
+        raise ValueError(f"'{where}' is missing or of the wrong kind")
+    for key, part in shape.items():
+        names = list(content) if key == _EACH else [key]
+        for name in names:
+            path = f"{where}.{harmless(name)}" if where else name
+            _check(content.get(name), part, path)
 
 
 def _check_durations(runs: list[Any]) -> None:
     if not runs:
         raise ValueError("'durations_us' is empty")
     for i, run in enumerate(runs):
-        if not isinstance(run, list) or not run or not all(map(_positive, run)):
+        if not isinstance(run, list) or not run or not all(map(_is_time, run)):
             raise ValueError(f"'durations_us[{i}]' is no list of times above zero")
 
 
-def _positive(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and value > 0
+def _is_number(value: object) -> bool:
+    is_one = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_one and math.isfinite(float(value))  # type: ignore[arg-type]
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and _is_number(value) and value > 0
+
+
+def _cleaned(content: Any) -> Any:
+    """The same, with every text as a terminal may show it."""
+    if isinstance(content, str):
+        return harmless(content)
+    if isinstance(content, dict):
+        return {harmless(key): _cleaned(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_cleaned(item) for item in content]
+    return content
 
 
 def device_name(result: dict[str, Any]) -> str:

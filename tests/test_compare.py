@@ -45,7 +45,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 
 def test_what_one_of_them_could_not_read_is_no_ratio() -> None:
-    energy = {"per_inference_mj": 12.0, "above_idle_mj": None}
+    energy = {**made()["energy"], "per_inference_mj": 12.0, "why_not": None}
     first, second = made(energy=energy), made()
     assert compare(first, second)["energy per inference"] is None
     assert compare(first, made(energy=energy))["energy per inference"] == 1.0
@@ -116,6 +116,9 @@ def _without(*path: str) -> str:
         ('{"top1": 0.8}', "not a result of edgevit bench"),
         (json.dumps(made(schema=2)), "has schema 2"),
         (_without("latency_ms"), "'latency_ms' is missing"),
+        (_without("latency_ms", "warmup", "steady"), "'latency_ms.warmup.steady' is missing"),
+        (json.dumps(made(throughput_images_per_s="many")), "not a number"),
+        (json.dumps(made(energy={"per_inference_mj": True})), "energy.per_inference_mj"),
         (_without("model", "variant"), "'model.variant' is missing"),
         (_without("conditions", "machine"), "'conditions.machine' is missing"),
         (json.dumps(made(durations_us=[])), "'durations_us' is empty"),
@@ -153,6 +156,7 @@ def test_a_result_is_repeated_and_compared(tmp_path: Path, edgevit: Command) -> 
 def test_a_result_of_another_model_is_not_repeated(tmp_path: Path, edgevit: Command) -> None:
     other = write(tmp_path / "other.json", made())
     assert "its SHA-256 differs" in edgevit("bench", PREBUILT_BUNDLE, "--repeat", other).one_message
+    assert "Give the bundle too" in edgevit("bench", "--repeat", other).one_message
     assert "leave out --threads" in edgevit("bench", "--repeat", other, "--threads", 1).one_message
     malformed = made()
     malformed["options"]["threads"] = "many"

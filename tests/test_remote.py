@@ -19,12 +19,12 @@ import edgevit
 from edgevit.errors import DeviceError, InputError
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.results import read_result
+from edgevit.untrusted import harmless
 from edgevit_runtimes.remote import bootstrap, protocol
 from edgevit_runtimes.remote.address import Device, read_devices
 from edgevit_runtimes.remote.send_bundle import _refuse_full
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
 from edgevit_runtimes.remote.ssh import Ssh
-from edgevit_runtimes.remote.untrusted import harmless
 from loopback import Loopback, loopback, stand_in_device
 from made_results import made
 from support import Command, environment
@@ -77,6 +77,7 @@ def test_devices_are_added_listed_and_removed(edgevit: Command) -> None:
     assert listed["devices"]["pi"] == {"host": "ssh://pi@rasp.local:2222", "folder": "/data/e"}
     assert listed["here"]["cores_usable"] >= 1
     assert "me@10.0.0.7" in edgevit("devices", "list").out
+    assert "me@10.0.0.7" in edgevit("devices").out
     assert edgevit("devices", "remove", "jetson").code == 0
     assert list(read_devices()) == ["pi"]
     assert "Known: pi." in edgevit("devices", "remove", "jetson").one_message
@@ -536,12 +537,29 @@ def test_names_from_a_device_are_no_paths(
     result = made(device="../../x")
     result["model"]["name"] = "../../../../pwned"
     result["kept"] = "/etc/passwd"
+    result["disturbances"] = ["\x1b]0;taken\x07"]
+    result["conditions"]["machine"]["name"] = "\x1b[2J\u202eboard"
     _hostile_device(tmp_path, edgevit, _agent_that_returns(result, tmp_path))
     ended = edgevit("bench", "--host", "box", "--json")
     assert ended.code == 0, ended.err
     kept = Path(json.loads(ended.out)["kept"])
     assert kept.parent == home / "state" / "edgevit" / "results"
     assert kept.name.startswith("lla_tiny-loopback-")
+    for place in (ended.out, kept.read_text()):
+        assert "\\u001b" not in place
+        assert "\\u202e" not in place
+    assert "\x1b" not in edgevit("bench", "--host", "box").out
+
+
+def test_a_result_without_its_parts_is_one_message(
+    reachable: Loopback, tmp_path: Path, edgevit: Command
+) -> None:
+    result = made()
+    del result["peak_memory_mib"]["without_model"]
+    _hostile_device(tmp_path, edgevit, _agent_that_returns(result, tmp_path))
+    ended = edgevit("bench", "--host", "box")
+    assert ended.code == 2
+    assert "'peak_memory_mib.without_model' is missing" in ended.one_message
 
 
 def _agent(folder: Path, job: dict[str, Any], more: bytes = b"") -> dict[str, Any]:

@@ -203,7 +203,13 @@ def _bundle(paths: list[Path] | None, former: dict[str, Any] | None) -> Bundle:
     if former is None:
         return open_bundle(path)
     model = former["model"]
-    bundle = open_bundle(path or Path(str(model.get("bundle"))))
+    named = Path(str(model.get("bundle")))
+    if path is None and not named.exists():
+        raise InputError(
+            f"The result was measured with {named}, which is not here. Give the bundle too: "
+            "edgevit bench BUNDLE --repeat RESULT"
+        )
+    bundle = open_bundle(path or named)
     file = bundle.variant(model["variant"])
     if bundle.manifest.files[file.name].sha256 != model.get("file_sha256"):
         raise InputError(

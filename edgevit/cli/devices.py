@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Devices that are reached over SSH: name them, set them up, look at them.",
-    no_args_is_help=True,
+    invoke_without_command=True,
 )
 NameArgument = Annotated[
     str, typer.Argument(metavar="DEVICE", help="A name that was added, or user@address.")
 ]
+
+
+@app.callback()
+def devices(context: typer.Context) -> None:
+    """Devices that are reached over SSH: name them, set them up, look at them. Alone: list them."""
+    if context.invoked_subcommand is None:
+        list_()
 
 
 @app.command("add")
@@ -85,8 +92,8 @@ def check(name: NameArgument, json: JsonOption = False) -> None:
 def _checked(ssh: Ssh) -> dict[str, Any]:
     """The device's own account of itself, and whether edgevit is there."""
     from edgevit.errors import DeviceError
+    from edgevit.untrusted import harmless
     from edgevit_runtimes.remote.calls import ask
-    from edgevit_runtimes.remote.untrusted import harmless
 
     content = examine_there(ssh)
     try:
@@ -109,8 +116,8 @@ def setup(
 ) -> None:
     """Install this edgevit on a device; its own OpenCV, TensorRT and ONNX Runtime are kept."""
     from edgevit.progress import progress_for_stderr
+    from edgevit.untrusted import harmless
     from edgevit_runtimes.remote.setup import set_up
-    from edgevit_runtimes.remote.untrusted import harmless
 
     with connection(name) as ssh:
         done = set_up(ssh, progress_for_stderr(), wheel, offline)

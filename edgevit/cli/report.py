@@ -36,9 +36,9 @@ def report(
 
 def _entries(files: list[Path]) -> list[Entry]:
     from edgevit.result_charts import Entry
-    from edgevit.results import parse_result
+    from edgevit.results import parse_result, read_text
 
-    texts = {str(file): _text(file) for file in files}
+    texts = {str(file): read_text(file) for file in files}
     evaluations = {n: _evaluation(t) for n, t in texts.items()}
     known = [evaluation for evaluation in evaluations.values() if evaluation is not None]
     entries = []
@@ -49,17 +49,6 @@ def _entries(files: list[Path]) -> list[Entry]:
     if not entries:
         raise InputError("None of the files is a result of edgevit bench; a report needs one.")
     return entries
-
-
-def _text(file: Path) -> str:
-    from edgevit.results import MOST_BYTES
-
-    try:
-        if file.stat().st_size > MOST_BYTES:
-            raise InputError(f"{file} has more than {MOST_BYTES >> 20} MiB; no result has.")
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"Cannot read the result {file}: {error.strerror or error}.") from error
 
 
 def _evaluation(text: str) -> dict[str, Any] | None:

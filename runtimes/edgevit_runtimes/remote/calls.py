@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from edgevit.errors import CheckFailedError, DeviceError
+from edgevit.untrusted import harmless
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.ssh import Ssh
-from edgevit_runtimes.remote.untrusted import harmless
 
 _ANSWER_TIMEOUT_S = 120.0
 

@@ -15,13 +15,13 @@ from edgevit.errors import ConnectionLostError, DeviceError, EdgevitError
 from edgevit.files import sha256_of, write_atomically
 from edgevit.progress import Progress
 from edgevit.results import parse_result
+from edgevit.untrusted import harmless
 from edgevit_runtimes.measure import BenchOptions
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.calls import ask, conversation, refuse_error
 from edgevit_runtimes.remote.pending import PendingRun
 from edgevit_runtimes.remote.send_bundle import send_bundle
 from edgevit_runtimes.remote.ssh import Ssh
-from edgevit_runtimes.remote.untrusted import harmless
 
 
 def bench_there(
@@ -52,9 +52,10 @@ def bench_there(
     pending.keep()
     try:
         ask(ssh, {**job, "options": asdict(options)})
-    except EdgevitError as error:
-        if not isinstance(error, ConnectionLostError):  # then it may have begun
-            pending.drop()
+    except ConnectionLostError as error:  # it may have begun all the same
+        raise ConnectionLostError(f"{error} {pending.pick_up}") from error
+    except EdgevitError:
+        pending.drop()
         raise
     return follow(ssh, pending, progress)
 
@@ -96,8 +97,8 @@ def _brought_home(pending: PendingRun, last: dict[str, Any]) -> dict[str, Any]:
         InputError: what came is no result. DeviceError, CheckFailedError: the run's own error.
     """
     refuse_error(last, pending.host)
-    text = json.dumps(last["result"], indent=2)
-    result = parse_result(text, f"The result of {pending.host}")
+    result = parse_result(json.dumps(last["result"]), f"The result of {pending.host}")
+    text = json.dumps(result, indent=2)
     write_atomically(pending.result_file, lambda aside: aside.write_text(text, encoding="utf-8"))
     return {**result, "kept": str(pending.result_file)}
 

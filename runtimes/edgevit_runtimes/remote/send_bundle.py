@@ -8,10 +8,10 @@ from pathlib import Path
 from edgevit.bundle import MANIFEST_FILE, Bundle
 from edgevit.errors import DeviceError
 from edgevit.progress import Advance, Progress
+from edgevit.untrusted import harmless
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.calls import conversation, refuse_error
 from edgevit_runtimes.remote.ssh import Ssh
-from edgevit_runtimes.remote.untrusted import harmless
 
 _CHUNK_BYTES = 1 << 18
 _SPARE_MIB = 16

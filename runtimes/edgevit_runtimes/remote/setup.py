@@ -14,11 +14,11 @@ import edgevit
 from edgevit.errors import DeviceError, InputError
 from edgevit.files import sha256_of
 from edgevit.progress import Progress
+from edgevit.untrusted import harmless
 from edgevit_runtimes.devices import record
 from edgevit_runtimes.devices.advice import python_is_supported
 from edgevit_runtimes.remote import bootstrap, protocol
 from edgevit_runtimes.remote.ssh import Ssh
-from edgevit_runtimes.remote.untrusted import harmless
 
 _NEEDED_MIB = 700  # numpy, ONNX Runtime, OpenCV and pip's own copies while it works
 _ARCHITECTURES = ("aarch64", "x86_64")

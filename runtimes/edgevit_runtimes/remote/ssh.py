@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from edgevit.errors import ConnectionLostError, DeviceError
+from edgevit.untrusted import last_line
 from edgevit_runtimes.remote.address import Device
-from edgevit_runtimes.remote.untrusted import last_line
 
 _NOT_FOUND, _SSH_FAILED = 127, 255
 _MOST_BYTES = 64 << 20
