@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,7 @@ from edgevit.errors import InputError
 from edgevit.spec import TensorSpec
 
 Array = NDArray[Any]
+_PROFILING: ContextVar[bool] = ContextVar("profiling", default=False)
 
 
 class Runner(Protocol):
@@ -35,6 +39,42 @@ class Runner(Protocol):
 
 
 OpenRunner = Callable[[bytes], Runner]  # opens a serialised model
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """What one node took of an inference.
+
+    name: ``MODULE/Op`` where the runtime kept it; what it fused may have a name of its own.
+    """
+
+    name: str
+    op: str
+    microseconds: float
+
+
+@runtime_checkable
+class ProfiledRunner(Runner, Protocol):
+    """A runner that can say what its nodes took, if it was opened inside :func:`profiling`."""
+
+    def layer_times(self) -> list[LayerTime]:
+        """Medians over the inferences, in the order of running. To be called once, at the end."""
+        ...
+
+
+@contextmanager
+def profiling() -> Iterator[None]:
+    """Runners that are opened inside note what every node takes, which slows them down."""
+    token = _PROFILING.set(True)
+    try:
+        yield
+    finally:
+        _PROFILING.reset(token)
+
+
+def is_profiling() -> bool:
+    """Whether a runner that opens now is to be profiled."""
+    return _PROFILING.get()
 
 
 def batch_size(inputs: tuple[TensorSpec, ...], otherwise: int) -> int:

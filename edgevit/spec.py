@@ -18,6 +18,7 @@ IMAGE_INPUT = "image"
 LOGITS = "logits"
 SUMMARY = "summary"
 SUPERPIXEL_MAP = "superpixels"
+ASSIGNMENT = "assignment"  # which superpixels every cell belongs to; inside a model
 
 
 def stage_map(stage: int) -> str:

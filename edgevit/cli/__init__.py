@@ -25,10 +25,12 @@ from edgevit.cli.export import export
 from edgevit.cli.inspect import inspect
 from edgevit.cli.kernel import kernel
 from edgevit.cli.models import models
+from edgevit.cli.profile import profile
 from edgevit.cli.quantize import quantize
 from edgevit.cli.report import report
 from edgevit.cli.run import run
 from edgevit.cli.train import train
+from edgevit.cli.verify import verify
 from edgevit.errors import EdgevitError
 
 app = typer.Typer(
@@ -43,6 +45,8 @@ for command in (export, quantize, inspect, run, bench, report, train, models, do
 app.command("eval")(evaluate)
 app.command("compile")(compile_bundle)
 app.add_typer(devices.app, name="devices")
+app.command()(verify)
+app.command()(profile)
 
 
 def _print_version(wanted: bool) -> None:

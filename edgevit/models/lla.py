@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from edgevit.models.classifier import Classifier
 from edgevit.models.layers import init_linear, layer_norm
 from edgevit.models.sppp import SuperpixelPatchPooling, SuperpixelTokens
-from edgevit.spec import LOGITS, SUMMARY, SUPERPIXEL_MAP, LlaSpec
+from edgevit.spec import ASSIGNMENT, LOGITS, SUMMARY, SUPERPIXEL_MAP, LlaSpec
 
 
 class LlaClassifier(Classifier):
@@ -45,7 +45,7 @@ class LlaClassifier(Classifier):
     def taps(self, image: Tensor) -> dict[str, Tensor]:
         """The steps and the superpixel map."""
         steps = self.steps(image)
-        labels = self.tokens.superpixels.label_map(steps["assignment"])
+        labels = self.tokens.superpixels.label_map(steps[ASSIGNMENT])
         return {**steps, SUPERPIXEL_MAP: labels}
 
     def steps(self, image: Tensor) -> dict[str, Tensor]:
@@ -55,7 +55,7 @@ class LlaClassifier(Classifier):
         return {
             LOGITS: self.head(summary),
             SUMMARY: summary,
-            "assignment": sppp.assignment,
+            ASSIGNMENT: sppp.assignment,
             "membership": sppp.pooled.membership,
             "pooled": sppp.pooled.means,
             "centroids": sppp.pooled.centroids,

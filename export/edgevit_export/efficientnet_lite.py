@@ -31,8 +31,9 @@ from edgevit.files import folder_written_aside, sha256_of
 from edgevit.progress import Progress, stage
 from edgevit.runner import Array, Runner
 from edgevit.spec import LOGITS, Preprocess
+from edgevit_export.graph import tensor_specs
 from edgevit_export.parity import compare_outputs, require, run_all
-from edgevit_export.pipeline import library_versions, tensor_specs
+from edgevit_export.pipeline import library_versions
 from edgevit_export.simplify import simplify
 from edgevit_export.trace import to_onnx
 

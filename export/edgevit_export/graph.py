@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import onnx
+
+from edgevit.spec import TensorSpec
 
 
 def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -27,3 +30,14 @@ def drop_unused_weights(graph: onnx.GraphProto) -> None:
     used = {name for node in graph.node for name in node.input}
     used |= {output.name for output in graph.output}
     set_items(graph.initializer, [w for w in graph.initializer if w.name in used])
+
+
+def tensor_specs(values: Iterable[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
+    """A graph's inputs or outputs as the manifest lists them."""
+    specs = []
+    for value in values:
+        tensor = value.type.tensor_type
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
+        shape = tuple(d.dim_param or d.dim_value for d in tensor.shape.dim)
+        specs.append(TensorSpec(value.name, dtype, shape))
+    return tuple(specs)

@@ -16,10 +16,10 @@ import numpy as np
 
 from edgevit.errors import CheckFailedError
 from edgevit.runner import Array, Runner, batch_size, full_batches
-from edgevit.spec import IMAGE_INPUT, LOGITS
+from edgevit.spec import ASSIGNMENT, IMAGE_INPUT, LOGITS
 
 # Which superpixel a cell, and then a patch, belongs to: positions follow from the first.
-MEMBERSHIPS = ("assignment", "membership")
+MEMBERSHIPS = (ASSIGNMENT, "membership")
 MIN_MEMBERSHIP_SHARE = 0.98
 MIN_TOP1_SHARE = 0.995
 MAX_LOGIT_DIFFERENCE = 1e-4

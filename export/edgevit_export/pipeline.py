@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -37,10 +36,9 @@ from edgevit.spec import (
     LavitSpec,
     LlaSpec,
     Preprocess,
-    TensorSpec,
     stage_map,
 )
-from edgevit_export.graph import copy_of
+from edgevit_export.graph import copy_of, tensor_specs
 from edgevit_export.parity import (
     ParityReport,
     compare_outputs,
@@ -220,14 +218,3 @@ def library_versions() -> dict[str, str]:
     """Of edgevit, Python, and what an export goes through."""
     libraries = {name: version(name) for name in _LIBRARIES}
     return {"edgevit": __version__, "python": platform.python_version(), **libraries}
-
-
-def tensor_specs(values: Iterable[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
-    """A graph's inputs or outputs as the manifest lists them."""
-    specs = []
-    for value in values:
-        tensor = value.type.tensor_type
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
-        shape = tuple(d.dim_param or d.dim_value for d in tensor.shape.dim)
-        specs.append(TensorSpec(value.name, dtype, shape))
-    return tuple(specs)

@@ -12,9 +12,10 @@ import onnxruntime as ort
 
 from edgevit.compiled import Built
 from edgevit.errors import BundleError, CheckFailedError, InputError, some_of
-from edgevit.runner import Array, check_feeds
+from edgevit.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.spec import TensorSpec
 from edgevit_runtimes import kernel
+from edgevit_runtimes.onnxruntime_profile import read_profile, start_profiling
 
 _DTYPES = {
     "tensor(uint8)": "uint8",
@@ -93,6 +94,7 @@ class OnnxRuntimeRunner:
     ) -> None:
         options = _options(threads, placement)
         options.enable_cpu_mem_arena = arena
+        self._profiles = start_profiling(options) if is_profiling() else None
         self.uses_native_kernels = _use_kernels(options, native)
         self._session = _session(model, options, placement)
         self.fallen = _fallen(self._session, placement)
@@ -105,9 +107,14 @@ class OnnxRuntimeRunner:
         results = self._session.run(self._names, dict(feeds))
         return dict(zip(self._names, results, strict=True))
 
+    def layer_times(self) -> list[LayerTime]:
+        return read_profile(Path(self._session.end_profiling()))
+
     def close(self) -> None:
         """Frees the session's memory."""
         self._session = None
+        if self._profiles is not None:
+            self._profiles.cleanup()
 
     def __enter__(self) -> OnnxRuntimeRunner:
         return self

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgevit.errors import BundleError, InputError, MissingExtraError
-from edgevit.runner import Array, check_feeds
+from edgevit.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.spec import TensorSpec
+from edgevit_runtimes.openvino_profile import OpenVinoProfile
 
 _DYNAMIC = "batch"
 
@@ -54,6 +55,7 @@ class OpenVinoRunner:
         options: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
+            "PERF_COUNT": is_profiling(),
         }
         if cache is not None:
             options["CACHE_DIR"] = str(cache)
@@ -71,6 +73,7 @@ class OpenVinoRunner:
         self.inputs = tuple(_spec(port) for port in compiled[0].inputs)
         self.outputs = tuple(_spec(port) for port in compiled[-1].outputs)
         self._requests: list[Any] = [part.create_infer_request() for part in compiled]
+        self._profile = OpenVinoProfile(self._requests) if is_profiling() else None
 
     def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         check_feeds(feeds, self.inputs)
@@ -78,7 +81,12 @@ class OpenVinoRunner:
         for request in self._requests[:-1]:
             given[str(self._between)] = request.infer(given)[0]
         results = self._requests[-1].infer(given)
+        if self._profile is not None:
+            self._profile.note()
         return {spec.name: np.array(results[place]) for place, spec in enumerate(self.outputs)}
+
+    def layer_times(self) -> list[LayerTime]:
+        return self._profile.layer_times() if self._profile is not None else []
 
     def close(self) -> None:
         """Frees the compiled model."""

@@ -18,10 +18,11 @@ import numpy as np
 
 from edgevit.errors import BundleError, CheckFailedError, InputError
 from edgevit.files import write_atomically
-from edgevit.runner import Array, check_feeds
+from edgevit.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.spec import TensorSpec
 from edgevit.tensorrt_library import TensorRT
 from edgevit_runtimes.cuda import Cuda
+from edgevit_runtimes.tensorrt_profile import layer_profiler
 
 _DYNAMIC = "batch"
 
@@ -59,6 +60,9 @@ class TensorRTRunner:
         runtime_cache: Path | None = None,
     ) -> None:
         self._trt, self._cuda, self._wants_graph = tensorrt.module, cuda, cuda_graph
+        # Layers of a replayed graph are not reported.
+        self._profile = layer_profiler(self._trt) if is_profiling() else None
+        self._wants_graph &= self._profile is None
         self._closing = ExitStack()
         self._log = tensorrt.collecting_log()
         self._runtime = self._trt.Runtime(self._log)  # it must outlive the engine
@@ -79,6 +83,8 @@ class TensorRTRunner:
 
     def _open(self, tensorrt: TensorRT, runtime_cache: Path | None) -> None:
         self._context = self._execution_context(tensorrt, runtime_cache)
+        if self._profile is not None:
+            self._context.profiler = self._profile
         self._stream = self._cuda.call("StreamCreate")
         self._closing.callback(self._cuda.call, "StreamDestroy", self._stream)
         self._events = [self._event() for _ in range(4)]
@@ -213,6 +219,9 @@ class TensorRTRunner:
         if context is None:
             raise CheckFailedError(f"TensorRT cannot run the engine here: {self._log.told()}")
         return context
+
+    def layer_times(self) -> list[LayerTime]:
+        return self._profile.layer_times() if self._profile is not None else []
 
     def close(self) -> None:
         """Frees everything on the device. What fails here stays unsaid: the process goes on."""

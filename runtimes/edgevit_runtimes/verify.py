@@ -1,0 +1,221 @@
+"""Every variant of a bundle against the float reference, on the same pictures.
+
+Answers are taken from a variant as it is deployed. Superpixels are inside the model; where the
+variant is an ONNX file, a copy that also gives them is opened (``Expose``: that needs the module
+``onnx``, so whoever calls this passes it in).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgevit import images
+from edgevit.bundle import FLOAT_VARIANT, Bundle, Variant
+from edgevit.errors import EdgevitError, InputError
+from edgevit.images import Image
+from edgevit.progress import Progress
+from edgevit.runner import Array, Runner, batch_size, full_batches
+from edgevit.spec import ASSIGNMENT, IMAGE_INPUT, LOGITS
+from edgevit_runtimes.agreement import LEAST_TOP1
+from edgevit_runtimes.open import open_model, open_variant
+
+TORCH = "torch, at export"
+ONNX_RUNTIME = "float in plain ONNX Runtime"
+
+_BATCH = 8  # for a model that takes any
+
+# (bundle, variant, tensors) to a bundle of which the variant also gives these tensors.
+Expose = Callable[[Bundle, str, Sequence[str]], AbstractContextManager[Bundle]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One variant against one reference. Differences are of logits, absolute.
+
+    superpixels_same: pictures of which every cell is in the same superpixels; None: not compared.
+    """
+
+    variant: str
+    runtime: str
+    precision: str
+    reference: str
+    images: int
+    top1_agrees: int
+    max_difference: float
+    mean_difference: float
+    superpixels_same: int | None
+
+    @property
+    def least_top1(self) -> float:
+        return LEAST_TOP1[self.precision]
+
+    def failures(self) -> list[str]:
+        """What does not hold; one odd picture among few is allowed, a NaN never."""
+        found = []
+        allowed = max(1, math.floor(self.images * (1 - self.least_top1)))
+        if self.images - self.top1_agrees > allowed:
+            found.append(
+                f"the top class agrees on {self.top1_agrees} of {self.images} pictures; "
+                f"{100 * self.least_top1:g} % must"
+            )
+        if not math.isfinite(self.max_difference):
+            found.append("logits are not finite")
+        if self.superpixels_same is not None and self.superpixels_same < self.images:
+            odd = self.images - self.superpixels_same
+            found.append(f"superpixels differ on {odd} of {self.images} pictures")
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        plain = asdict(self)
+        for key in ("max_difference", "mean_difference"):  # JSON knows no NaN
+            plain[key] = float(f"{plain[key]:.4g}") if math.isfinite(plain[key]) else None
+        return {**plain, "failures": self.failures(), "holds": not self.failures()}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """comparisons: of what was opened. not_opened: why not, by variant."""
+
+    comparisons: tuple[Comparison, ...]
+    not_opened: Mapping[str, str]
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.comparisons) and not any(c.failures() for c in self.comparisons)
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """What to verify.
+
+    pictures: of any size, beside the bundle's own; there may be none.
+    expose: None: superpixels are not compared.
+    """
+
+    bundle: Bundle
+    variants: Sequence[str]
+    pictures: Sequence[Image]
+    expose: Expose | None
+    threads: int = 1
+
+
+def verify(request: VerifyRequest, progress: Progress) -> Verification:
+    """Compares every variant with torch's answers, and on other pictures with the float model's."""
+    references = _references(request)
+    comparisons: list[Comparison] = []
+    not_opened: dict[str, str] = {}
+    with progress.bar("verify", len(request.variants)) as advance:
+        for name in request.variants:
+            try:
+                answers = _answers(request, name, references)
+            except EdgevitError as error:
+                not_opened[name] = str(error)
+            else:
+                entry = request.bundle.manifest.variants[name]
+                comparisons += [
+                    _compare(name, entry, reference, got)
+                    for reference, got in zip(references, answers, strict=True)
+                ]
+            advance(note=name)
+    return Verification(tuple(comparisons), not_opened)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """logits: float32 [n, classes]. assignment: bool [K, cells] of every picture, packed."""
+
+    logits: Array
+    assignment: list[Array] | None
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """pictures: uint8 [n, size, size, 3]. answers: what is expected for them."""
+
+    name: str
+    pictures: Array
+    answers: _Answers
+
+
+def _references(request: VerifyRequest) -> list[_Reference]:
+    bundle, expose, threads = request.bundle, request.expose, request.threads
+    stored = bundle.reference()
+    known: list[tuple[str, Array, Array]] = [(TORCH, stored.images, stored.outputs[LOGITS])]
+    if request.pictures:
+        resized = images.batch(request.pictures, bundle.manifest.preprocess)
+        with open_model(bundle.variant(), "onnxruntime", threads, native=False) as runner:
+            known.append((ONNX_RUNTIME, resized, np.stack(_each(runner, resized, LOGITS))))
+    if expose is None or bundle.manifest.superpixel_map is None:
+        return [_Reference(name, shown, _Answers(logits, None)) for name, shown, logits in known]
+    with (
+        expose(bundle, FLOAT_VARIANT, [ASSIGNMENT]) as opened,
+        open_model(opened.variant(), "onnxruntime", threads, native=False) as runner,
+    ):
+        return [
+            _Reference(name, shown, _Answers(logits, _packed_assignments(runner, shown)))
+            for name, shown, logits in known
+        ]
+
+
+def _answers(request: VerifyRequest, name: str, references: Sequence[_Reference]) -> list[_Answers]:
+    """A variant's answers to the pictures of every reference."""
+    bundle, expose, threads = request.bundle, request.expose, request.threads
+    with open_variant(bundle, name, threads) as runner:
+        logits = [np.stack(_each(runner, r.pictures, LOGITS)) for r in references]
+    if expose is None or references[0].answers.assignment is None:
+        return [_Answers(given, None) for given in logits]
+    packed = _assignments(request, expose, name, references)
+    return [_Answers(*both) for both in zip(logits, packed, strict=True)]
+
+
+def _assignments(
+    request: VerifyRequest, expose: Expose, name: str, references: Sequence[_Reference]
+) -> list[list[Array] | None]:
+    """None for every reference where nobody can see inside: an engine, or a fused tensor."""
+    with ExitStack() as opened:
+        try:
+            seen = opened.enter_context(expose(request.bundle, name, [ASSIGNMENT]))
+        except InputError:
+            return [None for _ in references]
+        runner = opened.enter_context(open_variant(seen, name, request.threads))
+        return [_packed_assignments(runner, reference.pictures) for reference in references]
+
+
+def _packed_assignments(runner: Runner, pictures: Array) -> list[Array]:
+    return [np.packbits(each > 0) for each in _each(runner, pictures, ASSIGNMENT)]
+
+
+def _each(runner: Runner, pictures: Array, output: str) -> list[Array]:
+    """One output, picture by picture."""
+    found: list[Array] = []
+    for places in full_batches(len(pictures), batch_size(runner.inputs, _BATCH)):
+        found.extend(runner.infer({IMAGE_INPUT: pictures[places]})[output])
+    return found[: len(pictures)]
+
+
+def _compare(name: str, entry: Variant, reference: _Reference, got: _Answers) -> Comparison:
+    expected = reference.answers.logits
+    difference = np.abs(got.logits.astype(np.float64) - expected)
+    return Comparison(
+        variant=name,
+        runtime=entry.runtime,
+        precision=entry.precision,
+        reference=reference.name,
+        images=len(expected),
+        top1_agrees=int((got.logits.argmax(1) == expected.argmax(1)).sum()),
+        max_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        superpixels_same=_same(reference.answers.assignment, got.assignment),
+    )
+
+
+def _same(expected: list[Array] | None, got: list[Array] | None) -> int | None:
+    if expected is None or got is None:
+        return None
+    return sum(np.array_equal(a, b) for a, b in zip(expected, got, strict=True))
