@@ -98,10 +98,9 @@ def _bundle(path: Path | None, model: str | None, progress: Progress) -> Iterato
 def _content(
     bundle: Bundle, variant: str, threads: int, data: Path, result: Evaluation
 ) -> dict[str, Any]:
-    from importlib.metadata import version
+    from edgevit_runtimes.conditions import runtime_label
 
     manifest = bundle.manifest
-    runtime = manifest.variants[variant].runtime
     inference, overall = result.images_per_second
     return {
         "model": manifest.model.name,
@@ -114,7 +113,7 @@ def _content(
         **result.accuracy.to_json(),
         "images_per_s": {"inference": round(inference, 1), "with_reading": round(overall, 1)},
         "conditions": {
-            "runtime": f"{runtime} {version(runtime)}",
+            "runtime": runtime_label(bundle, variant),
             "threads": threads,
             "resize": f"{manifest.preprocess.resize} to {manifest.preprocess.size_px} px",
         },

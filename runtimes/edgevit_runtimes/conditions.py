@@ -67,7 +67,7 @@ def _verdicts(bundle: Bundle) -> list[str]:
 def conditions(options: BenchOptions, bundle: Bundle, variant: str) -> dict[str, Any]:
     runtime = bundle.manifest.variants[variant].runtime
     return {
-        "runtime": _runtime_label(bundle, variant),
+        "runtime": runtime_label(bundle, variant),
         "superpixels": "native kernels" if _uses_native(options, runtime) else "function bodies",
         "threads": options.threads,
         "cores": list(options.cores) if options.cores else None,
@@ -102,7 +102,7 @@ def runtime_module(bundle: Bundle, variant: str) -> str:
     return entry.build.built_for["runtime"].partition(" ")[0]
 
 
-def _runtime_label(bundle: Bundle, variant: str) -> str:
+def runtime_label(bundle: Bundle, variant: str) -> str:
     """Runtime, version and what computes: ``onnxruntime 1.31.1, CPUExecutionProvider``."""
     entry = bundle.manifest.variants[variant]
     options = entry.build.options if entry.build else {}
