@@ -59,6 +59,7 @@ _ENTRIES = (
     ModelEntry(
         LlaSpec("lla_tiny_k49", 192, 3, 12, superpixels=_K49, latents=16, stem="strips"),
         "superpixel ViT, 49 superpixels, 16 latents, keys for every layer: the accurate one",
+        ZOO / "lla_tiny_k49.safetensors",
     ),
     ModelEntry(
         LlaSpec("lla_tiny_k16", 192, 3, 12, superpixels=_K16, stem="strips"),
