@@ -64,6 +64,11 @@ def read(path: Path) -> Image:
     return decode(data, str(path))
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file begins like a picture, whatever its suffix."""
+    return path.is_file() and cv2.haveImageReader(str(path))
+
+
 def resize(picture: Image, preprocess: Preprocess) -> Image:
     """To the model's size, uint8 [size, size, 3]; both sides are squashed to it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 START_OF_IMAGE = b"\xff\xd8"
 _END_OF_IMAGE = 0xD9
@@ -10,15 +11,34 @@ _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # stuffed zeros and res
 
 
 def is_whole(data: bytes) -> bool:
-    """Walks the segments (ITU-T T.81, annex B) and says whether the end marker is reached.
+    """Whether the end marker is reached.
 
-    What follows the end marker (a motion photo's video, say) is not looked at.
+    What follows it (a motion photo's video, say) is not looked at.
+    """
+    extent = extent_of(data)
+    return extent is not None and extent.whole
+
+
+class Extent(NamedTuple):
+    """Where a JPEG ends in a stream of bytes, and whether by its end marker."""
+
+    end: int
+    whole: bool
+
+
+def extent_of(data: bytes | bytearray) -> Extent | None:
+    """How far the JPEG reaches that ``data`` starts with; None if its end is not there.
+
+    Walks the segments (ITU-T T.81, annex B), so that a thumbnail's end is not taken for its own.
+    Where the next one starts before the end marker, it was cut.
     """
     position = len(START_OF_IMAGE)
     while marker := _NEXT_MARKER.search(data, position):
         code, after = data[marker.start() + 1], marker.end()
         if code == _END_OF_IMAGE:
-            return True
+            return Extent(after, True)
+        if code == START_OF_IMAGE[1]:
+            return Extent(marker.start(), False)
         length = int.from_bytes(data[after : after + 2], "big")
         position = after + max(2, length)
-    return False
+    return None

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cameras import write_clip
 from edgevit import images
 from edgevit.bundle import Bundle
 from edgevit.errors import InputError
@@ -125,3 +126,9 @@ def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> P
                 (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
                 write_png(root / part / answer[0].label / f"{i}.png", view)
     return root
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> Path:
+    """A short video of a real photograph, see tests/cameras.py."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", photos[0])

@@ -180,3 +180,22 @@ def test_the_claims_are_tested_from_end_to_end(class_folder: Path, tmp_path: Pat
     assert (tmp_path / "out" / "claims.svg").is_file()
     again = python(*command, *options)
     assert "==" not in again.err, "what is done is not done again"
+
+
+def test_the_cameras_figures_are_measured(clip: Path) -> None:
+    """The loop's own share on a real stream, in two seconds; more takes minutes."""
+    script = ROOT / "benchmarks" / "camera.py"
+    ended = python(script, "fast", clip, "--seconds", 2)
+    assert ended.code in (0, 1), ended.err
+    found = json.loads(ended.out)
+    assert found["frames"]["answered"] > 20
+    assert found["overhead_mean_ms"]["limit"] == 1.0
+    assert found["stages_ms"]["inference"]["p50"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("memory", "--frames", 4000), ("viewers", "--rounds", 1)])
+def test_long_figures_of_the_camera(options: tuple[object, ...], clip: Path) -> None:
+    ended = python(ROOT / "benchmarks" / "camera.py", options[0], clip, *options[1:])
+    assert ended.code in (0, 1), ended.err
+    assert "holds" in ended.out

@@ -6,8 +6,9 @@ import pytest
 
 from support import ROOT, python
 
-_WORKSTATION = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors", "skimage")
+_OPTIONAL = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors", "skimage", "av", "aiohttp")
 _NEEDS_TORCH = ("edgevit.models", "edgevit.training")
+_NEEDS_AIOHTTP = ("edgevit_runtimes.page",)
 
 
 def _modules(folder: str, package: str) -> list[str]:
@@ -22,7 +23,7 @@ def _modules(folder: str, package: str) -> list[str]:
 DEVICE_MODULES = [
     name
     for name in _modules(".", "edgevit") + _modules("runtimes", "edgevit_runtimes")
-    if not name.startswith(_NEEDS_TORCH)
+    if not name.startswith(_NEEDS_TORCH + _NEEDS_AIOHTTP)
 ]
 
 
@@ -44,7 +45,7 @@ def test_device_modules_import_without_the_workstation_libraries() -> None:
     """All of them in one process in which those libraries cannot be found."""
     code = f"""
 import importlib, sys
-for name in {_WORKSTATION}:
+for name in {_OPTIONAL}:
     sys.modules[name] = None
 for name in {DEVICE_MODULES}:
     importlib.import_module(name)

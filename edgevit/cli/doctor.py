@@ -36,6 +36,8 @@ _NEEDS = (
         "teacher",
     ),
     ("run in OpenVINO", ("openvino",), "openvino"),
+    ("show a feed on a page", ("aiohttp",), "serve"),
+    ("record a feed as video", ("av",), "video"),
     ("build TensorRT engines", ("tensorrt|tensorrt-rtx",), "tensorrt"),
     ("run TensorRT engines", ("tensorrt|tensorrt-rtx", "cuda-bindings"), "tensorrt"),
 )

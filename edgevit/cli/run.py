@@ -1,12 +1,10 @@
-"""``edgevit run``: answers for pictures."""
+"""``edgevit run``: answers for pictures, or about a feed as it comes."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,144 +14,153 @@ from edgevit.cli.options import (
     VariantOption,
     looks_like_bundle,
     open_bundle,
-    untrained_note,
 )
 from edgevit.errors import InputError
 
-if TYPE_CHECKING:
-    from edgevit.bundle import Bundle
-    from edgevit_runtimes.classify import BundleClassifier
+_FEED = "A feed"
+_CAMERA = "The source"
+VIDEO_SUFFIX = ".mp4"
 
 
 def run(
-    paths: Annotated[
-        list[Path],
+    sources: Annotated[
+        list[str],
         typer.Argument(
-            metavar="[BUNDLE] IMAGES...",
-            help="A bundle (default: the prebuilt lla_tiny), then pictures or folders.",
+            metavar="[BUNDLE] SOURCES...",
+            help="A bundle (default: the prebuilt lla_tiny), then pictures, folders, globs, or one "
+            "of: a video file, a webcam (0 or /dev/video0), rtsp://, http://, csi://0, a GStreamer "
+            "pipeline, - for JPEGs on standard input.",
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
     save: Annotated[
         Path | None,
         typer.Option(
-            help="Write the picture with its superpixels and answer; a folder for several."
+            help="Write the picture with its superpixels and answer; a folder for several; .mp4 "
+            "for a video of a feed."
         ),
     ] = None,
     variant: VariantOption = None,
     threads: ThreadsOption = 1,
     json: JsonOption = False,
+    rotate: Annotated[
+        int, typer.Option(help="Turn clockwise: 90, 180, 270.", rich_help_panel=_CAMERA)
+    ] = 0,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Left to right.", rich_help_panel=_CAMERA)
+    ] = False,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Ask a camera for it.", rich_help_panel=_CAMERA),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Ask a camera for it; read a file so fast.", rich_help_panel=_CAMERA),
+    ] = None,
+    pixel_format: Annotated[
+        str | None,
+        typer.Option(help="Ask a webcam for it: MJPG, YUYV.", rich_help_panel=_CAMERA),
+    ] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Show it on a page, such as 127.0.0.1:8080.",
+            rich_help_panel=_FEED,
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EDGEVIT_TOKEN",
+            help="What the page asks for; needed off this machine, and made if not given.",
+            rich_help_panel=_FEED,
+        ),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="In a window.", rich_help_panel=_FEED)
+    ] = False,
+    jsonl: Annotated[
+        Path | None,
+        typer.Option(
+            help="A line of JSON an answer; - for standard output.", rich_help_panel=_FEED
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="End after so many seconds.", rich_help_panel=_FEED)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="End after so many answers.", rich_help_panel=_FEED)
+    ] = None,
+    every: Annotated[
+        int, typer.Option(min=1, help="Answer one frame in so many.", rich_help_panel=_FEED)
+    ] = 1,
+    smooth: Annotated[
+        float,
+        typer.Option(help="Average the answers over so many seconds.", rich_help_panel=_FEED),
+    ] = 0.0,
+    bench: Annotated[
+        bool,
+        typer.Option(
+            "--bench",
+            help="Draw every answer, and print the share of capture, decode, resize, inference "
+            "and drawing.",
+            rich_help_panel=_FEED,
+        ),
+    ] = False,
 ) -> None:
-    """Answer pictures with a bundle: the likeliest classes of each."""
-    from edgevit_runtimes.classify import BundleClassifier
+    """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
+    from edgevit.cli.feed.follow import follow_feed
+    from edgevit.cli.feed.options import FeedOptions
+    from edgevit.cli.run_pictures import run_pictures
+    from edgevit_runtimes.sources.address import Kind, parse
+    from edgevit_runtimes.sources.open import refuse_unused
+    from edgevit_runtimes.sources.request import CaptureRequest, Orientation
 
-    bundle_path, pictures = _split(paths)
+    bundle_path, texts = _split(sources)
     bundle = open_bundle(bundle_path)
-    files = list(_files(pictures))
-    targets = _targets(files, save)
-    with BundleClassifier(bundle, variant, threads) as classifier:
-        results = [_result(classifier, file, top) for file in files]
-        used = classifier.variant
-    if save is not None:
-        _save(bundle, results, targets, threads)
-    content: dict[str, Any] = {
-        "model": bundle.manifest.model.name,
-        "bundle": str(bundle.path),
-        "variant": used,
-        "trained": bundle.manifest.model.trained,
-        "results": [r for r in results if "answers" in r],
-        "errors": [r for r in results if "error" in r],
-    }
-    _print(content, json, untrained_note(bundle))
-    for failed in content["errors"]:
-        print(f"error: {failed['error']}", file=sys.stderr)
-    if content["errors"]:
-        raise typer.Exit(2)
+    address = parse(texts)
+    orientation = Orientation(rotate, mirror)
+    request = CaptureRequest(_size(size), fps, pixel_format)
+    refuse_unused(address, request)
+    wants_video = save is not None and save.suffix.lower() == VIDEO_SUFFIX
+    feed_options = (serve, show, jsonl, duration, frames, every > 1, smooth, bench, fps)
+    if address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):
+        run_pictures(bundle, address.files, orientation, top, save, variant, threads, json)
+        return
+    options = FeedOptions(
+        top=top,
+        save=save,
+        variant=variant,
+        threads=threads,
+        json=json,
+        serve=serve,
+        token=token,
+        show=show,
+        jsonl=jsonl,
+        duration=duration,
+        frames=frames,
+        every=every,
+        smooth=smooth,
+        bench=bench,
+    )
+    follow_feed(bundle, address, request, orientation, options)
 
 
-def _targets(files: list[Path], save: Path | None) -> list[Path]:
-    """Where each annotated picture goes: the file itself, or NAME.png in a folder."""
-    if save is None:
-        return []
-    is_file = bool(save.suffix) and not save.is_dir()
-    if is_file and len(files) > 1:
-        raise InputError(f"--save {save} is one file for {len(files)} pictures. Name a folder.")
-    targets = [save] if is_file else [save / f"{file.stem}.png" for file in files]
-    if len(set(targets)) < len(targets):
-        raise InputError(f"Several pictures have the same name; {save} can hold only one of each.")
-    sources = {file.resolve() for file in files}
-    if own := [target for target in targets if target.resolve() in sources]:
-        raise InputError(f"--save would overwrite the picture {own[0]} itself. Name another place.")
-    return targets
-
-
-def _save(bundle: Bundle, results: list[dict[str, Any]], targets: list[Path], threads: int) -> None:
-    """Draws what was answered; a model without superpixels gets its caption alone."""
-    from edgevit import drawing, images
-    from edgevit_runtimes.classify import BundleSuperpixels
-
-    with ExitStack() as stack:
-        maps = None
-        if bundle.manifest.superpixel_map:
-            maps = stack.enter_context(BundleSuperpixels(bundle, threads))
-        for result, target in zip(results, targets, strict=True):
-            if "error" in result:
-                continue
-            drawn = images.read(Path(result["image"]))
-            if maps:
-                drawn = drawing.draw_superpixels(drawn, next(maps.label_maps([drawn])))
-            best = result["answers"][0]
-            caption = f"{best['label']} {100 * best['share']:.0f} %"
-            if not bundle.manifest.model.trained:
-                caption = f"untrained: {caption}"
-            images.write(target, drawing.draw_caption(drawn, caption))
-            result["saved"] = str(target)
-
-
-def _split(paths: list[Path]) -> tuple[Path | None, list[Path]]:
-    """Takes the first path for a bundle if it looks like one."""
-    first = paths[0]
-    bundle, pictures = (first, paths[1:]) if looks_like_bundle(first) else (None, paths)
-    if not pictures:
+def _split(sources: list[str]) -> tuple[Path | None, list[str]]:
+    """Takes the first source for a bundle if it looks like one."""
+    first = Path(sources[0])
+    bundle, rest = (first, sources[1:]) if looks_like_bundle(first) else (None, sources)
+    if not rest:
         raise InputError(f"No pictures given. Usage: edgevit run {first} photo.jpg")
-    return bundle, pictures
+    return bundle, rest
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
-    from edgevit import images
-
-    for path in paths:
-        if path.is_dir():
-            yield from images.files_in(path)
-        else:
-            yield path
-
-
-def _result(classifier: BundleClassifier, file: Path, top: int) -> dict[str, Any]:
-    """One picture's answers; a picture that cannot be read does not stop the others."""
-    from dataclasses import asdict
-
-    from edgevit import images
-
-    try:
-        picture = images.read(file)
-    except InputError as error:
-        return {"image": str(file), "error": str(error)}
-    (answers,) = classifier.answer([picture], top)
-    return {"image": str(file), "answers": [asdict(answer) for answer in answers]}
-
-
-def _print(content: dict[str, Any], as_json: bool, note: str | None) -> None:
-    from edgevit.report import print_json, print_table
-
-    if as_json:
-        print_json(content)
-    elif content["results"]:
-        rows = [
-            (r["image"], *(f"{a['label']} {100 * a['share']:.1f} %" for a in r["answers"]))
-            for r in content["results"]
-        ]
-        columns = ("image", *(f"top {i + 1}" for i in range(len(rows[0]) - 1)))
-        print_table(content["model"], columns, rows)
-    if note:
-        print(f"note: {note}", file=sys.stderr)
+def _size(text: str | None) -> tuple[int, int] | None:
+    """``1280x720`` as (width, height)."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    if match is None:
+        raise InputError(f"--size got '{text}'; expected WIDTHxHEIGHT such as 1280x720.")
+    return int(match[1]), int(match[2])

@@ -42,14 +42,19 @@ class BundleClassifier:
     def answer(self, pictures: Sequence[Image], top: int) -> Iterator[list[Answer]]:
         """The ``top`` likeliest classes of every picture, likeliest first."""
         for logits in self.logits(pictures):
-            yield self._top(logits, top)
+            yield self.named(softmax(logits), top)
 
     def logits(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
         """float32 [classes] of every picture, of any size."""
-        return _by_picture(self.runner, LOGITS, pictures, self.bundle.manifest.preprocess)
+        for outputs in self.outputs(pictures):
+            yield outputs[LOGITS]
 
-    def _top(self, logits: NDArray[np.float32], top: int) -> list[Answer]:
-        shares = softmax(logits)
+    def outputs(self, pictures: Sequence[Image]) -> Iterator[dict[str, Array]]:
+        """All of the model's outputs for every picture, by name, without their batch dimension."""
+        return _by_picture(self.runner, pictures, self.bundle.manifest.preprocess)
+
+    def named(self, shares: NDArray[np.float32], top: int) -> list[Answer]:
+        """The ``top`` largest shares and the names of their classes, largest first."""
         best = np.argsort(-shares, kind="stable")[:top]
         classes = self.bundle.manifest.classes
         return [Answer(classes[i], float(shares[i])) for i in best]
@@ -73,8 +78,8 @@ class BundleSuperpixels:
 
     def label_maps(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.int32]]:
         """int32 [rows, columns] for every picture; it is to be stretched over the picture."""
-        preprocess = self.bundle.manifest.preprocess
-        return _by_picture(self.runner, SUPERPIXEL_MAP, pictures, preprocess)
+        for outputs in _by_picture(self.runner, pictures, self.bundle.manifest.preprocess):
+            yield outputs[SUPERPIXEL_MAP]
 
     def close(self) -> None:
         self.runner.close()
@@ -87,10 +92,12 @@ class BundleSuperpixels:
 
 
 def _by_picture(
-    runner: Runner, output: str, pictures: Sequence[Image], preprocess: Preprocess
-) -> Iterator[Array]:
-    """One output, picture by picture."""
+    runner: Runner, pictures: Sequence[Image], preprocess: Preprocess
+) -> Iterator[dict[str, Array]]:
+    """The outputs, picture by picture."""
     size = batch_size(runner.inputs, max(1, len(pictures)))
     for places in full_batches(len(pictures), size):
         feed = {IMAGE_INPUT: images.batch([pictures[i] for i in places], preprocess)}
-        yield from runner.infer(feed)[output][: len(pictures) - places[0]]
+        outputs = runner.infer(feed)
+        for place in range(min(size, len(pictures) - places[0])):
+            yield {name: array[place] for name, array in outputs.items()}

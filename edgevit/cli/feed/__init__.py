@@ -1,0 +1,1 @@
+"""``edgevit run`` for a feed: a video, a camera, a stream."""

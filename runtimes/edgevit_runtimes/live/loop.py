@@ -1,0 +1,65 @@
+"""The loop: the newest frame, resized, answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgevit import images
+from edgevit.answers import softmax
+from edgevit.runner import Array
+from edgevit.spec import LOGITS, SUPERPIXEL_MAP
+from edgevit_runtimes.classify import BundleClassifier
+from edgevit_runtimes.live.feed import Feed
+from edgevit_runtimes.live.observation import Observation
+from edgevit_runtimes.live.smoothing import Smoothing
+from edgevit_runtimes.live.statistics import Statistics
+
+
+def observe(
+    feed: Feed,
+    classifier: BundleClassifier,
+    statistics: Statistics,
+    top: int = 3,
+    smoothing: Smoothing | None = None,
+) -> Iterator[Observation]:
+    """Answers a feed's frames as they come, until it ends or is stopped.
+
+    Every observation is in the statistics before it is yielded.
+    """
+    preprocess = classifier.bundle.manifest.preprocess
+    smoothing = smoothing or Smoothing(0)
+    _warm_up(classifier)
+    statistics.start()
+    for frame in feed:
+        taken_ns = time.perf_counter_ns()
+        resized = images.resize(frame.picture, preprocess)
+        resized_ns = time.perf_counter_ns()
+        (outputs,) = classifier.outputs([resized])
+        inferred_ns = time.perf_counter_ns()
+        shares = smoothing.add(softmax(outputs[LOGITS]), frame.captured_ns / 1e9)
+        observation = Observation(
+            frame,
+            tuple(classifier.named(shares, top)),
+            resized,
+            _kept(outputs.get(SUPERPIXEL_MAP)),
+            resize_ns=resized_ns - taken_ns,
+            inference_ns=inferred_ns - resized_ns,
+            latency_ns=time.perf_counter_ns() - frame.captured_ns,
+        )
+        statistics.add(observation)
+        yield observation
+
+
+def _warm_up(classifier: BundleClassifier) -> None:
+    """A runtime's first inference is slow; it is not a frame's."""
+    size_px = classifier.bundle.manifest.preprocess.size_px
+    for _ in classifier.logits([np.zeros((size_px, size_px, 3), np.uint8)]):
+        pass
+
+
+def _kept(array: Array | None) -> Array | None:
+    """A copy: a runner may write its next outputs where the last ones are."""
+    return None if array is None else array.copy()

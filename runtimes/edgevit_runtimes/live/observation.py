@@ -1,0 +1,62 @@
+"""What was answered about one frame, and how long every part of it took."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.images import Image
+from edgevit_runtimes.classify import Answer
+from edgevit_runtimes.sources.frame import Frame
+
+
+@dataclass(frozen=True)
+class Observation:
+    """An answered frame.
+
+    resized: what the model saw, uint8 RGB [size, size, 3].
+    labels: int32 [rows, columns], the superpixels, where the model itself gives them out.
+    latency_ns: from when the source handed the frame over to the answer.
+    """
+
+    frame: Frame
+    answers: tuple[Answer, ...]
+    resized: Image
+    labels: NDArray[np.int32] | None
+    resize_ns: int
+    inference_ns: int
+    latency_ns: int
+
+    @property
+    def waiting_ns(self) -> int:
+        """Between decoding and resizing, and around the inference: the loop's own share."""
+        return self.latency_ns - self.frame.decode_ns - self.resize_ns - self.inference_ns
+
+    def stages_ns(self) -> dict[str, int]:
+        """Durations by the names that outputs use, in the order in which they happen."""
+        return {
+            "capture": self.frame.capture_ns,
+            "decode": self.frame.decode_ns,
+            "waiting": self.waiting_ns,
+            "resize": self.resize_ns,
+            "inference": self.inference_ns,
+            "latency": self.latency_ns,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values with units in their keys; no pictures, no credentials."""
+        captured = datetime.fromtimestamp(self.frame.captured_unix_s, timezone.utc)
+        height, width = self.frame.picture.shape[:2]
+        return {
+            "frame": self.frame.number,
+            "source": self.frame.source,
+            "captured": captured.isoformat(timespec="milliseconds"),
+            "width_px": width,
+            "height_px": height,
+            "answers": [asdict(answer) for answer in self.answers],
+            "ms": {name: round(ns / 1e6, 3) for name, ns in self.stages_ns().items()},
+        }

@@ -1,0 +1,180 @@
+"""JPEGs one after the other in a stream of bytes: standard input, MJPEG over HTTP.
+
+The JPEGs are found by their own markers, so the parts and boundaries that HTTP puts between them
+(multipart/x-mixed-replace) need not be understood, and cameras that write them wrongly are read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException, HTTPResponse
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from edgevit import images, jpeg
+from edgevit.errors import InputError
+from edgevit.images import Image
+from edgevit_runtimes.sources.address import without_credentials
+from edgevit_runtimes.sources.frame import SourceLostError, UnreadableFrameError
+
+_CHUNK_BYTES = 1 << 16
+_LARGEST_JPEG_BYTES = 64 << 20
+_MJPEG_TYPES = ("multipart/", "image/jpeg", "image/jpg", "video/x-motion-jpeg")
+
+ReadBytes = Callable[[], bytes]
+
+
+class JpegSplitter:
+    """Cuts a stream of bytes into JPEGs; holds no more than one and the chunk read last."""
+
+    def __init__(self, read: ReadBytes) -> None:
+        self._read = read
+        self._held = bytearray()
+
+    def next(self) -> bytes | None:
+        """The next JPEG, None at the end of the stream. What is between JPEGs is passed over.
+
+        The last one may lack its end; decoding it says so.
+
+        Raises:
+            SourceLostError: one that does not end within 64 MiB.
+        """
+        while True:
+            self._drop_until_start()
+            if extent := jpeg.extent_of(self._held):
+                found = bytes(self._held[: extent.end])
+                del self._held[: extent.end]
+                return found
+            if len(self._held) > _LARGEST_JPEG_BYTES:
+                raise SourceLostError("the stream sent a JPEG of more than 64 MiB")
+            chunk = self._read()
+            if not chunk:
+                rest, self._held = bytes(self._held), bytearray()
+                return rest if rest.startswith(jpeg.START_OF_IMAGE) else None
+            self._held += chunk
+
+    def _drop_until_start(self) -> None:
+        start = self._held.find(jpeg.START_OF_IMAGE + b"\xff")
+        # Without a start, the last two bytes may be the beginning of one.
+        del self._held[: start if start >= 0 else max(0, len(self._held) - 2)]
+
+
+class JpegSource:
+    """Frames from a splitter.
+
+    ends: whether the end of the bytes is the end, and not a connection that broke.
+    """
+
+    fps = None
+    expected = None
+
+    def __init__(
+        self, name: str, live: bool, ends: bool, read: ReadBytes, close: Callable[[], None]
+    ) -> None:
+        self.name, self.live = name, live
+        self._ends = ends
+        self._splitter = JpegSplitter(read)
+        self._data = b""
+        self._close = close
+
+    def grab(self) -> bool:
+        data = self._splitter.next()
+        if data is not None:
+            self._data = data
+            return True
+        if not self._ends:
+            raise SourceLostError("the stream ended")
+        return False
+
+    def retrieve(self) -> Image:
+        try:
+            return images.decode(self._data, f"a frame of {self.name}")
+        except InputError as error:
+            raise UnreadableFrameError(str(error)) from error
+
+    def close(self) -> None:
+        self._close()
+
+
+def open_stdin() -> JpegSource:
+    """JPEGs on standard input: all of a file, the newest of a pipe.
+
+    Raises:
+        InputError: standard input is a terminal, or closed.
+    """
+    try:
+        is_terminal, is_file = os.isatty(0), stat.S_ISREG(os.fstat(0).st_mode)
+    except OSError:
+        raise InputError(
+            "Standard input is closed. Pipe JPEGs into it, or name a source."
+        ) from None
+    if is_terminal:
+        raise InputError("'-' reads JPEGs from standard input, which is a terminal. Pipe some in.")
+    live = not is_file
+    return JpegSource(
+        "standard input", live, True, lambda: os.read(0, _CHUNK_BYTES), close=lambda: None
+    )
+
+
+def open_http(url: str, stall_s: float) -> JpegSource | None:
+    """MJPEG over HTTP; None where the address answers with something else, such as a video.
+
+    Raises:
+        InputError: no connection, refused, or not allowed in; the address is shown without
+            credentials.
+    """
+    name = without_credentials(url)
+    try:
+        response: HTTPResponse = _opener(url).open(_without_user(url), timeout=stall_s)
+    except urllib.error.HTTPError as error:
+        error.close()
+        hint = " Give user and password: http://USER:PASSWORD@..." if error.code == 401 else ""
+        raise InputError(f"{name} answered with HTTP status {error.code}.{hint}") from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise InputError(f"Cannot connect to {name}: {_reason(error)}.") from None
+    if not response.headers.get_content_type().startswith(_MJPEG_TYPES):
+        response.close()
+        return None
+    return JpegSource(name, True, False, lambda: _read(response, stall_s), response.close)
+
+
+def _read(response: HTTPResponse, stall_s: float) -> bytes:
+    started = time.monotonic()
+    try:
+        return response.read1(_CHUNK_BYTES)
+    except TimeoutError:
+        waited = time.monotonic() - started
+        raise SourceLostError(f"nothing came for {max(waited, stall_s):.0f} s") from None
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: closed by another thread
+        raise SourceLostError(f"the connection broke: {_reason(error)}") from None
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Answers a camera's question for a password, basic or digest. Ignores proxies of the web."""
+    parts = urlsplit(url)
+    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+    if parts.username is not None:
+        user, password = unquote(parts.username), unquote(parts.password or "")
+        passwords.add_password(None, _without_user(url), user, password)
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPBasicAuthHandler(passwords),
+        urllib.request.HTTPDigestAuthHandler(passwords),
+    )
+
+
+def _without_user(url: str) -> str:
+    parts: SplitResult = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _reason(error: Exception) -> str:
+    """What the system says; never the address, which may hold credentials."""
+    cause = getattr(error, "reason", error)
+    if isinstance(cause, TimeoutError):
+        return "timed out"
+    return getattr(cause, "strerror", None) or type(cause).__name__
