@@ -19,7 +19,7 @@ demo: $(READY)
 	$(BIN)/edgevit bench out/lla_tiny.edgevit
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
