@@ -7,6 +7,8 @@ is first asked for, once for all viewers. So a viewer that is slow, or stuck, ho
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -17,6 +19,7 @@ from edgevit_runtimes.live.annotator import Annotator
 from edgevit_runtimes.live.observation import Observation
 
 LONGEST_PX = 1280  # of a live picture; a snapshot has the size of the frame
+_DRAWING_NICENESS = 10
 _LIVE_QUALITY, _SNAPSHOT_QUALITY = 80, 95
 
 
@@ -28,7 +31,7 @@ class NewestPictures:
         self.newest: Observation | None = None
         self._waiting = 0
         self._came = asyncio.Event()
-        self._drawing = ThreadPoolExecutor(1, "page-drawing")
+        self._drawing = ThreadPoolExecutor(1, "page-drawing", initializer=_give_way)
         self._drawn: dict[bool, asyncio.Future[bytes]] = {}
         self._drawn_of: Observation | None = None
 
@@ -76,6 +79,11 @@ class NewestPictures:
             return encode(self._annotator.draw(observation, outlines, longest_px), quality)
 
         return self._loop.run_in_executor(self._drawing, draw)
+
+
+def _give_way() -> None:
+    """Where the loop takes all cores, it comes first, and viewers see fewer pictures."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _DRAWING_NICENESS)
 
 
 def encode(picture: Image, quality: int) -> bytes:
