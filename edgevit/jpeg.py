@@ -15,7 +15,7 @@ def is_whole(data: bytes) -> bool:
 
     What follows it (a motion photo's video, say) is not looked at.
     """
-    extent = extent_of(data)
+    extent = EndFinder().find(data)
     return extent is not None and extent.whole
 
 
@@ -26,19 +26,32 @@ class Extent(NamedTuple):
     whole: bool
 
 
-def extent_of(data: bytes | bytearray) -> Extent | None:
-    """How far the JPEG reaches that ``data`` starts with; None if its end is not there.
+class EndFinder:
+    """Finds how far a JPEG reaches while its bytes come in; no byte is looked at twice.
 
     Walks the segments (ITU-T T.81, annex B), so that a thumbnail's end is not taken for its own.
     Where the next one starts before the end marker, it was cut.
     """
-    position = len(START_OF_IMAGE)
-    while marker := _NEXT_MARKER.search(data, position):
-        code, after = data[marker.start() + 1], marker.end()
-        if code == _END_OF_IMAGE:
-            return Extent(after, True)
-        if code == START_OF_IMAGE[1]:
-            return Extent(marker.start(), False)
-        length = int.from_bytes(data[after : after + 2], "big")
-        position = after + max(2, length)
-    return None
+
+    def __init__(self) -> None:
+        self._position = len(START_OF_IMAGE)
+
+    def find(self, data: bytes | bytearray) -> Extent | None:
+        """The extent of the JPEG that ``data`` starts with; None if its end is not there.
+
+        Args:
+            data: what was given the last time, and what came since.
+        """
+        while marker := _NEXT_MARKER.search(data, self._position):
+            self._position = marker.start()
+            code, after = data[marker.start() + 1], marker.end()
+            if code == _END_OF_IMAGE:
+                return Extent(after, True)
+            if code == START_OF_IMAGE[1]:
+                return Extent(marker.start(), False)
+            if len(data) < after + 2:
+                return None
+            length = int.from_bytes(data[after : after + 2], "big")
+            self._position = after + max(2, length)
+        self._position = max(self._position, len(data) - 1)  # the last byte may begin a marker
+        return None

@@ -33,6 +33,7 @@ from cameras import (
 from edgevit import images
 from edgevit.errors import InputError
 from edgevit.images import Image
+from edgevit.jpeg import EndFinder
 from edgevit_runtimes.sources.address import Address, Kind, parse, without_credentials
 from edgevit_runtimes.sources.frame import Source, SourceLostError, UnreadableFrameError
 from edgevit_runtimes.sources.jpeg_stream import JpegSplitter
@@ -222,6 +223,20 @@ class TestJpegs:
         splitter = JpegSplitter(lambda: next(chunks, bytes(9_000_000)))
         with pytest.raises(SourceLostError, match="64 MiB"):
             splitter.next()
+
+    @pytest.mark.parametrize(
+        ("head", "repeated"),
+        [(b"", b"\xff\xe0\x00\x02"), (b"\xff\xda\x00\x02", b"\xff\xd0")],
+    )
+    def test_what_was_looked_at_is_not_looked_at_again(self, head: bytes, repeated: bytes) -> None:
+        """Endless markers would take hours, were every chunk to start from the first byte."""
+        endless = b"\xff\xd8" + head + 1000 * repeated
+        finder = EndFinder()
+        assert finder.find(endless) is None
+        overwritten = len(endless) // 2 * b"\xff\xd9"
+        assert finder.find(overwritten) is None
+        assert finder.find(overwritten + b"\xff") is None
+        assert finder.find(overwritten + b"\xff\xd9") == (len(endless) + 2, True)
 
 
 def test_standard_input_is_read_to_its_end(tmp_path: Path, photos: list[Image]) -> None:

@@ -34,6 +34,7 @@ class JpegSplitter:
     def __init__(self, read: ReadBytes) -> None:
         self._read = read
         self._held = bytearray()
+        self._end = jpeg.EndFinder()
 
     def next(self) -> bytes | None:
         """The next JPEG, None at the end of the stream. What is between JPEGs is passed over.
@@ -45,7 +46,8 @@ class JpegSplitter:
         """
         while True:
             self._drop_until_start()
-            if extent := jpeg.extent_of(self._held):
+            if extent := self._end.find(self._held):
+                self._end = jpeg.EndFinder()
                 found = bytes(self._held[: extent.end])
                 del self._held[: extent.end]
                 return found
@@ -54,6 +56,7 @@ class JpegSplitter:
             chunk = self._read()
             if not chunk:
                 rest, self._held = bytes(self._held), bytearray()
+                self._end = jpeg.EndFinder()
                 return rest if rest.startswith(jpeg.START_OF_IMAGE) else None
             self._held += chunk
 
