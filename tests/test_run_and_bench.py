@@ -17,6 +17,7 @@ import pytest
 
 from edgevit import images
 from edgevit.bundle import Bundle
+from edgevit.credentials import without_passwords
 from edgevit.errors import InputError
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.spec import TensorSpec
@@ -179,6 +180,22 @@ def test_bad_bench_options(arguments: list[str], message: str, edgevit: Command)
     assert ended.code == 2
     assert message in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("command", ["bench", "eval", "run", "inspect"])
+@pytest.mark.parametrize("scheme", ["rtsp:/", "rtsp:///", "rtsp:"])
+def test_a_mistyped_address_does_not_show_its_password(
+    command: str, scheme: str, edgevit: Command
+) -> None:
+    ended = edgevit(command, f"{scheme}bob:hush@127.0.0.1/x")
+    assert ended.code == 2
+    assert "127.0.0.1/x" in ended.one_message or "no usable host" in ended.one_message
+    assert "hush" not in ended.one_message
+
+
+def test_only_passwords_are_hidden() -> None:
+    shown = "error: ssh://nano@10.0.0.5:2222, me@host:x, photo@2x.jpg: no; rtsp:/***@h/x"
+    assert without_passwords(shown) == shown
 
 
 def test_percentiles_need_samples() -> None:

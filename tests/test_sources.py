@@ -93,6 +93,8 @@ def test_files_are_told_by_what_is_in_them(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(photo_folder, tmp_path / "2024")
     assert parse(["2024"]).kind is Kind.PICTURES, "a folder, not a webcam"
+    shutil.copy(clip, tmp_path / "a ! b.mkv")
+    assert parse(["a ! b.mkv"]).kind is Kind.VIDEO, "a file, not a pipeline"
     both = parse([str(photo_folder / "photo1.png"), str(photo_folder)])
     assert len(both.files) == 5
 
@@ -102,6 +104,10 @@ def test_files_are_told_by_what_is_in_them(
     [
         (["nowhere.mp4"], "No such image or video"),
         (["*.png"], "No image matches"),
+        ([""], "empty name"),
+        (["rtsp:/bob:s3cret@10.0.0.5/x"], r"No such image or video: rtsp:/\*\*\*@10.0.0.5/x"),
+        (["rtsp:bob:s3cret@10.0.0.5/x.jpg"], r"No such image or video: \*\*\*@10.0.0.5/x"),
+        (["csi://bob:s3cret@0"], "csi://0"),
         (["gopher://x/y"], "gopher:// are not read|'gopher://'"),
         (["rtsp://"], "no usable host"),
         (["rtsp://host:99999/x"], "no usable host"),
@@ -114,8 +120,9 @@ def test_bad_names(
     texts: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as error:
         opened(*texts)
+    assert "s3cret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +136,8 @@ def test_bad_names(
         ("rtsp://10.0.0.5/user=admin&password=s3cret&channel=1", "channel=1"),
         ("rtsp://admin:s3cret@[fe80::1]:554/live", "rtsp://[fe80::1]:554/live"),
         ("photo.jpg", "photo.jpg"),
+        ("photo@2x.jpg", "photo@2x.jpg"),
+        ("rtsp:/admin:s3cret@10.0.0.5/live", "rtsp:/***@10.0.0.5/live"),
     ],
 )
 def test_names_hold_no_credentials(address: str, shown: str) -> None:

@@ -31,6 +31,7 @@ from edgevit.cli.report import report
 from edgevit.cli.run import run
 from edgevit.cli.train import train
 from edgevit.cli.verify import verify
+from edgevit.credentials import without_passwords
 from edgevit.errors import EdgevitError
 
 app = typer.Typer(
@@ -93,12 +94,13 @@ def _run() -> int:
         finally:
             sys.stdout.flush()
     except EdgevitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {without_passwords(str(error))}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         # What no function below explained: an unreadable folder, a name too long, a full pipe.
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        reason = without_passwords(f"{where}{error.strerror or error}")
+        print(f"error: {reason}", file=sys.stderr)
         # What is still buffered cannot be written either; Python would try again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 2

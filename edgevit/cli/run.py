@@ -150,7 +150,8 @@ def run(
 def _split(sources: list[str]) -> tuple[Path | None, list[str]]:
     """Takes the first source for a bundle if it looks like one."""
     first = Path(sources[0])
-    bundle, rest = (first, sources[1:]) if looks_like_bundle(first) else (None, sources)
+    is_bundle = bool(sources[0]) and looks_like_bundle(first)
+    bundle, rest = (first, sources[1:]) if is_bundle else (None, sources)
     if not rest:
         raise InputError(f"No pictures given. Usage: edgevit run {first} photo.jpg")
     return bundle, rest

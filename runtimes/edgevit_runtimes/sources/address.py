@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -18,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgevit import images
+from edgevit.credentials import without_passwords
 from edgevit.errors import InputError
 from edgevit.images import IMAGE_SUFFIXES
 
@@ -55,14 +57,20 @@ class Address:
     def name(self) -> str:
         """Without user, password, query or pipeline properties: fit for logs and pages."""
         if self.kind is Kind.PIPELINE:
-            return " ! ".join(part.split()[0] for part in self.text.split("!") if part.strip())
+            elements = [part.split()[0] for part in self.text.split("!") if part.strip()]
+            return " ! ".join(map(without_credentials, elements))
+        if self.kind in (Kind.PICTURES, Kind.VIDEO):
+            return self.text
         return without_credentials(self.text)
 
 
 def without_credentials(url: str) -> str:
-    """``rtsp://user:secret@host/path?token=x`` as ``rtsp://host/path``; other texts as they are."""
+    """``rtsp://user:secret@host/path?token=x`` as ``rtsp://host/path``.
+
+    Other texts stay as they are, but for what looks like a user and a password.
+    """
     if not (scheme := _SCHEME.match(url)):
-        return url
+        return without_passwords(url)
     authority, slash, path = url[scheme.end() :].partition("/")
     host = re.split(r"[?#]", authority.rpartition("@")[2])[0]
     if "@" in path:  # an unescaped slash in the password: what is before the @ is no path
@@ -77,6 +85,8 @@ def parse(texts: list[str]) -> Address:
     Raises:
         InputError: nothing of that name, or things that cannot be read together.
     """
+    if not all(texts):
+        raise InputError("A source has an empty name. Give '.' for the pictures of this folder.")
     addresses = [_parse_one(text) for text in texts]
     if len(addresses) == 1:
         return addresses[0]
@@ -93,7 +103,7 @@ def parse(texts: list[str]) -> Address:
 def _parse_one(text: str) -> Address:
     if text == "-":
         return Address(Kind.STDIN, "standard input")
-    if " ! " in text:
+    if " ! " in text and not os.path.lexists(text):
         return Address(Kind.PIPELINE, text)
     if scheme := _SCHEME.match(text):
         return _parse_url(text, scheme.group(1).lower())
@@ -110,7 +120,9 @@ def _is_own_file(text: str) -> bool:
 def _parse_url(text: str, scheme: str) -> Address:
     if scheme == "csi":
         if not re.fullmatch(r"csi://[0-9]{1,2}", text, re.IGNORECASE):
-            raise InputError(f"'{text}' names no CSI camera. Expected csi://0, csi://1, ...")
+            raise InputError(
+                f"'{without_credentials(text)}' names no CSI camera. Expected csi://0, csi://1, ..."
+            )
         return Address(Kind.CSI, text)
     if scheme not in _NETWORK:
         raise InputError(
@@ -140,11 +152,13 @@ def _parse_path(text: str) -> Address:
         return Address(Kind.PICTURES, text, tuple(images.files_in(path)))
     if not path.exists() and _GLOB.search(text):
         return Address(Kind.PICTURES, text, _matches(path))
-    if images.is_picture(path) or path.suffix.lower() in IMAGE_SUFFIXES:
+    shown = without_credentials(text)
+    is_named_picture = path.suffix.lower() in IMAGE_SUFFIXES and shown == text
+    if images.is_picture(path) or is_named_picture:
         return Address(Kind.PICTURES, text, (path,))
     if not path.is_file():
         raise InputError(
-            f"No such image or video: {text}. Give files, a folder, a webcam (0 or /dev/video0), "
+            f"No such image or video: {shown}. Give files, a folder, a webcam (0 or /dev/video0), "
             "rtsp://, http://, csi://0, a GStreamer pipeline, or - for JPEGs on standard input."
         )
     return Address(Kind.VIDEO, text)
@@ -155,5 +169,5 @@ def _matches(pattern: Path) -> tuple[Path, ...]:
     relative = pattern.relative_to(pattern.anchor) if pattern.is_absolute() else pattern
     found = sorted(f for f in root.glob(str(relative)) if f.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise InputError(f"No image matches '{pattern}'.")
+        raise InputError(f"No image matches '{without_credentials(str(pattern))}'.")
     return tuple(found)
