@@ -372,6 +372,9 @@ def test_a_truncated_video_is_played_to_where_it_ends(
         (["--serve", "192.0.2.1:0"], "Cannot serve on 192.0.2.1"),
         (["--serve", "0.0.0.0:0", "--token", "short"], "at least 16"),
         (["--jsonl", "/dev/null/x"], "Cannot write"),
+        (["--jsonl", "-", "--json"], "both write to standard output"),
+        (["--jsonl", "o.mp4", "--save", "./o.mp4"], "both name o.mp4"),
+        (["--token", "0123456789abcdef"], "give --serve"),
         (["--variant", "int4"], "no variant 'int4'"),
         (["--show"], "--show"),
     ],
@@ -402,9 +405,38 @@ def test_a_source_is_never_overwritten(option: str, clip: Path, edgevit: Command
 def test_no_frame_can_be_read(tmp_path: Path, edgevit: Command) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no")
-    ended = edgevit("run", bad, "--jsonl", tmp_path / "x.jsonl")
+    kept, new = tmp_path / "kept.jsonl", tmp_path / "new.jsonl"
+    kept.write_text("{}\n")
+    for lines in (kept, new):
+        ended = edgevit("run", bad, "--jsonl", lines)
+        assert ended.code == 2
+        assert "None of the 1 frames" in ended.err
+    assert kept.read_text() == "{}\n", "of the run before"
+    assert not new.exists()
+
+
+def test_lines_replace_those_of_the_run_before(
+    photo_folder: Path, tmp_path: Path, edgevit: Command
+) -> None:
+    lines = tmp_path / "answers.jsonl"
+    for _ in range(2):
+        ended = edgevit("run", photo_folder, "--jsonl", lines)
+        assert ended.code == 0, ended.err
+        assert lines_in(lines) == 4
+
+
+def test_a_device_that_takes_nothing_is_named(photo_folder: Path, edgevit: Command) -> None:
+    ended = edgevit("run", photo_folder, "--jsonl", "/dev/full")
     assert ended.code == 2
-    assert "None of the 1 frames" in ended.err
+    assert "Cannot write /dev/full: No space left on device" in ended.err
+
+
+def test_the_counts_add_up(clip: Path, edgevit: Command) -> None:
+    ended = edgevit("run", clip, "--frames", 3, "--jsonl", "-")
+    assert ended.code == 0, ended.err
+    summary = ended.err.strip().splitlines()[-1].rpartition(": ")[2]
+    captured, *others = (int(count.split()[0]) for count in summary.split(", "))
+    assert captured == sum(others)
 
 
 RunProcess = Callable[..., "subprocess.Popen[str]"]

@@ -297,11 +297,32 @@ def test_mjpeg_over_http_with_a_password(camera: str) -> None:
     source.close()
 
 
-@pytest.mark.parametrize("user", ["", "me:wr0ng@"])
-def test_a_wrong_password_is_not_repeated(user: str, camera: str) -> None:
-    with pytest.raises(InputError, match=r"status 401\. Give user and password") as error:
+@pytest.mark.parametrize(
+    ("user", "message"), [("", "Give user and password"), ("me:wr0ng@", "given are refused")]
+)
+def test_a_wrong_password_is_not_repeated(user: str, message: str, camera: str) -> None:
+    with pytest.raises(InputError, match=rf"status 401\. .*{message}") as error:
         opened(f"http://{user}{camera}?pwd=wr0ng")
     assert "wr0ng" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "question", ["Bearer", "Digest", 'Digest realm="x", nonce="y", algorithm=UNHEARD-OF']
+)
+def test_authentication_that_is_not_supported(question: str) -> None:
+    class Asking(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", question)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Asking) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(InputError, match="not supported; basic and digest are"):
+            opened(f"http://me:s3cret@127.0.0.1:{server.server_port}/")
+        server.shutdown()
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])

@@ -23,6 +23,7 @@ VIDEO_SUFFIX = ".mp4"
 
 
 def run(
+    context: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -123,6 +124,9 @@ def run(
     orientation = Orientation(rotate, mirror)
     request = CaptureRequest(_size(size), fps, pixel_format)
     refuse_unused(address, request)
+    token_given = str(context.get_parameter_source("token")).endswith("COMMANDLINE")
+    if token_given and serve is None:  # one in the environment may be there for another run
+        raise InputError("--token is what the page asks for; give --serve HOST:PORT for a page.")
     wants_video = save is not None and save.suffix.lower() == VIDEO_SUFFIX
     feed_options = (serve, show, jsonl, duration, frames, every > 1, smooth, bench, fps)
     if address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):

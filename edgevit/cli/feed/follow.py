@@ -55,8 +55,8 @@ def follow_feed(
             stack.enter_context(_stopped_by_signals(feed.stop))
             stack.enter_context(_stopped_after(options.duration, feed.stop))
             _follow(run, outputs, request, orientation)
-        if not run.statistics.answered and feed.ended:
-            raise InputError(_why_nothing(feed))
+            if not run.statistics.answered and feed.ended:
+                raise InputError(_why_nothing(feed))
     teller.end()
     summarise(run, address, outputs)
 
@@ -98,6 +98,8 @@ def _refuse_overwriting(address: Address, options: FeedOptions) -> None:
     for target in (options.save, options.jsonl):
         if target is not None and target.resolve() in own:
             raise InputError(f"{target} is the source itself. Name another place.")
+    if options.save and options.jsonl and options.save.resolve() == options.jsonl.resolve():
+        raise InputError(f"--save and --jsonl both name {options.save}. Name two files.")
 
 
 @contextmanager

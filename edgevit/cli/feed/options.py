@@ -8,6 +8,7 @@ from pathlib import Path
 from edgevit.cli.options import require_modules
 from edgevit.errors import InputError
 
+_STANDARD_OUTPUT = Path("-")
 _LONGEST_S = 31_536_000.0
 
 
@@ -36,6 +37,10 @@ class FeedOptions:
         if self.save is not None and self.save.suffix.lower() != ".mp4":
             raise InputError(
                 f"--save {self.save}: a feed is saved as a video. Give a name that ends in .mp4."
+            )
+        if self.json and self.jsonl == _STANDARD_OUTPUT:
+            raise InputError(
+                "--jsonl - and --json both write to standard output. Give --jsonl a file's name."
             )
         if self.save is not None:
             require_modules("Saving a video", "video", ["av"])

@@ -61,7 +61,11 @@ def _print(content: dict[str, Any], run: FeedRun) -> None:
     counts = ", ".join(
         f"{count} {name}" for name, count in frames.items() if count or name in _ALWAYS
     )
-    line = f"{content['fps']:.1f} answers a second for {content['seconds']:.1f} s: {counts}"
+    if left := _left(frames):
+        counts += f", {left} left at the end"
+    seconds = content["seconds"]
+    digits = 1 if seconds >= 1 else 3
+    line = f"{content['fps']:.1f} answers a second for {seconds:.{digits}f} s: {counts}"
     if saved := content.get("saved"):
         line += f"; {saved['frames']} frames in {saved['video']}"
     if run.options.jsonl == STANDARD_OUTPUT:  # which is for programs
@@ -80,6 +84,12 @@ def _print(content: dict[str, Any], run: FeedRun) -> None:
     title = f"{content['model']} {content['variant']} | {content['source']}"
     print_table(title, columns, rows, columns[1:])
     print(line)
+
+
+def _left(frames: dict[str, int]) -> int:
+    """Frames that were captured, and not come to when the run ended."""
+    done = ("answered", "dropped", "skipped", "unreadable")
+    return frames["captured"] - sum(frames[name] for name in done)
 
 
 def _ms(value: float | None) -> str:

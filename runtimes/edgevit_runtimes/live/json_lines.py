@@ -17,6 +17,8 @@ STANDARD_OUTPUT = Path("-")
 class JsonLines:
     """Writes to a file, or to standard output for ``-``. A context manager.
 
+    What the file held is replaced by the first line; a run that fails before it leaves it alone.
+
     Raises:
         InputError: the place cannot be written to.
     """
@@ -24,13 +26,15 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._end = 0
+        self._is_new = False
         self._file: IO[bytes] | None
         try:
             if path == STANDARD_OUTPUT:
                 self._file = sys.stdout.buffer
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = path.open("wb", buffering=0)
+                self._is_new = not path.exists()
+                self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise cannot_write(path, error) from error
 
@@ -45,10 +49,12 @@ class JsonLines:
         content = {**observation.to_json(), "frames": counts}
         line = json.dumps(content, allow_nan=False).encode() + b"\n"
         try:
+            if not self._end:
+                self._cut(0)
             self._append(line)
         except OSError as error:
-            self._cut_off_torn_line()
-            self._file = None
+            self._cut(self._end)
+            self.close()
             raise EdgevitError(str(cannot_write(self.path, error))) from error
 
     def _append(self, line: bytes) -> None:
@@ -59,14 +65,23 @@ class JsonLines:
         self._file.flush()
         self._end += len(line)
 
-    def _cut_off_torn_line(self) -> None:
-        if self.path != STANDARD_OUTPUT and self._file is not None:
-            self._file.truncate(self._end)
+    def _cut(self, size_bytes: int) -> None:
+        """Of a file; a device or a pipe has no size."""
+        if self.path.is_file() and self._file is not None and self.path != STANDARD_OUTPUT:
+            self._file.truncate(size_bytes)
+
+    def close(self) -> None:
+        if self._file is not None and self.path != STANDARD_OUTPUT:
             self._file.close()
+        self._file = None
 
     def __enter__(self) -> JsonLines:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        if self._file is not None and self.path != STANDARD_OUTPUT:
-            self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        wrote_nothing = self._file is not None and not self._end
+        if wrote_nothing and kind is None:
+            self._cut(0)
+        self.close()
+        if wrote_nothing and kind is not None and self._is_new:
+            self.path.unlink(missing_ok=True)

@@ -135,10 +135,15 @@ def open_http(url: str, stall_s: float) -> JpegSource | None:
         response: HTTPResponse = _opener(url).open(_without_user(url), timeout=stall_s)
     except urllib.error.HTTPError as error:
         error.close()
-        hint = " Give user and password: http://USER:PASSWORD@..." if error.code == 401 else ""
+        hint = _hint_at_password(url) if error.code == 401 else ""
         raise InputError(f"{name} answered with HTTP status {error.code}.{hint}") from None
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, HTTPException, UnicodeError) as error:
         raise InputError(f"Cannot connect to {name}: {_reason(error)}.") from None
+    except ValueError:  # what urllib raises for a question that it cannot answer
+        raise InputError(
+            f"{name} asks for a kind of authentication that is not supported; basic and digest "
+            "are. Choose one of them in the camera's settings."
+        ) from None
     if not response.headers.get_content_type().startswith(_MJPEG_TYPES):
         response.close()
         return None
@@ -170,6 +175,12 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
     )
 
 
+def _hint_at_password(url: str) -> str:
+    if urlsplit(url).username is None:
+        return " Give user and password: http://USER:PASSWORD@..."
+    return " The user and password that were given are refused."
+
+
 def _without_user(url: str) -> str:
     parts: SplitResult = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -178,6 +189,8 @@ def _without_user(url: str) -> str:
 def _reason(error: Exception) -> str:
     """What the system says; never the address, which may hold credentials."""
     cause = getattr(error, "reason", error)
+    if isinstance(cause, str):
+        return cause.rstrip(".")
     if isinstance(cause, TimeoutError):
         return "timed out"
     return getattr(cause, "strerror", None) or type(cause).__name__
