@@ -109,6 +109,31 @@ def test_addresses(host: str) -> None:
     assert Device(host).host == host
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_cannot_be_is_refused(port: str) -> None:
+    with pytest.raises(InputError, match="expected 1 to 65535"):
+        Device(f"ssh://me@box:{port}")
+
+
+@pytest.mark.parametrize("host", ["ssh://me:secret@box", "me:sec/secret@x@box:22"])
+def test_a_password_is_not_repeated(host: str) -> None:
+    with pytest.raises(InputError, match="is no address") as caught:
+        Device(host)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_empty_folder_is_refused(home: Path, edgevit: Command) -> None:
+    assert "is no folder" in edgevit("devices", "add", "a", "box", "--folder", "").one_message
+    assert not (home / "config").exists()
+
+
+def test_an_ssh_command_that_is_none_is_one_message(
+    home: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEVIT_SSH", 'ssh "unclosed')
+    assert "EDGEVIT_SSH" in edgevit("devices", "check", "box").one_message
+
+
 @pytest.mark.parametrize("folder", ["", "-x", "a'b", "a$b", "a\nb", "a;b", "x "])
 def test_a_folder_that_could_mean_something_else_is_refused(folder: str) -> None:
     with pytest.raises(InputError, match="is no folder"):
@@ -119,13 +144,14 @@ def test_a_folder_that_could_mean_something_else_is_refused(folder: str) -> None
     ("text", "message"),
     [
         ("[box\n", "Cannot read"),
-        ("[box]\n", "no host"),
+        ("[box]\n", "no host. Mend it"),
         ("[box]\nhost = 7\n", "expected str"),
         ('[box]\nhost = "-oX"\n', "is no address"),
         ('[box]\nhost = "a"\nport = 22\n', "unknown port"),
         ('box = "a"\n', "expected an object"),
         ('["../x"]\nhost = "a"\n', "is no name"),
         (b"\xff\xfe\x00", "Cannot read"),
+        ("a=" + "[" * 5000, "nested too deep"),
     ],
 )
 def test_a_malformed_devices_file_is_one_message(

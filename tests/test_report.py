@@ -100,6 +100,9 @@ def test_bad_files_leave_no_page(tmp_path: Path, edgevit: Command) -> None:
     bad.write_text("{}")
     good = write(tmp_path / "good.json", made())
     assert "not a result" in edgevit("report", good, bad, "-o", target).one_message
+    former = good.read_bytes()
+    assert "one of the results" in edgevit("report", good, "-o", good).one_message
+    assert good.read_bytes() == former
     assert "Cannot read" in edgevit("report", tmp_path / "no.json", "-o", target).one_message
     evaluation = write(
         tmp_path / "eval.json",

@@ -173,6 +173,9 @@ def test_bench_prints_a_table(edgevit: Command, lla_bundle: Path) -> None:
         (["--max-seconds", "-1"], "above zero"),
         (["--device", "toaster"], "jetson"),
         (["nowhere.edgevit"], "is not a bundle"),
+        (["--variant", "nope"], "has no variant 'nope'; it has float"),
+        (["--output", "/"], "Cannot write /: Is a directory"),
+        (["--output", "/dev/null/result.json"], "Not a directory"),
     ],
 )
 def test_bad_bench_options(arguments: list[str], message: str, edgevit: Command) -> None:

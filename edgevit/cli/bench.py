@@ -96,6 +96,8 @@ def bench(
     if compare:
         _compare(paths or [], limit, json)
         return
+    if output is not None:
+        _refuse_target(output)
     if limit is not None and repeat is None:
         raise InputError("--fail-if-slower needs results to compare: give --compare or --repeat.")
     if resume is not None:
@@ -130,6 +132,12 @@ def bench(
     _show(result, untrained_note(opened), output, json)
     if limit is not None:
         _fail_if_slower([result["repeats"]], [str(repeat)], limit)
+
+
+def _refuse_target(output: Path) -> None:
+    from edgevit.files import refuse_target
+
+    refuse_target(output)
 
 
 def _measure_here(bundle: Bundle, options: BenchOptions) -> dict[str, Any]:

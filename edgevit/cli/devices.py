@@ -43,7 +43,7 @@ def add(
     """Remember a device by name."""
     from edgevit_runtimes.remote.address import DEFAULT_FOLDER, Device, add_device, devices_file
 
-    add_device(name, Device(host, folder or DEFAULT_FOLDER))
+    add_device(name, Device(host, DEFAULT_FOLDER if folder is None else folder))
     print(f"{name} is {host} ({devices_file()}); next: edgevit devices setup {name}")
 
 

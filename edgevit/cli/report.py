@@ -25,9 +25,15 @@ def report(
     title: Annotated[str, typer.Option(help="Its heading.")] = "edgevit report",
 ) -> None:
     """Draw results as one page: latency, memory, accuracy against latency, conditions."""
-    from edgevit.files import write_atomically
+    from edgevit.files import refuse_target, write_atomically
     from edgevit.html_report import page
 
+    if output.resolve() in [file.resolve() for file in files]:
+        raise InputError(
+            f"--output {output} is one of the results, which the page would replace. "
+            "Choose another name, such as report.html."
+        )
+    refuse_target(output)
     entries = _entries(files)
     content = page(entries, title)
     write_atomically(output, lambda aside: aside.write_text(content, encoding="utf-8"))

@@ -85,11 +85,13 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
     """Measures everything and returns one JSON-ready dictionary (``edgevit.results`` reads it).
 
     Raises:
-        InputError: the options do not fit the bundle, or the variant is for another processor.
+        InputError: the options do not fit the bundle, it has no such variant, or that is for
+            another processor.
         CheckFailedError: a measurement process failed.
     """
     _refuse_other_batch(bundle, options)
     name = _variant(bundle, options)
+    bundle.variant(name)  # refuses one that the bundle does not have
     _refuse_other_processor(bundle, name)
     options = replace(options, variant=name)
     if options.cores is not None:

@@ -22,7 +22,8 @@ else:
 DEFAULT_FOLDER = ".cache/edgevit-device"
 _USER = r"(?:[A-Za-z0-9_][\w.-]*@)?"
 _HOST = r"(?:[A-Za-z0-9_][\w.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+(?:%\w+)?)"
-_ADDRESS = re.compile(rf"{_USER}{_HOST}|ssh://{_USER}{_HOST}(?::\d{{1,5}})?")
+_ADDRESS = re.compile(rf"{_USER}{_HOST}|ssh://{_USER}{_HOST}(?::(?P<port>[0-9]{{1,5}}))?")
+_LAST_PORT = 65535
 _NAME = re.compile(r"[A-Za-z0-9][\w-]{0,62}")
 _FOLDER = re.compile(r"[\w./ +@-]*[\w+@-]")
 
@@ -39,16 +40,26 @@ class Device:
     folder: str = DEFAULT_FOLDER
 
     def __post_init__(self) -> None:
-        if not _ADDRESS.fullmatch(self.host):
+        matched = _ADDRESS.fullmatch(self.host)
+        if not matched:
             raise InputError(
-                f"{self.host[:80]!r} is no address; expected user@address, "
+                f"{_without_password(self.host)[:80]!r} is no address; expected user@address, "
                 "ssh://user@address:port, or a name from your ssh config."
+            )
+        if matched["port"] and not 1 <= int(matched["port"]) <= _LAST_PORT:
+            raise InputError(
+                f"{self.host[:80]!r} has port {matched['port']}; expected 1 to {_LAST_PORT}."
             )
         if not _FOLDER.fullmatch(self.folder) or self.folder.startswith("-"):
             raise InputError(
                 f"{self.folder[:80]!r} is no folder for a device; letters, digits, spaces and "
                 "any of ./+@_- may stand in it."
             )
+
+
+def _without_password(host: str) -> str:
+    """What a person typed, as an error may repeat it: a password is not for screens and logs."""
+    return re.sub(r"\A((?:\w+://)?[^:@]*):.*@", r"\1:***@", host, flags=re.DOTALL)
 
 
 def devices_file() -> Path:
@@ -70,6 +81,8 @@ def read_devices() -> dict[str, Device]:
         return {}
     except (OSError, ValueError) as error:  # TOML's and UTF-8's errors are ValueErrors
         raise InputError(f"Cannot read {file}: {error}. Mend or delete it.") from error
+    except RecursionError as error:
+        raise InputError(f"Cannot read {file}: nested too deep. Mend or delete it.") from error
     return {name: _device(file, name, entry) for name, entry in content.items()}
 
 
@@ -78,7 +91,8 @@ def _device(file: Path, name: str, entry: Any) -> Device:
         _check_name(name)
         return from_plain(Device, entry, f"[{name}]")
     except (ValueError, InputError) as error:
-        raise InputError(f"{file}: {error} Mend it; an entry is [name] and host = ...") from error
+        reason = str(error).rstrip(".")
+        raise InputError(f"{file}: {reason}. Mend it; an entry is [name] and host = ...") from error
 
 
 def write_devices(devices: dict[str, Device]) -> None:

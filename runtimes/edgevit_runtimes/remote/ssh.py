@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from edgevit.errors import ConnectionLostError, DeviceError
-from edgevit.untrusted import last_line
+from edgevit.errors import ConnectionLostError, DeviceError, InputError
+from edgevit.untrusted import harmless, last_line
 from edgevit_runtimes.remote.address import Device
 
 _NOT_FOUND, _SSH_FAILED = 127, 255
@@ -180,5 +180,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def ssh_command() -> list[str]:
-    """``ssh``, or what ``EDGEVIT_SSH`` says, such as ``ssh -F other_config``."""
-    return shlex.split(os.environ.get("EDGEVIT_SSH", "")) or ["ssh"]
+    """``ssh``, or what ``EDGEVIT_SSH`` says, such as ``ssh -F other_config``.
+
+    Raises:
+        InputError: it is no command line; a quote is not closed.
+    """
+    said = os.environ.get("EDGEVIT_SSH", "")
+    try:
+        return shlex.split(said) or ["ssh"]
+    except ValueError as error:
+        raise InputError(
+            f"EDGEVIT_SSH is {harmless(repr(said))}, which is no command ({error}). "
+            "Set it to one such as 'ssh -F other_config', or unset it."
+        ) from error
