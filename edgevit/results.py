@@ -12,7 +12,12 @@ from edgevit.untrusted import harmless
 
 RESULT_KIND, RESULT_SCHEMA = "edgevit bench", 1
 MOST_BYTES = 64 << 20
-_NUMBER, _MAYBE = "a number", "a number or null"
+_DEEPEST = 30  # objects and lists within each other
+_MOST_DIGITS = 20  # of a whole number anywhere; nanoseconds since 1970 have 19
+_LEAST, _MOST = 1e-9, 1e15  # of a figure that is not zero
+_SHORTEST_US, _LONGEST_US = 1e-3, 86_400e6  # a nanosecond, a day
+_NUMBER, _MAYBE = "a number", "a number or null"  # zero or above
+_SIGNED, _MAYBE_SIGNED = "a number of either sign", "a number of either sign or null"
 _EACH = "*"  # of an object with names of its own
 _PERCENTILES = {"p50": _NUMBER, "p90": _MAYBE, "p99": _MAYBE, "samples": _NUMBER}
 _WARMUP = {"inferences": _NUMBER, "seconds": _NUMBER, "steady": bool}
@@ -36,13 +41,13 @@ _SHAPE: dict[str, Any] = {
         "steady_pss": _MAYBE,
         "without_model": _NUMBER,
         "gpu": _MAYBE,
-        "shared_delta": _MAYBE,
+        "shared_delta": _MAYBE_SIGNED,
     },
-    "energy": {"per_inference_mj": _MAYBE, "above_idle_mj": _MAYBE, "power_mw": _MAYBE},
+    "energy": {"per_inference_mj": _MAYBE, "above_idle_mj": _MAYBE_SIGNED, "power_mw": _MAYBE},
     "disturbed": bool,
     "disturbances": list,
     "during": {
-        "temperature_c": {_EACH: {"most": _NUMBER}},
+        "temperature_c": {_EACH: {"most": _SIGNED}},
         "clock_mhz": {_EACH: {"median": _NUMBER}},
         "vanished": list,
     },
@@ -90,9 +95,9 @@ def parse_result(text: str, source: str) -> dict[str, Any]:
     """
     make = "Make one with: edgevit bench --output result.json"
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{source} is not JSON ({error}). {make}") from error
+        content = plain_json(text)
+    except ValueError as error:
+        raise InputError(f"{source} is not JSON that can be used ({error}). {make}") from error
     if not isinstance(content, dict) or content.get("kind") != RESULT_KIND:
         raise InputError(f"{source} is not a result of edgevit bench. {make}")
     if content.get("schema") != RESULT_SCHEMA:
@@ -109,18 +114,56 @@ def parse_result(text: str, source: str) -> dict[str, Any]:
     return cleaned
 
 
+def plain_json(text: str) -> Any:
+    """JSON whose numbers are finite and of a length that can be reckoned with.
+
+    Raises:
+        ValueError: it is not such JSON, or nested too deep to read.
+    """
+    try:
+        content = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_fraction, parse_int=_whole
+        )
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    _refuse_depth(content, _DEEPEST)
+    return content
+
+
+def _refuse_depth(content: Any, levels: int) -> None:
+    if not levels:
+        raise ValueError("it is nested too deep")
+    items = content.values() if isinstance(content, dict) else content
+    for item in items if isinstance(content, dict | list) else ():
+        if isinstance(item, dict | list):
+            _refuse_depth(item, levels - 1)
+
+
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no figure")
+
+
+def _fraction(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:_MOST_DIGITS]} is too large for a figure")
+    return value
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits is no figure")
+    return int(digits)
 
 
 def _check(content: Any, shape: Any, where: str) -> None:
     if isinstance(shape, dict):
         _check_object(content, shape, where)
-    elif shape == _MAYBE and content is None:
+    elif shape in (_MAYBE, _MAYBE_SIGNED) and content is None:
         return
-    elif shape in (_NUMBER, _MAYBE):
-        if not _is_number(content):
-            raise ValueError(f"'{where}' is missing or not {shape}")
+    elif isinstance(shape, str):
+        if not _is_number(content, signed=shape in (_SIGNED, _MAYBE_SIGNED)):
+            raise ValueError(f"'{where}' is missing, not {shape}, or out of all bounds")
     elif not isinstance(content, shape):
         raise ValueError(f"'{where}' is missing or of the wrong kind")
 
@@ -140,16 +183,19 @@ def _check_durations(runs: list[Any]) -> None:
         raise ValueError("'durations_us' is empty")
     for i, run in enumerate(runs):
         if not isinstance(run, list) or not run or not all(map(_is_time, run)):
-            raise ValueError(f"'durations_us[{i}]' is no list of times above zero")
+            raise ValueError(f"'durations_us[{i}]' is no list of times of a nanosecond to a day")
 
 
-def _is_number(value: object) -> bool:
-    is_one = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_one and math.isfinite(float(value))  # type: ignore[arg-type]
+def _is_number(value: object, signed: bool = False) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return value == 0 or _LEAST <= (abs(value) if signed else value) <= _MOST
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and _is_number(value) and value > 0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return _SHORTEST_US <= value <= _LONGEST_US
 
 
 def _cleaned(content: Any) -> Any:

@@ -125,6 +125,13 @@ def _without(*path: str) -> str:
         (json.dumps(made(durations_us=[[1.0, -2.0]])), r"'durations_us\[0\]'"),
         (json.dumps(made(durations_us=[[1.0, "x"]])), r"'durations_us\[0\]'"),
         (json.dumps(made(durations_us=[[float("nan")]])), "NaN is no figure"),
+        (json.dumps(made(durations_us=[[5e-324]])), r"'durations_us\[0\]'"),
+        (json.dumps(made(durations_us=[[1e300]])), r"'durations_us\[0\]'"),
+        (json.dumps(made(throughput_images_per_s=1e308)), "out of all bounds"),
+        (json.dumps(made(throughput_images_per_s=-1)), "out of all bounds"),
+        (json.dumps(made(anything=10**400)), "401 digits"),
+        (json.dumps(made(anything=0.5)).replace("0.5", "1e999"), "1e999 is too large"),
+        (json.dumps(made(anything="?")).replace('"?"', "[" * 700 + "]" * 700), "too deep"),
         (json.dumps(made(disturbed=0)), "'disturbed' is missing or of the wrong kind"),
     ],
 )

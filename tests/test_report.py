@@ -112,6 +112,32 @@ def test_bad_files_leave_no_page(tmp_path: Path, edgevit: Command) -> None:
     assert not target.exists()
 
 
+@pytest.mark.parametrize(
+    "top1",
+    [
+        {"share": 1e308, "interval_95": [0.8, 1.0]},
+        {"share": 0.9, "interval_95": [-0.8, 1.0]},
+        {"share": 0.9, "interval_95": ["0.8", 1.0]},
+        {"share": 0.9, "interval_95": [0.8, 1.0], "of": 10**18},
+        {"share": 0.9, "interval_95": [0.8, 1.0], "right": 0.5},
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused(
+    top1: dict[str, Any], tmp_path: Path, edgevit: Command
+) -> None:
+    good = write(tmp_path / "good.json", made())
+    bad = write(tmp_path / "eval.json", {"file_sha256": "f" * 64, "top1": top1})
+    assert "damaged evaluation" in edgevit("report", good, bad).one_message
+
+
+def test_an_accuracy_that_cannot_be_is_unknown(tmp_path: Path, edgevit: Command) -> None:
+    result = made()
+    result["model"]["accuracy"] = {"top1": 0.8, "images": 10**18}
+    target = tmp_path / "report.html"
+    assert edgevit("report", write(tmp_path / "x.json", result), "-o", target).code == 0
+    assert "No result has a known accuracy" in target.read_text()
+
+
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with browser(tmp_path_factory.mktemp("chromium")) as opened:

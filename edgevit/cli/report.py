@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,8 @@ from edgevit.errors import InputError
 
 if TYPE_CHECKING:
     from edgevit.result_charts import Entry
+
+_MOST_IMAGES = 10**9
 
 
 def report(
@@ -45,7 +46,7 @@ def _entries(files: list[Path]) -> list[Entry]:
     from edgevit.results import parse_result, read_text
 
     texts = {str(file): read_text(file) for file in files}
-    evaluations = {n: _evaluation(t) for n, t in texts.items()}
+    evaluations = {n: _evaluation(t, n) for n, t in texts.items()}
     known = [evaluation for evaluation in evaluations.values() if evaluation is not None]
     entries = []
     for name, text in texts.items():
@@ -57,18 +58,39 @@ def _entries(files: list[Path]) -> list[Entry]:
     return entries
 
 
-def _evaluation(text: str) -> dict[str, Any] | None:
-    """What ``edgevit eval --json`` wrote, or None."""
+def _evaluation(text: str, source: str) -> dict[str, Any] | None:
+    """What ``edgevit eval --json`` wrote, or None.
+
+    Raises:
+        InputError: it is one, with shares or counts that cannot be.
+    """
+    from edgevit.results import plain_json
+
     try:
-        content = json.loads(text)
+        content = plain_json(text)
         share = content["top1"]
         low, high = share["interval_95"]
-        return {
-            "file_sha256": str(content["file_sha256"]),
-            "accuracy": {"top1": float(share["share"]), "low": float(low), "high": float(high)},
-        }
-    except (ValueError, KeyError, TypeError, RecursionError):
+        top1, sha256 = share["share"], content["file_sha256"]
+    except (ValueError, KeyError, TypeError):
         return None
+    counts = [share[name] for name in ("right", "of") if name in share]
+    shares = (low, top1, high)
+    sane = all(map(_is_share, shares)) and all(map(_is_count, counts))
+    if not sane or not isinstance(sha256, str):
+        raise InputError(
+            f"{source} is a damaged evaluation: top1 must hold shares of 0 to 1 and whole counts, "
+            "and file_sha256 the hash of a model file. "
+            "Make one with: edgevit eval --json BUNDLE IMAGES"
+        )
+    return {"file_sha256": sha256, "accuracy": {"top1": top1, "low": low, "high": high}}
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_IMAGES
 
 
 def _accuracy(result: dict[str, Any], evaluations: list[dict[str, Any]]) -> dict[str, float] | None:
@@ -80,11 +102,10 @@ def _accuracy(result: dict[str, Any], evaluations: list[dict[str, Any]]) -> dict
             accuracy: dict[str, float] = evaluation["accuracy"]
             return accuracy
     known = result["model"].get("accuracy")
-    try:
-        top1, images = float(known["top1"]), int(known["images"])
-    except (TypeError, KeyError, ValueError):
+    if not isinstance(known, dict):
         return None
-    if not (0 <= top1 <= 1 and 0 < images < 10**9):
+    top1, images = known.get("top1"), known.get("images")
+    if not _is_share(top1) or not _is_count(images) or not images:
         return None
     low, high = Share(round(top1 * images), images).interval
     return {"top1": top1, "low": low, "high": high}
