@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
+from edgevit.untrusted import printable
+
 
 class Advance(Protocol):
     """Moves a bar on by some steps; the note stands beside it."""
@@ -67,7 +69,7 @@ class PlainProgress:
         self.every_s = every_s
 
     def line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def working(self, label: str) -> AbstractContextManager[object]:
         del label  # the line that follows says what was done
@@ -96,10 +98,12 @@ class TerminalProgress:
         self.console = Console(stderr=True, highlight=False)
 
     def line(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(printable(text), markup=False)
 
     def working(self, label: str) -> AbstractContextManager[object]:
-        return self.console.status(label)
+        from rich.markup import escape
+
+        return self.console.status(escape(printable(label)))
 
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:
@@ -107,14 +111,14 @@ class TerminalProgress:
         from rich.progress import Progress as RichProgress
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
         with RichProgress(*columns, console=self.console, transient=True) as live:
-            task = live.add_task(label, total=total, note="")
+            task = live.add_task(printable(label), total=total, note="")
 
             def advance(steps: int = 1, note: str = "") -> None:
                 live.update(task, advance=steps, note=note)

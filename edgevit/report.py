@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.files import write_atomically
+from edgevit.untrusted import printable
 
 
 def print_json(content: Any) -> None:
@@ -25,27 +26,39 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=2, allow_nan=False)
 
 
+def print_line(text: str, error: bool = False) -> None:
+    """Text on standard output, or standard error; names from a bundle may stand in it."""
+    print(printable(text), file=sys.stderr if error else sys.stdout)
+
+
 def print_table(
     title: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     numeric: Sequence[str] = (),
 ) -> None:
-    """A table on standard output; columns named in ``numeric`` are aligned right."""
+    """A table on standard output; columns named in ``numeric`` are aligned right.
+
+    What stands in it may come from a bundle: no cell is markup, or anything that a terminal obeys.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=Text(title, style="bold"),
+        title=Text(printable(title), style="bold"),
         box=box.SIMPLE_HEAD,
         title_justify="left",
     )
     for column in columns:
-        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+        table.add_column(
+            Text(printable(column)),
+            justify="right" if column in numeric else "left",
+            overflow="fold",
+        )
     for row in rows:
-        table.add_row(*map(Text, row))  # a class may be called "[red]": cells are no markup
+        table.add_row(*(Text(printable(cell)) for cell in row))
     # Off a terminal rich would wrap at 80 columns and break lines that people grep.
     width = None if sys.stdout.isatty() else 160
     Console(highlight=False, width=width).print(table)

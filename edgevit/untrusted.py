@@ -15,6 +15,11 @@ def harmless(text: str) -> str:
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
 
 
+def printable(text: str) -> str:
+    """The same, lines and all, without what a terminal would obey."""
+    return _HARMFUL.sub("", text)
+
+
 def last_line(text: str) -> str:
     """The last that says something, which is where programs put their error."""
     lines = [line for line in map(harmless, text.splitlines()) if line.strip()]

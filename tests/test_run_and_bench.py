@@ -363,3 +363,24 @@ def test_a_path_too_long_is_one_message(edgevit: Command) -> None:
 def test_a_bundle_can_be_moved(tmp_path: Path, edgevit: Command, photo_folder: Path) -> None:
     moved = shutil.copytree(PREBUILT_BUNDLE, tmp_path / "elsewhere")
     assert edgevit("run", moved, photo_folder).code == 0
+
+
+def test_what_a_bundle_says_gives_a_terminal_no_orders(
+    tmp_path: Path, photo_folder: Path, edgevit: Command
+) -> None:
+    hostile = tmp_path / "hostile.edgevit"
+    shutil.copytree(PREBUILT_BUNDLE, hostile)
+    file = hostile / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["model"]["name"] = "\x1b]0;taken\x07model"
+    manifest["classes"] = [f"\x1b[31m{name}" for name in manifest["classes"]]
+    manifest["variants"]["\x1b[2Jother"] = manifest["variants"]["float"]
+    file.write_text(json.dumps(manifest))
+    for arguments in (
+        ["run", hostile, photo_folder / "photo3.png"],
+        ["run", hostile, photo_folder / "photo3.png", "--variant", "nope"],
+        ["inspect", hostile],
+    ):
+        ended = edgevit(*arguments)
+        assert "\x1b" not in ended.out + ended.err
+        assert "other" in ended.err or "church" in ended.out or "]0;taken" in ended.out

@@ -33,6 +33,7 @@ from edgevit.cli.train import train
 from edgevit.cli.verify import verify
 from edgevit.credentials import without_passwords
 from edgevit.errors import EdgevitError
+from edgevit.untrusted import printable
 
 app = typer.Typer(
     name="edgevit",
@@ -87,6 +88,11 @@ def main() -> NoReturn:
         sys.exit(128 + interrupted.signum)
 
 
+def _say(message: str) -> None:
+    """On standard error, without passwords and without orders to a terminal."""
+    print(printable(without_passwords(message)), file=sys.stderr)
+
+
 def _run() -> int:
     try:
         try:
@@ -94,13 +100,12 @@ def _run() -> int:
         finally:
             sys.stdout.flush()
     except EdgevitError as error:
-        print(f"error: {without_passwords(str(error))}", file=sys.stderr)
+        _say(f"error: {error}")
         return error.exit_code
     except OSError as error:
         # What no function below explained: an unreadable folder, a name too long, a full pipe.
         where = f"{error.filename}: " if error.filename else ""
-        reason = without_passwords(f"{where}{error.strerror or error}")
-        print(f"error: {reason}", file=sys.stderr)
+        _say(f"error: {where}{error.strerror or error}")
         # What is still buffered cannot be written either; Python would try again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgevit.report import print_table
+from edgevit.report import print_line, print_table
 from edgevit.results import device_name
 
 
@@ -35,7 +35,7 @@ def print_result(result: dict[str, Any], note: str | None) -> None:
     )
     print_table(title, ("figure", "value", "how"), rows)
     for verdict in model["verdicts"]:
-        print(verdict)
+        print_line(str(verdict))
 
 
 def _speed(result: dict[str, Any]) -> list[tuple[str, str, str]]:

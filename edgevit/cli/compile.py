@@ -117,7 +117,7 @@ def _judging(bundle: Bundle, images: Path | None) -> Judging:
 def _print_outcome(bundle: Bundle, outcome: Outcome, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from edgevit.report import print_json, print_table
+    from edgevit.report import print_json, print_line, print_table
 
     variant = bundle.manifest.variants[outcome.name]
     size = bundle.manifest.files[variant.file].bytes
@@ -138,7 +138,7 @@ def _print_outcome(bundle: Bundle, outcome: Outcome, as_json: bool) -> None:
     ]
     print_table(f"{bundle.path}: {outcome.name}", ("", ""), rows)
     told = "; ".join(outcome.reasons)
-    print(f"compiled: {told}" if told else "kept: nothing that it depends on has changed")
+    print_line(f"compiled: {told}" if told else "kept: nothing that it depends on has changed")
 
 
 def _listed(facts: Any) -> str:
@@ -157,7 +157,7 @@ def _agreement(found: Any) -> str:
 def _print_choice(bundle: Bundle, choice: MachineChoice, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from edgevit.report import print_json, print_table
+    from edgevit.report import print_json, print_line, print_table
 
     if as_json:
         print_json({"bundle": str(bundle.path), **asdict(choice)})
@@ -165,7 +165,7 @@ def _print_choice(bundle: Bundle, choice: MachineChoice, as_json: bool) -> None:
     columns = ("variant", "ms", "x plain fp32", "top-1 agrees", "verdict")
     rows = [_row(row) for row in choice.table]
     print_table(f"{bundle.path}, {choice.threads} threads", columns, rows, numeric=columns[1:3])
-    print(f"chosen for this machine: {choice.variant}")
+    print_line(f"chosen for this machine: {choice.variant}")
 
 
 def _first_sentence(text: str) -> str:

@@ -84,7 +84,7 @@ def _precisions(bundle: Bundle) -> dict[str, dict[str, str]]:
 
 
 def _print(bundle: Bundle, by_layer: dict[str, dict[str, str]]) -> None:
-    from edgevit.report import print_table
+    from edgevit.report import print_line, print_table
 
     manifest = bundle.manifest
     facts: list[tuple[str, str]] = [
@@ -103,9 +103,9 @@ def _print(bundle: Bundle, by_layer: dict[str, dict[str, str]]) -> None:
     print_variants("variants", bundle)
     for name, variant in manifest.variants.items():
         if variant.report.get("calibration"):
-            print(f"{name}: {_calibration(variant.report)}")
+            print_line(f"{name}: {_calibration(variant.report)}")
         for line in _layer_lines(variant.report):
-            print(f"  {line}")
+            print_line(f"  {line}")
     for name, precisions in by_layer.items():
         print_table(f"{name}: layers", ("layer", "precision"), list(precisions.items()))
 

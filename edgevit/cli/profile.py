@@ -174,6 +174,8 @@ def _group_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _print_notes(peak: Peak, left_out: dict[str, str]) -> None:
+    from edgevit.report import print_line
+
     print(
         f"limit: {peak.macs_per_s / 1e9:.0f} GMAC/s in float32 and {peak.bytes_per_s / 1e9:.1f} "
         f"GB/s from memory, measured here with {peak.threads} thread(s)"
@@ -181,4 +183,4 @@ def _print_notes(peak: Peak, left_out: dict[str, str]) -> None:
     if find_spec("onnx") is None:
         print('MACs and weights of the parts need pip install "edgevit[export]"')
     for name, reason in left_out.items():
-        print(f"{name}: not profiled here: {reason}")
+        print_line(f"{name}: not profiled here: {reason}")

@@ -189,7 +189,7 @@ def _print(bundle: Bundle, verdicts: list[Verdict], as_json: bool) -> None:
     import dataclasses
 
     from edgevit.cli.inspect import print_variants
-    from edgevit.report import print_json
+    from edgevit.report import print_json, print_line
 
     if as_json:
         print_json(
@@ -206,4 +206,4 @@ def _print(bundle: Bundle, verdicts: list[Verdict], as_json: bool) -> None:
         return
     print_variants(str(bundle.path), bundle)
     for verdict in verdicts:
-        print(verdict.text)
+        print_line(verdict.text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +29,7 @@ def run_pictures(
     json: bool,
 ) -> None:
     """Answers every picture; one that cannot be read does not stop the others."""
+    from edgevit.report import print_line
     from edgevit_runtimes.classify import BundleClassifier
 
     targets = _targets(files, save)
@@ -48,7 +48,7 @@ def run_pictures(
     }
     _print(content, json, untrained_note(bundle))
     for failed in content["errors"]:
-        print(f"error: {failed['error']}", file=sys.stderr)
+        print_line(f"error: {failed['error']}", error=True)
     if content["errors"]:
         raise typer.Exit(2)
 
@@ -113,7 +113,7 @@ def _result(
 
 
 def _print(content: dict[str, Any], as_json: bool, note: str | None) -> None:
-    from edgevit.report import print_json, print_table
+    from edgevit.report import print_json, print_line, print_table
 
     if as_json:
         print_json(content)
@@ -125,4 +125,4 @@ def _print(content: dict[str, Any], as_json: bool, note: str | None) -> None:
         columns = ("image", *(f"top {i + 1}" for i in range(len(rows[0]) - 1)))
         print_table(content["model"], columns, rows)
     if note:
-        print(f"note: {note}", file=sys.stderr)
+        print_line(f"note: {note}", error=True)

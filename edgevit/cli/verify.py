@@ -140,7 +140,7 @@ def _content(bundle: Bundle, result: Verification, looks: dict[str, list[Look]])
 
 
 def _print(bundle: Bundle, result: Verification, looks: dict[str, list[Look]]) -> None:
-    from edgevit.report import print_table
+    from edgevit.report import print_line, print_table
 
     columns = (
         "variant",
@@ -157,11 +157,11 @@ def _print(bundle: Bundle, result: Verification, looks: dict[str, list[Look]]) -
     rows = [_row(comparison) for comparison in result.comparisons]
     print_table(f"{bundle.path}: against the float reference", columns, rows, columns[4:9])
     for name, reason in result.not_opened.items():
-        print(f"{name}: not verified here: {reason}")
+        print_line(f"{name}: not verified here: {reason}")
     if bundle.manifest.superpixel_map is not None and find_spec("onnx") is None:
         print('superpixels were not compared: that needs pip install "edgevit[export]"')
     if note := untrained_note(bundle):
-        print(f"note: {note}")
+        print_line(f"note: {note}")
     for name, seen in looks.items():
         _print_looks(name, seen)
 
