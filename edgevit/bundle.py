@@ -12,14 +12,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
+from zipfile import BadZipFile
 
 import numpy as np
 
-from edgevit.errors import BundleError, InputError
+from edgevit.bundle_reports import check_options, check_parity, check_report
+from edgevit.errors import BundleError, DamagedError, InputError
 from edgevit.files import folder_written_aside, sha256_of, write_atomically
 from edgevit.runner import Array
 from edgevit.spec import LOGITS, Preprocess, TensorSpec
@@ -31,6 +34,7 @@ SCHEMA = 3
 _AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
+RUNTIMES = ("onnxruntime", "openvino", "tensorrt")
 SUPERPIXEL_FILE = "superpixels.onnx"
 FLOAT_VARIANT = "float"
 
@@ -92,6 +96,17 @@ class Variant:
     target: str | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     build: Build | None = None
+
+    def check(self, where: str) -> None:
+        """Raises ValueError for an unknown runtime, a report or options that cannot be used."""
+        if self.runtime not in RUNTIMES:
+            raise ValueError(
+                f"{where}.runtime is an unknown runtime {self.runtime!r}, expected one of "
+                f"{', '.join(RUNTIMES)}"
+            )
+        check_report(self.report, f"{where}.report")
+        if self.build is not None:
+            check_options(self.build.options, f"{where}.build.options")
 
     @property
     def files(self) -> set[str]:
@@ -173,7 +188,9 @@ class Manifest:
             manifest = from_plain(cls, content, "the manifest")
             manifest.check()
         except ValueError as error:
-            raise BundleError(f"{source} is incomplete or malformed: {error}. {_AGAIN}") from error
+            raise BundleError(
+                f"{source}: the manifest is damaged, incomplete or malformed: {error}. {_AGAIN}"
+            ) from error
         return manifest
 
     def check(self) -> None:
@@ -191,6 +208,10 @@ class Manifest:
         if absent := chosen - set(self.variants):
             raise ValueError(f"a variant is chosen that is not there: {', '.join(sorted(absent))}")
         self._check_file_names()
+        for name, report in self.parity.items():
+            check_parity(report, f"parity.{name}")
+        for name, variant in self.variants.items():
+            variant.check(f"variants.{name}")
 
     def _check_file_names(self) -> None:
         for name in self.used_files():
@@ -281,9 +302,36 @@ class Bundle:
         return self.path / self.manifest.superpixel_map
 
     def reference(self) -> Reference:
-        with np.load(self.path / REFERENCE_FILE, allow_pickle=False) as arrays:
-            outputs = {k.removeprefix("output."): arrays[k] for k in arrays.files if "." in k}
-            return Reference(cast(Array, arrays["images"]), outputs)
+        """Reads ``reference.npz``.
+
+        Raises:
+            DamagedError: it cannot be read, or does not fit the model of the manifest.
+        """
+        file = self.path / REFERENCE_FILE
+        try:
+            reference = _read_reference(file)
+            self._check_reference(reference)
+        except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
+            raise DamagedError(f"{file} is damaged ({error}). {_AGAIN}") from error
+        return reference
+
+    def _check_reference(self, reference: Reference) -> None:
+        """Raises ValueError or KeyError for what is not as :class:`Reference` says."""
+        size, classes = self.manifest.preprocess.size_px, len(self.manifest.classes)
+        images, logits = reference.images, reference.outputs[LOGITS]
+        if images.dtype != np.uint8 or not len(images) or images.shape[1:] != (size, size, 3):
+            raise ValueError(f"pictures {images.dtype}{list(images.shape)}")
+        if logits.dtype.kind != "f" or logits.shape != (len(images), classes):
+            raise ValueError(f"logits {logits.dtype}{list(logits.shape)}")
+
+
+def _read_reference(file: Path) -> Reference:
+    arrays = np.load(file, allow_pickle=False)
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise ValueError("one array, expected several by name")
+    with arrays:
+        outputs = {k.removeprefix("output."): arrays[k] for k in arrays.files if "." in k}
+        return Reference(cast(Array, arrays["images"]), outputs)
 
 
 def write_reference(folder: Path, reference: Reference) -> None:

@@ -21,6 +21,10 @@ class BundleError(InputError):
     """A bundle is missing, damaged, or of a schema this version does not read."""
 
 
+class DamagedError(BundleError):
+    """A file of a bundle cannot be read, or does not hold what the manifest says: on no machine."""
+
+
 class CheckpointError(InputError):
     """A checkpoint does not fit the model."""
 

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_LARGEST = 2**63 - 1  # of an int: a JSON file may hold one that is no float
 
 
 def from_plain(kind: type[T], content: object, where: str) -> T:
     """Builds a dataclass from a JSON object, parts and all.
+
+    A class that says ``MAY_SAY_MORE`` describes a part of what is there; the rest is left out.
 
     Args:
         where: what the content is called in an error, such as ``model``.
@@ -24,6 +27,7 @@ def from_plain(kind: type[T], content: object, where: str) -> T:
         raise ValueError(f"{where} is {_name(content)}, expected an object")
     hints = get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    content = _described(content, fields, getattr(kind, "MAY_SAY_MORE", False))
     unknown = sorted(set(content) - set(fields))
     missing = sorted(
         name
@@ -39,6 +43,12 @@ def from_plain(kind: type[T], content: object, where: str) -> T:
         name: _value(hints[name], value, f"{where}.{name}") for name, value in content.items()
     }
     return kind(**values)
+
+
+def _described(
+    content: dict[Any, Any], fields: Mapping[str, Any], may_say_more: bool
+) -> dict[Any, Any]:
+    return {k: v for k, v in content.items() if k in fields} if may_say_more else content
 
 
 def _value(kind: Any, value: object, where: str) -> Any:
@@ -90,6 +100,8 @@ def _tuple(kinds: tuple[Any, ...], value: object, where: str) -> tuple[Any, ...]
 def _plain(kind: Any, value: object, where: str) -> Any:
     if kind is Any:
         return value
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"{where} is beyond {_LARGEST}")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

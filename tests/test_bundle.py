@@ -7,11 +7,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
+from PIL import Image
 
 from edgevit.bundle import SCHEMA, Bundle
+from edgevit.bundle_reports import check_options
 from edgevit.errors import BundleError
 from edgevit.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.onnxruntime_runner import PROVIDERS
 from support import Command
 
 
@@ -139,6 +143,19 @@ def test_a_manifest_that_lies_about_the_model_is_refused(bundle: Path, edgevit: 
         (("variants", "float", "file"), [], "expected str"),
         (("variants", "float", "file"), "/etc/passwd", "outside the bundle"),
         (("superpixel_map",), "../superpixels.onnx", "outside the bundle"),
+        (("model", "parameters"), 10**400, "model.parameters is beyond"),
+        (("preprocess", "mean"), [10**400, 0.1, 0.1], "mean[0] is beyond"),
+        (("parity",), {"a": 5}, "parity.a is int '5', expected an object"),
+        (("parity", "torch against ONNX Runtime"), {"images": 8}, "no max_difference, no top1"),
+        (("parity", "torch against ONNX Runtime", "max_difference"), {}, "has no logits"),
+        (("variants", "float", "runtime"), "zz", "an unknown runtime 'zz'"),
+        (("variants", "float", "report"), {"accuracy": 5}, "report has no accuracy_from"),
+        (("variants", "float", "report"), {"layers": 5}, "report has no accuracy_from"),
+        (
+            ("variants", "float", "build"),
+            {"source": "float", "source_sha256": "", "options": {"provider": 5}},
+            "options.provider is 5, expected one of",
+        ),
         (("outputs",), [], "does not fit"),
         (("inputs",), [], "does not take pictures"),
     ],
@@ -152,9 +169,32 @@ def test_a_manifest_is_checked_field_by_field(
         part = part[key]
     part[path[-1]] = value
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(BundleError, match="incomplete or malformed") as caught:
+    with pytest.raises(BundleError, match="the manifest is damaged") as caught:
         Bundle.open(bundle)
     assert message in str(caught.value)
     ended = edgevit("run", bundle, "photo.jpg")
     assert ended.code == 2
     assert message in ended.one_message
+
+
+def test_an_absent_provider_is_named_and_not_its_gpu(bundle: Path, edgevit: Command) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has it")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["variants"]["float"]["build"] = {
+        "source": "float",
+        "source_sha256": "",
+        "built_for": {"runtime": "onnxruntime"},
+        "options": {"provider": "cuda"},
+    }
+    edit(bundle, **manifest)
+    photo = bundle / "photo.png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(photo)
+    ended = edgevit("run", bundle, photo)
+    assert ended.code == 2
+    assert "This ONNX Runtime has no CUDAExecutionProvider" in ended.one_message
+
+
+def test_every_provider_may_be_written_into_a_bundle() -> None:
+    for provider in PROVIDERS:
+        check_options({"provider": provider}, "options")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import onnx
 import pytest
 from onnx import inliner, numpy_helper
 
-from edgevit.bundle import Bundle, Variant, seal, variant_file
+from edgevit.bundle import Bundle, Manifest, Variant, seal, variant_file
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit_runtimes import openvino_runner
 from support import Command
@@ -136,3 +137,47 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path, edgevit: Command) -
     assert "--tensors" in edgevit("verify", "--tolerance", 0.1).one_message
     assert "is not a folder" in edgevit("verify", "--images", tmp_path / "none").one_message
     assert "is not a bundle" in edgevit("verify", tmp_path).one_message
+
+
+def with_file(folder: Path, name: str, content: bytes) -> Path:
+    """The prebuilt bundle with another file in place of its own, and the hash of that."""
+    path = Path(shutil.copytree(PREBUILT_BUNDLE, folder / "mine.edgevit"))
+    (path / name).write_bytes(content)
+    manifest = json.loads((path / "manifest.json").read_text())
+    digest = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
+    manifest["files"][name] = digest
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return path
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
+def test_a_damaged_variant_fails(tmp_path: Path, runtime: str, edgevit: Command) -> None:
+    bundle = with_variant(tmp_path, "broken", float_model(), runtime)
+    (bundle / variant_file("broken")).write_bytes(b"garbage")
+    seal(bundle, Manifest.from_json((bundle / "manifest.json").read_text(), bundle))
+    for asked in ([], ["--variant", "broken"]):
+        ended = edgevit("verify", bundle, "--json", *asked)
+        assert ended.code == 1
+        assert "Verification failed for broken" in ended.one_message
+        content = json.loads(ended.out)
+        assert not content["holds"]
+        assert "cannot load" in content["damaged"]["broken"]
+
+
+def test_a_damaged_float_model_or_reference_is_named(
+    tmp_path: Path, photo_folder: Path, edgevit: Command
+) -> None:
+    model = (PREBUILT_BUNDLE / "model.onnx").read_bytes()
+    for place, (name, content) in enumerate(
+        [
+            ("model.onnx", model[: len(model) // 2]),
+            ("model.onnx", (PREBUILT_BUNDLE / "superpixels.onnx").read_bytes()),
+            ("reference.npz", b"x"),
+            ("reference.npz", (PREBUILT_BUNDLE / "reference.npz").read_bytes()[:1000]),
+        ]
+    ):
+        bundle = with_file(tmp_path / str(place), name, content)
+        for pictures in ([], ["--images", photo_folder, "--count", 1]):
+            ended = edgevit("verify", bundle, *pictures)
+            assert ended.code == 2
+            assert str(bundle) in ended.one_message

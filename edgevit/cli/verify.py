@@ -73,7 +73,8 @@ def verify(
 
 
 def _opened(named: tuple[str, ...], result: Verification) -> list[str]:
-    return [name for name in named if name not in result.not_opened]
+    closed = {*result.not_opened, *result.damaged}
+    return [name for name in named if name not in closed]
 
 
 def _pictures(folder: Path | None, count: int) -> list[Image]:
@@ -133,6 +134,7 @@ def _content(bundle: Bundle, result: Verification, looks: dict[str, list[Look]])
         "holds": result.holds,
         "comparisons": [comparison.to_json() for comparison in result.comparisons],
         "not_opened": dict(result.not_opened),
+        "damaged": dict(result.damaged),
     }
     if looks:
         content["tensors"] = {name: [asdict(look) for look in seen] for name, seen in looks.items()}
@@ -158,6 +160,8 @@ def _print(bundle: Bundle, result: Verification, looks: dict[str, list[Look]]) -
     print_table(f"{bundle.path}: against the float reference", columns, rows, columns[4:9])
     for name, reason in result.not_opened.items():
         print_line(f"{name}: not verified here: {reason}")
+    for name, reason in result.damaged.items():
+        print_line(f"{name}: damaged: {reason}")
     if bundle.manifest.superpixel_map is not None and find_spec("onnx") is None:
         print('superpixels were not compared: that needs pip install "edgevit[export]"')
     if note := untrained_note(bundle):
@@ -200,11 +204,10 @@ def _print_looks(name: str, looks: list[Look]) -> None:
 
 def _require(result: Verification, explicit: bool) -> None:
     """Exit code 1 where something does not hold; a variant that was asked for must open."""
+    if result.failed:
+        raise CheckFailedError(f"Verification failed for {', '.join(result.failed)}.")
     if explicit and result.not_opened:
         name, reason = next(iter(result.not_opened.items()))
         raise InputError(f"'{name}' could not be verified here: {reason}")
-    failed = sorted({c.variant for c in result.comparisons if c.failures()})
-    if failed:
-        raise CheckFailedError(f"Verification failed for {', '.join(failed)}.")
     if not result.comparisons:
         raise CheckFailedError("No variant could be opened here, so nothing was verified.")

@@ -13,9 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from edgevit.bundle import FLOAT_VARIANT, REFERENCE_FILE, Bundle, seal
-from edgevit.errors import InputError
+from edgevit.errors import DamagedError, InputError
 from edgevit.spec import TensorSpec
 from edgevit_export.graph import tensor_specs
 
@@ -26,8 +27,10 @@ def exposed(bundle: Bundle, variant: str, tensors: Sequence[str]) -> Iterator[Bu
 
     Raises:
         InputError: the file is no ONNX model (an engine), or has no such tensors.
+        DamagedError: the file cannot be read, or is another model than the manifest's.
     """
     model = load_variant(bundle, variant)
+    _refuse_other_outputs(bundle, variant, model)
     _add_outputs(model, tensors, load_variant(bundle, FLOAT_VARIANT))
     entry = bundle.manifest.variants[variant]
     with TemporaryDirectory() as scratch:
@@ -50,6 +53,7 @@ def load_variant(bundle: Bundle, variant: str) -> onnx.ModelProto:
 
     Raises:
         InputError: it is no ONNX file.
+        DamagedError: it should be one, and cannot be read.
     """
     file = bundle.variant(variant)
     if file.suffix != ".onnx":
@@ -57,7 +61,22 @@ def load_variant(bundle: Bundle, variant: str) -> onnx.ModelProto:
             f"'{variant}' is a compiled {bundle.manifest.variants[variant].runtime} engine: no "
             "tensor inside it can be looked at. Name the variant that it was built from."
         )
-    return onnx.shape_inference.infer_shapes(onnx.load(file), data_prop=True)
+    try:
+        return onnx.shape_inference.infer_shapes(onnx.load(file), data_prop=True)
+    except (DecodeError, onnx.shape_inference.InferenceError) as error:
+        raise DamagedError(
+            f"{file} is no ONNX model ({error}). Export or copy it again."
+        ) from error
+
+
+def _refuse_other_outputs(bundle: Bundle, variant: str, model: onnx.ModelProto) -> None:
+    given = [output.name for output in model.graph.output]
+    expected = [output.name for output in bundle.manifest.outputs]
+    if given != expected:
+        raise DamagedError(
+            f"{bundle.variant(variant)} gives {', '.join(given) or 'nothing'}, but the manifest "
+            f"says {', '.join(expected)}. Export the bundle again."
+        )
 
 
 def inner_tensors(model: onnx.ModelProto) -> list[TensorSpec]:

@@ -11,7 +11,7 @@ from typing import Any
 import onnxruntime as ort
 
 from edgevit.compiled import Built
-from edgevit.errors import BundleError, CheckFailedError, InputError, some_of
+from edgevit.errors import CheckFailedError, DamagedError, InputError, some_of
 from edgevit.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.spec import TensorSpec
 from edgevit_runtimes import kernel
@@ -79,7 +79,7 @@ class OnnxRuntimeRunner:
         arena: keep freed memory for the next inference.
 
     Raises:
-        BundleError: ONNX Runtime cannot load the model.
+        DamagedError: ONNX Runtime cannot load the model.
         InputError: the provider is not installed, or cannot start.
         CheckFailedError: nodes fell to another provider and may not; they are named.
     """
@@ -174,7 +174,7 @@ def _session(
             raise _cannot_start(placement) from error
         name = "the exported model" if isinstance(model, bytes) else str(model)
         hint = " Add --allow-fallback to run them there." if "fallback" in str(error) else ""
-        raise BundleError(f"ONNX Runtime cannot load {name}: {error}{hint}") from error
+        raise DamagedError(f"ONNX Runtime cannot load {name}: {error}{hint}") from error
     if placement.wanted not in session.get_providers():
         raise _cannot_start(placement)
     return session

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevit.bundle import Bundle
-from edgevit.errors import BundleError, InputError
+from edgevit.errors import DamagedError, InputError
 from edgevit.files import cache_folder
 from edgevit.runner import Runner
 from edgevit_runtimes.devices.facts import refuse_foreign
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner, Placement
+from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner, Placement, refuse_absent
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,22 @@ def open_variant(bundle: Bundle, variant: str, threads: int = 1, host: Host = Ho
         threads: threads of an inference.
 
     Raises:
-        BundleError: the bundle has no such variant, it was compiled for something else than what
-            is here, or the runtime cannot load it.
+        BundleError: the bundle has no such variant, or it was compiled for something else than
+            what is here.
+        DamagedError: the runtime cannot load it, or it is not the model that the manifest tells of.
         MissingExtraError: the runtime is not installed.
         InputError: there is no GPU for it, or an option does not fit.
     """
     file = bundle.variant(variant)
     entry = bundle.manifest.variants[variant]
+    options = entry.build.options if entry.build else {}
+    placement = Placement.from_options(options)
+    if entry.runtime == "onnxruntime":
+        refuse_absent(placement)  # before its GPU is asked for
     refuse_foreign(bundle, variant)
     if host.cores is not None:
         stay_on(host.cores)
-    options = entry.build.options if entry.build else {}
     if entry.runtime == "onnxruntime":
-        placement = Placement.from_options(options)
         runner: Runner = OnnxRuntimeRunner(file, threads, host.native, placement, host.arena)
     else:
         if not host.arena:
@@ -94,7 +97,7 @@ def _open_engine(bundle: Bundle, variant: str) -> Runner:
     engine = file.read_bytes()
     digest = hashlib.sha256(engine).hexdigest()
     if digest != bundle.manifest.files[file.name].sha256:
-        raise BundleError(f"{file} is not the engine whose SHA-256 stands in the manifest.")
+        raise DamagedError(f"{file} is not the engine whose SHA-256 stands in the manifest.")
     flavour = str(build.built_for.get("runtime", "")).partition(" ")[0] if build else ""
     return TensorRTRunner(
         engine,
@@ -105,11 +108,21 @@ def _open_engine(bundle: Bundle, variant: str) -> Runner:
     )
 
 
+def open_reference(bundle: Bundle, threads: int = 1) -> Runner:
+    """The float model in plain ONNX Runtime: what all other forms are compared with.
+
+    Raises:
+        DamagedError: it cannot be loaded, or is not the model that the manifest tells of.
+    """
+    runner = open_model(bundle.variant(), "onnxruntime", threads, native=False)
+    return _refuse_other_tensors(bundle, runner)
+
+
 def open_model(model: Path | bytes, runtime: str, threads: int = 1, native: bool = True) -> Runner:
     """Loads an ONNX file, or its bytes, in a runtime by name; for what is no variant yet.
 
     Raises:
-        BundleError: the runtime cannot load it.
+        DamagedError: the runtime cannot load it.
         MissingExtraError: the runtime is not installed.
         InputError: the runtime reads no ONNX.
     """
@@ -152,7 +165,7 @@ def _refuse_other_tensors(bundle: Bundle, runner: Runner) -> Runner:
         return runner
     inputs, outputs = (", ".join(map(str, specs)) for specs in (runner.inputs, runner.outputs))
     runner.close()
-    raise BundleError(
+    raise DamagedError(
         f"{bundle.path}: the model has inputs {inputs} and outputs {outputs}, but the manifest "
         "says otherwise. Export it again."
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.errors import BundleError, InputError, MissingExtraError
+from edgevit.errors import DamagedError, InputError, MissingExtraError
 from edgevit.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.spec import TensorSpec
 from edgevit_runtimes.openvino_profile import OpenVinoProfile
@@ -34,7 +34,7 @@ class OpenVinoRunner:
 
     Raises:
         MissingExtraError: OpenVINO is not installed.
-        BundleError: OpenVINO cannot take the model.
+        DamagedError: OpenVINO cannot take the model.
         InputError: the processor does not compute in this precision.
     """
 
@@ -68,7 +68,7 @@ class OpenVinoRunner:
             ]
         except RuntimeError as error:
             name = "the model" if isinstance(model, bytes) else str(model)
-            raise BundleError(f"OpenVINO cannot load {name}: {_reason(error)}") from error
+            raise DamagedError(f"OpenVINO cannot load {name}: {_reason(error)}") from error
         self._between = keep_float32
         self.inputs = tuple(_spec(port) for port in compiled[0].inputs)
         self.outputs = tuple(_spec(port) for port in compiled[-1].outputs)
@@ -130,7 +130,7 @@ def _tensor(model: Any, name: str) -> Any:
         for output in operation.outputs():
             if name in output.get_names():
                 return output
-    raise BundleError(f"The model has no tensor '{name}' to keep in float32. Compile it again.")
+    raise DamagedError(f"The model has no tensor '{name}' to keep in float32. Compile it again.")
 
 
 def _spec(port: Any) -> TensorSpec:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.errors import BundleError, CheckFailedError, InputError
+from edgevit.errors import CheckFailedError, DamagedError, InputError
 from edgevit.files import write_atomically
 from edgevit.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.spec import TensorSpec
@@ -47,7 +47,7 @@ class TensorRTRunner:
         runtime_cache: where TensorRT-RTX keeps the kernels that it compiles for this GPU.
 
     Raises:
-        BundleError: the engine is truncated, or of another version or GPU.
+        DamagedError: the engine is truncated, or of another version or GPU.
         CheckFailedError: there is not enough memory on the GPU, or it cannot run a CUDA graph.
     """
 
@@ -68,7 +68,7 @@ class TensorRTRunner:
         self._runtime = self._trt.Runtime(self._log)  # it must outlive the engine
         self._engine = self._runtime.deserialize_cuda_engine(engine)
         if self._engine is None:
-            raise BundleError(
+            raise DamagedError(
                 f"{tensorrt.label} cannot load this engine: {self._log.told()}. It is damaged, or "
                 "of another version or GPU. Build it here: edgevit compile --target tensorrt"
             )

@@ -17,13 +17,13 @@ import numpy as np
 
 from edgevit import images
 from edgevit.bundle import FLOAT_VARIANT, Bundle, Variant
-from edgevit.errors import EdgevitError, InputError
+from edgevit.errors import DamagedError, EdgevitError, InputError
 from edgevit.images import Image
 from edgevit.progress import Progress
 from edgevit.runner import Array, Runner, batch_size, full_batches
 from edgevit.spec import ASSIGNMENT, IMAGE_INPUT, LOGITS
 from edgevit_runtimes.agreement import LEAST_TOP1
-from edgevit_runtimes.open import open_model, open_variant
+from edgevit_runtimes.open import open_reference, open_variant
 
 TORCH = "torch, at export"
 ONNX_RUNTIME = "float in plain ONNX Runtime"
@@ -80,14 +80,24 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verification:
-    """comparisons: of what was opened. not_opened: why not, by variant."""
+    """comparisons: of what was opened.
+
+    not_opened: what is not for this machine, and why, by variant. damaged: what no machine can
+    read, and why: that fails.
+    """
 
     comparisons: tuple[Comparison, ...]
     not_opened: Mapping[str, str]
+    damaged: Mapping[str, str]
 
     @property
     def holds(self) -> bool:
-        return bool(self.comparisons) and not any(c.failures() for c in self.comparisons)
+        return bool(self.comparisons) and not self.failed
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the variants that do not hold, sorted."""
+        return sorted({*self.damaged, *(c.variant for c in self.comparisons if c.failures())})
 
 
 @dataclass(frozen=True)
@@ -110,10 +120,13 @@ def verify(request: VerifyRequest, progress: Progress) -> Verification:
     references = _references(request)
     comparisons: list[Comparison] = []
     not_opened: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     with progress.bar("verify", len(request.variants)) as advance:
         for name in request.variants:
             try:
                 answers = _answers(request, name, references)
+            except DamagedError as error:
+                damaged[name] = str(error)
             except EdgevitError as error:
                 not_opened[name] = str(error)
             else:
@@ -123,7 +136,7 @@ def verify(request: VerifyRequest, progress: Progress) -> Verification:
                     for reference, got in zip(references, answers, strict=True)
                 ]
             advance(note=name)
-    return Verification(tuple(comparisons), not_opened)
+    return Verification(tuple(comparisons), not_opened, damaged)
 
 
 @dataclass(frozen=True)
@@ -149,13 +162,13 @@ def _references(request: VerifyRequest) -> list[_Reference]:
     known: list[tuple[str, Array, Array]] = [(TORCH, stored.images, stored.outputs[LOGITS])]
     if request.pictures:
         resized = images.batch(request.pictures, bundle.manifest.preprocess)
-        with open_model(bundle.variant(), "onnxruntime", threads, native=False) as runner:
+        with open_reference(bundle, threads) as runner:
             known.append((ONNX_RUNTIME, resized, np.stack(_each(runner, resized, LOGITS))))
     if expose is None or bundle.manifest.superpixel_map is None:
         return [_Reference(name, shown, _Answers(logits, None)) for name, shown, logits in known]
     with (
         expose(bundle, FLOAT_VARIANT, [ASSIGNMENT]) as opened,
-        open_model(opened.variant(), "onnxruntime", threads, native=False) as runner,
+        open_reference(opened, threads) as runner,
     ):
         return [
             _Reference(name, shown, _Answers(logits, _packed_assignments(runner, shown)))
@@ -181,6 +194,8 @@ def _assignments(
     with ExitStack() as opened:
         try:
             seen = opened.enter_context(expose(request.bundle, name, [ASSIGNMENT]))
+        except DamagedError:
+            raise
         except InputError:
             return [None for _ in references]
         runner = opened.enter_context(open_variant(seen, name, request.threads))
