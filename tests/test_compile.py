@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -487,7 +489,11 @@ def pretended(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
         def side_by_side(_: Bundle, names: list[str], threads: int) -> dict[str, Any]:
             now = next(runs)
             faster = [now["float"] / now[name] for name in names]
-            return {"latency_ms_p50": [now[name] for name in names], "times_faster": faster}
+            return {
+                "latency_ms_p50": [now[name] for name in names],
+                "times_faster": faster,
+                "disturbances": ["other processes used 0.50 of a core"],
+            }
 
         def agreement(_: Bundle, name: str, *rest: object) -> Agreement:
             return Agreement("float32", 200, 100 if name in wrong else 200, 0.1, 0.01)
@@ -502,10 +508,24 @@ def pretended(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
     return run
 
 
+def test_what_disturbed_the_measurement_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_ROUNDS", 5)
+    bundle = Bundle.open(PREBUILT_BUNDLE)
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        found = measure.side_by_side(bundle, ["float", "float"])
+    finally:
+        busy.kill()
+        busy.wait()
+    assert any("other processes used" in reason for reason in found["disturbances"])
+
+
 def test_the_fastest_is_chosen(pretended: Any) -> None:
     found = pretended({"float": 2.0, "int8-openvino": 1.0, "int8-tensorrt": 1.5})
     assert found["variant"] == "int8-openvino"
     assert found["table"]["gone"] == {"variant": "gone", "reason": "no GPU"}
+    disturbed = found["table"]["int8-openvino"]["disturbances"]
+    assert disturbed == ["other processes used 0.50 of a core"] * 2, "measured twice"
 
 
 def test_what_answers_wrong_is_not_chosen_however_fast(pretended: Any) -> None:

@@ -166,6 +166,8 @@ def _print_choice(bundle: Bundle, choice: MachineChoice, as_json: bool) -> None:
     rows = [_row(row) for row in choice.table]
     print_table(f"{bundle.path}, {choice.threads} threads", columns, rows, numeric=columns[1:3])
     print_line(f"chosen for this machine: {choice.variant}")
+    for reason in dict.fromkeys(r for row in choice.table for r in row.get("disturbances", [])):
+        print_line(f"DISTURBED: {reason}. Choose again on a calm machine.")
 
 
 def _first_sentence(text: str) -> str:

@@ -106,6 +106,8 @@ def _add_times(rows: dict[str, Row], names: Sequence[str], measured: Mapping[str
     for place, name in enumerate(names):
         rows[name]["latency_ms_p50"] = measured["latency_ms_p50"][place]
         rows[name]["times_faster"] = measured["times_faster"][place]
+        earlier = rows[name].get("disturbances", [])
+        rows[name]["disturbances"] = [*earlier, *measured["disturbances"]]
 
 
 def _finalists(rows: Mapping[str, Row], opened: Sequence[str]) -> list[str]:

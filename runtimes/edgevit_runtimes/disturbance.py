@@ -27,17 +27,21 @@ class Run:
 
 def disturbances(runs: Sequence[Run], on_gpu: bool = False) -> list[str]:
     """Every reason for which these runs may not repeat; empty for a calm machine."""
+    reasons = [*outer_disturbances(runs, on_gpu), *_unequal(runs)]
+    if not all(run.steady for run in runs):
+        reasons.append("the latency had not settled when the warm-up ended")
+    return reasons
+
+
+def outer_disturbances(runs: Sequence[Run], on_gpu: bool = False) -> list[str]:
+    """Those that the sensors show, whatever was timed: heat, clocks, other processes."""
     readings = [reading for run in runs for reading in run.readings]
-    reasons = [
+    return [
         *_slowed(readings),
         *_throttling_events(runs),
         *_moved_clocks(readings, on_gpu),
         *_shared_processors(runs),
-        *_unequal(runs),
     ]
-    if not all(run.steady for run in runs):
-        reasons.append("the latency had not settled when the warm-up ended")
-    return reasons
 
 
 def _slowed(readings: Sequence[Reading]) -> list[str]:

@@ -20,7 +20,7 @@ from edgevit_runtimes.devices.facts import chosen_here
 from edgevit_runtimes.devices.sensors import Reading
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.devices.tree import Tree
-from edgevit_runtimes.disturbance import Run, disturbances
+from edgevit_runtimes.disturbance import Run, disturbances, outer_disturbances
 from edgevit_runtimes.energy import Energy, Window, energy_per_inference
 from edgevit_runtimes.fresh_process import measure_in_fresh_process
 from edgevit_runtimes.open import Host, open_variant, refuse_cores
@@ -222,13 +222,21 @@ def side_by_side(bundle: Bundle, variants: Sequence[str], threads: int = 1) -> d
     """Several variants in turn in a fresh process, block by block; the first is the ruler.
 
     Returns:
-        ``{"latency_ms_p50": [..], "times_faster": [..], "rounds": n, "block": n, "samples": n}``,
-        in the order of ``variants``; ``times_faster`` than the first, median of the rounds.
+        ``{"latency_ms_p50": [..], "times_faster": [..], "rounds": n, "block": n, "samples": n,
+        "disturbances": [..], ..}``, in the order of ``variants``; ``times_faster`` than the first,
+        median of the rounds; ``disturbances`` in words, from outside, none on a calm machine.
     """
     batch = batch_size(bundle.manifest.inputs, 1)
     options = BenchOptions(variant=variants[0], batch=batch, threads=threads, warmup=_DISCARDED)
     extra = {"variants": list(variants), "block": _BLOCK}
-    return _run(bundle, options, "side_by_side", _ROUNDS, extra)
+    with Sampler() as sampler:
+        found = _run(bundle, options, "side_by_side", _ROUNDS, extra)
+        time.sleep(sampler.interval_s)  # for a reading behind the last inference
+        readings = sampler.between(found["began_ns"], found["ended_ns"])
+    seconds = (found["ended_ns"] - found["began_ns"]) / 1e9
+    run = Run((), seconds, found["cpu_seconds"], True, readings)
+    on_gpu = any(bundle.manifest.variants[name].runtime in GPU_RUNTIMES for name in variants)
+    return {**found, "disturbances": outer_disturbances([run], on_gpu)}
 
 
 def _variant(bundle: Bundle, options: BenchOptions) -> str:

@@ -231,9 +231,14 @@ def measure_side_by_side(job: dict[str, Any]) -> dict[str, Any]:
     if job["threads"] == 1:
         pin_to_one_core()
     functions = [_open(job, variant) for variant in job["variants"]]
+    began, cpu_began = time.perf_counter_ns(), time.process_time()
     times = interleave(functions, job["block"], job["samples"], job["warmup"], job["max_seconds"])
+    ended, cpu_ended = time.perf_counter_ns(), time.process_time()
     places = range(len(functions))
     return {
+        "began_ns": began,
+        "ended_ns": ended,
+        "cpu_seconds": cpu_ended - cpu_began,
         "latency_ms_p50": [round(times.median_ms(i), 4) for i in places],
         "times_faster": [round(times.ratio(0, i)[0], 4) for i in places],
         "rounds": len(times.times_ms),
