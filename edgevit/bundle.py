@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -331,7 +331,7 @@ def _read_reference(file: Path) -> Reference:
         raise ValueError("one array, expected several by name")
     with arrays:
         outputs = {k.removeprefix("output."): arrays[k] for k in arrays.files if "." in k}
-        return Reference(cast(Array, arrays["images"]), outputs)
+        return Reference(arrays["images"], outputs)
 
 
 def write_reference(folder: Path, reference: Reference) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import onnxruntime as ort
 
 from edgevit.compiled import Built
-from edgevit.errors import CheckFailedError, DamagedError, InputError, some_of
+from edgevit.errors import BundleError, CheckFailedError, DamagedError, InputError, some_of
 from edgevit.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.spec import TensorSpec
 from edgevit_runtimes import kernel
@@ -30,6 +30,7 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 _RECORD = "session.record_ep_graph_assignment_info"  # since ONNX Runtime 1.24
+_UNREADABLE = ("InvalidProtobuf", "InvalidGraph")  # whatever the provider
 _REFUSE_CPU = "session.disable_cpu_ep_fallback"
 
 
@@ -79,7 +80,8 @@ class OnnxRuntimeRunner:
         arena: keep freed memory for the next inference.
 
     Raises:
-        DamagedError: ONNX Runtime cannot load the model.
+        DamagedError: ONNX Runtime cannot read the model.
+        BundleError: the provider cannot load it.
         InputError: the provider is not installed, or cannot start.
         CheckFailedError: nodes fell to another provider and may not; they are named.
     """
@@ -174,7 +176,9 @@ def _session(
             raise _cannot_start(placement) from error
         name = "the exported model" if isinstance(model, bytes) else str(model)
         hint = " Add --allow-fallback to run them there." if "fallback" in str(error) else ""
-        raise DamagedError(f"ONNX Runtime cannot load {name}: {error}{hint}") from error
+        unreadable = placement == ON_CPU or type(error).__name__ in _UNREADABLE
+        kind = DamagedError if unreadable else BundleError
+        raise kind(f"ONNX Runtime cannot load {name}: {error}{hint}") from error
     if placement.wanted not in session.get_providers():
         raise _cannot_start(placement)
     return session
