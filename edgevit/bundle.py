@@ -16,8 +16,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, cast
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -326,12 +326,11 @@ class Bundle:
 
 
 def _read_reference(file: Path) -> Reference:
-    arrays = np.load(file, allow_pickle=False)
-    if not isinstance(arrays, np.lib.npyio.NpzFile):
-        raise ValueError("one array, expected several by name")
-    with arrays:
+    if not is_zipfile(file):  # numpy would take it for a pickle
+        raise ValueError("it is no npz file")
+    with np.load(file, allow_pickle=False) as arrays:
         outputs = {k.removeprefix("output."): arrays[k] for k in arrays.files if "." in k}
-        return Reference(arrays["images"], outputs)
+        return Reference(cast(Array, arrays["images"]), outputs)
 
 
 def write_reference(folder: Path, reference: Reference) -> None:

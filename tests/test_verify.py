@@ -181,3 +181,4 @@ def test_a_damaged_float_model_or_reference_is_named(
             ended = edgevit("verify", bundle, *pictures)
             assert ended.code == 2
             assert str(bundle) in ended.one_message
+            assert "pickle" not in ended.one_message
