@@ -98,6 +98,7 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         refuse_cores(options.cores)
     # What cannot be opened says so here, not in a process; this one stays on all its cores.
     open_variant(bundle, name, host=replace(options.host, cores=None)).close()
+    bundle.reference()  # its pictures are what is inferred
     runtime = bundle.manifest.variants[name].runtime
     with stage(progress, f"cold start      {COLD_STARTS} fresh processes"):
         starts = [_run(bundle, options, "cold_start") for _ in range(COLD_STARTS)]
