@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def _trained(
         "epochs": contender.longer * arguments.epochs,
         "seed": arguments.seed,
         "teacher": arguments.teacher,
-        "images": ImageFolder.open(arguments.data / "train").fingerprint,
+        "images": _images(arguments.data / "train").fingerprint,
     }
     file = arguments.output / f"{contender.key}.json"
     row = _kept(file, lambda: _train_and_answer(contender, asked, arguments, progress))
@@ -96,6 +96,12 @@ def _trained(
             "--output, or delete it."
         )
     return row
+
+
+@cache
+def _images(folder: Path) -> ImageFolder:
+    """Opened once for all models: its fingerprint reads every file."""
+    return ImageFolder.open(folder)
 
 
 def _kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def _train_and_answer(
     weights = _train(contender, asked["epochs"], arguments, progress)
     bundle = _export(contender, weights, arguments.output, progress)
     with BundleClassifier(bundle, threads=len(os.sched_getaffinity(0))) as classifier:
-        folder = ImageFolder.open(arguments.data / "val")
+        folder = _images(arguments.data / "val")
         accuracy = evaluate(classifier, folder, progress).accuracy
     return {
         "key": contender.key,
@@ -147,8 +153,8 @@ def _train(
     with open_teacher(arguments.teacher, threads, progress) as teacher:
         job = TrainingJob(
             contender.spec,
-            ImageFolder.open(arguments.data / "train"),
-            ImageFolder.open(arguments.data / "val"),
+            _images(arguments.data / "train"),
+            _images(arguments.data / "val"),
             recipe,
             run,
             device,

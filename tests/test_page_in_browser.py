@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,45 +12,23 @@ from pathlib import Path
 import cv2
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+from browser import browser as start_browser
+from browser import complaints
 from cameras import free_port, mjpeg_camera, wait_for
 from edgevit import images
 from support import environment
 
-_BROWSER, _DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1280,900",
-)
 TOKEN = "a-token-of-the-tests"
-
-pytestmark = pytest.mark.skipif(
-    not (_BROWSER and _DRIVER), reason="no Chromium here (Debian: chromium chromium-driver)"
-)
 
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     place = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(_BROWSER)
-    for flag in (*_FLAGS, f"--user-data-dir={place / 'profile'}"):
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(place)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(_DRIVER))
-    driver.downloads = place  # type: ignore[attr-defined]
-    yield driver
-    driver.quit()
+    with start_browser(place) as driver:
+        driver.downloads = place  # type: ignore[attr-defined]
+        yield driver
 
 
 @pytest.fixture
@@ -116,10 +93,6 @@ def picture_of(browser: webdriver.Chrome) -> list[int]:
         look();
         """
     )
-
-
-def complaints(browser: webdriver.Chrome) -> list[str]:
-    return [entry["message"] for entry in browser.get_log("browser")]
 
 
 def test_the_page_lives(

@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from selenium import webdriver
 
-from browser import Browser, browser
+from browser import browser, complaints
 from edgevit.html_report import page
 from edgevit.result_charts import Entry
 from edgevit.svg import Scale
@@ -139,22 +140,34 @@ def test_an_accuracy_that_cannot_be_is_unknown(tmp_path: Path, edgevit: Command)
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     with browser(tmp_path_factory.mktemp("chromium")) as opened:
         yield opened
 
 
-def _show(chromium: Browser, tmp_path: Path, entries: list[Entry], **size: Any) -> None:
+def _show(
+    chromium: webdriver.Chrome,
+    tmp_path: Path,
+    entries: list[Entry],
+    width: int = 1000,
+    height: int = 1200,
+) -> None:
     target = tmp_path / "report.html"
     target.write_text(page(entries), encoding="utf-8")
-    chromium.open(target.as_uri(), **size)
+    chromium.set_window_size(width, height)
+    chromium.get(target.as_uri())
 
 
-def test_a_browser_shows_it_without_a_complaint(chromium: Browser, tmp_path: Path) -> None:
+def _evaluate(chromium: webdriver.Chrome, expression: str) -> Any:
+    """The value of a JavaScript expression in the page."""
+    return chromium.execute_script(f"return {expression};")
+
+
+def test_a_browser_shows_it_without_a_complaint(chromium: webdriver.Chrome, tmp_path: Path) -> None:
     _show(chromium, tmp_path, _entries())
-    assert chromium.console() == []
-    assert chromium.evaluate("document.title") == "edgevit report"
-    headings = chromium.evaluate("[...document.querySelectorAll('h2')].map(h => h.innerText)")
+    assert complaints(chromium) == []
+    assert _evaluate(chromium, "document.title") == "edgevit report"
+    headings = _evaluate(chromium, "[...document.querySelectorAll('h2')].map(h => h.innerText)")
     assert headings == [
         "Results",
         "Latency, back to back",
@@ -162,42 +175,48 @@ def test_a_browser_shows_it_without_a_complaint(chromium: Browser, tmp_path: Pat
         "Accuracy against latency",
         "Conditions",
     ]
-    text = chromium.evaluate("document.body.innerText")
+    text = _evaluate(chromium, "document.body.innerText")
     for shown in ("NVIDIA Jetson Orin Nano", "disturbed", "unavailable", "throttled: gpu"):
         assert shown in text
 
 
-def test_the_charts_have_the_shapes_of_the_figures(chromium: Browser, tmp_path: Path) -> None:
+def test_the_charts_have_the_shapes_of_the_figures(
+    chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
     _show(chromium, tmp_path, _entries())
     boxes = "(s) => [...document.querySelectorAll(s)].map(e => e.getBoundingClientRect().toJSON())"
-    p50 = [box["x"] for box in chromium.evaluate(f"({boxes})('line.p50')")]
+    p50 = [box["x"] for box in _evaluate(chromium, f"({boxes})('line.p50')")]
     assert p50[1] < p50[0] < p50[2], "0.8, 1.5 and 2.4 ms from left to right"
-    assert all(box["height"] > 10 for box in chromium.evaluate(f"({boxes})('.density')"))
-    bars = chromium.evaluate(f"({boxes})('rect.bar')")
+    assert all(box["height"] > 10 for box in _evaluate(chromium, f"({boxes})('.density')"))
+    bars = _evaluate(chromium, f"({boxes})('rect.bar')")
     assert len(bars) == 6
     assert all(bar["width"] > 100 for bar in bars)
-    assert len(chromium.evaluate(f"({boxes})('circle.point')")) == 2, "the third has no accuracy"
-    picture = cv2.imdecode(np.frombuffer(chromium.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert len(_evaluate(chromium, f"({boxes})('circle.point')")) == 2, "the third has no accuracy"
+    picture = cv2.imdecode(
+        np.frombuffer(chromium.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR
+    )
     colours = {tuple(int(v) for v in pixel) for pixel in picture.reshape(-1, 3)[::7]}
     assert len(colours) > 20, "it is drawn, not blank"
 
 
-def test_conditions_unfold(chromium: Browser, tmp_path: Path) -> None:
+def test_conditions_unfold(chromium: webdriver.Chrome, tmp_path: Path) -> None:
     _show(chromium, tmp_path, _entries())
-    assert "conditions.python" not in chromium.evaluate("document.body.innerText")
-    chromium.evaluate("document.querySelector('summary').click()")
-    assert "conditions.python" in chromium.evaluate("document.body.innerText")
+    assert "conditions.python" not in _evaluate(chromium, "document.body.innerText")
+    _evaluate(chromium, "document.querySelector('summary').click()")
+    assert "conditions.python" in _evaluate(chromium, "document.body.innerText")
 
 
-def test_a_phone_scrolls_the_charts_and_not_the_page(chromium: Browser, tmp_path: Path) -> None:
+def test_a_phone_scrolls_the_charts_and_not_the_page(
+    chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
     _show(chromium, tmp_path, _entries(), width=500)
-    assert chromium.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert _evaluate(chromium, "document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_a_hostile_result_runs_nothing(chromium: Browser, tmp_path: Path) -> None:
+def test_a_hostile_result_runs_nothing(chromium: webdriver.Chrome, tmp_path: Path) -> None:
     hostile = made(device=HOSTILE, variant=HOSTILE, disturbances=[HOSTILE], disturbed=True)
     _show(chromium, tmp_path, [Entry(HOSTILE, hostile)])
-    assert chromium.evaluate("document.title") == "edgevit report"
-    assert chromium.evaluate("document.scripts.length + document.images.length") == 0
-    assert chromium.console() == []
-    assert json.dumps(HOSTILE)[1:20] in json.dumps(chromium.evaluate("document.body.innerText"))
+    assert _evaluate(chromium, "document.title") == "edgevit report"
+    assert _evaluate(chromium, "document.scripts.length + document.images.length") == 0
+    assert complaints(chromium) == []
+    assert json.dumps(HOSTILE)[1:20] in json.dumps(_evaluate(chromium, "document.body.innerText"))

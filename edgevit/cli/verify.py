@@ -171,17 +171,18 @@ def _print(bundle: Bundle, result: Verification, looks: dict[str, list[Look]]) -
 
 
 def _row(comparison: Comparison) -> tuple[str, ...]:
-    same, count = comparison.superpixels_same, comparison.images
+    found, same = comparison.agreement, comparison.superpixels_same
+    count = found.images
     failures = comparison.failures()
     return (
         comparison.variant,
         comparison.runtime,
-        comparison.precision,
+        found.precision,
         comparison.reference,
         str(count),
-        _percent(comparison.top1_agrees, count),
-        f"{comparison.max_difference:.2g}",
-        f"{comparison.mean_difference:.2g}",
+        _percent(found.top1_agrees, count),
+        f"{found.max_difference:.2g}",
+        f"{found.mean_difference:.2g}",
         "not seen" if same is None else _percent(same, count),
         "no: " + "; ".join(failures) if failures else "yes",
     )

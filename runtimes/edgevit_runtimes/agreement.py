@@ -52,12 +52,37 @@ class Agreement:
     max_difference: float
     mean_difference: float
 
+    @classmethod
+    def between(
+        cls, precision: str, expected: NDArray[np.float32], got: NDArray[np.float32]
+    ) -> Agreement:
+        """Of logits [n, classes]."""
+        difference = np.abs(got.astype(np.float64) - expected)
+        return cls(
+            precision=precision,
+            images=len(got),
+            top1_agrees=int((got.argmax(1) == expected.argmax(1)).sum()),
+            max_difference=float(difference.max()),
+            mean_difference=float(difference.mean()),
+        )
+
     @property
     def holds(self) -> bool:
-        """One odd picture among few is allowed; a NaN never is."""
+        return not self.failures()
+
+    def failures(self) -> list[str]:
+        """What does not hold; one odd picture among few is allowed, a NaN never."""
+        found = []
         least = LEAST_TOP1[self.precision]
         allowed = max(1, math.floor(self.images * (1 - least)))
-        return self.images - self.top1_agrees <= allowed and math.isfinite(self.max_difference)
+        if self.images - self.top1_agrees > allowed:
+            found.append(
+                f"the top class agrees on {self.top1_agrees} of {self.images} pictures; "
+                f"{100 * least:g} % must"
+            )
+        if not math.isfinite(self.max_difference):
+            found.append("logits are not finite")
+        return found
 
     @property
     def text(self) -> str:
@@ -81,14 +106,7 @@ def agreement(bundle: Bundle, variant: str, judging: Judging, threads: int = 1) 
     """
     with BundleClassifier(bundle, variant, threads) as classifier:
         got = np.stack(list(classifier.logits(judging.pictures)))
-    difference = np.abs(got.astype(np.float64) - judging.expected)
-    return Agreement(
-        precision=bundle.manifest.variants[variant].precision,
-        images=len(got),
-        top1_agrees=int((got.argmax(1) == judging.expected.argmax(1)).sum()),
-        max_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
-    )
+    return Agreement.between(bundle.manifest.variants[variant].precision, judging.expected, got)
 
 
 def require(found: Agreement, variant: str) -> None:

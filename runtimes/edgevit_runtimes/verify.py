@@ -7,10 +7,9 @@ variant is an ONNX file, a copy that also gives them is opened (``Expose``: that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from edgevit.images import Image
 from edgevit.progress import Progress
 from edgevit.runner import Array, Runner, batch_size, full_batches
 from edgevit.spec import ASSIGNMENT, IMAGE_INPUT, LOGITS
-from edgevit_runtimes.agreement import LEAST_TOP1
+from edgevit_runtimes.agreement import Agreement
 from edgevit_runtimes.open import open_reference, open_variant
 
 TORCH = "torch, at export"
@@ -36,46 +35,37 @@ Expose = Callable[[Bundle, str, Sequence[str]], AbstractContextManager[Bundle]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One variant against one reference. Differences are of logits, absolute.
+    """One variant against one reference.
 
+    agreement: of the logits.
     superpixels_same: pictures of which every cell is in the same superpixels; None: not compared.
     """
 
     variant: str
     runtime: str
-    precision: str
     reference: str
-    images: int
-    top1_agrees: int
-    max_difference: float
-    mean_difference: float
+    agreement: Agreement
     superpixels_same: int | None
 
-    @property
-    def least_top1(self) -> float:
-        return LEAST_TOP1[self.precision]
-
     def failures(self) -> list[str]:
-        """What does not hold; one odd picture among few is allowed, a NaN never."""
-        found = []
-        allowed = max(1, math.floor(self.images * (1 - self.least_top1)))
-        if self.images - self.top1_agrees > allowed:
-            found.append(
-                f"the top class agrees on {self.top1_agrees} of {self.images} pictures; "
-                f"{100 * self.least_top1:g} % must"
-            )
-        if not math.isfinite(self.max_difference):
-            found.append("logits are not finite")
-        if self.superpixels_same is not None and self.superpixels_same < self.images:
-            odd = self.images - self.superpixels_same
-            found.append(f"superpixels differ on {odd} of {self.images} pictures")
+        """What does not hold: of the logits, and every superpixel must be the same."""
+        found = self.agreement.failures()
+        images = self.agreement.images
+        if self.superpixels_same is not None and self.superpixels_same < images:
+            odd = images - self.superpixels_same
+            found.append(f"superpixels differ on {odd} of {images} pictures")
         return found
 
     def to_json(self) -> dict[str, Any]:
-        plain = asdict(self)
-        for key in ("max_difference", "mean_difference"):  # JSON knows no NaN
-            plain[key] = float(f"{plain[key]:.4g}") if math.isfinite(plain[key]) else None
-        return {**plain, "failures": self.failures(), "holds": not self.failures()}
+        return {
+            "variant": self.variant,
+            "runtime": self.runtime,
+            "reference": self.reference,
+            **self.agreement.to_json(),
+            "superpixels_same": self.superpixels_same,
+            "failures": self.failures(),
+            "holds": not self.failures(),
+        }
 
 
 @dataclass(frozen=True)
@@ -215,17 +205,11 @@ def _each(runner: Runner, pictures: Array, output: str) -> list[Array]:
 
 
 def _compare(name: str, entry: Variant, reference: _Reference, got: _Answers) -> Comparison:
-    expected = reference.answers.logits
-    difference = np.abs(got.logits.astype(np.float64) - expected)
     return Comparison(
         variant=name,
         runtime=entry.runtime,
-        precision=entry.precision,
         reference=reference.name,
-        images=len(expected),
-        top1_agrees=int((got.logits.argmax(1) == expected.argmax(1)).sum()),
-        max_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
+        agreement=Agreement.between(entry.precision, reference.answers.logits, got.logits),
         superpixels_same=_same(reference.answers.assignment, got.assignment),
     )
 
