@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all test-arm64 lint bench prebuilt tensorrt-builds clean
+.PHONY: demo test test-all test-pythons test-arm64 lint bench prebuilt tensorrt-builds clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -23,6 +23,10 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
+
+# The device package on the other Pythons that are here, each in an environment of its own.
+test-pythons: $(READY)
+	$(BIN)/python -m pytest -m slow tests/test_device_install.py -rA
 
 # The device package on an emulated aarch64 Debian; wants debootstrap, qemu-user-static, proot.
 ARM64_ROOT ?= $(CURDIR)/out/arm64

@@ -80,7 +80,9 @@ CONTENDERS = (
     _superpixel("carry_moments", "LLA carry, K=16, L=8, moments stem", stem="moments"),
     _lavit("lavit", "LaViT"),
     _lavit("lavit_vanilla", "LaViT, vanilla attention everywhere", stages=_vanilla_stages()),
-    _lavit("lavit_printed", "LaViT without local perception", local_perception=False),
+    _lavit(
+        "lavit_printed", "LaViT as printed: no convolutions", local_perception=False, stem="patch"
+    ),
     _lavit("lavit_no_residual", "LaViT without the residual", residual="none"),
     _lavit("lavit_no_loss", "LaViT without the diagonality loss", {"diagonality": "off"}),
 )

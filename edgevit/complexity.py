@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from edgevit.errors import InputError
 from edgevit.spec import (
     STRIP_WIDTHS,
@@ -12,6 +14,7 @@ from edgevit.spec import (
     ModelSpec,
     StageSpec,
     VitSpec,
+    convolution_widths,
 )
 
 _NEIGHBOURS = 9  # a token's own place among them
@@ -156,10 +159,10 @@ def _vit_macs(spec: VitSpec) -> dict[str, int]:
 def _lavit_parameters(spec: LavitSpec) -> int:
     last = spec.stages[-1].width
     total = 2 * last + _linear(last, spec.classes)
-    inputs = 3
     for index, (stage, side) in enumerate(zip(spec.stages, spec.sides, strict=True)):
         width, tokens = stage.width, side**2
-        total += _linear(inputs * stage.patch**2, width) + 2 * width + tokens * width
+        total += sum(_linear(inputs, outputs) for inputs, outputs, _ in _embedding(spec, index))
+        total += 2 * width + tokens * width
         hidden = width * spec.mlp_ratio
         total += stage.layers * (4 * width + _linear(width, hidden) + _linear(hidden, width))
         own_scores = 2 * _linear(width, width) + _linear(width, 2 * width)
@@ -173,8 +176,21 @@ def _lavit_parameters(spec: LavitSpec) -> int:
         total += stage.less * reused
         if spec.local_perception:
             total += stage.layers * _linear(_NEIGHBOURS, 1) * width
-        inputs = width
     return total
+
+
+def _embedding(spec: LavitSpec, index: int) -> list[tuple[int, int, int]]:
+    """Of the maps that make the tokens of a stage: inputs and outputs of one token, and tokens."""
+    stage, tokens = spec.stages[index], spec.sides[index] ** 2
+    channels = 3 if index == 0 else spec.stages[index - 1].width
+    if index > 0 or spec.stem == "patch":
+        return [(channels * stage.patch**2, stage.width, tokens)]
+    widths = convolution_widths(stage)
+    quarters = [4**halvings for halvings in reversed(range(len(widths)))]
+    return [
+        (channels * _NEIGHBOURS, width, tokens * more)
+        for channels, width, more in zip((channels, *widths), widths, quarters, strict=False)
+    ]
 
 
 def _token_map_parameters(spec: LavitSpec, tokens: int) -> int:
@@ -195,10 +211,9 @@ def _residual_parameters(spec: LavitSpec, index: int) -> int:
 
 def _lavit_macs(spec: LavitSpec) -> dict[str, int]:
     parts = dict.fromkeys(("embedding", "local", "attention", "residual", "mlp"), 0)
-    inputs = 3
     for index, (stage, side) in enumerate(zip(spec.stages, spec.sides, strict=True)):
         tokens = side**2
-        parts["embedding"] += tokens * inputs * stage.patch**2 * stage.width
+        parts["embedding"] += sum(prod(product) for product in _embedding(spec, index))
         if spec.local_perception:
             parts["local"] += stage.layers * tokens * _NEIGHBOURS * stage.width
         parts["attention"] += stage.vanilla * _vanilla_attention_macs(stage, tokens)
@@ -206,7 +221,6 @@ def _lavit_macs(spec: LavitSpec) -> dict[str, int]:
         if spec.carries_attention_into(index):
             parts["residual"] += _residual_macs(spec, index)
         parts["mlp"] += stage.layers * tokens * 2 * stage.width**2 * spec.mlp_ratio
-        inputs = stage.width
     return parts | {"head": stage.width * spec.classes}
 
 

@@ -40,7 +40,7 @@ def _lavit_stages(layers: tuple[int, ...], less: tuple[int, ...]) -> tuple[Stage
 
 def _lavit(name: str, stages: tuple[StageSpec, ...], **options: Any) -> LavitSpec:
     """Ours: with local perception, which few training images need (README, "Models")."""
-    return LavitSpec(name, stages, local_perception=True, **options)
+    return LavitSpec(name, stages, local_perception=True, stem="convolution", **options)
 
 
 _LAVIT_TINY = _lavit_stages((2, 2, 2, 2), (0, 0, 1, 1))
@@ -136,7 +136,7 @@ _ENTRIES = (
     ),
     ModelEntry(
         LavitSpec("lavit_tiny_printed", _LAVIT_TINY),
-        "lavit_tiny as the paper prints it: no local perception",
+        "lavit_tiny as the paper prints it: no convolutions",
     ),
     ModelEntry(VitSpec("vit_tiny", 192, 3, 12), "plain ViT (DeiT-Ti shape): the ruler"),
     ModelEntry(

@@ -21,9 +21,16 @@ SUPERPIXEL_MAP = "superpixels"
 ASSIGNMENT = "assignment"  # which superpixels every cell belongs to; inside a model
 
 
+_STAGE_MAP = "stage_"
+
+
 def stage_map(stage: int) -> str:
     """The name of a backbone's feature map, stages counted from 1."""
-    return f"stage_{stage}"
+    return f"{_STAGE_MAP}{stage}"
+
+
+def is_stage_map(name: str) -> bool:
+    return name.startswith(_STAGE_MAP)
 
 
 @dataclass(frozen=True)
@@ -280,6 +287,12 @@ class StageSpec:
             )
 
 
+def convolution_widths(stage: StageSpec) -> tuple[int, ...]:
+    """Channels after each halving of a ``convolution`` stem; they double up to the stage's."""
+    halvings = stage.patch.bit_length() - 1
+    return tuple(stage.width >> place for place in reversed(range(halvings)))
+
+
 @dataclass(frozen=True)
 class LavitSpec(ModelSpec):
     """A less-attention vision transformer (LaViT, arXiv 2406.00427).
@@ -290,6 +303,8 @@ class LavitSpec(ModelSpec):
         beside the identity, which costs less where N is large.
     local_perception: every layer first adds to each token a 3x3 depthwise convolution of its
         neighbours (ours, after CMT, arXiv 2107.06263): little work, and far fewer images suffice.
+    stem: how the picture becomes the first tokens: by ``patch`` as in the paper, or by overlapping
+        3x3 ``convolution`` layers (ours, after arXiv 2106.14881).
     """
 
     stages: tuple[StageSpec, ...]
@@ -297,6 +312,7 @@ class LavitSpec(ModelSpec):
     residual: Literal["plane", "raster", "none"] = "plane"
     transform_rank: int | None = None
     local_perception: bool = False
+    stem: Literal["patch", "convolution"] = "patch"
 
     family: ClassVar[str] = "lavit"
 
@@ -312,6 +328,12 @@ class LavitSpec(ModelSpec):
             stage.check(f"model {self.name}, stage {number}", side)
         if self.transform_rank is not None and self.transform_rank < 1:
             raise InputError(f"model {self.name}: got rank {self.transform_rank}; at least 1.")
+        patch = self.stages[0].patch
+        if self.stem == "convolution" and (patch < 2 or patch & (patch - 1)):
+            raise InputError(
+                f"model {self.name}: convolutions of stride 2 cannot make tokens of {patch} "
+                "pixels. Choose a power of two, or the stem that cuts patches."
+            )
 
     @property
     def _total_stride(self) -> int:
@@ -322,6 +344,11 @@ class LavitSpec(ModelSpec):
         """Tokens a side in every stage."""
         strides = accumulate((stage.patch for stage in self.stages), operator.mul)
         return tuple(self.image_px // stride for stride in strides)
+
+    @property
+    def feature_maps(self) -> dict[str, int]:
+        """Channels of every stage's map, by name."""
+        return {stage_map(number): stage.width for number, stage in enumerate(self.stages, 1)}
 
     def carries_attention_into(self, stage: int) -> bool:
         """Whether the scores of the stage before are added to this one's (stages from 0).

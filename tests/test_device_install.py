@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,36 @@ from support import ROOT
 _NOT_PACKAGED = (".git", ".venv", "out", "runs", "tests", "build", "dist", ".*_cache", "*.egg-info")
 
 
-@pytest.fixture(scope="module")
-def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
+_OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+_OTHERS = [version for version in ("3.10", "3.11", "3.12", "3.13") if version != _OWN]
+
+
+def interpreter(version: str) -> Path | None:
+    """A Python of that version which can make environments: ours, on the PATH, or pyenv's."""
+    if version == _OWN:
+        return Path(sys.executable)
+    named = shutil.which(f"python{version}")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = [Path(named)] if named else []
+    for candidate in [*found, *sorted(pyenv.glob(f"{version}.*/bin/python"))]:
+        asked = [candidate, "-c", "import ensurepip, sys; print('%d.%d' % sys.version_info[:2])"]
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+        if answer.stdout.strip() == version:
+            return candidate
+    return None
+
+
+@pytest.fixture(
+    scope="module", params=[_OWN, *(pytest.param(v, marks=pytest.mark.slow) for v in _OTHERS)]
+)
+def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with the package and what it declares, and nothing else."""
+    python = interpreter(request.param)
+    if python is None:
+        pytest.skip(f"Python {request.param} is not here")
     base = tmp_path_factory.mktemp("device")
     source = shutil.copytree(ROOT, base / "source", ignore=shutil.ignore_patterns(*_NOT_PACKAGED))
-    venv.create(base / "venv", with_pip=True)
+    subprocess.run([python, "-m", "venv", base / "venv"], check=True)
     binaries = base / "venv" / "bin"
     pip = [binaries / "python", "-m", "pip", "install", "--quiet", str(source)]
     installed = subprocess.run(pip, capture_output=True, text=True, check=False)
@@ -67,11 +91,11 @@ def test_it_runs_a_bundle_from_a_workstation(
     assert ended.returncode == 0, ended.stderr
 
 
-def test_it_says_what_export_needs(device: Path) -> None:
+def test_it_says_what_export_needs(device: Path, request: pytest.FixtureRequest) -> None:
     ended = call(device, "edgevit", "export")
     assert ended.returncode == 2
     assert 'pip install "edgevit[export]"' in ended.stderr
     doctor = json.loads(call(device, "edgevit", "doctor", "--json").stdout)
     assert doctor["purposes"]["run and bench"]["ready"]
     assert not doctor["purposes"]["export"]["ready"]
-    assert doctor["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+    assert doctor["python"].startswith(f"{request.node.callspec.params['device']}.")

@@ -60,7 +60,7 @@ def test_targets_blend_label_and_teacher_then_mix() -> None:
     taught = np.array([[0.1, 0.9, 0.0], [0.0, 0.0, 1.0]], np.float32)
     mix = Mix(np.array([1, 0]), np.array([0.75, 0.75], np.float32))
     recipe = Recipe(label_smoothing=0.3, teacher_weight=0.5)
-    batch = Batch(pictures(2), np.arange(2), labels, mix)
+    batch = Batch(pictures(2), np.arange(2), labels, mix=mix)
     smooth = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
     blended = (smooth + taught) / 2
     expected = 0.75 * blended + 0.25 * blended[::-1]
@@ -140,17 +140,17 @@ def test_a_teacher_answers_every_view_once(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     recipe = Recipe(teacher_views=2)
     answers = TeacherAnswers(teacher, known_classes, recipe, threads=2)
-    first = answers.shares(0, SilentProgress()).copy()
-    second = answers.shares(1, SilentProgress()).copy()
+    first = answers.view(0, SilentProgress()).shares.copy()
+    second = answers.view(1, SilentProgress()).shares.copy()
     assert first.shape == (6, 2)
     np.testing.assert_allclose(first.sum(axis=1), 1, rtol=1e-5)
     assert not np.allclose(first, second), "another view is another crop"
     asked = teacher.runner.calls
     again = TeacherAnswers(teacher, known_classes, recipe, threads=1)
-    np.testing.assert_array_equal(again.shares(0, SilentProgress()), first)
+    np.testing.assert_array_equal(again.view(0, SilentProgress()).shares, first)
     assert teacher.runner.calls == asked, "kept on disk"
     other = TeacherAnswers(teacher, known_classes, replace(recipe, seed=1), threads=1)
-    other.shares(0, SilentProgress())
+    other.view(0, SilentProgress())
     assert teacher.runner.calls > asked, "another seed is other crops"
 
 
@@ -174,11 +174,11 @@ def test_a_damaged_answer_is_named(
     known_classes: ImageFolder, teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    TeacherAnswers(teacher, known_classes, Recipe(), 1).shares(0, SilentProgress())
-    (file,) = (tmp_path / "cache").rglob("view_000.npy")
+    TeacherAnswers(teacher, known_classes, Recipe(), 1).view(0, SilentProgress())
+    (file,) = (tmp_path / "cache").rglob("view_000.logits.npy")
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(InputError, match="Delete it"):
-        TeacherAnswers(teacher, known_classes, Recipe(), 1).shares(0, SilentProgress())
+        TeacherAnswers(teacher, known_classes, Recipe(), 1).view(0, SilentProgress())
 
 
 def test_a_teacher_with_other_classes_is_refused(

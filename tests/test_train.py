@@ -46,7 +46,7 @@ def job(
     return TrainingJob(spec, folder, folder, recipe, run, threads=2)
 
 
-class _StopAfter(SilentProgress):
+class StopAfter(SilentProgress):
     """Presses Ctrl-C after some steps; a step is an advance with a note."""
 
     def __init__(self, steps: int) -> None:
@@ -86,7 +86,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(
     whole = train(job(class_folder, tmp_path / "whole"), SilentProgress())
     broken = job(class_folder, tmp_path / "broken")
     with pytest.raises(TrainingInterruptedError, match="--resume"):
-        train(broken, _StopAfter(steps))
+        train(broken, StopAfter(steps))
     resumed = train(broken, SilentProgress(), resume=True)
     a, b = (
         torch.load(tmp_path / run / "last.pt", weights_only=True) for run in ("whole", "broken")
@@ -100,7 +100,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(
 
 def test_a_resume_of_another_run_is_refused(class_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingInterruptedError):
-        train(job(class_folder, tmp_path), _StopAfter(2))
+        train(job(class_folder, tmp_path), StopAfter(2))
     with pytest.raises(CheckpointError, match=r"seed was 1, now 2"):
         train(job(class_folder, tmp_path, recipe=replace(RECIPE, seed=2)), SilentProgress(), True)
     with pytest.raises(CheckpointError, match="model was"):
@@ -118,7 +118,7 @@ def test_a_resume_of_another_run_is_refused(class_folder: Path, tmp_path: Path) 
 )
 def test_a_damaged_state_is_refused(class_folder: Path, tmp_path: Path, damage: str) -> None:
     with pytest.raises(TrainingInterruptedError):
-        train(job(class_folder, tmp_path), _StopAfter(2))
+        train(job(class_folder, tmp_path), StopAfter(2))
     state = tmp_path / "last.pt"
     whole = state.read_bytes()
     if damage in ("cut", "text", "empty"):
@@ -132,14 +132,14 @@ def test_a_damaged_state_is_refused(class_folder: Path, tmp_path: Path, damage: 
 
 def test_a_full_disk_leaves_the_last_good_state(class_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingInterruptedError):
-        train(job(class_folder, tmp_path), _StopAfter(2))
+        train(job(class_folder, tmp_path), StopAfter(2))
     state = tmp_path / "last.pt"
     before = state.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
     try:
         with pytest.raises(InputError, match=r"last\.pt"):
-            train(job(class_folder, tmp_path), _StopAfter(1), resume=True)
+            train(job(class_folder, tmp_path), StopAfter(1), resume=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert state.read_bytes() == before
@@ -167,7 +167,7 @@ def test_damaged_images_are_counted_and_named_or_skipped(
 def test_curves_and_a_log_cut_back_to_the_state(class_folder: Path, tmp_path: Path) -> None:
     """A run killed between its log and its state does not log an epoch twice."""
     with pytest.raises(TrainingInterruptedError):
-        train(job(class_folder, tmp_path), _StopAfter(4))
+        train(job(class_folder, tmp_path), StopAfter(4))
     log = tmp_path / "log.jsonl"
     log.write_text(log.read_text() + '{"epoch": 2, "train_loss": 9}\n')
     train(job(class_folder, tmp_path), SilentProgress(), resume=True)

@@ -54,6 +54,13 @@ def train(
             min=1, help="Train at another size, as a start for --init. Default: the model's."
         ),
     ] = None,
+    teacher_views: Annotated[
+        int, typer.Option(min=1, help="Different crops of every picture; a teacher sees each once.")
+    ] = 20,
+    guidance: Annotated[
+        float,
+        typer.Option(min=0, help="Weight of matching the teacher's feature maps too (LaViT)."),
+    ] = 0.0,
     strength: Annotated[
         float, typer.Option(min=0, max=1, help="Of RandAugment; 0: crops and flips only.")
     ] = 0.5,
@@ -102,6 +109,8 @@ def train(
         crop_area=(least_crop, 1.0),
         mix=mix,
         ema_decay=ema,
+        teacher_views=teacher_views,
+        guidance=guidance,
         diagonality=_diagonality(diagonality),
         seed=seed,
     )
@@ -185,7 +194,7 @@ def _efficientnet(progress: Progress) -> Bundle:
     from edgevit.registry import PREBUILT_BUNDLE
     from edgevit.spec import Preprocess
 
-    target = cache_folder() / f"{EFFICIENTNET}.edgevit"
+    target = cache_folder() / f"{EFFICIENTNET}_with_maps.edgevit"
     if target.is_dir():
         return Bundle.open(target)
     require_modules(f"--teacher {EFFICIENTNET}", "teacher", _TEACHER_MODULES)

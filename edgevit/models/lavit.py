@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from edgevit.models.attention_residual import RESIDUALS
 from edgevit.models.classifier import Classifier
-from edgevit.models.layers import PatchEmbed, init_linear, layer_norm, merge_squares, patch_rows
+from edgevit.models.lavit_stem import LAVIT_STEMS
+from edgevit.models.layers import init_linear, layer_norm, merge_squares
 from edgevit.models.less_attention import LavitBlock, LessAttention, VanillaAttention
 from edgevit.models.local_perception import LocalPerception
 from edgevit.spec import LOGITS, SUMMARY, LavitSpec, stage_map
@@ -78,7 +79,7 @@ class LavitClassifier(Classifier):
         super().__init__()
         self.spec: LavitSpec = spec
         stages = spec.stages
-        self.embed = PatchEmbed(stages[0].patch ** 2, stages[0].width)
+        self.stem = LAVIT_STEMS[spec.stem](stages[0])
         self.merges = nn.ModuleList(
             nn.Linear(before.width * stage.patch**2, stage.width)
             for before, stage in pairwise(stages)
@@ -95,9 +96,7 @@ class LavitClassifier(Classifier):
         - ``scores_STAGE_LAYER`` [B, h, N, N]: the scores, before softmax, of every LA layer.
         """
         batch = image.shape[0]
-        patches = patch_rows(image, self.spec.stages[0].patch)
-        embedded = self.embed(patches.flatten(0, 1))
-        tokens, scores = self.stages[0](embedded, batch, None)
+        tokens, scores = self.stages[0](self.stem(image), batch, None)
         steps = self._of_stage(0, tokens, scores)
         for index in range(1, len(self.stages)):
             grid = steps[stage_map(index)].permute(0, 2, 3, 1)

@@ -10,19 +10,28 @@ from edgevit.spec import IMAGENET_MEAN, IMAGENET_STD
 LAYER_NORM_EPS = 1e-6
 
 
+def pixel_values(image: Tensor) -> Tensor:
+    """Pixels as float32 of 0..255, same shape.
+
+    Args:
+        image: uint8 or float. In a float picture NaN counts as black, and what lies outside of
+            0..255 is cut off.
+    """
+    if image.is_floating_point():
+        image = image.nan_to_num(nan=0.0, posinf=255.0, neginf=0.0).clamp(0.0, 255.0)
+    return image.float()
+
+
 def patch_rows(image: Tensor, patch_px: int) -> Tensor:
     """Cuts pictures into rows of raw pixels.
 
     Args:
-        image: uint8 or float [B, H, W, 3], RGB, 0..255. In a float picture NaN counts as black,
-            and what lies outside of 0..255 is cut off.
+        image: [B, H, W, 3], RGB; see :func:`pixel_values`.
 
     Returns:
         float32 [B, N, P*P*3], still 0..255; a row runs over (y, x, channel).
     """
-    if image.is_floating_point():
-        image = image.nan_to_num(nan=0.0, posinf=255.0, neginf=0.0).clamp(0.0, 255.0)
-    return merge_squares(image.float(), patch_px)
+    return merge_squares(pixel_values(image), patch_px)
 
 
 def merge_squares(grid: Tensor, side: int) -> Tensor:

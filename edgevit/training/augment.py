@@ -32,10 +32,13 @@ def crop(picture: Image, size_px: int, recipe: Recipe, rng: np.random.Generator)
     return resize(picture, Preprocess(size_px))
 
 
+def mirrored(view: Image) -> Image:
+    """Left and right exchanged."""
+    return np.asarray(cv2.flip(view, 1), np.uint8)
+
+
 def disturb(view: Image, recipe: Recipe, rng: np.random.Generator) -> Image:
-    """A flip, RandAugment, an erased rectangle, each by chance."""
-    if rng.random() < 0.5:
-        view = cv2.flip(view, 1)  # type: ignore[assignment]
+    """RandAugment, and an erased rectangle by chance."""
     view = rand_augment(view, recipe.random_ops, recipe.random_strength, rng)
     return erase(view, rng) if rng.random() < recipe.erase else view
 

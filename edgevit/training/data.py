@@ -19,7 +19,7 @@ from edgevit import images
 from edgevit.image_folder import ImageFolder
 from edgevit.images import Image
 from edgevit.spec import Preprocess
-from edgevit.training.augment import crop, disturb
+from edgevit.training.augment import crop, disturb, mirrored
 from edgevit.training.mixing import Mix, mix_batch
 from edgevit.training.recipe import Recipe
 
@@ -27,18 +27,20 @@ _PREFETCHED_BATCHES = 3
 _CACHE_BYTES = 3 * 1024**3
 
 # Streams of random numbers that must not be the same.
-_CROPS, _DISTURBANCES, _MIXES = 0, 1, 2
+_CROPS, _DISTURBANCES, _MIXES, _FLIPS = 0, 1, 2, 3
 
 
 class Batch(NamedTuple):
     """images: uint8 [B, H, W, 3] RGB. indices: int64 [B], places in the folder. labels: int64 [B].
 
-    mix: how the pictures were mixed with each other; None for validation.
+    flipped: bool [B], which are mirror images; mix: how the pictures were mixed with each other.
+    Both None for validation.
     """
 
     images: Image
     indices: NDArray[np.int64]
     labels: NDArray[np.int64]
+    flipped: NDArray[np.bool_] | None = None
     mix: Mix | None = None
 
 
@@ -68,16 +70,17 @@ class BatchLoader:
         steps = range(first_step, self.training_steps)
         chunks = [order[i * self.batch : (i + 1) * self.batch] for i in steps]
         size_px, shown = self.preprocess.size_px, epoch if view is None else view
+        flips = np.random.default_rng((recipe.seed, _FLIPS, epoch)).random(len(self.folder)) < 0.5
 
         def sample(index: int) -> Image:
             cropped = self._crop(index, recipe, shown, size_px)
             rng = np.random.default_rng((recipe.seed, _DISTURBANCES, epoch, index))
-            return disturb(cropped, recipe, rng)
+            return disturb(mirrored(cropped) if flips[index] else cropped, recipe, rng)
 
         for step, batch in zip(steps, self._batches(chunks, sample), strict=True):
             rng = np.random.default_rng((recipe.seed, _MIXES, epoch, step))
             mixed, mix = mix_batch(batch.images, recipe, rng)
-            yield batch._replace(images=mixed, mix=mix)
+            yield batch._replace(images=mixed, flipped=flips[batch.indices], mix=mix)
 
     def evaluation(self) -> Iterator[Batch]:
         """Every image once, in order, with the deployed preprocessing."""

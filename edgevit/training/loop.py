@@ -7,9 +7,10 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from edgevit.errors import CheckpointError, EdgevitError, InputError
 from edgevit.files import cannot_write, held, sha256_of
@@ -30,11 +31,12 @@ from edgevit.progress import Progress
 from edgevit.spec import ModelSpec
 from edgevit.training.average import averaged
 from edgevit.training.data import Batch, BatchLoader
+from edgevit.training.guidance import guidance_of
 from edgevit.training.log import CURVES_FILE, LOG_FILE, append, keep_epochs
 from edgevit.training.objective import loss_of, soft_targets, to_device
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE, RunState, damaged
-from edgevit.training.teacher import Teacher, TeacherAnswers
+from edgevit.training.teacher import Teacher, TeacherAnswers, View
 
 
 class TrainingInterruptedError(EdgevitError):
@@ -121,14 +123,17 @@ class _Run:
         self.spec = job.spec.with_classes(len(self.classes))
         start = None if job.init is None or resume else read_checkpoint(job.init)
         self.state = self._first_state(identity_of(job, self.spec), resume)
-        self.teacher = None
-        if job.teacher is not None:
-            self.teacher = TeacherAnswers(job.teacher, job.training, job.recipe, job.threads)
         torch.manual_seed(job.recipe.seed)
         module = build(self.spec)
         if start is not None:
             start_from(module, start, str(job.init), progress)
+        guidance = guidance_of(self.spec, job.teacher, job.recipe)
+        self.teacher = None
+        if job.teacher is not None:
+            maps = () if guidance is None else guidance.maps
+            self.teacher = TeacherAnswers(job.teacher, job.training, job.recipe, job.threads, maps)
         self.module = module.to(job.device)
+        self.guidance = None if guidance is None else guidance.to(job.device)
         self.average = averaged(self.module, job.recipe.ema_decay)
         self.optimizer = self._optimizer()
         if resume:
@@ -165,6 +170,8 @@ class _Run:
             self.module.load_state_dict(self.state.model)
             self.average.load_state_dict(self.state.average)
             self.optimizer.load_state_dict(self.state.optimizer)
+            if self.guidance is not None:
+                self.guidance.load_state_dict(self.state.guidance)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise damaged(self.run / STATE_FILE) from error
 
@@ -172,6 +179,8 @@ class _Run:
         """AdamW; vectors (biases, norms, CLS) and tables (latents, positions) do not decay."""
         linear = {id(m.weight) for m in self.module.modules() if isinstance(m, nn.Linear)}
         parameters = list(self.module.parameters())
+        if self.guidance is not None:
+            parameters += self.guidance.parameters()
         groups = [
             {
                 "params": [p for p in parameters if id(p) in linear],
@@ -186,15 +195,14 @@ class _Run:
         view, answers = epoch, None
         if self.teacher is not None:
             view = epoch % self.recipe.teacher_views
-            answers = self.teacher.shares(view, self.progress, lambda: self._stop_if(interrupted))
+            answers = self.teacher.view(view, self.progress, lambda: self._stop_if(interrupted))
         batches = self.training.training(self.recipe.in_epoch(epoch), epoch, first, view)
         label = f"epoch {epoch + 1}/{self.recipe.epochs}"
         with self.progress.bar(label, steps) as advance:
             advance(first)
             for batch in batches:
                 started = time.perf_counter()
-                taught = None if answers is None else answers[batch.indices]
-                self.state.loss_sum += self._step(batch, taught, steps)
+                self.state.loss_sum += self._step(batch, answers, steps)
                 self.state.step += 1
                 self.state.seconds += time.perf_counter() - started
                 advance(1, f"loss {self.state.loss_sum / self.state.step:.3f}")
@@ -211,17 +219,19 @@ class _Run:
             "Go on with --resume."
         )
 
-    def _step(
-        self, batch: Batch, taught: NDArray[np.float32] | None, steps_per_epoch: int
-    ) -> float:
+    def _step(self, batch: Batch, answers: View | None, steps_per_epoch: int) -> float:
         self.module.train()
         step = self.state.epoch * steps_per_epoch + self.state.step
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(step, steps_per_epoch)
-        targets = soft_targets(batch, len(self.classes), self.recipe, taught)
+        taught = None if answers is None else answers.shares[batch.indices]
+        targets = to_device(
+            soft_targets(batch, len(self.classes), self.recipe, taught), self.device
+        )
         pictures = to_device(batch.images, self.device)
+        guidance = None if answers is None else self._guidance(answers.maps_of(batch))
         with torch.autocast(self.device, torch.bfloat16):
-            loss = loss_of(self.module, pictures, to_device(targets, self.device), self.recipe)
+            loss = loss_of(self.module, pictures, targets, self.recipe, guidance)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
@@ -234,6 +244,14 @@ class _Run:
                 "folder with a lower --learning-rate."
             )
         return value
+
+    def _guidance(
+        self, maps: dict[str, NDArray[np.float32]]
+    ) -> Callable[[Mapping[str, Tensor]], Tensor] | None:
+        if self.guidance is None or not maps:
+            return None
+        taught = {name: to_device(table, self.device) for name, table in maps.items()}
+        return partial(self.guidance, maps=taught)
 
     def _finish_epoch(self, label: str, interrupted: threading.Event) -> None:
         top1 = self._evaluate(interrupted)
@@ -270,6 +288,8 @@ class _Run:
         self.state.model = self.module.state_dict()
         self.state.average = self.average.state_dict()
         self.state.optimizer = self.optimizer.state_dict()
+        if self.guidance is not None:
+            self.state.guidance = self.guidance.state_dict()
         self.state.save(self.run)
 
 

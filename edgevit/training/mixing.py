@@ -18,6 +18,11 @@ class Mix(NamedTuple):
     partner: NDArray[np.int64]
     share: NDArray[np.float32]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether every picture is itself alone."""
+        return bool((self.share == 1).all())
+
 
 def mix_batch(images: Image, recipe: Recipe, rng: np.random.Generator) -> tuple[Image, Mix]:
     """uint8 [B, H, W, 3] to the same, mixed by chance, and how.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -37,14 +39,26 @@ def soft_targets(
     return mixed
 
 
-def loss_of(module: Classifier, pictures: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
-    """Cross-entropy, and of a LaViT its diagonality preserving loss. Scalar float32."""
+def loss_of(
+    module: Classifier,
+    pictures: Tensor,
+    targets: Tensor,
+    recipe: Recipe,
+    guidance: Callable[[Mapping[str, Tensor]], Tensor] | None = None,
+) -> Tensor:
+    """Cross-entropy, and of a LaViT its diagonality preserving loss. Scalar float32.
+
+    Args:
+        guidance: from the model's steps to how far they are from a teacher's.
+    """
     steps = module.steps(pictures)
     loss = functional.cross_entropy(steps[LOGITS].float(), targets)
     scores = [step for name, step in steps.items() if name.startswith(SCORES_PREFIX)]
     if scores and recipe.diagonality != "off":
         penalty = diagonality_loss(scores, recipe.diagonality)
         loss = loss + recipe.diagonality_weight * penalty
+    if guidance is not None:
+        loss = loss + recipe.guidance * guidance(steps)
     return loss
 
 

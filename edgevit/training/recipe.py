@@ -31,6 +31,8 @@ class Recipe:
         teacher_weight: share of the loss that matches the teacher's answer, 0 to 1; the rest
             matches the label.
         teacher_views: how many different crops of every picture. The teacher sees each once.
+        guidance: weight of matching the teacher's feature maps too; 0: not at all. Mixed batches
+            go without. See :mod:`edgevit.training.guidance`.
     LaViT:
         diagonality: which form of its diagonality preserving loss, ``off`` for none, and
             ``diagonality_weight``.
@@ -56,6 +58,7 @@ class Recipe:
     ema_decay: float = 0.998
     teacher_weight: float = 0.7
     teacher_views: int = 20
+    guidance: float = 0.0
     diagonality: Literal["bounded", "literal", "off"] = "bounded"
     diagonality_weight: float = 0.01
     seed: int = 0
@@ -72,6 +75,8 @@ class Recipe:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise InputError(f"{name} is a share, 0 to 1; got {value}.")
+        if not (math.isfinite(self.guidance) and self.guidance >= 0):
+            raise InputError(f"The weight of the guidance is 0 or above; got {self.guidance}.")
         if self.teacher_views < 1:
             raise InputError(f"A teacher needs at least one view; got {self.teacher_views}.")
 

@@ -32,6 +32,7 @@ class RunState:
     model: dict[str, Any] = field(default_factory=dict)
     average: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
+    guidance: dict[str, Any] = field(default_factory=dict)
 
     def save(self, run: Path) -> None:
         """Writes ``run/last.pt``, whole or not at all.

@@ -8,8 +8,9 @@ with the same crops.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from edgevit.files import cache_folder, write_atomically
 from edgevit.image_folder import ImageFolder
 from edgevit.progress import Progress
 from edgevit.runner import Runner, batch_size, full_batches
-from edgevit.spec import IMAGE_INPUT, LOGITS
-from edgevit.training.data import BatchLoader
+from edgevit.spec import IMAGE_INPUT, LOGITS, is_stage_map
+from edgevit.training.data import Batch, BatchLoader
 from edgevit.training.recipe import Recipe
 
 
@@ -56,75 +57,125 @@ class Teacher:
         """The side of the pictures it takes."""
         return int(self.runner.inputs[0].shape[1])
 
-    def logits(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """float32 [B, its classes], of any number of pictures."""
+    @property
+    def maps(self) -> dict[str, int]:
+        """Channels of the feature maps that it gives, by name."""
+        return {o.name: int(o.shape[1]) for o in self.runner.outputs if is_stage_map(o.name)}
+
+    def answers(self, pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """Any number of pictures to logits [B, its classes] and feature maps [B, C, H, W]."""
         size = batch_size(self.runner.inputs, len(pictures))
-        answers = [
-            self.runner.infer({IMAGE_INPUT: pictures[places]})[LOGITS]
+        parts = [
+            self.runner.infer({IMAGE_INPUT: pictures[places]})
             for places in full_batches(len(pictures), size)
         ]
-        return np.concatenate(answers)[: len(pictures)]
+        return {
+            name: np.concatenate([part[name] for part in parts])[: len(pictures)]
+            for name in (LOGITS, *self.maps)
+        }
+
+
+@dataclass(frozen=True)
+class View:
+    """A teacher's answers to one crop of every picture of a folder.
+
+    shares: float32 [images, classes], rows add up to 1.
+    maps: float16 [images, C, H, W] by name; on disk, and read as they are asked for.
+    """
+
+    shares: NDArray[np.float32]
+    maps: dict[str, NDArray[np.float16]]
+
+    def maps_of(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
+        """What it sees of these pictures, mirrored where they are; nothing of mixed ones."""
+        if batch.mix is not None and not batch.mix.is_plain:
+            return {}
+        seen = {name: table[batch.indices].astype(np.float32) for name, table in self.maps.items()}
+        if batch.flipped is not None:
+            for array in seen.values():
+                array[batch.flipped] = array[batch.flipped, ..., ::-1]
+        return seen
 
 
 class TeacherAnswers:
-    """Softmax answers by view, for one folder, recipe and teacher.
+    """Answers by view, for one folder, recipe and teacher.
+
+    Args:
+        maps: which of the teacher's feature maps are kept too.
 
     Raises:
         InputError: the teacher does not know the folder's classes.
     """
 
-    def __init__(self, teacher: Teacher, folder: ImageFolder, recipe: Recipe, threads: int) -> None:
-        self.teacher, self.recipe = teacher, recipe
+    def __init__(
+        self,
+        teacher: Teacher,
+        folder: ImageFolder,
+        recipe: Recipe,
+        threads: int,
+        maps: Iterable[str] = (),
+    ) -> None:
+        self.teacher, self.recipe, self.maps = teacher, recipe, tuple(maps)
         self.columns = teacher.columns_of(folder.classes)
         self.loader = BatchLoader(folder, teacher.size_px, 64, threads)
         self.cache = _cache_folder(teacher, folder, recipe)
-        self._view = -1
-        self._shares: NDArray[np.float32] = np.empty((0, 0), np.float32)
+        self._read: tuple[int, View] | None = None
 
-    def shares(
-        self, view: int, progress: Progress, stop: Callable[[], None] = lambda: None
-    ) -> NDArray[np.float32]:
-        """float32 [images of the folder, classes], rows add up to 1.
+    def view(
+        self, number: int, progress: Progress, stop: Callable[[], None] = lambda: None
+    ) -> View:
+        """What the teacher says of one crop of every picture; asked only once.
 
         Args:
             stop: called after every batch; it may raise to end the work.
         """
-        if view != self._view:
-            file = self.cache / f"view_{view:03d}.npy"
-            if not file.is_file():
-                self._answer(view, file, progress, stop)
-            self._shares = softmax(_load(file).astype(np.float32))
-            self._view = view
-        return self._shares
+        if self._read is None or self._read[0] != number:
+            kept = {name: self._file(number, name) for name in (LOGITS, *self.maps)}
+            if not all(file.is_file() for file in kept.values()):
+                self._ask(number, kept, progress, stop)
+            loaded = {name: _load(file) for name, file in kept.items()}
+            shares = softmax(loaded.pop(LOGITS).astype(np.float32))
+            self._read = number, View(shares, loaded)
+        return self._read[1]
 
-    def _answer(self, view: int, file: Path, progress: Progress, stop: Callable[[], None]) -> None:
-        label = f"teacher view {view + 1}/{self.recipe.teacher_views}"
-        answers = []
+    def _file(self, number: int, output: str) -> Path:
+        return self.cache / f"view_{number:03d}.{output}.npy"
+
+    def _ask(
+        self, number: int, kept: dict[str, Path], progress: Progress, stop: Callable[[], None]
+    ) -> None:
+        label = f"teacher view {number + 1}/{self.recipe.teacher_views}"
+        parts: dict[str, list[NDArray[np.float16]]] = {name: [] for name in kept}
         with progress.bar(label, len(self.loader.folder)) as advance:
-            for batch in self.loader.crops(self.recipe, view, self.teacher.size_px):
-                answers.append(self.teacher.logits(batch.images)[:, self.columns])
+            for batch in self.loader.crops(self.recipe, number, self.teacher.size_px):
+                answers = self.teacher.answers(batch.images)
+                answers[LOGITS] = answers[LOGITS][:, self.columns]
+                for name, collected in parts.items():
+                    collected.append(answers[name].astype(np.float16))
                 advance(len(batch.images))
                 stop()
-        logits = np.concatenate(answers).astype(np.float16)
-        right = (logits.argmax(axis=1) == np.asarray(self.loader.folder.labels)).mean()
+        tables = {name: np.concatenate(collected) for name, collected in parts.items()}
+        right = (tables[LOGITS].argmax(axis=1) == np.asarray(self.loader.folder.labels)).mean()
         progress.line(f"{label}  {100 * right:.1f} % right")
         self.cache.mkdir(parents=True, exist_ok=True)
+        for name, file in kept.items():
+            write_atomically(file, partial(_save, tables[name]))
 
-        def save(aside: Path) -> None:
-            with aside.open("wb") as handle:
-                np.save(handle, logits)
 
-        write_atomically(file, save)
+def _save(table: NDArray[np.float16], aside: Path) -> None:
+    with aside.open("wb") as handle:
+        np.save(handle, table)
 
 
 def _load(file: Path) -> NDArray[np.float16]:
+    """Not read into memory: feature maps of ten thousand pictures are hundreds of megabytes."""
     try:
-        logits: NDArray[np.float16] = np.load(file, allow_pickle=False)
+        table: NDArray[np.float16] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise InputError(
             f"{file} holds a teacher's answers and is damaged. Delete it; it is made again."
         ) from error
-    return logits
+    return table
 
 
 def _cache_folder(teacher: Teacher, folder: ImageFolder, recipe: Recipe) -> Path:

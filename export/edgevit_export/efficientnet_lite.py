@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -30,7 +31,7 @@ from edgevit.bundle import (
 from edgevit.files import folder_written_aside, sha256_of
 from edgevit.progress import Progress, stage
 from edgevit.runner import Array, Runner
-from edgevit.spec import LOGITS, Preprocess
+from edgevit.spec import LOGITS, Preprocess, stage_map
 from edgevit_export.graph import tensor_specs
 from edgevit_export.parity import compare_outputs, require, run_all
 from edgevit_export.pipeline import library_versions
@@ -55,20 +56,34 @@ _IMAGENETTE = {
     "parachute": 701,
 }
 _CLASSES = 1000
+_MAPS = (stage_map(3), stage_map(4))  # 16 and 32 pixels a place, as in a LaViT
 
 
 class _Normalised(nn.Module):
-    """uint8 pictures in, normalised inside, logits out."""
+    """uint8 pictures in, normalised inside; logits and the two deepest feature maps out.
+
+    The package's own ``forward`` gives logits only, so its layers are called one by one.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> Tensor:
-        """uint8 [B, H, W, 3] to float32 [B, 1000]."""
-        normal = (image.permute(0, 3, 1, 2).float() / 255 - _MEAN) / _STD
-        logits: Tensor = self.network(normal)
-        return logits
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """uint8 [B, H, W, 3] to float32 [B, 1000] and [B, C, H/16, W/16], [B, C, H/32, W/32].
+
+        A stage's map is what its last layer gives before the next one halves it.
+        """
+        network: Any = self.network
+        seen = (image.permute(0, 3, 1, 2).float() / 255 - _MEAN) / _STD
+        seen = network._swish(network._bn0(network._conv_stem(seen)))
+        stages = [seen]
+        for layer in network._blocks:
+            seen = layer(seen)
+            halved = seen.shape[-1] < stages[-1].shape[-1]
+            stages[len(stages) - (not halved) :] = [seen]
+        deepest = network._swish(network._bn1(network._conv_head(seen)))
+        return network._fc(deepest.mean((2, 3))), *stages[-len(_MAPS) :]
 
 
 def efficientnet_lite0(
@@ -92,9 +107,11 @@ def efficientnet_lite0(
         folder_written_aside(target, True, MANIFEST_FILE) as folder,
     ):
         example = torch.zeros((2, SIZE_PX, SIZE_PX, 3), dtype=torch.uint8)
-        model = simplify(to_onnx(module, example, [LOGITS], dynamic_batch=True))
+        names = [LOGITS, *_MAPS]
+        model = simplify(to_onnx(module, example, names, dynamic_batch=True))
         with torch.inference_mode():
-            expected = {LOGITS: module(torch.from_numpy(pictures)).numpy()}
+            answers = module(torch.from_numpy(pictures))
+            expected = {name: answer.numpy() for name, answer in zip(names, answers, strict=True)}
         with open_runner(model.SerializeToString()) as runner:
             report = compare_outputs(expected, run_all(runner, pictures))
         require(report, "the teacher")

@@ -36,7 +36,6 @@ from edgevit.spec import (
     LavitSpec,
     LlaSpec,
     Preprocess,
-    stage_map,
 )
 from edgevit_export.graph import copy_of, tensor_specs
 from edgevit_export.parity import (
@@ -153,7 +152,7 @@ def _extra_outputs(request: ExportRequest) -> list[str]:
     if request.with_superpixels:
         return [SUPERPIXEL_MAP]
     if request.with_features and isinstance(spec, LavitSpec):
-        return [stage_map(number) for number in range(1, len(spec.stages) + 1)]
+        return list(spec.feature_maps)
     return []
 
 
