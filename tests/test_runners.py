@@ -279,6 +279,26 @@ def test_onnx_runtime_names_the_op_and_compile_the_layer(
     assert sorted(file.name for file in bundle.path.iterdir()) == before
 
 
+def failing() -> bytes:
+    """A model that loads, and reads beyond its picture when it runs."""
+    place = onnx.numpy_helper.from_array(np.array([7]), "place")
+    node = onnx.helper.make_node("Gather", ["image", "place"], ["logits"], axis=1)
+    image, logits = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, shape)
+        for name, shape in (("image", ["batch", "side"]), ("logits", ["batch", 1]))
+    )
+    graph = onnx.helper.make_graph([node], "failing", [image], [logits], [place])
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+
+
+def test_a_model_that_fails_while_running_says_so() -> None:
+    with OnnxRuntimeRunner(failing()) as runner:
+        runner.infer({"image": np.zeros((1, 8), np.uint8)})
+        with pytest.raises(BundleError, match=r"failed to run it: .*out of data bounds"):
+            runner.infer({"image": np.zeros((1, 7), np.uint8)})
+
+
 @needs_openvino
 def test_openvino_names_the_op_and_the_layer(tmp_path: Path) -> None:
     from edgevit_export.engines.openvino import compile_openvino

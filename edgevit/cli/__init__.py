@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -66,6 +66,10 @@ def _options(
     del version
 
 
+# Click's, which typer brings with it or imports, and does not name.
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+
+
 class _Interrupted(BaseException):
     """Ctrl-C or SIGTERM. No ``except Exception`` on the way swallows it."""
 
@@ -96,9 +100,13 @@ def _say(message: str) -> None:
 def _run() -> int:
     try:
         try:
-            app()
+            # Else typer prints a box, passwords and all.
+            code = app(prog_name="edgevit", standalone_mode=False)
         finally:
             sys.stdout.flush()
+    except _USAGE_ERROR as error:
+        _say_usage(error)
+        return 2
     except EdgevitError as error:
         _say(f"error: {error}")
         return error.exit_code
@@ -109,7 +117,15 @@ def _run() -> int:
         # What is still buffered cannot be written either; Python would try again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 2
-    return 0
+    return code if isinstance(code, int) else 0
+
+
+def _say_usage(error: Any) -> None:
+    """What a command line lacks or has too much of, as one line; after the help, nothing."""
+    if message := error.format_message().strip():
+        command = error.ctx.command_path if error.ctx else "edgevit"
+        stop = "" if message[-1] in ".?!" else "."
+        _say(f"error: {message}{stop} See '{command} --help'.")
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

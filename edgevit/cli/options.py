@@ -67,13 +67,15 @@ def check_picture(option: str, target: Path | None) -> None:
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        InputError: the suffix is not one that can be written.
+        InputError: the suffix is not one that can be written, or the place cannot be written to.
     """
     if target is not None:
         require_modules(option, "train", ("matplotlib",))
+        from edgevit.files import refuse_target
         from edgevit.plots import check_target
 
         check_target(target)
+        refuse_target(target)
 
 
 def core_numbers(value: str | None) -> tuple[int, ...] | None:

@@ -105,8 +105,18 @@ class OnnxRuntimeRunner:
         self._names = [spec.name for spec in self.outputs]
 
     def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See :class:`edgevit.runner.Runner`.
+
+        Raises:
+            InputError: the feeds do not fit. BundleError: a node failed.
+        """
         check_feeds(feeds, self.inputs)
-        results = self._session.run(self._names, dict(feeds))
+        try:
+            results = self._session.run(self._names, dict(feeds))
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            raise BundleError(
+                f"ONNX Runtime loaded the model, but failed to run it: {error} Export it again."
+            ) from error
         return dict(zip(self._names, results, strict=True))
 
     def layer_times(self) -> list[LayerTime]:
