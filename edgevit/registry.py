@@ -124,7 +124,9 @@ _ENTRIES = (
         "less-attention ViT, deepest",
     ),
     ModelEntry(
-        _lavit("lavit_tiny_128", _LAVIT_TINY, image_px=128), "lavit_tiny for 128x128 images"
+        _lavit("lavit_tiny_128", _LAVIT_TINY, image_px=128),
+        "lavit_tiny for 128x128 images",
+        ZOO / "lavit_tiny_128.safetensors",
     ),
     ModelEntry(
         _lavit("lavit_tiny_32", _LAVIT_OF_32, image_px=32),
