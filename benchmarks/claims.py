@@ -1,6 +1,6 @@
 """The papers' claims, tested under one recipe: one table, one plot, a verdict for each.
 
-    python benchmarks/claims.py DATA --epochs 20 --teacher efficientnet_lite0
+    python benchmarks/claims.py DATA --epochs 6 --lavit-epochs 3 --teacher efficientnet_lite0
 
 Trains every model of ``claim_models.py`` at 128 pixels from random weights, exports it, and
 measures what was exported. DATA holds train/ and val/. What is done is kept under --output
@@ -64,6 +64,7 @@ def main() -> None:
         "conditions": {
             "processor": x86.describe().processor,
             "epochs": arguments.epochs,
+            "lavit_epochs": arguments.lavit_epochs or arguments.epochs,
             "pixels": CONTENDERS[0].spec.image_px,
             "teacher": arguments.teacher,
             "seed": arguments.seed,
@@ -83,7 +84,8 @@ def _trained(
 ) -> dict[str, Any]:
     """What does not depend on this machine, from the file of a former call where there is one."""
     asked = {
-        "epochs": contender.longer * arguments.epochs,
+        "epochs": contender.longer * _family_epochs(contender, arguments),
+        "recipe": _plain_recipe(contender, arguments),
         "seed": arguments.seed,
         "teacher": arguments.teacher,
         "images": _images(arguments.data / "train").fingerprint,
@@ -96,6 +98,17 @@ def _trained(
             "--output, or delete it."
         )
     return row
+
+
+def _family_epochs(contender: Contender, arguments: argparse.Namespace) -> int:
+    lavit = contender.family == "lavit" and arguments.lavit_epochs is not None
+    return int(arguments.lavit_epochs if lavit else arguments.epochs)
+
+
+def _plain_recipe(contender: Contender, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Without a teacher there is nothing to be guided by."""
+    without = () if arguments.teacher else ("guidance",)
+    return {name: value for name, value in contender.recipe.items() if name not in without}
 
 
 @cache
@@ -148,7 +161,7 @@ def _train(
     contender: Contender, epochs: int, arguments: argparse.Namespace, progress: Progress
 ) -> Path:
     device, threads = prepare("auto", None)
-    recipe = Recipe(epochs=epochs, seed=arguments.seed, **contender.recipe)
+    recipe = Recipe(epochs=epochs, seed=arguments.seed, **_plain_recipe(contender, arguments))
     run = arguments.output / f"run_{contender.key}"
     with open_teacher(arguments.teacher, threads, progress) as teacher:
         job = TrainingJob(
@@ -222,7 +235,8 @@ def _print(content: dict[str, Any]) -> None:
     )
     conditions = content["conditions"]
     title = (
-        f"{conditions['pixels']} px, {conditions['epochs']} epochs, {conditions['processor']}; "
+        f"{conditions['pixels']} px, {conditions['epochs']} epochs (LaViT "
+        f"{conditions['lavit_epochs']}), {conditions['processor']}; "
         "training on all cores, latency on one"
     )
     print_table(title, columns, rows, numeric=columns[1:-1])
@@ -236,6 +250,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("data", type=Path, help="a folder with train/ and val/")
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--lavit-epochs", type=int, help="of LaViT's rows; default: --epochs")
     parser.add_argument("--teacher", help="as in 'edgevit train'")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="names of claim_models.py")

@@ -9,26 +9,26 @@ from typing import Any, ClassVar, Literal
 from edgevit.typed import from_plain
 
 
-@dataclass(frozen=True)
-class _Differences:
+class _Report:
+    """What is checked here is a part of what is there (:mod:`edgevit.typed`)."""
+
     MAY_SAY_MORE: ClassVar[bool] = True
 
+
+@dataclass(frozen=True)
+class _Differences(_Report):
     logits: float
 
 
 @dataclass(frozen=True)
-class _Parity:
-    MAY_SAY_MORE: ClassVar[bool] = True
-
+class _Parity(_Report):
     images: int
     top1_agrees: int
     max_difference: _Differences
 
 
 @dataclass(frozen=True)
-class _Speed:
-    MAY_SAY_MORE: ClassVar[bool] = True
-
+class _Speed(_Report):
     times_faster: float
     times_faster_quartiles: tuple[float, float]
     latency_ms_p50: float
@@ -36,9 +36,7 @@ class _Speed:
 
 
 @dataclass(frozen=True)
-class _Layer:
-    MAY_SAY_MORE: ClassVar[bool] = True
-
+class _Layer(_Report):
     name: str
     logit_error: float
     macs_share: float
@@ -46,10 +44,8 @@ class _Layer:
 
 
 @dataclass(frozen=True)
-class _Accuracy:
+class _Accuracy(_Report):
     """Of a quantized form. kept_float: layers, or tensors and the largest value of each."""
-
-    MAY_SAY_MORE: ClassVar[bool] = True
 
     images: int
     top1: float
@@ -62,10 +58,8 @@ class _Accuracy:
 
 
 @dataclass(frozen=True)
-class _Calibrated:
+class _Calibrated(_Report):
     """What is said of a form that was calibrated, beside its accuracy."""
-
-    MAY_SAY_MORE: ClassVar[bool] = True
 
     calibration: str
     smoothed: bool
@@ -78,10 +72,8 @@ class _Calibrated:
 
 
 @dataclass(frozen=True)
-class _Options:
+class _Options(_Report):
     """How a variant was compiled and is opened."""
-
-    MAY_SAY_MORE: ClassVar[bool] = True
 
     provider: Literal["cpu", "cuda", "tensorrt"] = "cpu"
     allow_fallback: bool = False

@@ -141,6 +141,11 @@ class ModelSpec:
 
     family: ClassVar[str]
 
+    @property
+    def feature_maps(self) -> dict[str, int]:
+        """Channels of every feature map that the model gives, by name; by default none."""
+        return {}
+
     def with_classes(self, classes: int) -> ModelSpec:
         return replace(self, classes=classes)
 
@@ -175,9 +180,14 @@ class IsotropicSpec(ModelSpec):
             )
 
     @property
+    def side(self) -> int:
+        """Patches a side."""
+        return self.image_px // self.patch_px
+
+    @property
     def patches(self) -> int:
         """N."""
-        return (self.image_px // self.patch_px) ** 2
+        return self.side**2
 
     @property
     def patch_values(self) -> int:
@@ -190,6 +200,18 @@ class VitSpec(IsotropicSpec):
     """A plain vision transformer (DeiT shape): the ruler for every claim."""
 
     family: ClassVar[str] = "vit"
+
+    @property
+    def feature_maps(self) -> dict[str, int]:
+        """Two, named as the stages whose places are as large: one of a patch, one of four.
+
+        Patches of 16 pixels give ``stage_3`` and ``stage_4``. None where a patch is no power of two
+        from 4 pixels up, or the patches a side are odd.
+        """
+        halvings = self.patch_px.bit_length() - 1
+        if self.patch_px != 1 << halvings or halvings < 2 or self.side % 2:
+            return {}
+        return {stage_map(halvings - 1): self.width, stage_map(halvings): self.width}
 
 
 # Of the ``strips`` stem: strips a patch, and features of a strip and of a patch.

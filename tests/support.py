@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from edgevit.progress import Advance, SilentProgress
 from edgevit.registry import ModelEntry, find
 from edgevit.spec import IsotropicSpec, LlaSpec
 
@@ -75,9 +79,38 @@ def python(*arguments: object, cwd: Path | None = None) -> Finished:
     return Finished(ended.returncode, ended.stdout, ended.stderr)
 
 
+def begin(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """The command line in a process of its own, under way; ``options`` are Popen's."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "edgevit", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        **options,
+    )
+
+
 def write_png(path: Path, picture: np.ndarray) -> Path:
     """Writes an RGB (or greyscale, or RGBA) array of 8 or 16 bits."""
     code = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}.get(picture.shape[-1])
     coded = cv2.cvtColor(picture, code) if picture.ndim == 3 and code is not None else picture
     assert cv2.imwrite(str(path), coded)
     return path
+
+
+class StopAfter(SilentProgress):
+    """Presses Ctrl-C after some steps; a step is an advance with a note."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        with super().bar(label, total):
+            yield self._advance
+
+    def _advance(self, steps: int = 1, note: str = "") -> None:
+        self.left -= steps if note else 0
+        if note and self.left == 0:
+            signal.raise_signal(signal.SIGINT)

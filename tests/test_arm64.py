@@ -15,9 +15,11 @@ import pytest
 
 import arm64_root
 from conftest import crops
+from edgevit import images
 from edgevit.bundle import Bundle
 from edgevit.images import Image
 from edgevit.registry import PREBUILT_BUNDLE
+from edgevit.runner import Array
 from edgevit_runtimes.classify import BundleClassifier
 from edgevit_runtimes.remote import bootstrap
 from edgevit_runtimes.remote.setup import build_wheel, fetch_wheels
@@ -55,16 +57,20 @@ def pictures(photos: list[Image], tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
+def answers_here(bundle: Path, variant: str, pictures: Path) -> Array:
+    """Logits on this machine, of every picture in the order of their names."""
+    with BundleClassifier(Bundle.open(bundle), variant) as classifier:
+        views = [images.read(file) for file in sorted(pictures.glob("*.png"))]
+        return np.stack(list(classifier.logits(views)))
+
+
 @pytest.fixture(scope="module")
 def sure(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The half of the pictures that the float model is surest of: no class is near another."""
-    from edgevit import images
-
     folder = tmp_path_factory.mktemp("sure")
-    files = sorted(pictures.glob("*.png"))
-    with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
-        logits = np.stack(list(classifier.logits([images.read(file) for file in files])))
+    logits = answers_here(PREBUILT_BUNDLE, "float", pictures)
     first, second = np.sort(logits, axis=1)[:, :-3:-1].T
+    files = sorted(pictures.glob("*.png"))
     for place in np.argsort(second - first)[: PICTURES // 2]:
         shutil.copy(files[place], folder)
     return folder
@@ -103,14 +109,10 @@ def test_answers_are_those_of_x86(
     variant: str, tolerance: float, root: Path, bundle: Path, pictures: Path
 ) -> None:
     """Top-1 on 50 pictures is the same; float rounds otherwise, and INT8 at its steps too."""
-    from edgevit import images
-
     words = (PYTHON, "-c", _LOGITS, bundle, pictures, variant)
     there = np.array(json.loads(arm64_root.run(root, *words, binds=(bundle, pictures))))
-    with BundleClassifier(Bundle.open(bundle), variant) as classifier:
-        views = [images.read(file) for file in sorted(pictures.glob("*.png"))]
-        here = np.stack(list(classifier.logits(views)))
-    assert there.shape == (PICTURES, len(classifier.bundle.manifest.classes))
+    here = answers_here(bundle, variant, pictures)
+    assert there.shape == (PICTURES, len(Bundle.open(bundle).manifest.classes))
     print(f"{variant}: largest difference of a logit {np.abs(there - here).max():.2e}")
     assert (there.argmax(axis=1) == here.argmax(axis=1)).all()
     assert np.abs(there - here).max() < tolerance

@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -36,7 +35,7 @@ from edgevit_export.pipeline import ExportRequest, export_bundle
 from edgevit_export.torch_runner import TorchRunner
 from edgevit_export.weights import load_model
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from support import Command, environment, shallow
+from support import Command, begin, shallow
 
 TINY = [name for name in MODELS if "tiny" in name]
 
@@ -313,14 +312,8 @@ def _export_process(target: Path, limit_bytes: int | None = None) -> subprocess.
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
-    return subprocess.Popen(
-        [sys.executable, "-m", "edgevit", "export", "--output", str(target)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        preexec_fn=limit,  # noqa: PLW1509  (no threads in the child before exec)
-    )
+    # No threads in the child before exec, so that a function may run there.
+    return begin("export", "--output", target, preexec_fn=limit)
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A LaViT guided by the feature maps of a teacher, and what cannot guide."""
+"""Models guided by the feature maps of a teacher, and what cannot guide."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ from edgevit.training.mixing import Mix
 from edgevit.training.recipe import Recipe
 from edgevit.training.teacher import Teacher, View
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from support import Command, python
-from test_train import StopAfter
+from support import Command, StopAfter, python
 
 STAGES = (StageSpec(16, 1, 1, patch=4), StageSpec(32, 2, 2, less=1))
 STUDENT = LavitSpec("student", STAGES, image_px=32, local_perception=True, stem="convolution")
@@ -157,16 +156,20 @@ def test_a_guided_run_resumes_exactly(class_folder: Path, tmp_path: Path, teache
         assert all(torch.equal(a[part][key], b[part][key]) for key in a[part])
 
 
+@pytest.mark.parametrize(("model", "maps"), [("lavit_tiny_32", 3), ("vit_tiny_32", 2)])
 def test_guidance_on_the_command_line(
-    class_folder: Path, lavit_bundle: Path, tmp_path: Path, edgevit: Command
+    model: str, maps: int, class_folder: Path, lavit_bundle: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     options = ("--data", class_folder, "--val-data", class_folder, "--output", tmp_path / "run")
     taught = ("--teacher", lavit_bundle, "--teacher-views", 1, "--guidance", 2, "--mix", 0)
-    ended = edgevit("train", "--model", "lavit_tiny_32", "--epochs", 1, *options, *taught)
+    ended = edgevit("train", "--model", model, "--epochs", 1, *options, *taught)
     assert ended.code == 0, ended.err
     kept = {file.name for file in (tmp_path / "cache").rglob("view_*")}
-    assert kept == {"view_000.logits.npy", *(f"view_000.stage_{n}.npy" for n in (1, 2, 3))}
-    recipe = (read_checkpoint(tmp_path / "run" / "lavit_tiny_32.safetensors").notes or {})["recipe"]
+    assert kept == {
+        "view_000.logits.npy",
+        *(f"view_000.stage_{number}.npy" for number in range(1, maps + 1)),
+    }
+    recipe = (read_checkpoint(tmp_path / "run" / f"{model}.safetensors").notes or {})["recipe"]
     assert json.loads(recipe)["guidance"] == 2.0
 
 

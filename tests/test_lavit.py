@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from edgevit import images
-from edgevit.bundle import Bundle
 from edgevit.errors import InputError
-from edgevit.images import Image
 from edgevit.models.attention_residual import PlaneDownsampling, RasterDownsampling
 from edgevit.models.build import build
 from edgevit.models.less_attention import LessAttention, VanillaAttention
 from edgevit.models.local_perception import LocalPerception
 from edgevit.registry import MODELS, find
-from edgevit.spec import LavitSpec, Preprocess, StageSpec
+from edgevit.spec import LavitSpec, StageSpec
 from edgevit.training.diagonality import diagonality_loss
-from edgevit_export.torch_runner import TorchRunner
-from edgevit_export.weights import load_model
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from support import Command
 
 LAVITS = [name for name, entry in MODELS.items() if entry.spec.family == "lavit"]
 STAGES = (StageSpec(16, 2, 2, 1), StageSpec(32, 4, 3, 2))
@@ -171,37 +162,6 @@ def test_the_stage_maps_are_a_backbones() -> None:
     steps = build(find("lavit_tiny").spec).steps(torch.zeros(2, 224, 224, 3, dtype=torch.uint8))
     shapes = [tuple(steps[f"stage_{number}"].shape) for number in (1, 2, 3, 4)]
     assert shapes == [(2, 64, 56, 56), (2, 128, 28, 28), (2, 320, 14, 14), (2, 512, 7, 7)]
-
-
-@pytest.mark.parametrize("name", ["lavit_tiny_128", "lavit_tiny_32"])
-def test_features_take_the_same_road(
-    name: str, tmp_path: Path, photos: list[Image], edgevit: Command
-) -> None:
-    target = tmp_path / "features.edgevit"
-    ended = edgevit("export", "--model", name, "--with-features", "--output", target)
-    assert ended.code == 0, ended.err
-    spec = find(name).spec
-    pictures = images.batch(photos[:1], Preprocess(spec.image_px))
-    with OnnxRuntimeRunner(Bundle.open(target).variant()) as runner:
-        got = runner.infer({"image": pictures})
-    assert list(got) == ["logits", *(f"stage_{i + 1}" for i in range(len(spec.stages)))]
-    expected = TorchRunner(load_model(find(name)).module).infer({"image": pictures})
-    for tensor, array in got.items():
-        np.testing.assert_allclose(array, expected[tensor], atol=1e-4, err_msg=tensor)
-    assert edgevit("run", target, "--json", write(photos[0], tmp_path)).code == 0
-    benched = edgevit("bench", target, "--samples", 3, "--frames", 3, "--warmup", 1)
-    assert benched.code == 0, benched.err
-
-
-def write(picture: Image, folder: Path) -> Path:
-    images.write(folder / "photo.png", picture)
-    return folder / "photo.png"
-
-
-def test_a_model_without_stages_has_no_features(tmp_path: Path, edgevit: Command) -> None:
-    ended = edgevit("export", "--with-features", "--output", tmp_path / "x.edgevit")
-    assert ended.code == 2
-    assert "no stages with feature maps" in ended.one_message
 
 
 def test_attention_to_oneself_costs_nothing() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,7 @@ from browser import browser as start_browser
 from browser import complaints
 from cameras import free_port, mjpeg_camera, wait_for
 from edgevit import images
-from support import environment
+from support import begin
 
 TOKEN = "a-token-of-the-tests"
 
@@ -37,22 +36,7 @@ def run_page(clip: Path) -> Iterator[Callable[..., str]]:
     processes: list[subprocess.Popen[str]] = []
 
     def start(source: object, *options: str) -> str:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "edgevit",
-                "run",
-                str(source),
-                "--serve",
-                "127.0.0.1:0",
-                *options,
-            ],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
+        process = begin("run", source, "--serve", "127.0.0.1:0", *options)
         processes.append(process)
         assert process.stderr is not None
         return process.stderr.readline().removeprefix("page: ").strip()

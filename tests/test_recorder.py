@@ -22,7 +22,7 @@ from edgevit_runtimes.classify import Answer
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.recorder import Recorder, whole_fragments_bytes
 from edgevit_runtimes.sources.frame import Frame
-from support import Command, environment
+from support import Command, begin, environment
 
 
 def observed(picture: Image, number: int = 0, captured_ns: int = 0) -> Observation:
@@ -124,13 +124,7 @@ def recording(clip: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str
     """A run at the pace of a camera, its video, its lines."""
     video, lines = tmp_path / "out.mp4", tmp_path / "answers.jsonl"
     command = ["run", clip, "--fps", 25, "--save", video, "--jsonl", lines]
-    with subprocess.Popen(
-        [sys.executable, "-m", "edgevit", *map(str, command)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as process:
+    with begin(*command) as process:
         yield process, video, lines
         process.kill()
 

@@ -27,7 +27,7 @@ from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
 from edgevit_runtimes.remote.ssh import Ssh
 from loopback import Loopback, loopback, stand_in_device
 from made_results import made
-from support import Command, environment
+from support import Command, begin, environment
 
 SHORT = ("--samples", 30, "--frames", 3, "--fps", 100, "--warmup", 1, "--max-seconds", 1)
 
@@ -381,21 +381,7 @@ def edgevit_module() -> Any:
 def _begin(*arguments: object) -> subprocess.Popen[str]:
     """A bench that takes a while."""
     options = ("--samples", 20000, "--frames", 300, "--fps", 30, "--max-seconds", 20)
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "edgevit",
-            "bench",
-            "--host",
-            "box",
-            *map(str, (*options, *arguments)),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
+    return begin("bench", "--host", "box", *options, *arguments)
 
 
 def _until(holds: Callable[[], object], seconds: float = 60) -> None:

@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,14 +21,14 @@ from edgevit.errors import CheckpointError, InputError
 from edgevit.files import held
 from edgevit.image_folder import ImageFolder
 from edgevit.models.checkpoint import read_checkpoint
-from edgevit.progress import Advance, PlainProgress, SilentProgress
+from edgevit.progress import PlainProgress, SilentProgress
 from edgevit.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
 from edgevit.training.augment import crop, disturb
 from edgevit.training.data import BatchLoader
 from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
 from edgevit.training.randaugment import OPERATIONS, Operation
 from edgevit.training.recipe import Recipe
-from support import Command, environment, write_png
+from support import Command, StopAfter, environment, write_png
 
 LLA = LlaSpec(
     "small_lla", 48, 3, 2, image_px=32, patch_px=8, superpixels=SuperpixelSpec((2, 2), cell_px=2)
@@ -44,23 +42,6 @@ def job(
 ) -> TrainingJob:
     folder = ImageFolder.open(class_folder)
     return TrainingJob(spec, folder, folder, recipe, run, threads=2)
-
-
-class StopAfter(SilentProgress):
-    """Presses Ctrl-C after some steps; a step is an advance with a note."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Advance]:
-        with super().bar(label, total):
-            yield self._advance
-
-    def _advance(self, steps: int = 1, note: str = "") -> None:
-        self.left -= steps if note else 0
-        if note and self.left == 0:
-            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("spec", [LLA, VIT], ids=lambda s: s.name)

@@ -40,7 +40,7 @@ def export(
         bool, typer.Option("--with-superpixels", help="Give the superpixel map as an output too.")
     ] = False,
     with_features: Annotated[
-        bool, typer.Option("--with-features", help="Give a LaViT's stage maps as outputs too.")
+        bool, typer.Option("--with-features", help="Give a LaViT's or a ViT's maps as outputs too.")
     ] = False,
     half_storage: Annotated[
         bool,

@@ -59,7 +59,7 @@ def train(
     ] = 20,
     guidance: Annotated[
         float,
-        typer.Option(min=0, help="Weight of matching the teacher's feature maps too (LaViT)."),
+        typer.Option(min=0, help="Weight of matching the teacher's feature maps too (not LLA)."),
     ] = 0.0,
     strength: Annotated[
         float, typer.Option(min=0, max=1, help="Of RandAugment; 0: crops and flips only.")

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
-from edgevit.models.layers import PatchEmbed, patch_rows, pixel_values
-from edgevit.spec import IMAGENET_MEAN, IMAGENET_STD, StageSpec, convolution_widths
+from edgevit.models.layers import PatchEmbed, normalisation, patch_rows, pixel_values
+from edgevit.spec import StageSpec, convolution_widths
 
 
 class PatchStem(nn.Module):
@@ -45,9 +44,9 @@ class ConvolutionStem(nn.Module):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
         self.halvings = nn.Sequential(*layers[:-1])
         # Normalised before, not in the weights: the border is padded with the mean pixel.
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-        self.register_buffer("scale", 1 / (255 * std), persistent=False)
-        self.register_buffer("shift", -mean / std, persistent=False)
+        scale, shift = normalisation()
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, H, W, 3], 0..255, to tokens [B*N, D]."""

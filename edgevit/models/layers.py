@@ -22,6 +22,12 @@ def pixel_values(image: Tensor) -> Tensor:
     return image.float()
 
 
+def normalisation() -> tuple[Tensor, Tensor]:
+    """Scale and shift of every channel, [3]: a pixel x of 0..255 becomes scale x + shift."""
+    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    return 1 / (255 * std), -mean / std
+
+
 def patch_rows(image: Tensor, patch_px: int) -> Tensor:
     """Cuts pictures into rows of raw pixels.
 
@@ -63,9 +69,9 @@ class PatchEmbed(nn.Module):
         super().__init__()
         self.moments = moments
         self.linear = nn.Linear(pixels * 3 * moments, width)
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-        self.register_buffer("scale", (1 / (255 * std)).repeat(pixels), persistent=False)
-        self.register_buffer("shift", (-mean / std).repeat(pixels), persistent=False)
+        scale, shift = normalisation()
+        self.register_buffer("scale", scale.repeat(pixels), persistent=False)
+        self.register_buffer("shift", shift.repeat(pixels), persistent=False)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Raw rows [..., moments * pixels * 3], x before x^2, to tokens [..., D]."""

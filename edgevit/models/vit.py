@@ -12,6 +12,7 @@ from edgevit.models.layers import (
     init_linear,
     layer_norm,
     merge_heads,
+    merge_squares,
     patch_rows,
     split_heads,
 )
@@ -60,13 +61,19 @@ class VitClassifier(Classifier):
             nn.init.normal_(parameter, std=0.02)
 
     def steps(self, image: Tensor) -> dict[str, Tensor]:
-        """The logits, the summary, and the tokens before and after the blocks."""
+        """The logits, the summary, the tokens before and after the blocks, and feature maps
+
+        [B, D, H, W] where ``spec.feature_maps`` names some: what the patches' tokens say after two
+        thirds of the blocks, a place a patch, and after all of them, the mean of four patches.
+        """
         batch = image.shape[0]
         embedded = self.embed(patch_rows(image, self.spec.patch_px))
         placed = torch.cat([self.cls.expand(batch, -1, -1), embedded], dim=1) + self.position
         tokens = placed.reshape(-1, self.spec.width)
+        after: list[Tensor] = []
         for block in self.blocks:
             tokens = block(tokens, batch)
+            after.append(tokens)
         cls = tokens.reshape(batch, -1, self.spec.width)[:, 0]
         summary = self.norm(cls)
         return {
@@ -74,4 +81,21 @@ class VitClassifier(Classifier):
             SUMMARY: summary,
             "tokens": placed,
             "encoded": tokens,
+            **self._feature_maps(after[2 * len(after) // 3 - 1], tokens, batch),
+        }
+
+    def _feature_maps(self, inner: Tensor, last: Tensor, batch: int) -> dict[str, Tensor]:
+        """Rows [B*T, D] of an inner block and of the last to maps."""
+        if not self.spec.feature_maps:
+            return {}
+        side, width = self.spec.side, self.spec.width
+        fine, deep = (
+            tokens.reshape(batch, -1, width)[:, 1:].reshape(batch, side, side, width)
+            for tokens in (inner, last)
+        )
+        squares = merge_squares(deep, 2).reshape(batch, side // 2, side // 2, 4, width)
+        maps = (fine, squares.mean(dim=3))
+        return {
+            name: plane.permute(0, 3, 1, 2)
+            for name, plane in zip(self.spec.feature_maps, maps, strict=True)
         }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, interpolate
 
 from edgevit.errors import InputError
-from edgevit.spec import LavitSpec, ModelSpec
+from edgevit.spec import ModelSpec
 from edgevit.training.recipe import Recipe
 from edgevit.training.teacher import Teacher
 
@@ -66,12 +66,12 @@ def guidance_of(spec: ModelSpec, teacher: Teacher | None, recipe: Recipe) -> Gui
         return None
     if teacher is None:
         raise InputError("Guidance is by a teacher's feature maps: name one (--teacher).")
-    own = spec.feature_maps if isinstance(spec, LavitSpec) else {}
+    own = spec.feature_maps
     shared = {name: channels for name, channels in teacher.maps.items() if name in own}
     if not shared:
         raise InputError(
             f"Guidance compares feature maps: {spec.name} gives {', '.join(own) or 'none'}, the "
-            f"teacher {', '.join(teacher.maps) or 'none'}. Train a LaViT with --teacher "
-            "efficientnet_lite0, or leave out --guidance."
+            f"teacher {', '.join(teacher.maps) or 'none'}. Train a LaViT or a plain ViT with "
+            "--teacher efficientnet_lite0, or leave out --guidance."
         )
     return Guidance(own, shared)

@@ -127,13 +127,14 @@ class _Run:
         module = build(self.spec)
         if start is not None:
             start_from(module, start, str(job.init), progress)
-        guidance = guidance_of(self.spec, job.teacher, job.recipe)
+        self.guidance = guidance_of(self.spec, job.teacher, job.recipe)
+        if self.guidance is not None:
+            self.guidance.to(job.device)
         self.teacher = None
         if job.teacher is not None:
-            maps = () if guidance is None else guidance.maps
+            maps = () if self.guidance is None else self.guidance.maps
             self.teacher = TeacherAnswers(job.teacher, job.training, job.recipe, job.threads, maps)
         self.module = module.to(job.device)
-        self.guidance = None if guidance is None else guidance.to(job.device)
         self.average = averaged(self.module, job.recipe.ema_decay)
         self.optimizer = self._optimizer()
         if resume:

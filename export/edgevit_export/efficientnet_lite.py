@@ -80,8 +80,10 @@ class _Normalised(nn.Module):
         stages = [seen]
         for layer in network._blocks:
             seen = layer(seen)
-            halved = seen.shape[-1] < stages[-1].shape[-1]
-            stages[len(stages) - (not halved) :] = [seen]
+            if seen.shape[-1] < stages[-1].shape[-1]:
+                stages.append(seen)
+            else:
+                stages[-1] = seen
         deepest = network._swish(network._bn1(network._conv_head(seen)))
         return network._fc(deepest.mean((2, 3))), *stages[-len(_MAPS) :]
 

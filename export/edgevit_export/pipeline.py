@@ -33,7 +33,6 @@ from edgevit.runner import Array, OpenRunner
 from edgevit.spec import (
     LOGITS,
     SUPERPIXEL_MAP,
-    LavitSpec,
     LlaSpec,
     Preprocess,
 )
@@ -64,7 +63,7 @@ class ExportRequest:
 
     batch: a fixed batch size, or None for a dynamic one.
     with_superpixels: also give ``superpixels``, int32 [B, rows, columns] of cells.
-    with_features: also give ``stage_1`` ..., float32 [B, D, H, W]: a LaViT's feature maps.
+    with_features: also give the feature maps of the spec, float32 [B, D, H, W].
     half_storage: store weights that float16 holds exactly as float16 (half the file).
     pictures: uint8 [n, size, size, 3]: the parity gate's, and the bundle's reference.
     """
@@ -96,9 +95,9 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         raise InputError(
             f"{request.entry.spec.name} has no superpixels; leave out --with-superpixels."
         )
-    if request.with_features and not isinstance(request.entry.spec, LavitSpec):
+    if request.with_features and not request.entry.spec.feature_maps:
         raise InputError(
-            f"{request.entry.spec.name} has no stages with feature maps; leave out --with-features."
+            f"{request.entry.spec.name} has no feature maps; leave out --with-features."
         )
     with stage(progress, "load      weights into the torch module"):
         model = load_model(request.entry, request.checkpoint, request.classes)
@@ -151,9 +150,7 @@ def _extra_outputs(request: ExportRequest) -> list[str]:
     spec = request.entry.spec
     if request.with_superpixels:
         return [SUPERPIXEL_MAP]
-    if request.with_features and isinstance(spec, LavitSpec):
-        return list(spec.feature_maps)
-    return []
+    return list(spec.feature_maps) if request.with_features else []
 
 
 def _part(probe: onnx.ModelProto, outputs: list[str]) -> onnx.ModelProto:
