@@ -13,9 +13,10 @@ CLASSES = 10
 RULER = "vit"
 
 # Few epochs: mild augmentation and many steps, or no model would get anywhere.
-RECIPE: dict[str, Any] = {"batch": 64, "mix": 0.0, "random_strength": 0.2}
+_MILD: dict[str, Any] = {"batch": 64, "mix": 0.0, "random_strength": 0.2}
+RECIPE: dict[str, Any] = {**_MILD, "warmup_epochs": 1.0}
 # LaViT as it is shipped: guided by the teacher's feature maps.
-LAVIT_RECIPE: dict[str, Any] = {**RECIPE, "guidance": 10.0}
+LAVIT_RECIPE: dict[str, Any] = {**_MILD, "guidance": 10.0}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE
 from edgevit_export.pipeline import ExportRequest, export_bundle
 from edgevit_runtimes import kernel, measure
+from edgevit_runtimes.bench_options import BenchOptions
 from edgevit_runtimes.classify import BundleClassifier
 from edgevit_runtimes.devices import x86
 from edgevit_runtimes.evaluate import evaluate
@@ -73,6 +74,7 @@ def main() -> None:
     }
     write_json(output / "claims.json", content)
     draw_front(rows, output / "claims.svg")
+    (output / "claims.md").write_text(_markdown(content))
     if arguments.json:
         print_json(content)
     else:
@@ -120,7 +122,7 @@ def _images(folder: Path) -> ImageFolder:
 def _kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The content of a JSON file, which is made where it is missing."""
     if not file.is_file():
-        write_json(make(), file)
+        write_json(file, make())
     content: dict[str, Any] = json.loads(file.read_text())
     return content
 
@@ -149,7 +151,7 @@ def _train_and_answer(
 def _cost(key: str, output: Path, progress: Progress) -> dict[str, Any]:
     progress.line(f"== the cost of {key}")
     cost = training_cost(key, len(os.sched_getaffinity(0)))
-    memory = measure.peak_memory(Bundle.open(output / f"{key}.edgevit"), measure.BenchOptions())
+    memory = measure.peak_memory(Bundle.open(output / f"{key}.edgevit"), BenchOptions())
     return {
         "train_epoch_s": cost["epoch_s"],
         "train_activation_mib": cost["activation_mib"],
@@ -205,43 +207,65 @@ def _add_latency(rows: list[dict[str, Any]], output: Path) -> None:
     os.sched_setaffinity(0, affinity)
 
 
-def _print(content: dict[str, Any]) -> None:
-    rows = [
-        (
-            row["model"],
-            f"{row['parameters'] / 1e6:.2f}",
-            f"{row['macs'] / 1e9:.3f}",
-            f"{row['train_epoch_s']:.1f}",
-            f"{row['train_activation_mib']:.0f}",
-            f"{row['latency_ms_p50']:.2f}",
-            f"{row['times_faster_than_ruler']:.1f}",
-            f"{row['peak_memory_mib']:.0f}",
-            "{:.1f} ({:.1f} to {:.1f})".format(
-                100 * row["top1"]["share"], *(100 * x for x in row["top1"]["interval_95"])
-            ),
-        )
-        for row in content["rows"]
-    ]
-    columns = (
-        "model",
-        "M params",
-        "G MACs",
-        "s an epoch",
-        "activations MiB",
-        "latency ms",
-        "times faster",
-        "memory MiB",
-        "top-1 %",
+_COLUMNS = (
+    "model",
+    "M params",
+    "G MACs",
+    "s an epoch",
+    "activations MiB",
+    "latency ms",
+    "times faster",
+    "memory MiB",
+    "epochs",
+    "top-1 %",
+)
+_VERDICT_COLUMNS = ("the papers say", "measured here", "verdict")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A model's line of the table, by ``_COLUMNS``."""
+    low, high = (100 * edge for edge in row["top1"]["interval_95"])
+    return (
+        row["model"],
+        f"{row['parameters'] / 1e6:.2f}",
+        f"{row['macs'] / 1e9:.3f}",
+        f"{row['train_epoch_s']:.1f}",
+        f"{row['train_activation_mib']:.0f}",
+        f"{row['latency_ms_p50']:.2f}",
+        f"{row['times_faster_than_ruler']:.1f}",
+        f"{row['peak_memory_mib']:.0f}",
+        str(row["epochs"]),
+        f"{100 * row['top1']['share']:.1f} ({low:.1f} to {high:.1f})",
     )
+
+
+def _conditions(content: dict[str, Any]) -> str:
     conditions = content["conditions"]
-    title = (
-        f"{conditions['pixels']} px, {conditions['epochs']} epochs (LaViT "
-        f"{conditions['lavit_epochs']}), {conditions['processor']}; "
-        "training on all cores, latency on one"
+    return (
+        f"{conditions['pixels']} px, seed {conditions['seed']}, teacher {conditions['teacher']}, "
+        f"{conditions['processor']}; training on all cores, latency on one"
     )
-    print_table(title, columns, rows, numeric=columns[1:-1])
+
+
+def _print(content: dict[str, Any]) -> None:
+    rows = [_cells(row) for row in content["rows"]]
+    print_table(_conditions(content), _COLUMNS, rows, numeric=_COLUMNS[1:-1])
     claims = [(v["claim"], v["measured"], v["verdict"]) for v in content["verdicts"]]
-    print_table("verdicts", ("the papers say", "measured here", "verdict"), claims)
+    print_table("verdicts", _VERDICT_COLUMNS, claims)
+
+
+def _markdown(content: dict[str, Any]) -> str:
+    """The same two tables for a document."""
+    claims = [(v["claim"], v["measured"], f"**{v['verdict']}**") for v in content["verdicts"]]
+    tables = ((_COLUMNS, map(_cells, content["rows"])), (_VERDICT_COLUMNS, claims))
+    lines = [f"{_conditions(content)}."]
+    for columns, rows in tables:
+        lines += ["", _line(columns), _line(["---"] * len(columns)), *map(_line, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _arguments() -> argparse.Namespace:

@@ -17,11 +17,12 @@ from edgevit.progress import SilentProgress
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.report import print_json
 from edgevit_runtimes import measure
+from edgevit_runtimes.bench_options import BenchOptions
 from edgevit_runtimes.remote.address import DEFAULT_FOLDER, Device
 from edgevit_runtimes.remote.runs import bench_there
 from edgevit_runtimes.remote.ssh import Ssh
 
-OPTIONS = measure.BenchOptions(samples=300, frames=60, max_seconds=3)
+OPTIONS = BenchOptions(samples=300, frames=60, max_seconds=3)
 
 
 def main() -> None:

@@ -294,6 +294,7 @@ def test_another_size_is_another_model(
         ({"mix": 1.5}, "mix is a share"),
         ({"teacher_views": 0}, "at least one view"),
         ({"random_strength": -0.1}, "random_strength is a share"),
+        ({"warmup_epochs": float("nan")}, "warm-up is 0 epochs or longer"),
     ],
 )
 def test_an_impossible_recipe_is_refused(changes: dict[str, float], message: str) -> None:

@@ -22,7 +22,7 @@ from edgevit.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
     from edgevit.bundle import Bundle
-    from edgevit_runtimes.measure import BenchOptions
+    from edgevit_runtimes.bench_options import BenchOptions
 
 
 class Device(str, Enum):
@@ -171,7 +171,7 @@ def _resume(run: str) -> dict[str, Any]:
 
 
 def _options(**values: Any) -> BenchOptions:
-    from edgevit_runtimes.measure import BenchOptions
+    from edgevit_runtimes.bench_options import BenchOptions
 
     return BenchOptions(**values)
 
@@ -179,7 +179,7 @@ def _options(**values: Any) -> BenchOptions:
 def _options_of(former: dict[str, Any]) -> BenchOptions:
     """Of a result to repeat, which may hold anything."""
     from edgevit.typed import from_plain
-    from edgevit_runtimes.measure import BenchOptions
+    from edgevit_runtimes.bench_options import BenchOptions
 
     try:
         return from_plain(BenchOptions, former["options"], "options")

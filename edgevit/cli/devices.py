@@ -78,7 +78,7 @@ def remove(name: Annotated[str, typer.Argument(help="A name that was added.")]) 
 @app.command("check")
 def check(name: NameArgument, json: JsonOption = False) -> None:
     """Look whether a device can be reached, what it is, and what it is ready for."""
-    from edgevit.cli.doctor import print_examination
+    from edgevit.cli.examination import print_examination
     from edgevit.report import print_json
 
     with connection(name) as ssh:
@@ -158,7 +158,7 @@ def examine_there(ssh: Ssh) -> dict[str, Any]:
     """What ``doctor`` says of a device, from a recording made now; it needs no Python there."""
     from tempfile import TemporaryDirectory
 
-    from edgevit.cli.doctor import examine_recording
+    from edgevit.cli.examination import examine_recording
     from edgevit_runtimes.remote.setup import recording
 
     with TemporaryDirectory() as scratch:

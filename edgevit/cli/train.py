@@ -38,6 +38,9 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Times through the data.")] = 80,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Highest rate of the schedule.")] = 1e-3,
+    warmup: Annotated[
+        float, typer.Option(min=0, help="Epochs in which the rate rises; at most half of all.")
+    ] = 5.0,
     teacher: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +106,7 @@ def train(
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
+        warmup_epochs=warmup,
         random_ops=Recipe.random_ops if strength else 0,
         random_strength=strength,
         erase=Recipe.erase if strength else 0.0,

@@ -16,6 +16,7 @@ class Recipe:
     Schedule:
         learning_rate: the highest, for this batch; it is not scaled. Falls to
             ``final_learning_rate``.
+        warmup_epochs: in which the rate rises from nothing; at most half of all.
     Augmentation (see :mod:`edgevit.training.augment` and :mod:`edgevit.training.mixing`):
         crop_area, crop_aspect: share of the picture that a crop covers, and its width over height.
         random_ops, random_strength: how many RandAugment operations, and how strong, 0 to 1.
@@ -71,6 +72,8 @@ class Recipe:
             )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise InputError(f"The learning rate must be above zero; got {self.learning_rate}.")
+        if not (math.isfinite(self.warmup_epochs) and self.warmup_epochs >= 0):
+            raise InputError(f"The warm-up is 0 epochs or longer; got {self.warmup_epochs}.")
         for name in ("erase", "mix", "random_strength", "teacher_weight", "ema_decay"):
             value = getattr(self, name)
             if not 0 <= value <= 1:

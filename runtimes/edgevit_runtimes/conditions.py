@@ -6,20 +6,18 @@ import os
 import platform
 from dataclasses import asdict
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import edgevit
 from edgevit.bundle import MANIFEST_FILE, Bundle
 from edgevit.files import sha256_of
 from edgevit_runtimes import kernel
+from edgevit_runtimes.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.devices.installed import distribution
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.onnxruntime_runner import Placement
 from edgevit_runtimes.verdict import judge
-
-if TYPE_CHECKING:
-    from edgevit_runtimes.measure import BenchOptions
 
 # Environment variables that change how many threads run, and where.
 _TELLING = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "ORT_", "CUDA_VISIBLE_DEVICES")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from statistics import median, median_high
 from typing import Any
 
@@ -14,6 +13,7 @@ from edgevit.errors import InputError
 from edgevit.progress import Progress, stage
 from edgevit.results import RESULT_KIND, RESULT_SCHEMA
 from edgevit.runner import batch_size
+from edgevit_runtimes.bench_options import BenchOptions
 from edgevit_runtimes.conditions import conditions, model_facts, runtime_module
 from edgevit_runtimes.devices import jetson, machine
 from edgevit_runtimes.devices.facts import chosen_here
@@ -23,7 +23,7 @@ from edgevit_runtimes.devices.tree import Tree
 from edgevit_runtimes.disturbance import Run, disturbances, outer_disturbances
 from edgevit_runtimes.energy import Energy, Window, energy_per_inference
 from edgevit_runtimes.fresh_process import measure_in_fresh_process
-from edgevit_runtimes.open import Host, open_variant, refuse_cores
+from edgevit_runtimes.open import open_variant, refuse_cores
 from edgevit_runtimes.percentiles import latency_ms
 from edgevit_runtimes.sampling import Sampler, summary
 
@@ -35,50 +35,6 @@ _IDLE_S = 1.5
 _MEMORY_SAMPLES = 50
 _BLOCK, _ROUNDS, _DISCARDED = 50, 20, 10
 _TIMEOUT_MARGIN_S = 120.0
-_LONGEST_RUN_S = 86_400
-
-
-@dataclass(frozen=True)
-class BenchOptions:
-    """How to measure.
-
-    samples: inferences of the hot run, unless ``max_seconds`` ends it first.
-    frames, fps: the camera-paced run.
-    warmup: inferences discarded before every run, at the least; more until latency is steady.
-    variant: which form of the model; None: the one chosen for this machine or its kind.
-    native, cores, arena: see :class:`edgevit_runtimes.open.Host`.
-    """
-
-    threads: int = 1
-    batch: int = 1
-    samples: int = 1000
-    frames: int = 150
-    fps: float = 30.0
-    warmup: int = 50
-    max_seconds: float = 60.0
-    variant: str | None = None
-    native: bool = True
-    cores: tuple[int, ...] | None = None
-    arena: bool = True
-
-    @property
-    def host(self) -> Host:
-        return Host(self.native, self.cores, self.arena)
-
-    def __post_init__(self) -> None:
-        for name in ("threads", "batch", "samples", "frames", "fps", "max_seconds"):
-            value = getattr(self, name)
-            if not math.isfinite(value) or value <= 0:
-                raise InputError(
-                    f"--{name.replace('_', '-')} must be a number above zero; got {value}."
-                )
-        if self.warmup < 0:
-            raise InputError(f"--warmup must not be negative; got {self.warmup}.")
-        if max(self.max_seconds, self.frames / self.fps) > _LONGEST_RUN_S:
-            raise InputError(
-                f"A run of {max(self.max_seconds, self.frames / self.fps):g} s was asked for; the "
-                f"longest is {_LONGEST_RUN_S} s. Lower --frames or --max-seconds, or raise --fps."
-            )
 
 
 def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str, Any]:

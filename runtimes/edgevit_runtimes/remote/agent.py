@@ -27,6 +27,7 @@ from edgevit.files import folder_written_aside, sha256_of, write_atomically
 from edgevit.progress import PlainProgress
 from edgevit.typed import from_plain
 from edgevit_runtimes import measure
+from edgevit_runtimes.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.remote import protocol
 
@@ -120,7 +121,7 @@ def run_measurement(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     try:
         _refuse_other_device(wanted["device"])
         try:
-            options = from_plain(measure.BenchOptions, wanted["options"], "options")
+            options = from_plain(BenchOptions, wanted["options"], "options")
         except ValueError as error:
             raise InputError(str(error)) from error
         bundle = Bundle.open(_bundle_folder(home, job))

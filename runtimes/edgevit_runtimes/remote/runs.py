@@ -16,7 +16,7 @@ from edgevit.files import sha256_of, write_atomically
 from edgevit.progress import Progress
 from edgevit.results import parse_result
 from edgevit.untrusted import harmless
-from edgevit_runtimes.measure import BenchOptions
+from edgevit_runtimes.bench_options import BenchOptions
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.calls import ask, conversation, refuse_error
 from edgevit_runtimes.remote.pending import PendingRun
