@@ -11,6 +11,8 @@ from edgevit.spec import LavitSpec, LlaSpec, ModelSpec, SuperpixelSpec
 SIZE_PX = 128
 CLASSES = 10
 RULER = "vit"
+# What things cost is also told at the papers' size, by models of the zoo; it needs no training.
+FULL_RULER, FULL_LIGHT = "vit_tiny", "lla_tiny"
 
 # Few epochs: mild augmentation and many steps, or no model would get anywhere.
 _MILD: dict[str, Any] = {"batch": 64, "mix": 0.0, "random_strength": 0.2}

@@ -19,7 +19,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from claim_models import CONTENDERS, RULER, Contender
+from claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, contender
 from claim_verdicts import draw_front, verdicts
 from edgevit import complexity, images
 from edgevit.bundle import Bundle
@@ -55,13 +55,16 @@ def main() -> None:
     rows = [_trained(contender, arguments, progress) for contender in chosen]
     if arguments.train_only:
         return
-    for row in rows:
+    full_size = [_untrained(contender(key), output, progress) for key in (FULL_RULER, FULL_LIGHT)]
+    for row in rows + full_size:
         file = output / f"{row['key']}.cost.json"
         row.update(_kept(file, partial(_cost, row["key"], output, progress)))
-    _add_latency(rows, output)
+    _add_latency(rows, RULER, output)
+    _add_latency(full_size, FULL_RULER, output)
     content = {
         "rows": rows,
-        "verdicts": verdicts(rows),
+        "full_size": full_size,
+        "verdicts": verdicts(rows, full_size),
         "conditions": {
             "processor": x86.describe().processor,
             "epochs": arguments.epochs,
@@ -137,15 +140,28 @@ def _train_and_answer(
         folder = _images(arguments.data / "val")
         accuracy = evaluate(classifier, folder, progress).accuracy
     return {
+        **_facts(contender),
+        "asked": asked,
+        "epochs": asked["epochs"],
+        "top1": accuracy.top1.to_json(),
+    }
+
+
+def _facts(contender: Contender) -> dict[str, Any]:
+    return {
         "key": contender.key,
         "model": contender.label,
         "family": contender.family,
-        "asked": asked,
-        "epochs": asked["epochs"],
         "parameters": complexity.parameters(contender.spec),
         "macs": sum(complexity.macs(contender.spec).values()),
-        "top1": accuracy.top1.to_json(),
     }
+
+
+def _untrained(contender: Contender, output: Path, progress: Progress) -> dict[str, Any]:
+    """A model whose cost is told, not its accuracy."""
+    if not (output / f"{contender.key}.edgevit").is_dir():
+        _export(contender, None, output, progress)
+    return {**_facts(contender), "model": f"{contender.label}, {contender.spec.image_px} px"}
 
 
 def _cost(key: str, output: Path, progress: Progress) -> dict[str, Any]:
@@ -179,7 +195,7 @@ def _train(
         return train(job, progress, resume=(run / STATE_FILE).is_file()).weights
 
 
-def _export(contender: Contender, weights: Path, output: Path, progress: Progress) -> Bundle:
+def _export(contender: Contender, weights: Path | None, output: Path, progress: Progress) -> Bundle:
     photos = Bundle.open(PREBUILT_BUNDLE).reference().images
     request = ExportRequest(
         entry=ModelEntry(contender.spec, contender.label),
@@ -191,15 +207,15 @@ def _export(contender: Contender, weights: Path, output: Path, progress: Progres
     return export_bundle(request, partial(OnnxRuntimeRunner, native=False), progress)
 
 
-def _add_latency(rows: list[dict[str, Any]], output: Path) -> None:
+def _add_latency(rows: list[dict[str, Any]], ruler: str, output: Path) -> None:
     """One model at a time against the ruler, so that no more than two share the caches."""
     affinity = os.sched_getaffinity(0)
     pin_to_one_core()
     runners = {row["key"]: Bundle.open(output / f"{row['key']}.edgevit") for row in rows}
-    if RULER not in runners:
-        raise InputError(f"Latency is told against '{RULER}'; add it to --only.")
+    if ruler not in runners:
+        raise InputError(f"Latency is told against '{ruler}'; add it to --only.")
     for row in rows:
-        functions = [inference(runners[RULER]), inference(runners[row["key"]])]
+        functions = [inference(runners[ruler]), inference(runners[row["key"]])]
         times = interleave(functions, BLOCK, ROUNDS, DISCARD)
         row["latency_ms_p50"] = round(times.median_ms(1), 4)
         row["latency_samples"] = times.samples
@@ -224,7 +240,6 @@ _VERDICT_COLUMNS = ("the papers say", "measured here", "verdict")
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     """A model's line of the table, by ``_COLUMNS``."""
-    low, high = (100 * edge for edge in row["top1"]["interval_95"])
     return (
         row["model"],
         f"{row['parameters'] / 1e6:.2f}",
@@ -234,9 +249,14 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['latency_ms_p50']:.2f}",
         f"{row['times_faster_than_ruler']:.1f}",
         f"{row['peak_memory_mib']:.0f}",
-        str(row["epochs"]),
-        f"{100 * row['top1']['share']:.1f} ({low:.1f} to {high:.1f})",
+        str(row.get("epochs", "")),
+        _top1(row["top1"]) if "top1" in row else "not trained here",
     )
+
+
+def _top1(share: dict[str, Any]) -> str:
+    low, high = (100 * edge for edge in share["interval_95"])
+    return f"{100 * share['share']:.1f} ({low:.1f} to {high:.1f})"
 
 
 def _conditions(content: dict[str, Any]) -> str:
@@ -248,7 +268,7 @@ def _conditions(content: dict[str, Any]) -> str:
 
 
 def _print(content: dict[str, Any]) -> None:
-    rows = [_cells(row) for row in content["rows"]]
+    rows = [_cells(row) for row in content["rows"] + content["full_size"]]
     print_table(_conditions(content), _COLUMNS, rows, numeric=_COLUMNS[1:-1])
     claims = [(v["claim"], v["measured"], v["verdict"]) for v in content["verdicts"]]
     print_table("verdicts", _VERDICT_COLUMNS, claims)
@@ -257,7 +277,10 @@ def _print(content: dict[str, Any]) -> None:
 def _markdown(content: dict[str, Any]) -> str:
     """The same two tables for a document."""
     claims = [(v["claim"], v["measured"], f"**{v['verdict']}**") for v in content["verdicts"]]
-    tables = ((_COLUMNS, map(_cells, content["rows"])), (_VERDICT_COLUMNS, claims))
+    tables = (
+        (_COLUMNS, map(_cells, content["rows"] + content["full_size"])),
+        (_VERDICT_COLUMNS, claims),
+    )
     lines = [f"{_conditions(content)}."]
     for columns, rows in tables:
         lines += ["", _line(columns), _line(["---"] * len(columns)), *map(_line, rows)]

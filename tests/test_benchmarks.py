@@ -129,13 +129,14 @@ def row(key: str, top1: float, **figures: object) -> dict[str, object]:
 
 
 def test_verdicts_follow_from_the_figures() -> None:
-    light = row(
-        "carry_l8", 0.80, train_epoch_s=10.0, train_activation_mib=80.0, times_faster_than_ruler=5.0
+    cheap = row(
+        "lla_tiny", 0, train_epoch_s=10.0, train_activation_mib=80.0, times_faster_than_ruler=5.0
     )
-    found = claim_verdicts.verdicts([row("vit", 0.81), light])
+    vit = row("vit", 0.81)
+    found = claim_verdicts.verdicts([vit, row("carry_l8", 0.80)], [vit, cheap])
     assert [v["verdict"] for v in found] == ["reproduced"] * 4
-    heavy = row("carry_l8", 0.70, train_epoch_s=30.0, train_activation_mib=990.0)
-    found = claim_verdicts.verdicts([row("vit", 0.81), heavy])
+    heavy = row("lla_tiny", 0, train_epoch_s=30.0, train_activation_mib=990.0)
+    found = claim_verdicts.verdicts([vit, row("carry_l8", 0.70)], [vit, heavy])
     assert [v["verdict"] for v in found] == ["partly", *["not reproduced"] * 3]
 
 
@@ -146,7 +147,8 @@ def test_verdicts_on_lavit() -> None:
         row("lavit_no_residual", 0.75),
         row("lavit_no_loss", 0.80),
     ]
-    verdicts = [v["verdict"] for v in claim_verdicts.verdicts(rows)]
+    cost = [row("vit_tiny", 0), row("lla_tiny", 0)]
+    verdicts = [v["verdict"] for v in claim_verdicts.verdicts(rows, cost)[3:]]
     assert verdicts == [
         "partly", "reproduced", "reproduced", "not reproduced", "not testable here",
     ]  # fmt: skip
