@@ -19,7 +19,8 @@ _PART = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\
 
 def jpegs_of(video: str, limit: int, width: int | None) -> list[bytes]:
     """The first frames of a video, each as a JPEG."""
-    capture, jpegs = cv2.VideoCapture(video), []
+    capture = cv2.VideoCapture(video)
+    jpegs: list[bytes] = []
     while len(jpegs) < limit and capture.grab():
         _, frame = capture.retrieve()
         if width:

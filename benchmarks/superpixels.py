@@ -142,10 +142,10 @@ def boundaries(labels: Labels) -> NDArray[np.uint8]:
 
 def score(labels: Labels, truth: Labels) -> Score:
     """Means over the annotators."""
-    _, labels = np.unique(labels, return_inverse=True)
-    labels = labels.reshape(truth.shape[1:]).astype(np.int32)
+    numbered = np.unique(labels, return_inverse=True)[1]
+    labels = numbered.reshape(truth.shape[1:]).astype(np.int32)
     reach = np.ones((2 * TOLERANCE_PX + 1,) * 2, np.uint8)
-    near = cv2.dilate(boundaries(labels), reach)
+    near = np.asarray(cv2.dilate(boundaries(labels), reach), np.uint8)
     parts = np.array([_against(labels, near, one) for one in truth]).mean(0)
     return Score(float(labels.max() + 1), *map(float, parts))
 
@@ -215,7 +215,8 @@ def draw(samples: list[Sample], folder: Path) -> list[Path]:
         for count in (16, 49):
             ours = edgevit_slic(SETTINGS[count])(sample.picture)
             _, theirs = with_at_least(skimage_slic, sample.picture, count, COMPACTNESS[0])
-            large = cv2.resize(sample.picture, (672, 672), interpolation=cv2.INTER_CUBIC)
+            enlarged = cv2.resize(sample.picture, (672, 672), interpolation=cv2.INTER_CUBIC)
+            large = np.asarray(enlarged, np.uint8)
             cell = SETTINGS[count].cell_px  # drawn from the map of cells, whose lines are smooth
             pair = [draw_superpixels(large, labels) for labels in (ours[::cell, ::cell], theirs)]
             file = folder / f"{sample.name}_k{count}.png"
