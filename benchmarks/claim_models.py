@@ -26,7 +26,7 @@ class Contender:
     """A model of the comparison.
 
     family: models are compared within one. recipe: what differs from the default recipe.
-    longer: how many times the family's number of epochs.
+    longer: how many times the common number of epochs.
     """
 
     label: str

@@ -1,6 +1,6 @@
 """The papers' claims, tested under one recipe: one table, one plot, a verdict for each.
 
-    python benchmarks/claims.py DATA --epochs 6 --lavit-epochs 3 --teacher efficientnet_lite0
+    python benchmarks/claims.py DATA --epochs 3 --teacher efficientnet_lite0
 
 Trains every model of ``claim_models.py`` at 128 pixels from random weights, exports it, and
 measures what was exported. DATA holds train/ and val/. What is done is kept under --output
@@ -68,7 +68,6 @@ def main() -> None:
         "conditions": {
             "processor": x86.describe().processor,
             "epochs": arguments.epochs,
-            "lavit_epochs": arguments.lavit_epochs or arguments.epochs,
             "pixels": CONTENDERS[0].spec.image_px,
             "teacher": arguments.teacher,
             "seed": arguments.seed,
@@ -89,7 +88,7 @@ def _trained(
 ) -> dict[str, Any]:
     """What does not depend on this machine, from the file of a former call where there is one."""
     asked = {
-        "epochs": contender.longer * _family_epochs(contender, arguments),
+        "epochs": contender.longer * arguments.epochs,
         "recipe": _plain_recipe(contender, arguments),
         "seed": arguments.seed,
         "teacher": arguments.teacher,
@@ -103,11 +102,6 @@ def _trained(
             "--output, or delete it."
         )
     return row
-
-
-def _family_epochs(contender: Contender, arguments: argparse.Namespace) -> int:
-    lavit = contender.family == "lavit" and arguments.lavit_epochs is not None
-    return int(arguments.lavit_epochs if lavit else arguments.epochs)
 
 
 def _plain_recipe(contender: Contender, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -297,7 +291,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("data", type=Path, help="a folder with train/ and val/")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--lavit-epochs", type=int, help="of LaViT's rows; default: --epochs")
     parser.add_argument("--teacher", help="as in 'edgevit train'")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="names of claim_models.py")
