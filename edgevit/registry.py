@@ -140,7 +140,11 @@ _ENTRIES = (
         LavitSpec("lavit_tiny_printed", _LAVIT_TINY),
         "lavit_tiny as the paper prints it: no convolutions",
     ),
-    ModelEntry(VitSpec("vit_tiny", 192, 3, 12), "plain ViT (DeiT-Ti shape): the ruler"),
+    ModelEntry(
+        VitSpec("vit_tiny", 192, 3, 12),
+        "plain ViT (DeiT-Ti shape): the ruler",
+        ZOO / "vit_tiny.safetensors",
+    ),
     ModelEntry(
         VitSpec("vit_tiny_32", 192, 3, 12, image_px=32, patch_px=4), "plain ViT for 32x32 images"
     ),
