@@ -10,7 +10,7 @@ from claim_models import RULER
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
 NOT_HERE = "not testable here"
-LIGHT, LIGHT_LONG = "carry_l8", "carry_l8_long"
+LIGHT, LIGHT_LONG, LIGHT_LINEAR = "carry_l8", "carry_l8_long", "carry_linear"
 
 Row = dict[str, Any]
 
@@ -22,15 +22,15 @@ def verdicts(rows: list[Row], full_size: Sequence[Row]) -> list[dict[str, str]]:
     """
     by_key = {row["key"]: row for row in rows}
     found = _cost_verdicts(*full_size)
-    if {RULER, LIGHT} <= set(by_key):
-        light, ruler = by_key[LIGHT], by_key[RULER]
-        found.append(
-            _verdict(
-                "SPPP + LLA: accuracy comparable, at equal epochs",
-                _difference(light, ruler),
-                _comparable(light, ruler),
-            )
+    found += [
+        _verdict(
+            f"SPPP + LLA{what}: accuracy comparable, at equal epochs",
+            _difference(by_key[key], by_key[RULER]),
+            _comparable(by_key[key], by_key[RULER]),
         )
+        for key, what in ((LIGHT, ""), (LIGHT_LINEAR, " with the paper's linear embedding"))
+        if {RULER, key} <= set(by_key)
+    ]
     if {RULER, LIGHT_LONG} <= set(by_key):
         found.append(_equal_time(by_key[RULER], by_key[LIGHT_LONG]))
     if {"lavit", "lavit_vanilla"} <= set(by_key):
