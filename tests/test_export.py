@@ -225,7 +225,7 @@ def test_nan_weights_are_refused(tmp_path: Path, edgevit: Command) -> None:
 
 def test_untrained_is_said_everywhere(tmp_path: Path, photo_folder: Path, edgevit: Command) -> None:
     target = tmp_path / "vit.edgevit"
-    ended = edgevit("export", "--model", "vit_tiny", "--output", target)
+    ended = edgevit("export", "--model", "vit_tiny_32", "--output", target)
     assert ended.code == 0
     assert "untrained" in ended.out
     ran = edgevit("run", target, photo_folder)
