@@ -96,7 +96,7 @@ CONTENDERS = (
 )
 
 
-def contender(key: str) -> Contender:
+def find_contender(key: str) -> Contender:
     """The contender of that name, or the model of the zoo at its own size.
 
     Raises:

@@ -145,12 +145,13 @@ def _better(a: Row, b: Row) -> str:
 
 
 def draw_front(rows: list[Row], target: Path) -> None:
-    """Accuracy with its interval against latency, a point a model."""
+    """Accuracy with its interval against latency, a numbered point a model, the names beside."""
     from matplotlib.figure import Figure
 
     from edgevit.plots import save
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    numbers = {row["key"]: number for number, row in enumerate(rows, 1)}
     axes = figure.subplots()
     for family, marker in (("superpixels", "o"), ("lavit", "s")):
         members = [row for row in rows if row["family"] == family]
@@ -163,8 +164,11 @@ def draw_front(rows: list[Row], target: Path) -> None:
         above = [100 * edge - t for t, edge in zip(top1, high, strict=True)]
         axes.errorbar(latency, top1, yerr=[below, above], fmt=marker, capsize=3, label=family)
         for row, x, y in zip(members, latency, top1, strict=True):
-            axes.annotate(row["model"], (x, y), (5, 4), textcoords="offset points", fontsize=7)
+            place = numbers[row["key"]]
+            axes.annotate(str(place), (x, y), (5, 4), textcoords="offset points", fontsize=8)
     axes.set(xscale="log", xlabel="latency, ms (fp32, one core)", ylabel="top-1, %")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
+    names = "\n".join(f"{numbers[row['key']]}  {row['model']}" for row in rows)
+    axes.text(1.03, 1, names, transform=axes.transAxes, va="top", fontsize=8, linespacing=1.6)
     save(figure, target)

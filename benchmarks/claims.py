@@ -14,17 +14,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, contender
+from claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, find_contender
 from claim_verdicts import draw_front, verdicts
 from edgevit import complexity, images
 from edgevit.bundle import Bundle
 from edgevit.cli.train import open_teacher
 from edgevit.errors import EdgevitError, InputError
+from edgevit.files import write_atomically
 from edgevit.image_folder import ImageFolder
 from edgevit.progress import Progress, progress_for_stderr
 from edgevit.registry import PREBUILT_BUNDLE, ModelEntry
@@ -43,6 +44,7 @@ from edgevit_runtimes.evaluate import evaluate
 from edgevit_runtimes.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 from latency import BLOCK, DISCARD, ROUNDS, inference
+from markdown_table import markdown_table
 from training_cost import measure as training_cost
 
 
@@ -55,7 +57,9 @@ def main() -> None:
     rows = [_trained(contender, arguments, progress) for contender in chosen]
     if arguments.train_only:
         return
-    full_size = [_untrained(contender(key), output, progress) for key in (FULL_RULER, FULL_LIGHT)]
+    full_size = [
+        _untrained(find_contender(key), output, progress) for key in (FULL_RULER, FULL_LIGHT)
+    ]
     for row in rows + full_size:
         file = output / f"{row['key']}.cost.json"
         row.update(_kept(file, partial(_cost, row["key"], output, progress)))
@@ -76,7 +80,8 @@ def main() -> None:
     }
     write_json(output / "claims.json", content)
     draw_front(rows, output / "claims.svg")
-    (output / "claims.md").write_text(_markdown(content))
+    text = _markdown(content)
+    write_atomically(output / "claims.md", lambda aside: aside.write_text(text, encoding="utf-8"))
     if arguments.json:
         print_json(content)
     else:
@@ -128,7 +133,7 @@ def _train_and_answer(
     contender: Contender, asked: dict[str, Any], arguments: argparse.Namespace, progress: Progress
 ) -> dict[str, Any]:
     progress.line(f"== {contender.label}")
-    weights = _train(contender, asked["epochs"], arguments, progress)
+    weights = _train(contender, asked, arguments, progress)
     bundle = _export(contender, weights, arguments.output, progress)
     with BundleClassifier(bundle, threads=len(os.sched_getaffinity(0))) as classifier:
         folder = _images(arguments.data / "val")
@@ -170,10 +175,10 @@ def _cost(key: str, output: Path, progress: Progress) -> dict[str, Any]:
 
 
 def _train(
-    contender: Contender, epochs: int, arguments: argparse.Namespace, progress: Progress
+    contender: Contender, asked: dict[str, Any], arguments: argparse.Namespace, progress: Progress
 ) -> Path:
     device, threads = prepare("auto", None)
-    recipe = Recipe(epochs=epochs, seed=arguments.seed, **_plain_recipe(contender, arguments))
+    recipe = Recipe(epochs=asked["epochs"], seed=asked["seed"], **asked["recipe"])
     run = arguments.output / f"run_{contender.key}"
     with open_teacher(arguments.teacher, threads, progress) as teacher:
         job = TrainingJob(
@@ -277,12 +282,8 @@ def _markdown(content: dict[str, Any]) -> str:
     )
     lines = [f"{_conditions(content)}."]
     for columns, rows in tables:
-        lines += ["", _line(columns), _line(["---"] * len(columns)), *map(_line, rows)]
+        lines += ["", *markdown_table(columns, rows)]
     return "\n".join(lines) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _arguments() -> argparse.Namespace:

@@ -36,6 +36,7 @@ from edgevit_export.quantize.observe import observe_products
 from edgevit_export.quantize.ranges import minmax
 from edgevit_export.quantize.schemes import SCHEMES, quantized
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from markdown_table import markdown_table
 
 CLASSES = 10
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -123,18 +124,16 @@ def _print(rows: list[dict[str, Any]]) -> None:
 def _markdown(rows: list[dict[str, Any]]) -> list[str]:
     """A row a model, a column a precision: MiB for every capability, or what it says instead."""
     capabilities = list(dict.fromkeys(row["capability"] for row in rows))
-    lines = [
-        f"| model | {' | '.join(PRECISIONS)} |",
-        f"|---|{'---|' * len(PRECISIONS)}",
-    ]
     cells: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         cell = "fails" if row["error"] else f"{row['engine_mib']:.1f}"
         cells.setdefault((row["model"], row["precision"]), []).append(cell)
-    for model in dict.fromkeys(row["model"] for row in rows):
-        found = [" / ".join(cells[model, precision]) for precision in PRECISIONS]
-        lines.append(f"| `{model}` | {' | '.join(found)} |")
-    return [f"MiB for {' / '.join(capabilities)}:", "", *lines]
+    found = [
+        (f"`{model}`", *(" / ".join(cells[model, precision]) for precision in PRECISIONS))
+        for model in dict.fromkeys(row["model"] for row in rows)
+    ]
+    table = markdown_table(("model", *PRECISIONS), found)
+    return [f"MiB for {' / '.join(capabilities)}:", "", *table]
 
 
 def _arguments() -> argparse.Namespace:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from claim_models import CONTENDERS, contender
+from claim_models import CONTENDERS, find_contender
 from edgevit.models.build import build
 from edgevit.models.classifier import Classifier
 from edgevit.report import print_json, print_table
@@ -48,7 +48,7 @@ def measure(key: str, threads: int) -> dict[str, Any]:
 def _measure_here(key: str, threads: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    entry = contender(key)
+    entry = find_contender(key)
     recipe = Recipe(**entry.recipe)
     module = build(entry.spec).train()
     optimizer = torch.optim.AdamW(module.parameters(), fused=True)

@@ -17,7 +17,7 @@ from edgevit.spec import Preprocess, VitSpec
 from edgevit_export.torch_runner import TorchRunner
 from edgevit_export.weights import load_model
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from support import Command
+from support import Command, write_png
 
 
 @pytest.mark.parametrize("name", ["lavit_tiny_128", "lavit_tiny_32", "vit_tiny_32"])
@@ -36,14 +36,10 @@ def test_features_take_the_same_road(
     for tensor, array in got.items():
         np.testing.assert_allclose(array, expected[tensor], atol=1e-4, err_msg=tensor)
         assert tensor == "logits" or array.shape[1] == spec.feature_maps[tensor]
-    assert edgevit("run", target, "--json", write(photos[0], tmp_path)).code == 0
+    photo = write_png(tmp_path / "photo.png", photos[0])
+    assert edgevit("run", target, "--json", photo).code == 0
     benched = edgevit("bench", target, "--samples", 3, "--frames", 3, "--warmup", 1)
     assert benched.code == 0, benched.err
-
-
-def write(picture: Image, folder: Path) -> Path:
-    images.write(folder / "photo.png", picture)
-    return folder / "photo.png"
 
 
 def test_a_model_of_superpixels_has_no_features(tmp_path: Path, edgevit: Command) -> None:

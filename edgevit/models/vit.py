@@ -12,7 +12,6 @@ from edgevit.models.layers import (
     init_linear,
     layer_norm,
     merge_heads,
-    merge_squares,
     patch_rows,
     split_heads,
 )
@@ -70,10 +69,11 @@ class VitClassifier(Classifier):
         embedded = self.embed(patch_rows(image, self.spec.patch_px))
         placed = torch.cat([self.cls.expand(batch, -1, -1), embedded], dim=1) + self.position
         tokens = placed.reshape(-1, self.spec.width)
-        after: list[Tensor] = []
-        for block in self.blocks:
+        inner, two_thirds = tokens, max(1, 2 * len(self.blocks) // 3)
+        for number, block in enumerate(self.blocks, 1):
             tokens = block(tokens, batch)
-            after.append(tokens)
+            if number == two_thirds:
+                inner = tokens
         cls = tokens.reshape(batch, -1, self.spec.width)[:, 0]
         summary = self.norm(cls)
         return {
@@ -81,7 +81,7 @@ class VitClassifier(Classifier):
             SUMMARY: summary,
             "tokens": placed,
             "encoded": tokens,
-            **self._feature_maps(after[2 * len(after) // 3 - 1], tokens, batch),
+            **self._feature_maps(inner, tokens, batch),
         }
 
     def _feature_maps(self, inner: Tensor, last: Tensor, batch: int) -> dict[str, Tensor]:
@@ -93,8 +93,8 @@ class VitClassifier(Classifier):
             tokens.reshape(batch, -1, width)[:, 1:].reshape(batch, side, side, width)
             for tokens in (inner, last)
         )
-        squares = merge_squares(deep, 2).reshape(batch, side // 2, side // 2, 4, width)
-        maps = (fine, squares.mean(dim=3))
+        squares = deep.reshape(batch, side // 2, 2, side // 2, 2, width)
+        maps = (fine, squares.mean(dim=(2, 4)))
         return {
             name: plane.permute(0, 3, 1, 2)
             for name, plane in zip(self.spec.feature_maps, maps, strict=True)

@@ -30,12 +30,7 @@ from edgevit.files import folder_written_aside
 from edgevit.progress import Progress, stage
 from edgevit.registry import ModelEntry
 from edgevit.runner import Array, OpenRunner
-from edgevit.spec import (
-    LOGITS,
-    SUPERPIXEL_MAP,
-    LlaSpec,
-    Preprocess,
-)
+from edgevit.spec import LOGITS, SUPERPIXEL_MAP, LlaSpec, Preprocess
 from edgevit_export.graph import copy_of, tensor_specs
 from edgevit_export.parity import (
     ParityReport,
