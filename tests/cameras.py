@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgevit.images import Image
+from edgevit.images.image_io import Image
 from support import ROOT, environment
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")

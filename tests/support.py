@@ -15,9 +15,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgevit.progress import Advance, SilentProgress
-from edgevit.registry import ModelEntry, find
-from edgevit.spec import IsotropicSpec, LlaSpec
+from edgevit.common.progress import Advance, SilentProgress
+from edgevit.zoo.registry import ModelEntry, find
+from edgevit.zoo.spec import IsotropicSpec, LlaSpec
 
 ROOT = Path(__file__).parents[1]
 SOURCES = (ROOT, ROOT / "export", ROOT / "runtimes")

@@ -14,9 +14,9 @@ import pytest
 from selenium import webdriver
 
 from browser import browser, complaints
-from edgevit.html_report import page
-from edgevit.result_charts import Entry
-from edgevit.svg import Scale
+from edgevit.results.charts import Entry
+from edgevit.results.html_page import page
+from edgevit.results.svg import Scale
 from made_results import made, write
 from support import Command
 
