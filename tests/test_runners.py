@@ -16,7 +16,8 @@ import onnx
 import pytest
 
 from compiled_support import pretend_orin, with_all_forms, with_engine
-from edgevit.bundle.bundle import Bundle, rewrite
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit
 from edgevit.cli.deploy.compiling import Precision, Request, Target, Work, compile_variant
 from edgevit.common.errors import BundleError, CheckFailedError, InputError
 from edgevit.common.progress import SilentProgress
@@ -269,7 +270,9 @@ def test_onnx_runtime_names_the_op_and_compile_the_layer(
     compiled: Bundle, tmp_path: Path, edgevit: Command
 ) -> None:
     bundle = Bundle.open(Path(shutil.copytree(compiled.path, tmp_path / "odd.edgevit")))
-    bundle = rewrite(bundle, bundle.manifest, lambda folder: odd(folder / "model.onnx"))
+    with edit(bundle) as draft:
+        draft.write("model.onnx", odd)
+    bundle = draft.bundle
     with pytest.raises(BundleError, match="Sofftmax"):
         open_variant(bundle, "float")
     before = sorted(file.name for file in bundle.path.iterdir())

@@ -14,7 +14,8 @@ import onnx
 import pytest
 from onnx import inliner, numpy_helper
 
-from edgevit.bundle.bundle import Bundle, Manifest, Variant, seal, variant_file
+from edgevit.bundle.bundle import Bundle, Manifest, Variant, variant_file
+from edgevit.bundle.edit import seal
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends import openvino_runner
 from support import Command

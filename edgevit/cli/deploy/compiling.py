@@ -79,8 +79,8 @@ class Work:
 
 def compile_variant(bundle: Bundle, request: Request, work: Work) -> tuple[Bundle, Outcome]:
     """Compiles what is not fresh; what does not agree with the float reference is not kept."""
-    from edgevit.bundle.bundle import drop_variants
     from edgevit.bundle.compiled import ensure
+    from edgevit.bundle.edit import edit
     from edgevit.common.progress import stage
     from edgevit_runtimes.selection.agreement import agreement, require
 
@@ -93,20 +93,23 @@ def compile_variant(bundle: Bundle, request: Request, work: Work) -> tuple[Bundl
         found = agreement(bundle, wanted.name, work.judging)
         require(found, wanted.name)
     except EdgevitError:
-        drop_variants(bundle, {wanted.name})
+        with edit(bundle) as draft:
+            draft.drop([wanted.name])
         raise
     return _with_facts(bundle, wanted.name, {"agreement": found.to_json()}), outcome
 
 
 def _with_facts(bundle: Bundle, name: str, facts: dict[str, Any]) -> Bundle:
-    from edgevit.bundle.bundle import write_manifest
+    from edgevit.bundle.edit import edit
 
-    variant = bundle.manifest.variants[name]
-    if variant.build is None:
-        raise RuntimeError(f"{name} was not compiled")
-    build = replace(variant.build, facts={**variant.build.facts, **facts})
-    variants = {**bundle.manifest.variants, name: replace(variant, build=build)}
-    return write_manifest(bundle, replace(bundle.manifest, variants=variants))
+    with edit(bundle) as draft:
+        draft.require_same(bundle, [name])
+        variant = draft.manifest.variants[name]
+        if variant.build is None:
+            raise RuntimeError(f"{name} was not compiled")
+        build = replace(variant.build, facts={**variant.build.facts, **facts})
+        draft.put(name, replace(variant, build=build))
+    return draft.bundle
 
 
 def _plan_tensorrt(
@@ -238,7 +241,8 @@ def compile_fastest(
     Args:
         keep_all: keep the others too.
     """
-    from edgevit.bundle.bundle import Bundle, drop_variants
+    from edgevit.bundle.bundle import Bundle
+    from edgevit.bundle.edit import edit
     from edgevit_runtimes.selection.auto import Candidates, choose
 
     names, not_tried = [], {}
@@ -254,5 +258,7 @@ def compile_fastest(
     bundle, choice = choose(bundle, tried, work.judging, work.threads, work.progress)
     losers = set(names) - before - {choice.variant}
     if losers and not keep_all:
-        bundle = drop_variants(bundle, losers)
+        with edit(bundle) as draft:
+            draft.drop(losers)
+        bundle = draft.bundle
     return bundle, choice

@@ -193,7 +193,7 @@ def open_teacher(name: str | None, threads: int, progress: Progress) -> Iterator
 
 def _efficientnet(progress: Progress) -> Bundle:
     from edgevit.bundle.bundle import Bundle
-    from edgevit.common.files import cache_folder
+    from edgevit.common.cache import cache_folder
     from edgevit.images import image_io
     from edgevit.zoo.registry import PREBUILT_BUNDLE
     from edgevit.zoo.spec import Preprocess

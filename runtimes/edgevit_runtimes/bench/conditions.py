@@ -10,7 +10,7 @@ from typing import Any
 
 import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
-from edgevit.common.files import sha256_of
+from edgevit.common.hashes import sha256_of
 from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.onnxruntime_runner import Placement
 from edgevit_runtimes.bench.bench_options import BenchOptions

@@ -12,7 +12,8 @@ from typing import Any
 import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import ConnectionLostError, DeviceError, EdgevitError
-from edgevit.common.files import sha256_of, write_atomically
+from edgevit.common.files import write_atomically
+from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress
 from edgevit.common.sanitize import harmless
 from edgevit.results.bench_result import parse_result

@@ -12,7 +12,7 @@ from typing import Any
 
 import edgevit
 from edgevit.common.errors import DeviceError, InputError
-from edgevit.common.files import sha256_of
+from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress
 from edgevit.common.sanitize import harmless
 from edgevit_runtimes.devices import record
