@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.cli.model.train_command import EFFICIENTNET, open_teacher
 from edgevit.common.progress import SilentProgress
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
@@ -24,6 +23,7 @@ from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
 from edgevit.training.losses.guidance import Guidance, guidance_of
 from edgevit.training.recipe import Recipe
 from edgevit.training.teacher import Teacher, View
+from edgevit.workflows.teacher import EFFICIENTNET, open_teacher
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import LavitSpec, Preprocess, StageSpec
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner

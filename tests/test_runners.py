@@ -17,17 +17,15 @@ import pytest
 
 from compiled_support import pretend_orin, with_all_forms, with_engine
 from edgevit.bundle.bundle import Bundle, rewrite
-from edgevit.cli.deploy.compiling import Precision, Request, Target, Work, compile_variant
 from edgevit.common.errors import BundleError, CheckFailedError, InputError
-from edgevit.common.progress import SilentProgress
 from edgevit.inference.runner import Runner
+from edgevit.workflows.compile import compile_bundle
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.engines.inline import inlined
 from edgevit_runtimes.backends import onnxruntime_runner
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
-from edgevit_runtimes.selection.agreement import Judging
 from support import Command
 
 needs_openvino = pytest.mark.skipif(
@@ -44,11 +42,10 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The shipped model in every runtime of the processor, and a stand-in's engine."""
     path = with_all_forms(tmp_path_factory.mktemp("runners") / "lla_tiny.edgevit")
     bundle = Bundle.open(path)
-    work = Work(Judging.of_bundle(bundle), False, 1, SilentProgress())
-    targets = [Target.onnxruntime] + ([Target.openvino] if find_spec("openvino") else [])
+    targets = ["onnxruntime"] + (["openvino"] if find_spec("openvino") else [])
     for target in targets:
-        for precision in (Precision.fp32, Precision.int8):
-            bundle, _ = compile_variant(bundle, Request(target, precision), work)
+        for precision in ("fp32", "int8"):
+            bundle = compile_bundle(bundle, target, precision=precision).bundle
     return with_engine(path)
 
 

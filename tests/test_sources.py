@@ -522,9 +522,9 @@ def test_the_page_and_the_video_name_their_extras(clip: Path) -> None:
     ):
         code = f"""
 import sys
-import edgevit.cli.options as options
-found = options.find_spec
-options.find_spec = lambda name, *a: None if name == {module!r} else found(name, *a)
+import edgevit.common.libraries as libraries
+found = libraries.find_spec
+libraries.find_spec = lambda name, *a: None if name == {module!r} else found(name, *a)
 from edgevit.cli import main
 sys.argv = ["edgevit", "run", {str(clip)!r}, *{option.split()!r}]
 main()

@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgevit.common.console import print_line, print_table
+from edgevit.common.result import Section, Table
 from edgevit.results.bench_result import device_name
 
 
-def print_result(result: dict[str, Any], note: str | None) -> None:
+def result_sections(result: dict[str, Any], note: str | None) -> list[Section]:
+    """One result: a table of its figures, and what quantization said of the model.
+
+    Args:
+        note: what is to be said before all else, such as that the model is untrained.
+    """
     model, conditions = result["model"], result["conditions"]
     rows = [
+        *([("note", note, "")] if note else []),
         *_speed(result),
         *_on_device(result),
         *_memory(result),
         _energy(result["energy"]),
         *_sensors(result),
+        ("model file", f"{model['file_mib']:.1f} MiB", f"{model['parameters'] / 1e6:.2f} M params"),
+        *(("DISTURBED", why, "the figures may not repeat") for why in result["disturbances"]),
     ]
-    rows.append(
-        ("model file", f"{model['file_mib']:.1f} MiB", f"{model['parameters'] / 1e6:.2f} M params")
-    )
-    if note:
-        rows.insert(0, ("note", note, ""))
-    for reason in result["disturbances"]:
-        rows.append(("DISTURBED", reason, "the figures may not repeat"))
     title = " | ".join(
         (
             f"{model['name']} {model['variant']}",
@@ -33,9 +34,8 @@ def print_result(result: dict[str, Any], note: str | None) -> None:
             f"{conditions['runtime']}, superpixels by {conditions['superpixels']}",
         )
     )
-    print_table(title, ("figure", "value", "how"), rows)
-    for verdict in model["verdicts"]:
-        print_line(str(verdict))
+    table = Table(title, ("figure", "value", "how"), rows)
+    return [table, *(str(verdict) for verdict in model["verdicts"])]
 
 
 def _speed(result: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -134,22 +134,18 @@ def _mib(value: float | None) -> str:
     return "unavailable" if value is None else f"{value:.0f} MiB"
 
 
-def print_comparisons(
-    results: Sequence[dict[str, Any]], names: Sequence[str], comparisons: Sequence[dict[str, Any]]
-) -> None:
-    """Ratios of every result to the first, and what else was not the same."""
+def results_table(results: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:
+    """A row for every result that is compared."""
     rows = [
         (name, f"{r['latency_ms']['p50']:.3f} ms", device_name(r), r["model"]["variant"])
-        for name, r in zip(names, results, strict=False)
+        for name, r in zip(names, results, strict=True)
     ]
-    if rows:
-        print_table("results", ("result", "p50", "device", "variant"), rows)
-    for name, comparison in zip(names[1:], comparisons, strict=True):
-        print_table(
-            f"{name}, over the first" if results else f"{name}, over the former",
-            ("figure", "ratio", ""),
-            _ratios(comparison),
-        )
+    return Table("results", ("result", "p50", "device", "variant"), rows)
+
+
+def comparison_table(title: str, comparison: dict[str, Any]) -> Table:
+    """Ratios of one result to another, and what else was not the same."""
+    return Table(title, ("figure", "ratio", ""), _ratios(comparison))
 
 
 def _ratios(comparison: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -1,59 +1,8 @@
-"""What ``doctor`` and ``devices`` say of a machine: from its files, or from a recording of them."""
+"""What is known of a machine, as rows of a table."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-from edgevit.common.errors import InputError
-
-_OWN_FACTS = ("edgevit", "python", "system", "prebuilt_bundle", "native_kernels")
-
-
-def examine_recording(file: Path) -> dict[str, Any]:
-    """What a recording of another device says; nothing is known of its Python packages."""
-    from tempfile import TemporaryDirectory
-
-    from edgevit_runtimes.devices import record
-
-    if not file.is_file() or file.stat().st_size > record.MOST_BYTES:
-        raise InputError(
-            f"{file} is not a recording of a device (a text file of at most "
-            f"{record.MOST_BYTES >> 20} MiB). Make one with: edgevit devices record"
-        )
-    with TemporaryDirectory() as scratch:
-        record.unpack(file.read_text(encoding="utf-8", errors="replace"), Path(scratch))
-        return machine_and_advice(Path(scratch))
-
-
-def machine_and_advice(root: Path) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from edgevit_runtimes.devices.advice import advise
-    from edgevit_runtimes.devices.machine import describe
-
-    machine = describe(root)
-    return {
-        "machine": asdict(machine),
-        "advice": [asdict(advice) for advice in advise(machine, root)],
-    }
-
-
-def print_examination(content: dict[str, Any]) -> None:
-    from edgevit.common.console import print_table
-
-    rows = [(key.replace("_", " "), content[key]) for key in _OWN_FACTS if key in content]
-    rows += machine_rows(content["machine"])
-    for advice in content["advice"]:
-        rows.append((advice["purpose"], f"{'' if advice['ready'] else 'NO: '}{advice['found']}"))
-        if advice["fix"]:
-            rows.append(("  to fix", advice["fix"]))
-    for purpose, state in content.get("purposes", {}).items():
-        listed = ", ".join(f"{n} {v or 'MISSING'}" for n, v in state["versions"].items())
-        rows.append((purpose, f"ready: {listed}" if state["ready"] else listed))
-        if state["fix"]:
-            rows.append(("  to fix", state["fix"]))
-    print_table("edgevit doctor", ("what", "found"), rows)
 
 
 def machine_rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
