@@ -31,7 +31,7 @@ test-pythons: $(READY)
 # The device package on an emulated aarch64 Debian; wants debootstrap, qemu-user-static, proot.
 ARM64_ROOT ?= $(CURDIR)/out/arm64
 test-arm64: $(READY)
-	$(BIN)/python tests/arm64_root.py $(ARM64_ROOT)
+	$(BIN)/python tests/support/arm64_root.py $(ARM64_ROOT)
 	EDGEVIT_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -m arm64 tests/test_arm64.py -rA
 
 lint: $(READY)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from cameras import write_clip
 from edgevit import images
 from edgevit.bundle import Bundle
 from edgevit.errors import InputError
@@ -18,7 +16,8 @@ from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.spec import Preprocess
 from edgevit_runtimes import kernel
 from edgevit_runtimes.classify import BundleClassifier
-from support import Command, Finished, python, write_png
+from support import Command, Finished, crops, python, write_png
+from support.cameras import write_clip
 
 
 @pytest.fixture
@@ -95,19 +94,6 @@ def native_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
         except InputError as error:
             pytest.skip(f"the native kernels cannot be built here: {error}")
     return cache
-
-
-def crops(photos: list[Image], count: int, seed: int) -> list[Image]:
-    """Views of real photographs."""
-    rng = np.random.default_rng(seed)
-    views = []
-    for i in range(count):
-        photo = photos[i % len(photos)]
-        height, width = photo.shape[:2]
-        side = int(rng.integers(120, min(height, width)))
-        y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
-        views.append(cv2.resize(photo[y : y + side, x : x + side], (224, 224)))
-    return views
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import arm64_root
-from conftest import crops
 from edgevit import images
 from edgevit.bundle import Bundle
 from edgevit.images import Image
@@ -23,8 +21,8 @@ from edgevit.runner import Array
 from edgevit_runtimes.classify import BundleClassifier
 from edgevit_runtimes.remote import bootstrap
 from edgevit_runtimes.remote.setup import build_wheel, fetch_wheels
-from loopback import loopback
-from support import Command, write_png
+from support import Command, arm64_root, crops, write_png
+from support.ssh_server import loopback
 
 ROOT = os.environ.get("EDGEVIT_ARM64_ROOT")
 pytestmark = [

@@ -11,8 +11,8 @@ from edgevit.compare import compare, latency_ratio
 from edgevit.errors import InputError
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.results import parse_result, read_result
-from made_results import made, write
 from support import Command
+from support.made_results import made, write
 
 
 def test_a_slower_model_is_slower() -> None:

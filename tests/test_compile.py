@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiled_support import ON_ORIN, pretend_orin, with_all_forms, with_engine
 from edgevit.bundle import FLOAT_VARIANT, Bundle, write_manifest
 from edgevit.compiled import Built, Wanted, ensure, reasons_to_build
 from edgevit.errors import BundleError, CheckFailedError, InputError
@@ -27,6 +26,7 @@ from edgevit_runtimes.agreement import Agreement, Judging, agreement
 from edgevit_runtimes.devices.facts import chosen_here, machine_label
 from edgevit_runtimes.open import open_variant
 from support import ROOT, Command, python
+from support.compiled_bundles import ON_ORIN, pretend_orin, with_all_forms, with_engine
 
 needs_openvino = pytest.mark.skipif(
     find_spec("openvino") is None, reason='needs pip install "edgevit[openvino]"'

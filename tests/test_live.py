@@ -14,17 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cameras import (
-    CLIP_FRAMES,
-    free_port,
-    jpeg,
-    mjpeg_camera,
-    plain,
-    rtsp_camera,
-    wait_for,
-    without_rtsp_server,
-    write_clip,
-)
 from edgevit.bundle import Bundle
 from edgevit.errors import InputError
 from edgevit.images import Image
@@ -39,6 +28,17 @@ from edgevit_runtimes.live.statistics import STAGES, WORK, Statistics
 from edgevit_runtimes.sources.frame import SourceLostError, UnreadableFrameError
 from edgevit_runtimes.sources.request import Orientation
 from support import Command, environment
+from support.cameras import (
+    CLIP_FRAMES,
+    free_port,
+    jpeg,
+    mjpeg_camera,
+    plain,
+    rtsp_camera,
+    wait_for,
+    without_rtsp_server,
+    write_clip,
+)
 
 AS_IT_IS = Orientation()
 

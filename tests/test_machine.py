@@ -15,8 +15,8 @@ from edgevit_runtimes.devices.advice import advise
 from edgevit_runtimes.devices.sensors import Sensors
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.devices.tree import TOOLS, Tree
-from recordings import FOLDER, NAMES, tree_of
 from support import Command
+from support.recordings import FOLDER, NAMES, tree_of
 
 
 @pytest.mark.parametrize(

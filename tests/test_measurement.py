@@ -14,7 +14,7 @@ from edgevit_runtimes.disturbance import Run, disturbances
 from edgevit_runtimes.energy import Window, energy_per_inference, mean_power_mw
 from edgevit_runtimes.sampling import Sampler, summary
 from edgevit_runtimes.warmup import warm_up
-from recordings import tree_of
+from support.recordings import tree_of
 
 MS = 1_000_000
 

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cameras import plain
 from edgevit.bundle import Bundle
 from edgevit.errors import InputError
 from edgevit.images import Image
@@ -37,6 +36,7 @@ from edgevit_runtimes.page.viewers import MOST_VIEWERS
 from edgevit_runtimes.sources.frame import Frame
 from edgevit_runtimes.sources.pictures import PictureSource
 from edgevit_runtimes.sources.request import Orientation
+from support.cameras import plain
 
 TOKEN = "a-token-of-the-tests"
 ABOUT = About(

@@ -13,11 +13,11 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from browser import browser as start_browser
-from browser import complaints
-from cameras import free_port, mjpeg_camera, wait_for
 from edgevit import images
 from support import begin
+from support.browser import browser as start_browser
+from support.browser import complaints
+from support.cameras import free_port, mjpeg_camera, wait_for
 
 TOKEN = "a-token-of-the-tests"
 

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import pytest
 
-from cameras import CLIP_FRAMES, plain, wait_for
 from edgevit.errors import EdgevitError
 from edgevit.images import Image
 from edgevit_runtimes.classify import Answer
@@ -23,6 +22,7 @@ from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.recorder import Recorder, whole_fragments_bytes
 from edgevit_runtimes.sources.frame import Frame
 from support import Command, begin, environment
+from support.cameras import CLIP_FRAMES, plain, wait_for
 
 
 def observed(picture: Image, number: int = 0, captured_ns: int = 0) -> Observation:

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from selenium import webdriver
 
-from browser import browser, complaints
 from edgevit.html_report import page
 from edgevit.result_charts import Entry
 from edgevit.svg import Scale
-from made_results import made, write
 from support import Command
+from support.browser import browser, complaints
+from support.made_results import made, write
 
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)>\"'&"
 

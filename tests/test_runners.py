@@ -15,7 +15,6 @@ import numpy as np
 import onnx
 import pytest
 
-from compiled_support import pretend_orin, with_all_forms, with_engine
 from edgevit.bundle import Bundle, rewrite
 from edgevit.cli.compiling import Precision, Request, Target, Work, compile_variant
 from edgevit.errors import BundleError, CheckFailedError, InputError
@@ -29,6 +28,7 @@ from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner, Placement
 from edgevit_runtimes.open import Host, open_variant
 from edgevit_runtimes.openvino_runner import OpenVinoRunner
 from support import Command
+from support.compiled_bundles import pretend_orin, with_all_forms, with_engine
 
 needs_openvino = pytest.mark.skipif(
     find_spec("openvino") is None, reason='needs pip install "edgevit[openvino]"'

@@ -18,18 +18,6 @@ import cv2
 import numpy as np
 import pytest
 
-from cameras import (
-    CLIP_FRAMES,
-    SYSTEM_PYTHON,
-    free_port,
-    jpeg,
-    mjpeg_camera,
-    plain,
-    rtsp_camera,
-    without_gstreamer_opencv,
-    without_rtsp_server,
-    write_clip,
-)
 from edgevit import images
 from edgevit.errors import InputError
 from edgevit.images import Image
@@ -46,6 +34,18 @@ from edgevit_runtimes.sources.opencv_source import (
 )
 from edgevit_runtimes.sources.request import CaptureRequest, Orientation
 from support import ROOT, Command, environment, python
+from support.cameras import (
+    CLIP_FRAMES,
+    SYSTEM_PYTHON,
+    free_port,
+    jpeg,
+    mjpeg_camera,
+    plain,
+    rtsp_camera,
+    without_gstreamer_opencv,
+    without_rtsp_server,
+    write_clip,
+)
 
 NOTHING_ASKED = CaptureRequest()
 

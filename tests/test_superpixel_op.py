@@ -14,7 +14,6 @@ import pytest
 import torch
 from onnx import TensorProto, helper, inliner
 
-import slic_reference
 from edgevit.models.layers import patch_rows
 from edgevit.models.superpixels import Superpixels, horner
 from edgevit.runner import Runner
@@ -23,6 +22,7 @@ from edgevit.spec import LlaSpec, SuperpixelSpec
 from edgevit_export.superpixel_op import DOMAIN, superpixel_functions
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.openvino_runner import OpenVinoRunner
+from support import slic_reference
 
 GEOMETRIES = {
     "224 K=16": LlaSpec("a", 192, 3, 1),

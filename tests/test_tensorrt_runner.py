@@ -17,7 +17,7 @@ from edgevit.tensorrt_library import find_tensorrt
 from edgevit_runtimes import cuda as cuda_module
 from edgevit_runtimes.cuda import Cuda
 from edgevit_runtimes.tensorrt_runner import TensorRTRunner
-from fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
+from support.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
 
 needs_cuda_python = pytest.mark.skipif(
     find_spec("cuda") is None, reason='needs pip install "edgevit[cuda]"'
@@ -164,7 +164,7 @@ def test_every_cuda_call_is_there_in_cuda_python() -> None:
 
 @pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason='needs "edgevit[tensorrt]"')
 def test_every_tensorrt_call_is_there_in_tensorrt() -> None:
-    from fake_tensorrt import FakeContext
+    from support.fake_tensorrt import FakeContext
 
     trt = find_tensorrt("tensorrt_rtx").module
     for fake, real in ((FakeEngine, trt.ICudaEngine), (FakeContext, trt.IExecutionContext)):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgevit_runtimes.devices import record
+from support.processes import ROOT
 
-FOLDER = Path(__file__).parent / "devices"
+FOLDER = ROOT / "tests" / "devices"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.txt"))
 
 

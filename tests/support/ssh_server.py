@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from support import environment
+from support.processes import environment
 
 _SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from edgevit.images import Image
-from support import ROOT, environment
+from support.processes import ROOT, environment
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 CLIP_FRAMES = 60

@@ -1,4 +1,4 @@
-"""Helpers of the tests: processes, pictures as files."""
+"""Commands in processes of their own, and how they ended."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from edgevit.progress import Advance, SilentProgress
-from edgevit.registry import ModelEntry, find
-from edgevit.spec import IsotropicSpec, LlaSpec
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT, ROOT / "export", ROOT / "runtimes")
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
@@ -42,21 +37,6 @@ class Finished:
 
 
 Command = Callable[..., Finished]
-
-
-def shallow(name: str) -> ModelEntry:
-    """A model of the zoo with two layers instead of twelve: what is in a layer is there.
-
-    One with shipped weights stays as it is. All models in full depth are in the slow tests.
-    """
-    entry = find(name)
-    if entry.weights is None and isinstance(entry.spec, IsotropicSpec):
-        return ModelEntry(replace(entry.spec, depth=2 * _layers_per_reading(entry.spec)), "")
-    return entry
-
-
-def _layers_per_reading(spec: IsotropicSpec) -> int:
-    return spec.layers_per_reading if isinstance(spec, LlaSpec) else 1
 
 
 def environment() -> dict[str, str]:
@@ -89,14 +69,6 @@ def begin(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         env=environment(),
         **options,
     )
-
-
-def write_png(path: Path, picture: np.ndarray) -> Path:
-    """Writes an RGB (or greyscale, or RGBA) array of 8 or 16 bits."""
-    code = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}.get(picture.shape[-1])
-    coded = cv2.cvtColor(picture, code) if picture.ndim == 3 and code is not None else picture
-    assert cv2.imwrite(str(path), coded)
-    return path
 
 
 class StopAfter(SilentProgress):

@@ -24,7 +24,7 @@ from edgevit_runtimes.cuda import Cuda
 from edgevit_runtimes.devices import facts
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
+from support.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
 
 open_runner = partial(OnnxRuntimeRunner, native=False)
 ON_ORIN = {

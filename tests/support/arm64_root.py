@@ -1,4 +1,4 @@
-"""An aarch64 Debian 12 root that runs here under emulation: ``python tests/arm64_root.py FOLDER``.
+"""An aarch64 Debian 12 root that runs here under emulation: ``make test-arm64`` builds it.
 
 Debian packages: debootstrap, qemu-user-static, proot. The second stage runs under proot with
 qemu, so that the kernel's table of binary formats stays as it is. Some minutes, 600 MiB.

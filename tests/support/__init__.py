@@ -1,0 +1,28 @@
+"""What the tests share; the most used names can be imported from here."""
+
+from support.pictures import crops, write_png
+from support.processes import (
+    ROOT,
+    SHARED_DATA,
+    Command,
+    Finished,
+    StopAfter,
+    begin,
+    environment,
+    python,
+)
+from support.zoo import shallow
+
+__all__ = [
+    "ROOT",
+    "SHARED_DATA",
+    "Command",
+    "Finished",
+    "StopAfter",
+    "begin",
+    "crops",
+    "environment",
+    "python",
+    "shallow",
+    "write_png",
+]
