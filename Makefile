@@ -19,7 +19,7 @@ demo: $(READY)
 	$(BIN)/edgevit bench out/lla_tiny.edgevit
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not arm64" --numprocesses auto --dist loadfile
 
 test-all: $(READY)
 	$(BIN)/python -m pytest

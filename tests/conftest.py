@@ -10,7 +10,6 @@ import pytest
 
 from edgevit import images
 from edgevit.bundle import Bundle
-from edgevit.errors import InputError
 from edgevit.images import Image
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.spec import Preprocess
@@ -18,6 +17,11 @@ from edgevit_runtimes import kernel
 from edgevit_runtimes.classify import BundleClassifier
 from support import Command, Finished, crops, python, write_png
 from support.cameras import write_clip
+from support.needs import KERNEL_HEADERS, apply_marks, need_tool, only_if
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    apply_marks(item)
 
 
 @pytest.fixture
@@ -89,10 +93,9 @@ def native_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        try:
-            kernel.build()
-        except InputError as error:
-            pytest.skip(f"the native kernels cannot be built here: {error}")
+        need_tool("c++")
+        only_if(KERNEL_HEADERS)
+        kernel.build()
     return cache
 
 

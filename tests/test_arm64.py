@@ -22,12 +22,13 @@ from edgevit_runtimes.classify import BundleClassifier
 from edgevit_runtimes.remote import bootstrap
 from edgevit_runtimes.remote.setup import build_wheel, fetch_wheels
 from support import Command, arm64_root, crops, write_png
+from support.needs import Circumstance
 from support.ssh_server import loopback
 
 ROOT = os.environ.get("EDGEVIT_ARM64_ROOT")
 pytestmark = [
     pytest.mark.arm64,
-    pytest.mark.skipif(not ROOT, reason="make test-arm64 builds an aarch64 root and runs this"),
+    pytest.mark.only_if(Circumstance(lambda: bool(ROOT), "make test-arm64 builds the root")),
 ]
 PYTHON = "/opt/edgevit/bin/python"
 INT8 = "int8-onnxruntime-arm"

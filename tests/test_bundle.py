@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from PIL import Image
 
@@ -17,6 +16,7 @@ from edgevit.errors import BundleError
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.onnxruntime_runner import PROVIDERS
 from support import Command
+from support.needs import NO_CUDA_PROVIDER
 
 
 @pytest.fixture
@@ -177,9 +177,8 @@ def test_a_manifest_is_checked_field_by_field(
     assert message in ended.one_message
 
 
+@pytest.mark.only_if(NO_CUDA_PROVIDER)
 def test_an_absent_provider_is_named_and_not_its_gpu(bundle: Path, edgevit: Command) -> None:
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has it")
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["variants"]["float"]["build"] = {
         "source": "float",

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +26,7 @@ from edgevit_runtimes.devices.facts import chosen_here, machine_label
 from edgevit_runtimes.open import open_variant
 from support import ROOT, Command, python
 from support.compiled_bundles import ON_ORIN, pretend_orin, with_all_forms, with_engine
-
-needs_openvino = pytest.mark.skipif(
-    find_spec("openvino") is None, reason='needs pip install "edgevit[openvino]"'
-)
-needs_rtx = pytest.mark.skipif(
-    find_spec("tensorrt_rtx") is None, reason='needs pip install "edgevit[tensorrt]"'
-)
-needs_no_gpu = pytest.mark.skipif(
-    Path("/proc/driver/nvidia").exists(), reason="there is a GPU here"
-)
+from support.needs import CPU_HAS_BFLOAT16, needs_no_gpu, needs_openvino, needs_tensorrt
 
 
 @pytest.fixture(scope="session")
@@ -87,18 +77,15 @@ def test_a_variant_is_compiled_checked_and_answers(
 
 
 @needs_openvino
+@pytest.mark.only_if(CPU_HAS_BFLOAT16)
 def test_bfloat16_keeps_the_superpixels_in_float32(path: Path, edgevit: Command) -> None:
-    import openvino
-
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        pytest.skip("this processor does not compute in bfloat16")
     ended = edgevit("compile", path, "--target", "openvino", "--precision", "bf16", "--json")
     build = json.loads(ended.out)["build"]
     assert build["options"] == {"precision": "bf16", "keep_float32": "assignment"}
     assert build["facts"]["agreement"]["max_difference"] < 0.3
 
 
-@needs_rtx
+@needs_tensorrt
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_an_engine_is_built_ahead_of_time(precision: str, path: Path, edgevit: Command) -> None:
     options = ("--target", "tensorrt", "--capability", "8.6", "--precision", precision)
@@ -113,7 +100,7 @@ def test_an_engine_is_built_ahead_of_time(precision: str, path: Path, edgevit: C
     assert json.loads(edgevit("compile", path, *options, "--json").out)["reasons"] == []
 
 
-@needs_rtx
+@needs_tensorrt
 def test_a_dynamic_batch_has_its_range_among_the_options(
     lla_bundle: Path, tmp_path: Path, edgevit: Command
 ) -> None:
@@ -369,17 +356,17 @@ def test_a_model_to_build_from_is_no_engine(path: Path, edgevit: Command) -> Non
         pytest.param(
             ("--target", "tensorrt", "--capability", "8.6", "--batch", "2"),
             "was exported for batch 1; got --batch 2",
-            marks=needs_rtx,
+            marks=needs_tensorrt,
         ),
         pytest.param(
             ("--target", "tensorrt", "--capability", "8.6", "--batch", "x"),
             "LOW:TUNED:HIGH",
-            marks=needs_rtx,
+            marks=needs_tensorrt,
         ),
         pytest.param(
             ("--target", "tensorrt"),
             "No NVIDIA GPU can be used here",
-            marks=[needs_rtx, needs_no_gpu],
+            marks=[needs_tensorrt, needs_no_gpu],
         ),
     ],
 )  # fmt: skip
@@ -392,12 +379,12 @@ def test_bad_options(options: tuple[str, ...], message: str, path: Path, edgevit
     assert contents(path) == before
 
 
-@pytest.mark.parametrize("target", ["onnxruntime", "openvino", "tensorrt"])
+@pytest.mark.parametrize(
+    "target", ["onnxruntime", "openvino", pytest.param("tensorrt", marks=needs_tensorrt)]
+)
 def test_a_form_that_quantize_has_not_made(target: str, tmp_path: Path, edgevit: Command) -> None:
     path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))
     capability = ("--capability", "8.6") if target == "tensorrt" else ()
-    if capability and find_spec("tensorrt_rtx") is None:
-        pytest.skip("TensorRT-RTX is not here")
     ended = edgevit("compile", path, "--target", target, "--precision", "int8", *capability)
     assert ended.code == 2
     assert "has no int8 form" in ended.one_message

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support import ROOT
+from support.needs import missing, not_here
 
 _NOT_PACKAGED = (".git", ".venv", "out", "runs", "tests", "build", "dist", ".*_cache", "*.egg-info")
 
@@ -42,7 +43,7 @@ def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A virtual environment with the package and what it declares, and nothing else."""
     python = interpreter(request.param)
     if python is None:
-        pytest.skip(f"Python {request.param} is not here")
+        not_here(f"no Python {request.param} on this machine")
     base = tmp_path_factory.mktemp("device")
     source = shutil.copytree(ROOT, base / "source", ignore=shutil.ignore_patterns(*_NOT_PACKAGED))
     subprocess.run([python, "-m", "venv", base / "venv"], check=True)
@@ -50,7 +51,7 @@ def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     pip = [binaries / "python", "-m", "pip", "install", "--quiet", str(source)]
     installed = subprocess.run(pip, capture_output=True, text=True, check=False)
     if installed.returncode and "Could not find a version" in installed.stderr:
-        pytest.skip(f"no package index can be reached: {installed.stderr.splitlines()[-1]}")
+        missing(f"no package index can be reached: {installed.stderr.splitlines()[-1]}")
     assert installed.returncode == 0, installed.stderr
     return binaries
 

@@ -16,6 +16,7 @@ from edgevit.images import Image
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.classify import BundleClassifier
 from support import SHARED_DATA, Command, write_png
+from support.needs import IMAGENETTE
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_unknown_and_empty_classes(labelled: Path, edgevit: Command) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="needs ../shared/data/imagenette")
+@pytest.mark.only_if(IMAGENETTE)
 def test_the_shipped_model_is_as_good_as_its_card_says(edgevit: Command) -> None:
     content = json.loads(edgevit("eval", SHARED_DATA / "imagenette", "--json").out)
     stated = float(Bundle.open(PREBUILT_BUNDLE).manifest.model.notes["val_top1"])

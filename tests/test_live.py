@@ -36,9 +36,9 @@ from support.cameras import (
     plain,
     rtsp_camera,
     wait_for,
-    without_rtsp_server,
     write_clip,
 )
+from support.needs import needs_rtsp_server
 
 AS_IT_IS = Orientation()
 
@@ -509,7 +509,7 @@ def test_a_camera_that_is_killed_and_comes_back(
         assert "me:" not in text
 
 
-@pytest.mark.skipif(bool(without_rtsp_server()), reason=str(without_rtsp_server()))
+@needs_rtsp_server
 def test_an_rtsp_camera_that_is_killed_and_comes_back(
     photos: list[Image], tmp_path: Path, start: RunProcess
 ) -> None:

@@ -19,10 +19,7 @@ from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.open import open_model
 from edgevit_runtimes.openvino_runner import OpenVinoRunner
 from support import Command
-
-needs_openvino = pytest.mark.skipif(
-    openvino_runner.find_spec("openvino") is None, reason='needs pip install "edgevit[openvino]"'
-)
+from support.needs import needs_openvino
 
 
 @pytest.fixture(scope="module")

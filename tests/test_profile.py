@@ -12,13 +12,15 @@ from edgevit.bundle import Bundle
 from edgevit.errors import CheckFailedError
 from edgevit.registry import PREBUILT_BUNDLE
 from edgevit.runner import LayerTime
+from edgevit.tensorrt_library import find_tensorrt
 from edgevit_export.work import product_work
 from edgevit_runtimes import peak
 from edgevit_runtimes.onnxruntime_profile import read_profile
 from edgevit_runtimes.profile import GROUPS, group_of, layers, module_of
 from edgevit_runtimes.tensorrt_profile import layer_profiler
 from support import Command
-from test_verify import float_model, needs_openvino, with_variant
+from support.needs import needs_openvino, needs_tensorrt
+from test_verify import float_model, with_variant
 
 
 def test_onnx_runtime_is_profiled_by_part(edgevit: Command) -> None:
@@ -133,9 +135,10 @@ def test_a_peak_that_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPa
         peak.measure_peak(1)
 
 
+@needs_tensorrt
 def test_tensorrt_reports_its_layers_to_a_profiler() -> None:
     """No engine runs here: its reports are made by hand, to TensorRT's own class."""
-    trt = pytest.importorskip("tensorrt_rtx")
+    trt = find_tensorrt("tensorrt_rtx").module
     profiler = layer_profiler(trt)
     for milliseconds in (0.9, 0.2, 0.1):
         profiler.report_layer_time("blocks.0.mlp.0/Gemm", milliseconds)

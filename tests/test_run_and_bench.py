@@ -26,6 +26,7 @@ from edgevit_runtimes.devices import x86
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.percentiles import latency_ms
 from support import SHARED_DATA, Command, environment
+from support.needs import IMAGENETTE
 
 
 def test_run_answers_every_picture(edgevit: Command, photo_folder: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_fixed_or_dynamic_batch_answers_any_number(
         ]
 
 
-@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the Imagenette images are not here")
+@pytest.mark.only_if(IMAGENETTE)
 def test_the_prebuilt_bundle_knows_its_classes() -> None:
     """60 validation pictures, six a class: far above chance (0.1)."""
     right = []

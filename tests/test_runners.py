@@ -29,10 +29,8 @@ from edgevit_runtimes.open import Host, open_variant
 from edgevit_runtimes.openvino_runner import OpenVinoRunner
 from support import Command
 from support.compiled_bundles import pretend_orin, with_all_forms, with_engine
+from support.needs import AZURE_PROVIDER, CPU_HAS_BFLOAT16, needs_openvino, only_if
 
-needs_openvino = pytest.mark.skipif(
-    find_spec("openvino") is None, reason='needs pip install "edgevit[openvino]"'
-)
 IN_OPENVINO = [
     pytest.param(name, marks=needs_openvino) for name in ("openvino-fp32", "openvino-int8")
 ]
@@ -109,15 +107,8 @@ def test_feeds_are_checked_alike(feed: dict[str, np.ndarray], message: str, runn
 # Precision ----------------------------------------------------------------------------------------
 
 
-def _has_bfloat16() -> bool:
-    if find_spec("openvino") is None:
-        return False
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-@pytest.mark.skipif(not _has_bfloat16(), reason="OpenVINO or bfloat16 is not here")
+@needs_openvino
+@pytest.mark.only_if(CPU_HAS_BFLOAT16)
 def test_superpixels_stay_float32_in_a_bfloat16_model(lla_bundle: Path) -> None:
     bundle = Bundle.open(lla_bundle)
     model = inlined(bundle.variant().read_bytes())
@@ -206,10 +197,7 @@ def test_a_provider_that_is_not_installed() -> None:
 @pytest.fixture
 def other_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that is installed everywhere and takes no node: all of them fall to the CPU."""
-    import onnxruntime
-
-    if "AzureExecutionProvider" not in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has one provider only")
+    only_if(AZURE_PROVIDER)
     providers = {**onnxruntime_runner.PROVIDERS, "cuda": "AzureExecutionProvider"}
     monkeypatch.setattr(onnxruntime_runner, "PROVIDERS", providers)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -33,19 +32,17 @@ from edgevit_runtimes.sources.opencv_source import (
     with_sink,
 )
 from edgevit_runtimes.sources.request import CaptureRequest, Orientation
-from support import ROOT, Command, environment, python
+from support import ROOT, Command, environment, not_root, python
 from support.cameras import (
     CLIP_FRAMES,
-    SYSTEM_PYTHON,
     free_port,
     jpeg,
     mjpeg_camera,
     plain,
     rtsp_camera,
-    without_gstreamer_opencv,
-    without_rtsp_server,
     write_clip,
 )
+from support.needs import NO_GSTREAMER, SYSTEM_PYTHON, needs_gstreamer_opencv, needs_rtsp_server
 
 NOTHING_ASKED = CaptureRequest()
 
@@ -369,7 +366,7 @@ def test_a_stream_that_stalls_is_lost() -> None:
         server.shutdown()
 
 
-@pytest.mark.skipif(bool(without_rtsp_server()), reason=str(without_rtsp_server()))
+@needs_rtsp_server
 def test_rtsp_with_a_password(tmp_path: Path) -> None:
     for i in range(10):
         (tmp_path / f"{i:05d}.jpg").write_bytes(jpeg(plain((200, 30, 30), (160, 120))))
@@ -421,18 +418,16 @@ def test_a_live_capture_that_ends_is_lost() -> None:
         source.grab()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every device")
 def test_no_permission_names_the_group(tmp_path: Path) -> None:
     device = tmp_path / "video0"
     device.touch(mode=0o000)
-    with pytest.raises(InputError, match="usermod -aG video"):
+    with not_root(), pytest.raises(InputError, match="usermod -aG video"):
         _check_device(device)
 
 
+@pytest.mark.only_if(NO_GSTREAMER)
 @pytest.mark.parametrize("text", ["csi://0", "videotestsrc ! videoconvert"])
 def test_gstreamer_is_missing_here(text: str) -> None:
-    if cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
-        pytest.skip("this OpenCV has GStreamer")
     with pytest.raises(InputError, match="apt install python3-opencv"):
         opened(text)
 
@@ -451,7 +446,7 @@ def test_a_pipeline_keeps_its_own_sink() -> None:
     assert with_sink("a ! b").startswith("a ! b ! videoconvert ! video/x-raw,format=BGR ! appsink")
 
 
-@pytest.mark.skipif(bool(without_gstreamer_opencv()), reason=str(without_gstreamer_opencv()))
+@needs_gstreamer_opencv
 def test_a_gstreamer_pipeline_in_the_systems_opencv() -> None:
     """A real pipeline in a real OpenCV with GStreamer; and one that GStreamer refuses."""
     code = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from itertools import product
 
 import numpy as np
@@ -23,6 +22,7 @@ from edgevit_export.superpixel_op import DOMAIN, superpixel_functions
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.openvino_runner import OpenVinoRunner
 from support import slic_reference
+from support.needs import need_tool
 
 GEOMETRIES = {
     "224 K=16": LlaSpec("a", 192, 3, 1),
@@ -91,8 +91,7 @@ def open_native(model: onnx.ModelProto, request: pytest.FixtureRequest) -> Runne
 
 
 def open_openvino(model: onnx.ModelProto, request: pytest.FixtureRequest) -> Runner:
-    if find_spec("openvino") is None:
-        pytest.skip('needs pip install "edgevit[openvino]"')
+    need_tool("openvino")
     return OpenVinoRunner(inliner.inline_local_functions(model).SerializeToString())
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,10 +23,7 @@ from edgevit.tensorrt_library import RTX, TensorRT, find_tensorrt
 from edgevit_export.engines import tensorrt
 from edgevit_export.engines.tensorrt import BatchRange, EngineOptions, build_engine
 from support import ROOT, python
-
-needs_rtx = pytest.mark.skipif(
-    find_spec("tensorrt_rtx") is None, reason='needs pip install "edgevit[tensorrt]"'
-)
+from support.needs import needs_no_gpu, needs_tensorrt
 
 
 def builds(*arguments: object) -> list[dict[str, object]]:
@@ -37,7 +33,7 @@ def builds(*arguments: object) -> list[dict[str, object]]:
     return rows
 
 
-@needs_rtx
+@needs_tensorrt
 def test_both_families_build_in_every_precision() -> None:
     rows = builds("--model", "lla_tiny", "lavit_tiny", "--capability", "8.6")
     assert len(rows) == 6
@@ -47,7 +43,7 @@ def test_both_families_build_in_every_precision() -> None:
         assert sizes[model, "int8"] < 0.7 * sizes[model, "fp32"]
 
 
-@needs_rtx
+@needs_tensorrt
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_builds_for_every_capability(name: str) -> None:
@@ -69,13 +65,13 @@ def odd_model() -> bytes:
     return content
 
 
-@needs_rtx
+@needs_tensorrt
 def test_an_op_that_it_cannot_take_is_named_with_its_layer(odd_model: bytes) -> None:
     with pytest.raises(CheckFailedError, match=r"odd_layer \(NoSuchOp\)"):
         build_engine(odd_model, EngineOptions("8.6"))
 
 
-@needs_rtx
+@needs_tensorrt
 def test_a_file_that_is_no_model() -> None:
     with pytest.raises(CheckFailedError, match="not an ONNX model"):
         build_engine(b"no model", EngineOptions("8.6"))
@@ -115,7 +111,7 @@ class _OldLibrary:
         return getattr(self.real, name)
 
 
-@needs_rtx
+@needs_tensorrt
 def test_a_parser_without_local_functions_gets_the_graph_inlined() -> None:
     real = find_tensorrt(RTX)
     old = TensorRT(RTX, _OldLibrary(real.module))
@@ -126,7 +122,7 @@ def test_a_parser_without_local_functions_gets_the_graph_inlined() -> None:
     assert not build_engine(model, EngineOptions("8.6"), real).inlined
 
 
-@needs_rtx
+@needs_tensorrt
 def test_without_onnx_the_refused_op_is_still_named(monkeypatch: pytest.MonkeyPatch) -> None:
     old = TensorRT(RTX, _OldLibrary(find_tensorrt(RTX).module))
     model = Bundle.open(PREBUILT_BUNDLE).variant().read_bytes()
@@ -150,7 +146,7 @@ class _Heard(SilentProgress):
         yield advance
 
 
-@needs_rtx
+@needs_tensorrt
 def test_the_builder_shows_how_far_it_is() -> None:
     heard = _Heard()
     model = Bundle.open(PREBUILT_BUNDLE).variant().read_bytes()
@@ -159,7 +155,7 @@ def test_the_builder_shows_how_far_it_is() -> None:
     assert 0 < heard.steps <= sum(total for _, total in heard.bars)
 
 
-@needs_rtx
+@needs_tensorrt
 def test_ctrl_c_stops_the_builder_and_comes_through() -> None:
     class Interrupting(_Heard):
         @contextmanager
@@ -174,8 +170,8 @@ def test_ctrl_c_stops_the_builder_and_comes_through() -> None:
         build_engine(model, EngineOptions("8.6"), progress=Interrupting())
 
 
-@needs_rtx
-@pytest.mark.skipif(Path("/proc/driver/nvidia").exists(), reason="there is a GPU here")
+@needs_tensorrt
+@needs_no_gpu
 def test_building_for_a_gpu_that_is_not_here_fails() -> None:
     model = Bundle.open(PREBUILT_BUNDLE).variant().read_bytes()
     with pytest.raises(CheckFailedError, match="could not build an engine for this GPU"):
@@ -193,7 +189,7 @@ def test_turing_is_refused_with_the_reason() -> None:
         tensorrt.tensorrt_for("7.5")
 
 
-@needs_rtx
+@needs_tensorrt
 def test_turing_is_what_tensorrt_itself_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason that we give is the one it gives; should it ever build, this says so."""
     monkeypatch.setitem(tensorrt.AHEAD_OF_TIME, "7.5", "SM75")

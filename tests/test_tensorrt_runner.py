@@ -5,7 +5,6 @@ What a GPU computes is not tested: the engine is a stand-in (tests/fake_tensorrt
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,7 @@ from edgevit_runtimes import cuda as cuda_module
 from edgevit_runtimes.cuda import Cuda
 from edgevit_runtimes.tensorrt_runner import TensorRTRunner
 from support.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
-
-needs_cuda_python = pytest.mark.skipif(
-    find_spec("cuda") is None, reason='needs pip install "edgevit[cuda]"'
-)
+from support.needs import needs_cuda_python, needs_no_gpu, needs_tensorrt
 
 
 def sums(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -162,7 +158,7 @@ def test_every_cuda_call_is_there_in_cuda_python() -> None:
     assert [name for name in names if not hasattr(runtime, name)] == []
 
 
-@pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason='needs "edgevit[tensorrt]"')
+@needs_tensorrt
 def test_every_tensorrt_call_is_there_in_tensorrt() -> None:
     from support.fake_tensorrt import FakeContext
 
@@ -175,7 +171,7 @@ def test_every_tensorrt_call_is_there_in_tensorrt() -> None:
 
 
 @needs_cuda_python
-@pytest.mark.skipif(Path("/proc/driver/nvidia").exists(), reason="there is a GPU here")
+@needs_no_gpu
 def test_without_a_gpu_the_real_cuda_python_says_so() -> None:
     with pytest.raises(InputError, match="No NVIDIA GPU can be used here: CUDA driver version"):
         Cuda.open()

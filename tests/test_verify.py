@@ -16,12 +16,8 @@ from onnx import inliner, numpy_helper
 
 from edgevit.bundle import Bundle, Manifest, Variant, seal, variant_file
 from edgevit.registry import PREBUILT_BUNDLE
-from edgevit_runtimes import openvino_runner
 from support import Command
-
-needs_openvino = pytest.mark.skipif(
-    openvino_runner.find_spec("openvino") is None, reason='needs pip install "edgevit[openvino]"'
-)
+from support.needs import needs_openvino
 
 
 def with_variant(

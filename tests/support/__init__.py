@@ -9,6 +9,7 @@ from support.processes import (
     StopAfter,
     begin,
     environment,
+    not_root,
     python,
 )
 from support.zoo import shallow
@@ -22,6 +23,7 @@ __all__ = [
     "begin",
     "crops",
     "environment",
+    "not_root",
     "python",
     "shallow",
     "write_png",

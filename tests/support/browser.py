@@ -1,4 +1,4 @@
-"""A real headless Chromium, driven by Selenium; skipped where there is none."""
+"""A real headless Chromium, driven by Selenium."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+
+from support.needs import need_tool
 
 _FLAGS = (
     "--headless",
@@ -27,16 +28,14 @@ _FLAGS = (
 @contextmanager
 def browser(scratch: Path) -> Iterator[webdriver.Chrome]:
     """Starts a browser with a new profile that downloads to ``scratch``, and ends it."""
-    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
-    if driver is None or chromium is None:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium chromium-driver)")
+    need_tool("chromium")
     options = webdriver.ChromeOptions()
-    options.binary_location = chromium
+    options.binary_location = shutil.which("chromium")
     for flag in (*_FLAGS, f"--user-data-dir={scratch / 'profile'}"):
         options.add_argument(flag)
     options.add_experimental_option("prefs", {"download.default_directory": str(scratch)})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(driver))
+    opened = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
         yield opened
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,9 +14,9 @@ import cv2
 import numpy as np
 
 from edgevit.images import Image
+from support.needs import SYSTEM_PYTHON
 from support.processes import ROOT, environment
 
-SYSTEM_PYTHON = Path("/usr/bin/python3")
 CLIP_FRAMES = 60
 
 
@@ -81,29 +80,6 @@ def _server(command: list[object]) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
-
-
-def without_rtsp_server() -> str | None:
-    """Why there can be no RTSP server, or None."""
-    code = (
-        "import gi; gi.require_version('GstRtspServer', '1.0'); "
-        "from gi.repository import Gst, GstRtspServer; Gst.init(None); "
-        "assert all(map(Gst.ElementFactory.find, ('x264enc', 'rtph264pay', 'jpegdec')))"
-    )
-    return _fails(code, "GStreamer's RTSP server is not installed")
-
-
-def without_gstreamer_opencv() -> str | None:
-    """Why there is no OpenCV with GStreamer, or None. The system's has it, pip's has not."""
-    code = "import cv2; assert cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER)"
-    return _fails(code, f"{SYSTEM_PYTHON} has no OpenCV with GStreamer")
-
-
-def _fails(code: str, reason: str) -> str | None:
-    if not shutil.which(str(SYSTEM_PYTHON)):
-        return f"there is no {SYSTEM_PYTHON}"
-    ended = subprocess.run([SYSTEM_PYTHON, "-c", code], capture_output=True, check=False)
-    return reason if ended.returncode else None
 
 
 def wait_for(condition: object, what: str, seconds: float = 20.0) -> None:

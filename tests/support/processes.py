@@ -16,6 +16,7 @@ from edgevit.progress import Advance, SilentProgress
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT, ROOT / "export", ROOT / "runtimes")
+_NOBODY = 65534
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
@@ -69,6 +70,22 @@ def begin(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         env=environment(),
         **options,
     )
+
+
+@contextmanager
+def not_root() -> Iterator[None]:
+    """For the kernel's check of who may open a file (``access``), somebody without privilege.
+
+    ``access`` asks for the real user; root keeps its effective one and so comes back.
+    """
+    user = os.getuid()
+    if user == 0:
+        os.setreuid(_NOBODY, -1)
+    try:
+        yield
+    finally:
+        if user == 0:
+            os.setreuid(0, 0)
 
 
 class StopAfter(SilentProgress):

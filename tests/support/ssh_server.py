@@ -1,4 +1,4 @@
-"""A real OpenSSH server on loopback, with keys of its own; skipped where there is none."""
+"""A real OpenSSH server on loopback, with keys of its own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
+from support.needs import need_tool
 from support.processes import environment
 
 _SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -77,8 +76,7 @@ def loopback(base: Path, path: str | None = None) -> Iterator[Loopback]:
     Args:
         path: what ``PATH`` is for those who log in.
     """
-    if not Path(_SSHD).is_file() or shutil.which("ssh") is None:
-        pytest.skip("no OpenSSH server here: apt-get install openssh-server openssh-client")
+    need_tool("ssh")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # where its privilege separation wants to be
     for name in ("host_key", "user_key", "other_key"):
