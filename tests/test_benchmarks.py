@@ -53,7 +53,7 @@ def test_a_library_is_scored_at_exactly_our_number_of_segments(photos: list[Imag
     below, above = quality.with_at_least(quality.skimage_slic, picture, 20, 10.0)
     assert len(np.unique(below)) <= 20 <= len(np.unique(above))
     found = quality.at_equal_segments(quality.skimage_slic, sample, 20, 10.0)
-    assert found.segments == pytest.approx(20) or len(np.unique(below)) > 20
+    assert found.segments == pytest.approx(20)
 
 
 def test_edgevits_superpixels_are_no_worse_on_a_made_up_scene() -> None:
@@ -159,13 +159,19 @@ def test_the_front_is_drawn(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "front.svg").read_text()
 
 
+@pytest.mark.slow
 def test_training_costs_are_measured() -> None:
-    """Twice the layers keep about twice as much for the backward pass."""
-    ended = python(ROOT / "benchmarks" / "training_cost.py", "lla_tiny_32", "--json")
-    assert ended.code == 0, ended.err
-    (cost,) = json.loads(ended.out)
-    assert cost["epoch_s"] == pytest.approx(cost["step_s"] * (9469 // 128), rel=0.01)
-    assert 5 < cost["activation_mib"] < 500
+    """What is kept for the backward pass grows with the batch; what is fixed is small beside it."""
+    kept = {}
+    for batch in (2, 4):
+        options = ("--batch", batch, "--steps", 1, "--json")
+        ended = python(ROOT / "benchmarks" / "training_cost.py", "lla_tiny_32", *options)
+        assert ended.code == 0, ended.err
+        (cost,) = json.loads(ended.out)
+        assert (cost["batch"], cost["steps"]) == (batch, 1)
+        assert cost["epoch_s"] == pytest.approx(cost["step_s"] * (9469 // batch), rel=0.01)
+        kept[batch] = cost["activation_mib"]
+    assert kept[4] == pytest.approx(2 * kept[2], rel=0.2)
 
 
 @pytest.mark.slow
@@ -190,7 +196,7 @@ def test_the_cameras_figures_are_measured(clip: Path) -> None:
     ended = python(script, "fast", clip, "--seconds", 2)
     assert ended.code in (0, 1), ended.err
     found = json.loads(ended.out)
-    assert found["frames"]["answered"] > 20
+    assert found["frames"]["answered"] > 0
     assert found["overhead_mean_ms"]["limit"] == 1.0
     assert found["stages_ms"]["inference"]["p50"] > 0
 

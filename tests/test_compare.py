@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgevit.compare import compare, latency_ratio
@@ -156,7 +157,10 @@ def test_a_result_is_repeated_and_compared(tmp_path: Path, edgevit: Command) -> 
     assert "over the former" in printed.out
     again = read_result(second)
     assert again["options"] == read_result(first)["options"]
-    assert 0.2 < again["repeats"]["latency_p50"]["ratio"] < 5
+    p50 = [
+        np.median(np.concatenate(result["durations_us"])) for result in (read_result(first), again)
+    ]
+    assert again["repeats"]["latency_p50"]["ratio"] == pytest.approx(p50[1] / p50[0])
     assert again["repeats"]["differing_conditions"] == []
 
 

@@ -32,6 +32,7 @@ from edgevit_export.quantize.search import Judges, Search
 from edgevit_export.quantize.smooth import smoothed
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.verdict import LEAST_GAIN
 from support import Command
 
 open_runner = partial(OnnxRuntimeRunner, native=False)
@@ -85,10 +86,15 @@ def test_without_outliers_hardly_anything_is_cut(method: str) -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (0.5, 4.0), (-4.0, -1.0), (0.0, 0.0)])
 def test_zero_is_exact_whatever_the_range(low: float, high: float) -> None:
+    """What uint8 and int8 can hold includes 0 itself and, but for half a step, both ends."""
     scale, zero = Range(low, high).asymmetric()
-    assert scale > 0
-    assert (zero.astype(np.float32) - zero) * scale == 0
-    assert Range(low, high).symmetric() > 0
+    held = (np.arange(256) - float(zero)) * float(scale)
+    assert zero.dtype == np.uint8
+    assert 0.0 in held
+    assert held[0] <= low + scale / 2
+    assert held[-1] >= high - scale / 2
+    symmetric = Range(low, high).symmetric()
+    assert 127 * symmetric == pytest.approx(max(-low, high, 1e-12))
 
 
 def test_raw_pixels_are_quantized_exactly(float_model: onnx.ModelProto) -> None:
@@ -362,13 +368,18 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert set(opened.manifest.variants) == {"float", mine, "int8-tensorrt", "half"}
     report = opened.manifest.variants[mine].report
     own = f"int8-{this_target()}"
-    assert {form["variant"] for form in report["forms"]} == {own, "int8-dynamic", "int8-weights"}
-    fastest = max(report["forms"], key=lambda form: form["times_faster"])["variant"]
-    assert mine in (fastest, own), "another only if it is clearly the fastest"
+    forms = {form["variant"]: form for form in report["forms"]}
+    assert set(forms) == {own, "int8-dynamic", "int8-weights"}
+    gains = {
+        name: form["times_faster"] * (1.1 if name == own else 1)
+        for name, form in forms.items()
+        if form["holds"] and form["times_faster"] >= LEAST_GAIN
+    }
+    assert mine == max(gains, key=lambda name: gains[name], default=own)
     assert report["accuracy_from"] == "this machine's runtime"
-    assert report["speed"]["times_faster"] > 0
+    assert report["speed"]["times_faster"] == forms[mine]["times_faster"] > 0
     assert len(report["calibration_files"]) == report["calibration_images"] == 24
-    assert mine != own or len(report["layers"]) > 40, "every layer, worst first"
+    assert bool(report.get("layers")) == (mine == own), "layers are examined in the own form alone"
     simulated = opened.manifest.variants["int8-tensorrt"].report
     assert simulated["accuracy_from"] == "a simulation in ONNX Runtime"
     assert "speed" not in simulated
@@ -378,7 +389,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert shown.code == 0
     for word in ("int8-tensorrt", "half", "calibrated by", "torch against"):
         assert word in shown.out
-    assert ("logit error" in shown.out) == (mine == own), "layers are told of the own form alone"
+    assert ("logit error" in shown.out) == (mine == own)
     layers = json.loads(edgevit("inspect", bundle, "--layers", "--json").out)["layers"]
     assert "float16" in layers["float"].values(), "as the prebuilt bundle stores them"
     assert "int8" in layers["int8-tensorrt"].values()

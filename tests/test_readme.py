@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 
-from edgevit import images
+from edgevit import cli, images
 from support import ROOT, python
 
 README = (ROOT / "README.md").read_text()
@@ -21,6 +22,12 @@ LINES = [
     if line and not line.startswith("#")
 ]
 COMMANDS = [line.partition("  #")[0] for line in LINES if line.startswith("edgevit ")]
+GUIDES_COMMANDS = [
+    line.partition("  #")[0].strip()
+    for guide in sorted((ROOT / "docs").glob("*.md"))
+    for line in guide.read_text().splitlines()
+    if line.startswith(("    edgevit ", "edgevit ")) and "|" not in line
+]
 SCRIPTS = [line.partition("  #")[0] for line in LINES if line.startswith("python benchmarks/")]
 
 
@@ -45,19 +52,25 @@ def test_the_commands_work_one_after_the_other(place: Path) -> None:
 
 
 def test_every_command_is_documented() -> None:
-    documented = {shlex.split(command)[1] for command in COMMANDS}
-    assert {
-        "export",
-        "run",
-        "bench",
-        "train",
-        "models",
-        "doctor",
-        "eval",
-        "quantize",
-        "inspect",
-        "compile",
-    } <= (documented)
+    """In the README: as a line, which the test above runs, or in its text."""
+    commands = typer.main.get_command(cli.app).commands
+    assert len(commands) >= 15
+    for name in commands:
+        assert re.search(rf"edgevit {name}\b", README), name
+
+
+@pytest.mark.parametrize("line", GUIDES_COMMANDS)
+def test_the_guides_commands_exist_with_their_options(line: str) -> None:
+    """Parsed, not run: they name cameras, boards and folders of a reader's."""
+    command, words = typer.main.get_command(cli.app), shlex.split(line)[1:]
+    assert words[0] in command.commands, line
+    while words and words[0] in getattr(command, "commands", ()):
+        command = command.commands[words.pop(0)]
+    command.make_context(line, words)
+
+
+def test_there_are_guides() -> None:
+    assert len(GUIDES_COMMANDS) > 10
 
 
 def test_the_make_targets_exist() -> None:

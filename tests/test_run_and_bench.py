@@ -103,7 +103,9 @@ def test_bench_measures_everything(result: dict[str, dict[str, object]]) -> None
     assert 0 < hot["p50"] <= hot["p90"] <= hot["p99"]
     assert (paced["samples"], paced["p99"]) == (70, None), "p99 wants 662 samples"
     assert paced["p50"] <= paced["p90"]
-    assert 0.5 < result["throughput_images_per_s"] * hot["p50"] / 1e3 < 1.5
+    between = 1e6 / result["throughput_images_per_s"]  # microseconds from one picture to the next
+    inside = np.mean(np.concatenate(result["durations_us"]))
+    assert between == pytest.approx(inside + result["overhead_us"], rel=1e-3)
     memory = result["peak_memory_mib"]
     assert 0 < memory["without_model"] < memory["steady"]
     assert memory["load"] > memory["without_model"]
@@ -123,7 +125,7 @@ def test_every_duration_is_in_the_result(result: dict[str, Any]) -> None:
     )
     assert len(result["latency_ms"]["p50_by_process"]) == 3
     assert result["disturbed"] == bool(result["disturbances"])
-    assert 0 < result["overhead_us"] < 100
+    assert result["overhead_us"] > 0
 
 
 def test_what_cannot_be_read_is_null_with_a_reason(result: dict[str, Any]) -> None:
@@ -193,7 +195,7 @@ def test_a_mistyped_address_does_not_show_its_password(
 ) -> None:
     ended = edgevit(command, f"{scheme}bob:hush@127.0.0.1/x")
     assert ended.code == 2
-    assert "127.0.0.1/x" in ended.one_message or "no usable host" in ended.one_message
+    assert "127.0.0.1/x" in ended.one_message
     assert "hush" not in ended.one_message
 
 

@@ -17,6 +17,7 @@ from edgevit.progress import Advance, SilentProgress
 ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT, ROOT / "export", ROOT / "runtimes")
 _NOBODY = 65534
+_HANGS_S = 600
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
@@ -48,16 +49,22 @@ def environment() -> dict[str, str]:
 
 def python(*arguments: object, cwd: Path | None = None) -> Finished:
     """Python in a fresh process."""
-    ended = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, *map(str, arguments)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         env=environment(),
         cwd=cwd,
-        timeout=300,
+        start_new_session=True,
     )
-    return Finished(ended.returncode, ended.stdout, ended.stderr)
+    try:
+        out, err = process.communicate(timeout=_HANGS_S)
+    except BaseException:  # it hangs, or Ctrl-C: with what it started
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return Finished(process.returncode, out, err)
 
 
 def begin(*arguments: object, **options: Any) -> subprocess.Popen[str]:
