@@ -24,6 +24,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     apply_marks(item)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many were skipped, by the reason's first words; pytest's own line comes after it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    missing = sum("missing: " in str(report.longrepr) for report in skipped)
+    terminalreporter.write_line(f"{len(skipped)} skipped, {missing} of them for a missing tool")
+
+
 @pytest.fixture
 def edgevit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line in this process: ``edgevit("run", path)``."""
