@@ -17,6 +17,7 @@ from edgevit_runtimes import kernel
 from edgevit_runtimes.classify import BundleClassifier
 from support import Command, Finished, crops, python, write_png
 from support.cameras import write_clip
+from support.made_once import made_once
 from support.needs import KERNEL_HEADERS, apply_marks, need_tool, only_if
 
 
@@ -87,11 +88,26 @@ def class_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def lla_bundle(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
     """The shipped weights, exported here with a superpixel output and a dynamic batch."""
-    target = tmp_path_factory.mktemp("bundles") / "lla_tiny.edgevit"
-    options = ("--with-superpixels", "--dynamic-batch", "--parity-images", photo_folder)
-    ended = python("-m", "edgevit", "export", "--output", target, *options)
-    assert ended.code == 0, ended.err
-    return target
+
+    def export(folder: Path) -> None:
+        options = ("--with-superpixels", "--dynamic-batch", "--parity-images", photo_folder)
+        target = folder / "lla_tiny.edgevit"
+        ended = python("-m", "edgevit", "export", "--output", target, *options)
+        assert ended.code == 0, ended.err
+
+    return made_once(tmp_path_factory, "exported", export) / "lla_tiny.edgevit"
+
+
+@pytest.fixture(scope="session")
+def all_forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle with INT8 for three runtimes and FP16."""
+
+    def quantize(folder: Path) -> None:
+        from support.compiled_bundles import with_all_forms
+
+        with_all_forms(folder / "lla_tiny.edgevit")
+
+    return made_once(tmp_path_factory, "all_forms", quantize) / "lla_tiny.edgevit"
 
 
 @pytest.fixture(scope="session")
@@ -112,16 +128,17 @@ def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> P
 
     ``train`` calibrates, ``val`` judges; every class has at least two images of each.
     """
-    root = tmp_path_factory.mktemp("answered")
-    with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
-        for part, seed in (("train", 1), ("val", 2)):
-            views = crops(photos, 48, seed)
-            for i, (view, answer) in enumerate(
-                zip(views, classifier.answer(views, 1), strict=True)
-            ):
-                (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
-                write_png(root / part / answer[0].label / f"{i}.png", view)
-    return root
+
+    def classify(root: Path) -> None:
+        with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
+            for part, seed in (("train", 1), ("val", 2)):
+                views = crops(photos, 48, seed)
+                answers = classifier.answer(views, 1)
+                for i, (view, answer) in enumerate(zip(views, answers, strict=True)):
+                    (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
+                    write_png(root / part / answer[0].label / f"{i}.png", view)
+
+    return made_once(tmp_path_factory, "answered", classify)
 
 
 @pytest.fixture(scope="session")

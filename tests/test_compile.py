@@ -26,13 +26,8 @@ from edgevit_runtimes.devices.facts import chosen_here, machine_label
 from edgevit_runtimes.open import open_variant
 from edgevit_runtimes.verdict import LEAST_GAIN
 from support import ROOT, Command, python
-from support.compiled_bundles import ON_ORIN, pretend_orin, with_all_forms, with_engine
+from support.compiled_bundles import ON_ORIN, pretend_orin, with_engine
 from support.needs import CPU_HAS_BFLOAT16, needs_no_gpu, needs_openvino, needs_tensorrt
-
-
-@pytest.fixture(scope="session")
-def all_forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return with_all_forms(tmp_path_factory.mktemp("forms") / "lla_tiny.edgevit")
 
 
 @pytest.fixture
@@ -501,6 +496,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
 
 def test_what_disturbed_the_measurement_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "_ROUNDS", 5)
+    monkeypatch.setattr(measure, "_BLOCK", 10)
     bundle = Bundle.open(PREBUILT_BUNDLE)
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:

@@ -46,10 +46,12 @@ def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         not_here(f"no Python {request.param} on this machine")
     base = tmp_path_factory.mktemp("device")
     source = shutil.copytree(ROOT, base / "source", ignore=shutil.ignore_patterns(*_NOT_PACKAGED))
-    subprocess.run([python, "-m", "venv", base / "venv"], check=True)
+    # Our own pip for all of them; neither it nor bytecode of libraries is made for five commands.
+    subprocess.run([python, "-m", "venv", "--without-pip", base / "venv"], check=True)
     binaries = base / "venv" / "bin"
-    pip = [binaries / "python", "-m", "pip", "install", "--quiet", str(source)]
-    installed = subprocess.run(pip, capture_output=True, text=True, check=False)
+    pip = [sys.executable, "-m", "pip", "--python", str(binaries / "python"), "install"]
+    options = ["--quiet", "--no-compile", str(source)]
+    installed = subprocess.run([*pip, *options], capture_output=True, text=True, check=False)
     if installed.returncode and "Could not find a version" in installed.stderr:
         missing(f"no package index can be reached: {installed.stderr.splitlines()[-1]}")
     assert installed.returncode == 0, installed.stderr

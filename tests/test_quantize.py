@@ -444,11 +444,10 @@ def test_an_interrupted_search_leaves_the_bundle_as_it_was(
 
 
 def test_without_eval_data_half_of_it_judges(
-    bundle: Path, answered: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, answered: Path, edgevit: Command, tmp_path: Path
 ) -> None:
     options = ("--images", 8, "--target", "tensorrt", "--calibration", "minmax", "--json")
-    data = answered.parent / "enough"
-    shutil.copytree(answered / "train", data, dirs_exist_ok=True)
+    data = Path(shutil.copytree(answered / "train", tmp_path / "enough"))
     for folder in list(data.iterdir()):
         if len(list(folder.iterdir())) < 2:
             shutil.rmtree(folder)

@@ -28,7 +28,7 @@ from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner, Placement
 from edgevit_runtimes.open import Host, open_variant
 from edgevit_runtimes.openvino_runner import OpenVinoRunner
 from support import Command
-from support.compiled_bundles import pretend_orin, with_all_forms, with_engine
+from support.compiled_bundles import pretend_orin, with_engine
 from support.needs import AZURE_PROVIDER, CPU_HAS_BFLOAT16, needs_openvino, only_if
 
 IN_OPENVINO = [
@@ -38,9 +38,10 @@ VARIANTS = ["float", "onnxruntime-fp32", "onnxruntime-int8", *IN_OPENVINO, "tens
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def compiled(all_forms: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The shipped model in every runtime of the processor, and a stand-in's engine."""
-    path = with_all_forms(tmp_path_factory.mktemp("runners") / "lla_tiny.edgevit")
+    folder = tmp_path_factory.mktemp("runners")
+    path = Path(shutil.copytree(all_forms, folder / "lla_tiny.edgevit"))
     bundle = Bundle.open(path)
     work = Work(Judging.of_bundle(bundle), False, 1, SilentProgress())
     targets = [Target.onnxruntime] + ([Target.openvino] if find_spec("openvino") else [])
