@@ -15,12 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgevit.bundle import Bundle
-from edgevit.cli.compiling import Work, candidates, compile_fastest
-from edgevit.progress import progress_for_stderr
-from edgevit.report import print_json, print_table
-from edgevit_runtimes import measure
-from edgevit_runtimes.agreement import Judging
+from edgevit.bundle.bundle import Bundle
+from edgevit.cli.deploy.compiling import Work, candidates, compile_fastest
+from edgevit.common.console import print_json, print_table
+from edgevit.common.progress import progress_for_stderr
+from edgevit_runtimes.bench import measure
+from edgevit_runtimes.selection.agreement import Judging
 
 
 def main() -> None:

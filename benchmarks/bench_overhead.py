@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from edgevit.bundle import Bundle
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.report import print_json, print_table
-from edgevit.spec import IMAGE_INPUT
-from edgevit_runtimes.measurement_process import timed
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.console import print_json, print_table
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit_runtimes.bench.measurement_process import timed
 
 EMPTY_CALLS, ROUNDS = 20_000, 7
 WARMUP = 50

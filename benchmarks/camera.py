@@ -29,23 +29,23 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
-from edgevit.bundle import Bundle
-from edgevit.images import Image
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.report import print_json
-from edgevit_runtimes.classify import BundleClassifier
-from edgevit_runtimes.live.annotator import Annotator
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.console import print_json
+from edgevit.images.image_io import Image
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
-from edgevit_runtimes.live.json_lines import JsonLines
 from edgevit_runtimes.live.loop import observe
+from edgevit_runtimes.live.outputs.annotator import Annotator
+from edgevit_runtimes.live.outputs.json_lines import JsonLines
+from edgevit_runtimes.live.page.access import Access, Listen
+from edgevit_runtimes.live.page.server import PageServer
 from edgevit_runtimes.live.statistics import Statistics
 from edgevit_runtimes.live.status import About
-from edgevit_runtimes.page.access import Access, Listen
-from edgevit_runtimes.page.server import PageServer
-from edgevit_runtimes.sources.address import parse
+from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 from edgevit_runtimes.sources.frame import Source
-from edgevit_runtimes.sources.open import open_source
-from edgevit_runtimes.sources.request import CaptureRequest, Orientation
+from edgevit_runtimes.sources.open_source import open_source
+from edgevit_runtimes.sources.source_address import parse
 from mjpeg_server import jpegs_of
 
 HERE = Path(__file__).parent

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgevit.registry import find
-from edgevit.spec import LavitSpec, LlaSpec, ModelSpec, SuperpixelSpec
+from edgevit.zoo.registry import find
+from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, SuperpixelSpec
 
 SIZE_PX = 128
 CLASSES = 10

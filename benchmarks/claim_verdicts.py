@@ -148,7 +148,7 @@ def draw_front(rows: list[Row], target: Path) -> None:
     """Accuracy with its interval against latency, a numbered point a model, the names beside."""
     from matplotlib.figure import Figure
 
-    from edgevit.plots import save
+    from edgevit.results.plots import save
 
     figure = Figure(figsize=(10, 5), layout="constrained")
     numbers = {row["key"]: number for number, row in enumerate(rows, 1)}

@@ -21,28 +21,30 @@ from typing import Any
 
 from claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, find_contender
 from claim_verdicts import draw_front, verdicts
-from edgevit import complexity, images
-from edgevit.bundle import Bundle
-from edgevit.cli.train import open_teacher
-from edgevit.errors import EdgevitError, InputError
-from edgevit.files import write_atomically
-from edgevit.image_folder import ImageFolder
-from edgevit.progress import Progress, progress_for_stderr
-from edgevit.registry import PREBUILT_BUNDLE, ModelEntry
-from edgevit.report import print_json, print_table, write_json
-from edgevit.spec import Preprocess
+from edgevit.bundle.bundle import Bundle
+from edgevit.cli.model.train_command import open_teacher
+from edgevit.common.console import print_json, print_table, write_json
+from edgevit.common.errors import EdgevitError, InputError
+from edgevit.common.files import write_atomically
+from edgevit.common.progress import Progress, progress_for_stderr
+from edgevit.images import image_io
+from edgevit.images.image_folder import ImageFolder
 from edgevit.training.hardware import prepare
 from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE
-from edgevit_export.pipeline import ExportRequest, export_bundle
-from edgevit_runtimes import kernel, measure
-from edgevit_runtimes.bench_options import BenchOptions
-from edgevit_runtimes.classify import BundleClassifier
+from edgevit.zoo import complexity
+from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry
+from edgevit.zoo.spec import Preprocess
+from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
+from edgevit_runtimes.backends import kernel
+from edgevit_runtimes.backends.classifier import BundleClassifier
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.bench import measure
+from edgevit_runtimes.bench.bench_options import BenchOptions
+from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.devices import x86
-from edgevit_runtimes.evaluate import evaluate
-from edgevit_runtimes.interleave import interleave, pin_to_one_core
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.selection.evaluate import evaluate
 from latency import BLOCK, DISCARD, ROUNDS, inference
 from markdown_table import markdown_table
 from training_cost import measure as training_cost
@@ -199,7 +201,7 @@ def _export(contender: Contender, weights: Path | None, output: Path, progress: 
     request = ExportRequest(
         entry=ModelEntry(contender.spec, contender.label),
         output=output / f"{contender.key}.edgevit",
-        pictures=images.batch(photos, Preprocess(contender.spec.image_px)),
+        pictures=image_io.batch(photos, Preprocess(contender.spec.image_px)),
         checkpoint=weights,
         force=True,
     )

@@ -20,12 +20,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgevit.bundle import Bundle
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.report import print_json, print_table
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.console import print_json, print_table
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.devices import x86
-from edgevit_runtimes.interleave import interleave, pin_to_one_core
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 
 BLOCK, DISCARD, ROUNDS = 50, 10, 20
 ROUNDS_OF_ONE = 500

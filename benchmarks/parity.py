@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from edgevit import images
-from edgevit.registry import find
-from edgevit.report import print_table
-from edgevit.runner import Array
-from edgevit.spec import Preprocess
-from edgevit_export.parity import ParityReport, compare_outputs, run_all
-from edgevit_export.simplify import simplify
-from edgevit_export.torch_runner import TorchRunner
-from edgevit_export.trace import trace
-from edgevit_export.weights import load_model
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit.common.console import print_table
+from edgevit.images import image_io
+from edgevit.inference.runner import Array
+from edgevit.zoo.registry import find
+from edgevit.zoo.spec import Preprocess
+from edgevit_export.convert.parity import ParityReport, compare_outputs, run_all
+from edgevit_export.convert.simplify import simplify
+from edgevit_export.convert.torch_runner import TorchRunner
+from edgevit_export.convert.trace import trace
+from edgevit_export.convert.weights import load_model
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 
 
 def main() -> None:
@@ -70,9 +70,9 @@ def _row(name: str, report: ParityReport) -> tuple[str, ...]:
 
 
 def _pictures(folder: Path, count: int, size_px: int) -> Array:
-    files = images.files_in(folder)
+    files = image_io.files_in(folder)
     picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int))
-    return images.batch((images.read(files[i]) for i in picks), Preprocess(size_px))
+    return image_io.batch((image_io.read(files[i]) for i in picks), Preprocess(size_px))
 
 
 def _arguments() -> argparse.Namespace:

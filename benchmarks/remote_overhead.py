@@ -12,13 +12,13 @@ import argparse
 import time
 from typing import Any
 
-from edgevit.bundle import Bundle
-from edgevit.progress import SilentProgress
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.report import print_json
-from edgevit_runtimes import measure
-from edgevit_runtimes.bench_options import BenchOptions
-from edgevit_runtimes.remote.address import DEFAULT_FOLDER, Device
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.console import print_json
+from edgevit.common.progress import SilentProgress
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.bench import measure
+from edgevit_runtimes.bench.bench_options import BenchOptions
+from edgevit_runtimes.remote.device_address import DEFAULT_FOLDER, Device
 from edgevit_runtimes.remote.runs import bench_there
 from edgevit_runtimes.remote.ssh import Ssh
 

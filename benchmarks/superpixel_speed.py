@@ -17,21 +17,21 @@ from typing import Any
 
 import onnx
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.registry import PREBUILT_BUNDLE, find
-from edgevit.report import print_json, print_table
-from edgevit.runner import Array
-from edgevit.spec import IMAGE_INPUT, LlaSpec, Preprocess
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.console import print_json, print_table
+from edgevit.images import image_io
+from edgevit.inference.runner import Array
+from edgevit.zoo.registry import PREBUILT_BUNDLE, find
+from edgevit.zoo.spec import IMAGE_INPUT, LlaSpec, Preprocess
+from edgevit_export.convert.simplify import simplify
+from edgevit_export.convert.trace import trace
+from edgevit_export.convert.weights import load_model
 from edgevit_export.passes.keep_outputs import keep_outputs
 from edgevit_export.quantize.observe import with_outputs
-from edgevit_export.simplify import simplify
-from edgevit_export.trace import trace
-from edgevit_export.weights import load_model
-from edgevit_runtimes import kernel
+from edgevit_runtimes.backends import kernel
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.devices import x86
-from edgevit_runtimes.interleave import interleave, pin_to_one_core
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 
 BLOCK, ROUNDS = 50, 12
 SLIC_ROUNDS = 40
@@ -81,7 +81,7 @@ def main() -> None:
 def _measure(name: str, picture: Array, native: bool) -> dict[str, Any]:
     spec = find(name).spec
     assert isinstance(spec, LlaSpec)
-    frame = images.resize(picture, Preprocess(spec.image_px))
+    frame = image_io.resize(picture, Preprocess(spec.image_px))
     whole = simplify(trace(load_model(find(name)).module, batch=1))
     parts = [_until_patches(whole), _until_pooled(whole), _until_logits(whole)]
     functions = [_inference(part, frame, native) for part in parts]

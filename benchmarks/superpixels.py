@@ -29,11 +29,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgevit import images
+from edgevit.common.console import print_json, print_table
+from edgevit.images import image_io
 from edgevit.models.layers import patch_rows
-from edgevit.models.superpixels import Superpixels
-from edgevit.report import print_json, print_table
-from edgevit.spec import LlaSpec, Preprocess, SuperpixelSpec
+from edgevit.models.superpixel.superpixels import Superpixels
+from edgevit.zoo.spec import LlaSpec, Preprocess, SuperpixelSpec
 
 SIZE_PX = 224
 TOLERANCE_PX = 2
@@ -48,8 +48,8 @@ ROUNDS = ((1, 0), (2, 0), (3, 0), (5, 0), (8, 0), (2, 1), (3, 2), (4, 3), (5, 4)
 COMPACTNESS = (10.0, 20.0)  # the libraries' default, and the best for few segments
 
 Labels = NDArray[np.int32]
-Segmenter = Callable[[images.Image], Labels]
-Library = Callable[[images.Image, int, float], Labels]
+Segmenter = Callable[[image_io.Image], Labels]
+Library = Callable[[image_io.Image, int, float], Labels]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Sample:
     """A picture, uint8 [224, 224, 3], and what annotators made of it, [annotators, 224, 224]."""
 
     name: str
-    picture: images.Image
+    picture: image_io.Image
     truth: Labels
 
 
@@ -77,7 +77,7 @@ def load(folder: Path, count: int | None) -> list[Sample]:
         squashed = [
             cv2.resize(t, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_NEAREST) for t in truth
         ]
-        picture = images.resize(images.read(file), Preprocess(SIZE_PX))
+        picture = image_io.resize(image_io.read(file), Preprocess(SIZE_PX))
         samples.append(Sample(file.stem, picture, np.stack(squashed).astype(np.int32)))
     return samples
 
@@ -87,7 +87,7 @@ def edgevit_slic(superpixels: SuperpixelSpec) -> Segmenter:
     spec = LlaSpec("quality", 192, 3, 1, superpixels=superpixels)
     op = Superpixels(spec)
 
-    def segment(picture: images.Image) -> Labels:
+    def segment(picture: image_io.Image) -> Labels:
         patches = patch_rows(torch.from_numpy(picture[None].copy()), spec.patch_px)
         cells = op.label_map(op.slic(patches))[0].numpy()
         return np.asarray(np.kron(cells, np.ones((superpixels.cell_px,) * 2, np.int32)), np.int32)
@@ -95,20 +95,20 @@ def edgevit_slic(superpixels: SuperpixelSpec) -> Segmenter:
     return segment
 
 
-def skimage_slic(picture: images.Image, asked: int, compactness: float) -> Labels:
+def skimage_slic(picture: image_io.Image, asked: int, compactness: float) -> Labels:
     from skimage.segmentation import slic
 
     return np.asarray(slic(picture, asked, compactness=compactness, start_label=0), np.int32)
 
 
-def fast_slic(picture: images.Image, asked: int, compactness: float) -> Labels:
+def fast_slic(picture: image_io.Image, asked: int, compactness: float) -> Labels:
     from fast_slic import Slic
 
     return np.asarray(Slic(num_components=asked, compactness=compactness).iterate(picture))
 
 
 def with_at_least(
-    segment: Library, picture: images.Image, wanted: int, compactness: float
+    segment: Library, picture: image_io.Image, wanted: int, compactness: float
 ) -> tuple[Labels, Labels]:
     """The last segmentation with fewer segments than wanted, and the first with as many.
 
@@ -207,7 +207,7 @@ def sweep(samples: list[Sample]) -> list[dict[str, Any]]:
 
 def draw(samples: list[Sample], folder: Path) -> list[Path]:
     """Side by side, edgevit left and scikit-image right, one file a picture and K."""
-    from edgevit.drawing import draw_superpixels
+    from edgevit.images.drawing import draw_superpixels
 
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -220,7 +220,7 @@ def draw(samples: list[Sample], folder: Path) -> list[Path]:
             cell = SETTINGS[count].cell_px  # drawn from the map of cells, whose lines are smooth
             pair = [draw_superpixels(large, labels) for labels in (ours[::cell, ::cell], theirs)]
             file = folder / f"{sample.name}_k{count}.png"
-            images.write(file, np.hstack(pair))
+            image_io.write(file, np.hstack(pair))
             files.append(file)
     return files
 

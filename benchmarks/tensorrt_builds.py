@@ -20,22 +20,22 @@ from typing import Any
 
 import onnx
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.errors import EdgevitError
-from edgevit.progress import SilentProgress
-from edgevit.registry import MODELS, PREBUILT_BUNDLE
-from edgevit.report import print_json, print_table
-from edgevit.runner import Array
-from edgevit.spec import Preprocess
-from edgevit.tensorrt_library import RTX, find_tensorrt
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.console import print_json, print_table
+from edgevit.common.errors import EdgevitError
+from edgevit.common.progress import SilentProgress
+from edgevit.common.tensorrt_library import RTX, find_tensorrt
+from edgevit.images import image_io
+from edgevit.inference.runner import Array
+from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE
+from edgevit.zoo.spec import Preprocess
+from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
 from edgevit_export.engines.tensorrt import AHEAD_OF_TIME, EngineOptions, build_engine
-from edgevit_export.pipeline import ExportRequest, export_bundle
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.observe import observe_products
 from edgevit_export.quantize.ranges import minmax
 from edgevit_export.quantize.schemes import SCHEMES, quantized
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from markdown_table import markdown_table
 
 CLASSES = 10
@@ -87,7 +87,7 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
     entry = replace(MODELS[name], weights=None)
     spec = entry.spec
     photos = Bundle.open(PREBUILT_BUNDLE).reference().images[:4]
-    pictures = images.batch(photos, Preprocess(spec.image_px))
+    pictures = image_io.batch(photos, Preprocess(spec.image_px))
     request = ExportRequest(entry, folder / "bundle.edgevit", pictures, classes=CLASSES)
     exported = export_bundle(request, open_runner, SilentProgress()).variant()
     model = onnx.load(exported)

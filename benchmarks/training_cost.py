@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from claim_models import CONTENDERS, find_contender
+from edgevit.common.console import print_json, print_table
 from edgevit.models.build import build
 from edgevit.models.classifier import Classifier
-from edgevit.report import print_json, print_table
-from edgevit.training.objective import loss_of
+from edgevit.training.losses.objective import loss_of
 from edgevit.training.recipe import Recipe
 
 IMAGES = 9469  # of Imagenette's training set: an epoch

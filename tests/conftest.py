@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.images import Image
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.spec import Preprocess
-from edgevit_runtimes import kernel
-from edgevit_runtimes.classify import BundleClassifier
+from edgevit.bundle.bundle import Bundle
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo.spec import Preprocess
+from edgevit_runtimes.backends import kernel
+from edgevit_runtimes.backends.classifier import BundleClassifier
 from support import Command, Finished, crops, python, write_png
 from support.cameras import write_clip
 from support.made_once import made_once
@@ -60,7 +60,7 @@ def photos() -> list[Image]:
 @pytest.fixture(scope="session")
 def photo_batch(photos: list[Image]) -> Image:
     """The same photographs as a model input, uint8 [4, 224, 224, 3]."""
-    return images.batch(photos, Preprocess(224))
+    return image_io.batch(photos, Preprocess(224))
 
 
 @pytest.fixture(scope="session")

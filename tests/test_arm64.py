@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.images import Image
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.runner import Array
-from edgevit_runtimes.classify import BundleClassifier
+from edgevit.bundle.bundle import Bundle
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
+from edgevit.inference.runner import Array
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.remote import bootstrap
 from edgevit_runtimes.remote.setup import build_wheel, fetch_wheels
 from support import Command, arm64_root, crops, write_png
@@ -59,7 +59,7 @@ def pictures(photos: list[Image], tmp_path_factory: pytest.TempPathFactory) -> P
 def answers_here(bundle: Path, variant: str, pictures: Path) -> Array:
     """Logits on this machine, of every picture in the order of their names."""
     with BundleClassifier(Bundle.open(bundle), variant) as classifier:
-        views = [images.read(file) for file in sorted(pictures.glob("*.png"))]
+        views = [image_io.read(file) for file in sorted(pictures.glob("*.png"))]
         return np.stack(list(classifier.logits(views)))
 
 
@@ -93,12 +93,12 @@ def bundle(answered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 _LOGITS = """
 import sys, json
 from pathlib import Path
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit_runtimes.classify import BundleClassifier
+from edgevit.images import image_io
+from edgevit.bundle.bundle import Bundle
+from edgevit_runtimes.backends.classifier import BundleClassifier
 bundle, pictures, variant = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 with BundleClassifier(Bundle.open(bundle), variant) as classifier:
-    logits = classifier.logits([images.read(file) for file in sorted(pictures.glob("*.png"))])
+    logits = classifier.logits([image_io.read(file) for file in sorted(pictures.glob("*.png"))])
     print(json.dumps([row.tolist() for row in logits]))
 """
 

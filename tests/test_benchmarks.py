@@ -12,9 +12,9 @@ import pytest
 
 import claim_verdicts
 import superpixels as quality
-from edgevit.images import Image
-from edgevit.spec import SuperpixelSpec
-from edgevit_runtimes import interleave
+from edgevit.images.image_io import Image
+from edgevit.zoo.spec import SuperpixelSpec
+from edgevit_runtimes.bench import interleave
 from support import ROOT, python, write_png
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgevit.bundle import SCHEMA, Bundle
-from edgevit.bundle_reports import check_options
-from edgevit.errors import BundleError
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.onnxruntime_runner import PROVIDERS
+from edgevit.bundle.bundle import SCHEMA, Bundle
+from edgevit.bundle.reports import check_options
+from edgevit.common.errors import BundleError
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends.onnxruntime_runner import PROVIDERS
 from support import Command
 from support.needs import NO_CUDA_PROVIDER
 

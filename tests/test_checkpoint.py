@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edgevit.errors import CheckpointError, InputError
+from edgevit.common.errors import CheckpointError, InputError
 from edgevit.models.build import build
 from edgevit.models.checkpoint import load_into, read_checkpoint, save_checkpoint
-from edgevit.registry import find
-from edgevit.spec import LlaSpec
-from edgevit_export.weights import load_model
+from edgevit.zoo.registry import find
+from edgevit.zoo.spec import LlaSpec
+from edgevit_export.convert.weights import load_model
 
 SPEC = LlaSpec("small", 48, 3, 2, classes=5)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevit.compare import compare, latency_ratio
-from edgevit.errors import InputError
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.results import parse_result, read_result
+from edgevit.common.errors import InputError
+from edgevit.results.bench_result import parse_result, read_result
+from edgevit.results.compare import compare, latency_ratio
+from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.made_results import made, write
 

@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevit.bundle import FLOAT_VARIANT, Bundle, write_manifest
-from edgevit.compiled import Built, Wanted, ensure, reasons_to_build
-from edgevit.errors import BundleError, CheckFailedError, InputError
-from edgevit.progress import SilentProgress
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit_export.quantize.pipeline import _kept, refuse_quantized
-from edgevit_runtimes import agreement as agreement_module
-from edgevit_runtimes import auto, measure, measurement_process
-from edgevit_runtimes.agreement import Agreement, Judging, agreement
+from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle, write_manifest
+from edgevit.bundle.compiled import Built, Wanted, ensure, reasons_to_build
+from edgevit.common.errors import BundleError, CheckFailedError, InputError
+from edgevit.common.progress import SilentProgress
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_export.quantize.quantize_pipeline import _kept, refuse_quantized
+from edgevit_runtimes.backends.open_model import open_variant
+from edgevit_runtimes.bench import measure, measurement_process
 from edgevit_runtimes.devices.facts import chosen_here, machine_label
-from edgevit_runtimes.open import open_variant
-from edgevit_runtimes.verdict import LEAST_GAIN
+from edgevit_runtimes.selection import agreement as agreement_module
+from edgevit_runtimes.selection import auto
+from edgevit_runtimes.selection.agreement import Agreement, Judging, agreement
+from edgevit_runtimes.selection.verdict import LEAST_GAIN
 from support import ROOT, Command, python
 from support.compiled_bundles import ON_ORIN, pretend_orin, with_engine
 from support.needs import CPU_HAS_BFLOAT16, needs_no_gpu, needs_openvino, needs_tensorrt
@@ -172,7 +173,7 @@ def test_what_a_compiler_raises_leaves_the_bundle_as_it_was(path: Path) -> None:
 
 
 def test_an_engines_layers_are_saved_beside_it_and_go_with_it(path: Path) -> None:
-    from edgevit.bundle import drop_variants
+    from edgevit.bundle.bundle import drop_variants
 
     bundle, _ = ensure(Bundle.open(path), build_of(), lambda _: Built(b"1", {}, '{"Layers": []}'))
     file = path / "model.onnxruntime-fp32.layers.json"
@@ -558,7 +559,7 @@ def test_the_benchmark_of_the_choice_runs(path: Path) -> None:
 
 def test_another_machine_does_not_take_this_ones_choice(path: Path) -> None:
     bundle = Bundle.open(path)
-    from edgevit.bundle import MachineChoice
+    from edgevit.bundle.bundle import MachineChoice
 
     choice = MachineChoice("int8-openvino", 1, (), "today")
     elsewhere = replace(bundle.manifest, machines={"another processor": choice})

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.drawing import draw_caption, draw_superpixels, line_width_px
-from edgevit.images import Image
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.classify import BundleSuperpixels
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit.bundle.bundle import Bundle
+from edgevit.images import image_io
+from edgevit.images.drawing import draw_caption, draw_superpixels, line_width_px
+from edgevit.images.image_io import Image
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends.classifier import BundleSuperpixels
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command
 
 QUARTERS = np.kron(np.arange(4, dtype=np.int32).reshape(2, 2), np.ones((28, 28), np.int32))
@@ -58,7 +58,7 @@ def test_a_caption_fits(size: tuple[int, int]) -> None:
 def test_the_bundles_map_is_the_models_own(lla_bundle: Path, photos: list[Image]) -> None:
     """The companion file gives, bit for bit, what the whole model gives as an output."""
     bundle = Bundle.open(lla_bundle)
-    feed = {"image": images.batch(photos, bundle.manifest.preprocess)}
+    feed = {"image": image_io.batch(photos, bundle.manifest.preprocess)}
     with OnnxRuntimeRunner(bundle.variant()) as model, BundleSuperpixels(bundle) as maps:
         expected = model.infer(feed)["superpixels"]
         np.testing.assert_array_equal(np.stack(list(maps.label_maps(photos))), expected)
@@ -69,7 +69,7 @@ def test_run_saves_one_picture(tmp_path: Path, photo_folder: Path, edgevit: Comm
     ended = edgevit("run", photo_folder / "photo2.png", "--save", target, "--json")
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["results"][0]["saved"] == str(target)
-    source, drawn = images.read(photo_folder / "photo2.png"), images.read(target)
+    source, drawn = image_io.read(photo_folder / "photo2.png"), image_io.read(target)
     assert drawn.shape == source.shape, "the size of the picture, not of the model"
     changed = (drawn != source).any(-1).mean()
     assert 0.02 < changed < 0.5
@@ -130,4 +130,4 @@ def test_a_model_without_superpixels_saves_its_answer(
     assert edgevit("export", "--model", "vit_tiny_32", "--output", bundle).code == 0
     target = tmp_path / "out.jpg"
     assert edgevit("run", bundle, photo_folder / "photo0.png", "--save", target).code == 0
-    assert images.read(target).shape == images.read(photo_folder / "photo0.png").shape
+    assert image_io.read(target).shape == image_io.read(photo_folder / "photo0.png").shape

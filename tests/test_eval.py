@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevit import images
-from edgevit.accuracy import Accuracy, Share
-from edgevit.bundle import Bundle
-from edgevit.images import Image
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.classify import BundleClassifier
+from edgevit.bundle.bundle import Bundle
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
+from edgevit.inference.accuracy import Accuracy, Share
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends.classifier import BundleClassifier
 from support import SHARED_DATA, Command, write_png
 from support.needs import IMAGENETTE
 
@@ -81,7 +81,7 @@ def test_the_counts_are_those_of_the_deployed_file(
     assert [row["images"] for row in content["classes"]] == [2, 2]
     assert sum(map(sum, content["confusion"]["images"])) == len(photos)
     assert content["images_per_s"]["inference"] >= content["images_per_s"]["with_reading"] > 0
-    assert images.read(picture).shape[0] > 300
+    assert image_io.read(picture).shape[0] > 300
 
 
 def test_a_table_for_people_and_the_default_model(labelled: Path, edgevit: Command) -> None:

@@ -17,24 +17,24 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.errors import CheckFailedError
-from edgevit.images import Image
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import CheckFailedError
+from edgevit.common.progress import SilentProgress
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
 from edgevit.models.build import build
-from edgevit.progress import SilentProgress
-from edgevit.registry import MODELS, PREBUILT_BUNDLE, find
-from edgevit.spec import Preprocess
-from edgevit_export import superpixel_op
-from edgevit_export.parity import compare_outputs, run_all
+from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
+from edgevit.zoo.spec import Preprocess
+from edgevit_export.convert import superpixel_op
+from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
+from edgevit_export.convert.parity import compare_outputs, run_all
+from edgevit_export.convert.torch_runner import TorchRunner
+from edgevit_export.convert.weights import load_model
 from edgevit_export.passes.halve_weights import halve_weights
 from edgevit_export.passes.keep_outputs import keep_outputs
 from edgevit_export.passes.regroup_gelu import regroup_gelu
 from edgevit_export.passes.widen_weights import widen_weights
-from edgevit_export.pipeline import ExportRequest, export_bundle
-from edgevit_export.torch_runner import TorchRunner
-from edgevit_export.weights import load_model
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, begin, shallow
 
 TINY = [name for name in MODELS if "tiny" in name]
@@ -42,7 +42,7 @@ TINY = [name for name in MODELS if "tiny" in name]
 
 def of_size(pictures: Image, name: str) -> Image:
     """Pictures as a model takes them."""
-    return images.batch(list(pictures), Preprocess(find(name).spec.image_px))
+    return image_io.batch(list(pictures), Preprocess(find(name).spec.image_px))
 
 
 def export(tmp_path: Path, pictures: Image, name: str = "lla_tiny", **options: object) -> Bundle:
@@ -204,7 +204,7 @@ def test_the_gate_fails_loudly_and_leaves_nothing(
 def test_a_failed_gate_is_exit_code_1(
     tmp_path: Path, photo_folder: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgevit_export.parity.MAX_LOGIT_DIFFERENCE", 0.0)
+    monkeypatch.setattr("edgevit_export.convert.parity.MAX_LOGIT_DIFFERENCE", 0.0)
     target = tmp_path / "out.edgevit"
     ended = edgevit("export", "--output", target, "--parity-images", photo_folder)
     assert ended.code == 1
@@ -362,4 +362,4 @@ def test_parity_pictures_of_any_shape(tmp_path: Path, photo_folder: Path, edgevi
     assert content["parity"]["torch against ONNX Runtime"]["images"] == 3
     reference = Bundle.open(tmp_path / "out.edgevit").reference()
     assert reference.images.shape == (3, 224, 224, 3)
-    assert images.files_in(photo_folder)
+    assert image_io.files_in(photo_folder)

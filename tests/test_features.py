@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.images import Image
+from edgevit.bundle.bundle import Bundle
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
 from edgevit.models.build import build
-from edgevit.registry import find
-from edgevit.spec import Preprocess, VitSpec
-from edgevit_export.torch_runner import TorchRunner
-from edgevit_export.weights import load_model
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit.zoo.registry import find
+from edgevit.zoo.spec import Preprocess, VitSpec
+from edgevit_export.convert.torch_runner import TorchRunner
+from edgevit_export.convert.weights import load_model
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, write_png
 
 
@@ -28,7 +28,7 @@ def test_features_take_the_same_road(
     ended = edgevit("export", "--model", name, "--with-features", "--output", target)
     assert ended.code == 0, ended.err
     spec = find(name).spec
-    pictures = images.batch(photos[:1], Preprocess(spec.image_px))
+    pictures = image_io.batch(photos[:1], Preprocess(spec.image_px))
     with OnnxRuntimeRunner(Bundle.open(target).variant()) as runner:
         got = runner.infer({"image": pictures})
     assert list(got) == ["logits", *spec.feature_maps]

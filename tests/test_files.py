@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from edgevit.errors import InputError
-from edgevit.files import folder_written_aside, write_atomically
+from edgevit.common.errors import InputError
+from edgevit.common.files import folder_written_aside, write_atomically
 from support import environment
 
 
@@ -99,7 +99,7 @@ def test_the_second_of_two_writers_is_told(tmp_path: Path) -> None:
 _WRITER = """
 import sys, time
 from pathlib import Path
-from edgevit.files import folder_written_aside
+from edgevit.common.files import folder_written_aside
 with folder_written_aside(Path(sys.argv[1]), replace=False, marker="file") as folder:
     (folder / "half").write_text("half")
     print("writing", flush=True)

@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.cli.train import EFFICIENTNET, open_teacher
-from edgevit.image_folder import ImageFolder
-from edgevit.images import Image
+from edgevit.bundle.bundle import Bundle
+from edgevit.cli.model.train_command import EFFICIENTNET, open_teacher
+from edgevit.common.progress import SilentProgress
+from edgevit.images import image_io
+from edgevit.images.image_folder import ImageFolder
+from edgevit.images.image_io import Image
 from edgevit.models.build import build
 from edgevit.models.checkpoint import read_checkpoint
-from edgevit.progress import SilentProgress
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.spec import LavitSpec, Preprocess, StageSpec
+from edgevit.training.augmentation.mixing import Mix
 from edgevit.training.data import Batch, BatchLoader
-from edgevit.training.guidance import Guidance, guidance_of
 from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
-from edgevit.training.mixing import Mix
+from edgevit.training.losses.guidance import Guidance, guidance_of
 from edgevit.training.recipe import Recipe
 from edgevit.training.teacher import Teacher, View
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo.spec import LavitSpec, Preprocess, StageSpec
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, StopAfter, python
 
 STAGES = (StageSpec(16, 1, 1, patch=4), StageSpec(32, 2, 2, less=1))
@@ -203,7 +203,7 @@ def test_efficientnet_gives_maps_of_16_and_32_pixels(photos: list[Image]) -> Non
 
     with open_teacher(EFFICIENTNET, 1, SilentProgress()) as teacher:
         assert teacher is not None
-        pictures = images.batch(photos[:2], Preprocess(teacher.size_px))
+        pictures = image_io.batch(photos[:2], Preprocess(teacher.size_px))
         answers = teacher.answers(pictures)
     assert answers["stage_3"].shape == (2, 112, 10, 10)
     assert answers["stage_4"].shape == (2, 320, 5, 5)

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevit import images, jpeg
-from edgevit.errors import InputError
-from edgevit.images import Image
-from edgevit.spec import Preprocess
+from edgevit.common.errors import InputError
+from edgevit.images import image_io, jpeg
+from edgevit.images.image_io import Image
+from edgevit.zoo.spec import Preprocess
 from support import Command, python, write_png
 
 PREPROCESS = Preprocess(224)
@@ -25,7 +25,7 @@ def jpeg_bytes(photo: Image, *options: int) -> bytes:
 def test_formats(tmp_path: Path, photos: list[Image], suffix: str) -> None:
     path = tmp_path / f"photo{suffix}"
     cv2.imwrite(str(path), cv2.cvtColor(photos[0], cv2.COLOR_RGB2BGR))
-    difference = np.abs(images.read(path).astype(int) - photos[0])
+    difference = np.abs(image_io.read(path).astype(int) - photos[0])
     assert difference.mean() < 4
 
 
@@ -39,19 +39,19 @@ def test_odd_pictures_become_rgb(tmp_path: Path, photos: list[Image], kind: str)
         "1x1": photo[:1, :1],
         "1xN": photo[:1],
     }[kind]
-    picture = images.read(write_png(tmp_path / "odd.png", odd))
+    picture = image_io.read(write_png(tmp_path / "odd.png", odd))
     assert picture.dtype == np.uint8
     expected = np.repeat(odd[..., None], 3, axis=2) if odd.ndim == 2 else photo
     height, width = odd.shape[:2]
     np.testing.assert_allclose(picture, expected[:height, :width], atol=1)
-    assert images.resize(picture, PREPROCESS).shape == (224, 224, 3)
+    assert image_io.resize(picture, PREPROCESS).shape == (224, 224, 3)
 
 
 def test_squash_takes_the_whole_of_a_wide_picture() -> None:
     """16:9: every column of the source is in the result, none is cropped."""
     wide = np.zeros((180, 320, 3), np.uint8)
     wide[:, :8] = wide[:, -8:] = 255
-    squashed = images.resize(wide, PREPROCESS)
+    squashed = image_io.resize(wide, PREPROCESS)
     assert squashed.shape == (224, 224, 3)
     assert squashed[:, 0].min() > 200
     assert squashed[:, -1].min() > 200
@@ -63,7 +63,7 @@ def test_exif_rotation_is_applied(tmp_path: Path, photos: list[Image]) -> None:
     tiff = b"MM\x00*\x00\x00\x00\x08\x00\x01" + orientation + bytes(4)
     exif = b"Exif\x00\x00" + tiff
     segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
-    turned = images.decode(data[:2] + segment + data[2:], "turned.jpg")
+    turned = image_io.decode(data[:2] + segment + data[2:], "turned.jpg")
     assert turned.shape[:2] == photos[2].shape[1::-1]
 
 
@@ -93,7 +93,7 @@ def test_what_is_no_picture(
     path = tmp_path / name
     path.write_bytes(make(photos[0]))  # type: ignore[operator]
     with pytest.raises(InputError, match=message):
-        images.read(path)
+        image_io.read(path)
     ended = edgevit("run", path)
     assert ended.code == 2
     assert message in ended.err

@@ -8,7 +8,7 @@ from support import ROOT, python
 
 _OPTIONAL = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors", "skimage", "av", "aiohttp")
 _NEEDS_TORCH = ("edgevit.models", "edgevit.training")
-_NEEDS_AIOHTTP = ("edgevit_runtimes.page",)
+_NEEDS_AIOHTTP = ("edgevit_runtimes.live.page",)
 
 
 def _modules(folder: str, package: str) -> list[str]:
@@ -56,7 +56,7 @@ print("imported", {len(DEVICE_MODULES)})
 
 
 def test_there_are_device_modules() -> None:
-    assert "edgevit_runtimes.measure" in DEVICE_MODULES
+    assert "edgevit_runtimes.bench.measure" in DEVICE_MODULES
     assert len(DEVICE_MODULES) > 20
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevit.bundle import Bundle
-from edgevit.errors import InputError
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit_runtimes import kernel
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends import kernel
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command
 
 

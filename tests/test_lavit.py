@@ -9,14 +9,14 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from edgevit.errors import InputError
-from edgevit.models.attention_residual import PlaneDownsampling, RasterDownsampling
+from edgevit.common.errors import InputError
 from edgevit.models.build import build
-from edgevit.models.less_attention import LessAttention, VanillaAttention
-from edgevit.models.local_perception import LocalPerception
-from edgevit.registry import MODELS, find
-from edgevit.spec import LavitSpec, StageSpec
-from edgevit.training.diagonality import diagonality_loss
+from edgevit.models.lavit.attention_residual import PlaneDownsampling, RasterDownsampling
+from edgevit.models.lavit.less_attention import LessAttention, VanillaAttention
+from edgevit.models.lavit.local_perception import LocalPerception
+from edgevit.training.losses.diagonality import diagonality_loss
+from edgevit.zoo.registry import MODELS, find
+from edgevit.zoo.spec import LavitSpec, StageSpec
 
 LAVITS = [name for name, entry in MODELS.items() if entry.spec.family == "lavit"]
 STAGES = (StageSpec(16, 2, 2, 1), StageSpec(32, 4, 3, 2))
@@ -203,7 +203,7 @@ def test_an_impossible_lavit_is_refused(changes: dict[str, object], message: str
 
 def test_low_rank_transforms_pay_at_224() -> None:
     """As printed, LA does not lower the MACs at 224; at 128 it does, and of rank 32 it does."""
-    from edgevit import complexity
+    from edgevit.zoo import complexity
 
     def saved(name: str) -> float:
         spec = find(name).spec

@@ -14,19 +14,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevit.bundle import Bundle
-from edgevit.errors import InputError
-from edgevit.images import Image
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.classify import BundleClassifier
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError
+from edgevit.images.image_io import Image
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.durations import Durations
 from edgevit_runtimes.live.feed import Feed
 from edgevit_runtimes.live.loop import observe
 from edgevit_runtimes.live.slot import Slot
 from edgevit_runtimes.live.smoothing import Smoothing
 from edgevit_runtimes.live.statistics import STAGES, WORK, Statistics
+from edgevit_runtimes.sources.capture_request import Orientation
 from edgevit_runtimes.sources.frame import SourceLostError, UnreadableFrameError
-from edgevit_runtimes.sources.request import Orientation
 from support import Command, environment
 from support.cameras import (
     CLIP_FRAMES,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevit.errors import InputError
+from edgevit.common.errors import InputError
 from edgevit_runtimes.devices import machine, power, record
 from edgevit_runtimes.devices.advice import advise
 from edgevit_runtimes.devices.sensors import Sensors

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edgevit_runtimes import measurement_process
+from edgevit_runtimes.bench import measurement_process
+from edgevit_runtimes.bench.disturbance import Run, disturbances
+from edgevit_runtimes.bench.energy import Window, energy_per_inference, mean_power_mw
+from edgevit_runtimes.bench.sampling import Sampler, summary
+from edgevit_runtimes.bench.warmup import warm_up
 from edgevit_runtimes.devices.sensors import CpuTime, Reading
-from edgevit_runtimes.disturbance import Run, disturbances
-from edgevit_runtimes.energy import Window, energy_per_inference, mean_power_mw
-from edgevit_runtimes.sampling import Sampler, summary
-from edgevit_runtimes.warmup import warm_up
 from support.recordings import tree_of
 
 MS = 1_000_000

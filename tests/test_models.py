@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from edgevit import images
+from edgevit.images import image_io
 from edgevit.models.build import build
 from edgevit.models.layers import PatchEmbed, patch_rows
-from edgevit.models.lla_carry import CarryBlock, KeysAndValues
-from edgevit.models.lla_joint import JointBlock
-from edgevit.models.lla_writeback import WritebackBlock
-from edgevit.models.sppp import SuperpixelPatchPooling
-from edgevit.models.stem import STEMS, StripStem
-from edgevit.registry import MODELS, find
-from edgevit.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, Preprocess, SuperpixelSpec
+from edgevit.models.superpixel.lla_carry import CarryBlock, KeysAndValues
+from edgevit.models.superpixel.lla_joint import JointBlock
+from edgevit.models.superpixel.lla_writeback import WritebackBlock
+from edgevit.models.superpixel.sppp import SuperpixelPatchPooling
+from edgevit.models.superpixel.stem import STEMS, StripStem
+from edgevit.zoo.registry import MODELS, find
+from edgevit.zoo.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, Preprocess, SuperpixelSpec
 from support import shallow
 
 SMALL = LlaSpec("small", 48, 3, 2, classes=5)
@@ -160,7 +160,7 @@ def test_a_masked_token_changes_nothing() -> None:
 @pytest.mark.parametrize("name", [n for n in MODELS if "base" not in n])
 def test_a_batch_is_its_pictures(name: str, photos: list[np.ndarray]) -> None:
     module = build(shallow(name).spec).eval()
-    pictures = torch.from_numpy(images.batch(photos, Preprocess(module.spec.image_px)))
+    pictures = torch.from_numpy(image_io.batch(photos, Preprocess(module.spec.image_px)))
     with torch.inference_mode():
         together = module(pictures)
         alone = torch.cat([module(p[None]) for p in pictures])
@@ -184,7 +184,7 @@ def test_a_black_picture_and_nan_pixels_do_not_disturb_the_others(
     name: str, photos: list[np.ndarray]
 ) -> None:
     module = build(shallow(name).spec).eval()
-    pictures = images.batch(photos[:3], Preprocess(module.spec.image_px)).astype(np.float32)
+    pictures = image_io.batch(photos[:3], Preprocess(module.spec.image_px)).astype(np.float32)
     with torch.inference_mode():
         expected = module(torch.from_numpy(pictures))
         pictures[1] = 0

@@ -9,6 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgevit.models.build import build
+from edgevit_export.convert.simplify import simplify
+from edgevit_export.convert.trace import trace
 from edgevit_export.passes.name_by_module import (
     layer_of,
     module_of,
@@ -17,8 +19,6 @@ from edgevit_export.passes.name_by_module import (
 )
 from edgevit_export.quantize.precision import layer_precisions
 from edgevit_export.quantize.products import find_products
-from edgevit_export.simplify import simplify
-from edgevit_export.trace import trace
 from support import shallow
 
 

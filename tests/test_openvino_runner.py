@@ -11,13 +11,13 @@ import onnx
 import pytest
 from onnx import inliner
 
-from edgevit.bundle import Bundle
-from edgevit.errors import BundleError, InputError, MissingExtraError
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit_runtimes import openvino_runner
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from edgevit_runtimes.open import open_model
-from edgevit_runtimes.openvino_runner import OpenVinoRunner
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import BundleError, InputError, MissingExtraError
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends import openvino_runner
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.backends.open_model import open_model
+from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
 from support import Command
 from support.needs import needs_openvino
 

@@ -19,23 +19,23 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edgevit.bundle import Bundle
-from edgevit.errors import InputError
-from edgevit.images import Image
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.classify import Answer
-from edgevit_runtimes.live.annotator import Annotator
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError
+from edgevit.images.image_io import Image
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends.classifier import Answer
 from edgevit_runtimes.live.feed import Feed
 from edgevit_runtimes.live.observation import Observation
+from edgevit_runtimes.live.outputs.annotator import Annotator
+from edgevit_runtimes.live.page.access import Access, Listen, make_token
+from edgevit_runtimes.live.page.page_pictures import LONGEST_PX
+from edgevit_runtimes.live.page.server import PageServer
+from edgevit_runtimes.live.page.viewers import MOST_VIEWERS
 from edgevit_runtimes.live.statistics import Statistics
 from edgevit_runtimes.live.status import About
-from edgevit_runtimes.page.access import Access, Listen, make_token
-from edgevit_runtimes.page.pictures import LONGEST_PX
-from edgevit_runtimes.page.server import PageServer
-from edgevit_runtimes.page.viewers import MOST_VIEWERS
+from edgevit_runtimes.sources.capture_request import Orientation
 from edgevit_runtimes.sources.frame import Frame
-from edgevit_runtimes.sources.pictures import PictureSource
-from edgevit_runtimes.sources.request import Orientation
+from edgevit_runtimes.sources.picture_source import PictureSource
 from support.cameras import plain
 
 TOKEN = "a-token-of-the-tests"
@@ -339,7 +339,7 @@ class TestToken:
         assert locked.ask("/api/answer", Cookie=session + "x").status == 401
 
     def test_guessing_is_slow(self, locked: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("edgevit_runtimes.page.server._WRONG_TOKEN_WAIT_S", 0.2)
+        monkeypatch.setattr("edgevit_runtimes.live.page.server._WRONG_TOKEN_WAIT_S", 0.2)
         form = {"Content_Type": "application/x-www-form-urlencoded"}
         replies: list[int] = []
 
@@ -438,7 +438,7 @@ def test_viewers_are_bounded(page: Page) -> None:
 
 
 def test_connections_are_bounded(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevit_runtimes.page.server._MOST_CONNECTIONS", 5)
+    monkeypatch.setattr("edgevit_runtimes.live.page.server._MOST_CONNECTIONS", 5)
     held = [socket.create_connection(page.address) for _ in range(5)]
     for one in held:
         one.sendall(b"GET / HTTP/1.1\r\n")
@@ -455,7 +455,7 @@ def test_a_stuck_viewer_is_hung_up_on_and_holds_nothing_up(
     page: Page, photos: list[Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It asks for pictures and reads none."""
-    monkeypatch.setattr("edgevit_runtimes.page.viewers._SEND_S", 0.5)
+    monkeypatch.setattr("edgevit_runtimes.live.page.viewers._SEND_S", 0.5)
     noise = np.random.default_rng(0).integers(0, 256, (1000, 1200, 3), np.uint8)
     stuck = socket.socket()
     stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

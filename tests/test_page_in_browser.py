@@ -13,7 +13,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from edgevit import images
+from edgevit.images import image_io
 from support import begin
 from support.browser import browser as start_browser
 from support.browser import complaints
@@ -113,7 +113,7 @@ def test_outlines_and_snapshot(
 ) -> None:
     """A picture that stands still changes only by the switch."""
     port = free_port()
-    still = images.read(photo_folder / "photo0.png")[:240, :320]
+    still = image_io.read(photo_folder / "photo0.png")[:240, :320]
     video = photo_folder.parent / "still.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 30, (320, 240))
     for _ in range(5):
@@ -131,7 +131,7 @@ def test_outlines_and_snapshot(
         browser.find_element(By.ID, "snapshot").click()
         place = browser.downloads  # type: ignore[attr-defined]
         wait_for(lambda: list(place.glob("edgevit-*.jpg")), "the download")
-        assert images.read(next(place.glob("edgevit-*.jpg"))).shape == (240, 320, 3)
+        assert image_io.read(next(place.glob("edgevit-*.jpg"))).shape == (240, 320, 3)
         assert complaints(browser) == []
 
 

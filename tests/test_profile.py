@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from onnx import inliner
 
-from edgevit.bundle import Bundle
-from edgevit.errors import CheckFailedError
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.runner import LayerTime
-from edgevit.tensorrt_library import find_tensorrt
-from edgevit_export.work import product_work
-from edgevit_runtimes import peak
-from edgevit_runtimes.onnxruntime_profile import read_profile
-from edgevit_runtimes.profile import GROUPS, group_of, layers, module_of
-from edgevit_runtimes.tensorrt_profile import layer_profiler
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import CheckFailedError
+from edgevit.common.tensorrt_library import find_tensorrt
+from edgevit.inference.runner import LayerTime
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_export.inspect.work import product_work
+from edgevit_runtimes.backends.onnxruntime_profile import read_profile
+from edgevit_runtimes.backends.tensorrt_profile import layer_profiler
+from edgevit_runtimes.bench import peak
+from edgevit_runtimes.selection.profile import GROUPS, group_of, layers, module_of
 from support import Command
 from support.needs import needs_openvino, needs_tensorrt
 from test_verify import float_model, with_variant

@@ -12,27 +12,27 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.calibration import Pictures, balanced, refuse_overlap
-from edgevit.errors import InputError
-from edgevit.image_folder import ImageFolder
-from edgevit.progress import SilentProgress
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.spec import Preprocess
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError
+from edgevit.common.progress import SilentProgress
+from edgevit.images import image_io
+from edgevit.images.image_folder import ImageFolder
+from edgevit.inference.calibration import Pictures, balanced, refuse_overlap
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo.spec import Preprocess
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.gate import PairedDrop, relative_error
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.observe import Observed, observe, observe_products, with_outputs
-from edgevit_export.quantize.pipeline import QuantizeRequest, quantize_bundle
 from edgevit_export.quantize.products import find_products
+from edgevit_export.quantize.quantize_pipeline import QuantizeRequest, quantize_bundle
 from edgevit_export.quantize.ranges import METHODS, Range
 from edgevit_export.quantize.schemes import SCHEMES, quantized
 from edgevit_export.quantize.search import Judges, Search
 from edgevit_export.quantize.smooth import smoothed
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.devices.target import this_target
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from edgevit_runtimes.verdict import LEAST_GAIN
+from edgevit_runtimes.selection.verdict import LEAST_GAIN
 from support import Command
 
 open_runner = partial(OnnxRuntimeRunner, native=False)
@@ -362,7 +362,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     options = ("--data", answered / "train", "--eval-data", answered / "val", "--images", 24)
     ended = edgevit("quantize", bundle, *options, "--max-drop", 5, "--plot", plot)
     assert ended.code == 0, ended.err
-    assert images.read(plot).shape[0] > 100
+    assert image_io.read(plot).shape[0] > 100
     opened = Bundle.open(bundle)
     (mine,) = [name for name, v in opened.manifest.variants.items() if v.target == this_target()]
     assert set(opened.manifest.variants) == {"float", mine, "int8-tensorrt", "half"}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from edgevit import cli, images
+from edgevit import cli
+from edgevit.images import image_io
 from support import ROOT, python
 
 README = (ROOT / "README.md").read_text()
@@ -40,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, class_fo
     shutil.copytree(class_folder, place / "images" / "train")
     shutil.copytree(class_folder, place / "images" / "val")
     for picture in (place / "images" / "val").rglob("*.png"):  # other pictures than in train
-        images.write(picture, images.read(picture)[::-1])
+        image_io.write(picture, image_io.read(picture)[::-1])
     return place
 
 

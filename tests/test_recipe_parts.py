@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 import torch
 
-from edgevit.bundle import Bundle
-from edgevit.errors import CheckpointError, InputError
-from edgevit.image_folder import ImageFolder
-from edgevit.images import Image
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import CheckpointError, InputError
+from edgevit.common.progress import SilentProgress
+from edgevit.images.image_folder import ImageFolder
+from edgevit.images.image_io import Image
+from edgevit.inference.runner import Array
 from edgevit.models.build import build
 from edgevit.models.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from edgevit.models.transfer import start_from
-from edgevit.progress import SilentProgress
-from edgevit.registry import PREBUILT_BUNDLE, find
-from edgevit.runner import Array
-from edgevit.spec import LavitSpec, LlaSpec, StageSpec, VitSpec
+from edgevit.training.augmentation.mixing import Mix, mix_batch
 from edgevit.training.average import averaged
 from edgevit.training.data import Batch
-from edgevit.training.mixing import Mix, mix_batch
-from edgevit.training.objective import loss_of, soft_targets
+from edgevit.training.losses.objective import loss_of, soft_targets
 from edgevit.training.recipe import Recipe
 from edgevit.training.teacher import Teacher, TeacherAnswers
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit.zoo.registry import PREBUILT_BUNDLE, find
+from edgevit.zoo.spec import LavitSpec, LlaSpec, StageSpec, VitSpec
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, write_png
 
 VIT = VitSpec("small_vit", 48, 3, 2, image_px=32, patch_px=8, classes=3)
@@ -227,7 +227,7 @@ def test_a_larger_model_starts_with_the_answers_of_the_smaller(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """More readings change nothing; more latents are noisy copies, so nearly nothing."""
-    from edgevit.progress import PlainProgress
+    from edgevit.common.progress import PlainProgress
 
     spec = LlaSpec("small", 48, 3, 4, image_px=64, classes=3, latents=4, layers_per_reading=4)
     small = build(spec)
@@ -241,7 +241,7 @@ def test_a_larger_model_starts_with_the_answers_of_the_smaller(
 
 
 def test_other_classes_get_a_fresh_head(capsys: pytest.CaptureFixture[str]) -> None:
-    from edgevit.progress import PlainProgress
+    from edgevit.common.progress import PlainProgress
 
     given, module = build(replace(VIT, classes=7)), build(VIT)
     head = module.head.weight.clone()

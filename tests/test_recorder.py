@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevit.errors import EdgevitError
-from edgevit.images import Image
-from edgevit_runtimes.classify import Answer
+from edgevit.common.errors import EdgevitError
+from edgevit.images.image_io import Image
+from edgevit_runtimes.backends.classifier import Answer
 from edgevit_runtimes.live.observation import Observation
-from edgevit_runtimes.live.recorder import Recorder, whole_fragments_bytes
+from edgevit_runtimes.live.outputs.recorder import Recorder, whole_fragments_bytes
 from edgevit_runtimes.sources.frame import Frame
 from support import Command, begin, environment
 from support.cameras import CLIP_FRAMES, plain, wait_for

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from edgevit import complexity, registry
-from edgevit.errors import InputError
+from edgevit.common.errors import InputError
 from edgevit.models.build import build
-from edgevit.spec import LlaSpec, SuperpixelSpec
+from edgevit.zoo import complexity, registry
+from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
 
 ALL = sorted(registry.MODELS)
 

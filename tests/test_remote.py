@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 import edgevit
-from edgevit.errors import DeviceError, InputError
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.results import read_result
-from edgevit.untrusted import harmless
+from edgevit.common.errors import DeviceError, InputError
+from edgevit.common.sanitize import harmless
+from edgevit.results.bench_result import read_result
+from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.remote import bootstrap, protocol
-from edgevit_runtimes.remote.address import Device, read_devices
+from edgevit_runtimes.remote.device_address import Device, read_devices
 from edgevit_runtimes.remote.send_bundle import _refuse_full
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
 from edgevit_runtimes.remote.ssh import Ssh
@@ -610,8 +610,8 @@ def test_the_agent_refuses(job: dict[str, Any], more: bytes, message: str, tmp_p
 
 
 def test_a_bundle_that_changed_on_the_way_is_refused(tmp_path: Path) -> None:
-    from edgevit.bundle import Bundle
-    from edgevit.files import sha256_of
+    from edgevit.bundle.bundle import Bundle
+    from edgevit.common.files import sha256_of
 
     bundle = Bundle.open(PREBUILT_BUNDLE)
     names = ["manifest.json", *bundle.manifest.used_files()]

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from selenium import webdriver
 
-from edgevit.html_report import page
-from edgevit.result_charts import Entry
-from edgevit.svg import Scale
+from edgevit.results.charts import Entry
+from edgevit.results.html_page import page
+from edgevit.results.svg import Scale
 from support import Command
 from support.browser import browser, complaints
 from support.made_results import made, write

@@ -15,16 +15,16 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevit import images
-from edgevit.bundle import Bundle
-from edgevit.credentials import without_passwords
-from edgevit.errors import InputError
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.spec import TensorSpec
-from edgevit_runtimes.classify import BundleClassifier
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.credentials import without_passwords
+from edgevit.common.errors import InputError
+from edgevit.images import image_io
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo.spec import TensorSpec
+from edgevit_runtimes.backends.classifier import BundleClassifier
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.bench.percentiles import latency_ms
 from edgevit_runtimes.devices import x86
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from edgevit_runtimes.percentiles import latency_ms
 from support import SHARED_DATA, Command, environment
 from support.needs import IMAGENETTE
 
@@ -82,7 +82,7 @@ def test_the_prebuilt_bundle_knows_its_classes() -> None:
     right = []
     with BundleClassifier(Bundle.open(PREBUILT_BUNDLE)) as classifier:
         for folder in sorted((SHARED_DATA / "imagenette" / "val").iterdir()):
-            pictures = [images.read(file) for file in images.files_in(folder)[:6]]
+            pictures = [image_io.read(file) for file in image_io.files_in(folder)[:6]]
             right += [a[0].label == folder.name for a in classifier.answer(pictures, 1)]
     assert np.mean(right) > 0.45
 
@@ -293,7 +293,9 @@ def test_doctor_names_the_fix_of_what_is_missing(
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(sys.modules["edgevit.cli.doctor"], "version", installed_version)
+    monkeypatch.setattr(
+        sys.modules["edgevit.cli.device.doctor_command"], "version", installed_version
+    )
     content = json.loads(edgevit("doctor", "--json").out)
     assert content["purposes"]["export"]["fix"] == 'pip install "edgevit[export]"'
     assert content["purposes"]["run and bench"]["ready"]

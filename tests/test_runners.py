@@ -15,18 +15,18 @@ import numpy as np
 import onnx
 import pytest
 
-from edgevit.bundle import Bundle, rewrite
-from edgevit.cli.compiling import Precision, Request, Target, Work, compile_variant
-from edgevit.errors import BundleError, CheckFailedError, InputError
-from edgevit.progress import SilentProgress
-from edgevit.registry import PREBUILT_BUNDLE
-from edgevit.runner import Runner
+from edgevit.bundle.bundle import Bundle, rewrite
+from edgevit.cli.deploy.compiling import Precision, Request, Target, Work, compile_variant
+from edgevit.common.errors import BundleError, CheckFailedError, InputError
+from edgevit.common.progress import SilentProgress
+from edgevit.inference.runner import Runner
+from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.engines.inline import inlined
-from edgevit_runtimes import onnxruntime_runner
-from edgevit_runtimes.agreement import Judging
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner, Placement
-from edgevit_runtimes.open import Host, open_variant
-from edgevit_runtimes.openvino_runner import OpenVinoRunner
+from edgevit_runtimes.backends import onnxruntime_runner
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement
+from edgevit_runtimes.backends.open_model import Host, open_variant
+from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
+from edgevit_runtimes.selection.agreement import Judging
 from support import Command
 from support.compiled_bundles import pretend_orin, with_engine
 from support.needs import AZURE_PROVIDER, CPU_HAS_BFLOAT16, needs_openvino, only_if

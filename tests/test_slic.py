@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from edgevit.models.layers import patch_rows
-from edgevit.models.superpixels import Superpixels
-from edgevit.slic import LAB_LEVELS, SlicGeometry
-from edgevit.spec import LlaSpec, SuperpixelSpec
+from edgevit.models.superpixel.superpixels import Superpixels
+from edgevit.zoo.slic import LAB_LEVELS, SlicGeometry
+from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
 
 
 def superpixels(

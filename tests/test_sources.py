@@ -17,21 +17,21 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevit import images
-from edgevit.errors import InputError
-from edgevit.images import Image
-from edgevit.jpeg import EndFinder
-from edgevit_runtimes.sources.address import Address, Kind, parse, without_credentials
+from edgevit.common.errors import InputError
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
+from edgevit.images.jpeg import EndFinder
+from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 from edgevit_runtimes.sources.frame import Source, SourceLostError, UnreadableFrameError
 from edgevit_runtimes.sources.jpeg_stream import JpegSplitter
-from edgevit_runtimes.sources.open import open_source
+from edgevit_runtimes.sources.open_source import open_source
 from edgevit_runtimes.sources.opencv_source import (
     OpenCvSource,
     _check_device,
     csi_pipeline,
     with_sink,
 )
-from edgevit_runtimes.sources.request import CaptureRequest, Orientation
+from edgevit_runtimes.sources.source_address import Address, Kind, parse, without_credentials
 from support import ROOT, Command, environment, not_root, python
 from support.cameras import (
     CLIP_FRAMES,
@@ -451,10 +451,10 @@ def test_a_gstreamer_pipeline_in_the_systems_opencv() -> None:
     """A real pipeline in a real OpenCV with GStreamer; and one that GStreamer refuses."""
     code = """
 import json
-from edgevit.errors import InputError
-from edgevit_runtimes.sources.address import parse
-from edgevit_runtimes.sources.open import open_source
-from edgevit_runtimes.sources.request import CaptureRequest
+from edgevit.common.errors import InputError
+from edgevit_runtimes.sources.source_address import parse
+from edgevit_runtimes.sources.open_source import open_source
+from edgevit_runtimes.sources.capture_request import CaptureRequest
 red = "videotestsrc pattern=red ! video/x-raw,width=64,height=48,framerate=30/1"
 source = open_source(parse([red]), CaptureRequest())
 assert source.grab() and source.grab()
@@ -507,7 +507,7 @@ def test_a_picture_is_turned_before_it_is_answered(
     target = tmp_path / "turned.png"
     source = photo_folder / "photo2.png"
     assert edgevit("run", source, "--rotate", 90, "--save", target).code == 0
-    assert images.read(target).shape == images.read(source).transpose(1, 0, 2).shape
+    assert image_io.read(target).shape == image_io.read(source).transpose(1, 0, 2).shape
 
 
 def test_the_page_and_the_video_name_their_extras(clip: Path) -> None:

@@ -13,14 +13,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper, inliner
 
+from edgevit.inference.runner import Runner
 from edgevit.models.layers import patch_rows
-from edgevit.models.superpixels import Superpixels, horner
-from edgevit.runner import Runner
-from edgevit.slic import LIGHT_LEVELS, light_coefficients
-from edgevit.spec import LlaSpec, SuperpixelSpec
-from edgevit_export.superpixel_op import DOMAIN, superpixel_functions
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
-from edgevit_runtimes.openvino_runner import OpenVinoRunner
+from edgevit.models.superpixel.superpixels import Superpixels, horner
+from edgevit.zoo.slic import LIGHT_LEVELS, light_coefficients
+from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
+from edgevit_export.convert.superpixel_op import DOMAIN, superpixel_functions
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
 from support import slic_reference
 from support.needs import need_tool
 

@@ -14,12 +14,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgevit import tensorrt_library
-from edgevit.bundle import Bundle
-from edgevit.errors import CheckFailedError, InputError, MissingExtraError
-from edgevit.progress import Advance, SilentProgress
-from edgevit.registry import MODELS, PREBUILT_BUNDLE
-from edgevit.tensorrt_library import RTX, TensorRT, find_tensorrt
+from edgevit.bundle.bundle import Bundle
+from edgevit.common import tensorrt_library
+from edgevit.common.errors import CheckFailedError, InputError, MissingExtraError
+from edgevit.common.progress import Advance, SilentProgress
+from edgevit.common.tensorrt_library import RTX, TensorRT, find_tensorrt
+from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE
 from edgevit_export.engines import tensorrt
 from edgevit_export.engines.tensorrt import BatchRange, EngineOptions, build_engine
 from support import ROOT, python

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevit import tensorrt_library
-from edgevit.errors import BundleError, CheckFailedError, InputError, MissingExtraError
-from edgevit.tensorrt_library import find_tensorrt
-from edgevit_runtimes import cuda as cuda_module
-from edgevit_runtimes.cuda import Cuda
-from edgevit_runtimes.tensorrt_runner import TensorRTRunner
+from edgevit.common import tensorrt_library
+from edgevit.common.errors import BundleError, CheckFailedError, InputError, MissingExtraError
+from edgevit.common.tensorrt_library import find_tensorrt
+from edgevit_runtimes.backends import cuda as cuda_module
+from edgevit_runtimes.backends.cuda import Cuda
+from edgevit_runtimes.backends.tensorrt_runner import TensorRTRunner
 from support.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
 from support.needs import needs_cuda_python, needs_no_gpu, needs_tensorrt
 

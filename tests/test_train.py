@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 import torch
 
-from edgevit import images
-from edgevit.errors import CheckpointError, InputError
-from edgevit.files import held
-from edgevit.image_folder import ImageFolder
+from edgevit.common.errors import CheckpointError, InputError
+from edgevit.common.files import held
+from edgevit.common.progress import PlainProgress, SilentProgress
+from edgevit.images import image_io
+from edgevit.images.image_folder import ImageFolder
 from edgevit.models.checkpoint import read_checkpoint
-from edgevit.progress import PlainProgress, SilentProgress
-from edgevit.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
-from edgevit.training.augment import crop, disturb
+from edgevit.training.augmentation.augment import crop, disturb
+from edgevit.training.augmentation.randaugment import OPERATIONS, Operation
 from edgevit.training.data import BatchLoader
 from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
-from edgevit.training.randaugment import OPERATIONS, Operation
 from edgevit.training.recipe import Recipe
+from edgevit.zoo.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
 from support import Command, StopAfter, environment, write_png
 
 LLA = LlaSpec(
@@ -153,7 +153,7 @@ def test_curves_and_a_log_cut_back_to_the_state(class_folder: Path, tmp_path: Pa
     log.write_text(log.read_text() + '{"epoch": 2, "train_loss": 9}\n')
     train(job(class_folder, tmp_path), SilentProgress(), resume=True)
     assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3]
-    assert images.read(tmp_path / "curves.png").shape[1] > 500
+    assert image_io.read(tmp_path / "curves.png").shape[1] > 500
 
 
 def test_a_log_without_a_state_is_begun_anew(class_folder: Path, tmp_path: Path) -> None:

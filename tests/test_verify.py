@@ -14,8 +14,8 @@ import onnx
 import pytest
 from onnx import inliner, numpy_helper
 
-from edgevit.bundle import Bundle, Manifest, Variant, seal, variant_file
-from edgevit.registry import PREBUILT_BUNDLE
+from edgevit.bundle.bundle import Bundle, Manifest, Variant, seal, variant_file
+from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.needs import needs_openvino
 
@@ -119,7 +119,9 @@ def test_what_cannot_be_opened_here_is_said(tmp_path: Path, edgevit: Command) ->
 def test_without_onnx_answers_are_compared_all_the_same(
     monkeypatch: pytest.MonkeyPatch, edgevit: Command
 ) -> None:
-    monkeypatch.setattr(import_module("edgevit.cli.verify"), "find_spec", lambda _: None)
+    monkeypatch.setattr(
+        import_module("edgevit.cli.deploy.verify_command"), "find_spec", lambda _: None
+    )
     ended = edgevit("verify")
     assert ended.code == 0, ended.err
     assert 'needs pip install "edgevit[export]"' in ended.out

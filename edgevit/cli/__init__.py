@@ -16,24 +16,24 @@ from typing import Any, NoReturn
 import typer
 
 from edgevit import __version__
-from edgevit.cli import devices
-from edgevit.cli.bench import bench
-from edgevit.cli.compile import compile_bundle
-from edgevit.cli.doctor import doctor
-from edgevit.cli.eval import evaluate
-from edgevit.cli.export import export
-from edgevit.cli.inspect import inspect
-from edgevit.cli.kernel import kernel
-from edgevit.cli.models import models
-from edgevit.cli.profile import profile
-from edgevit.cli.quantize import quantize
-from edgevit.cli.report import report
-from edgevit.cli.run import run
-from edgevit.cli.train import train
-from edgevit.cli.verify import verify
-from edgevit.credentials import without_passwords
-from edgevit.errors import EdgevitError
-from edgevit.untrusted import printable
+from edgevit.cli.deploy.compile_command import compile_bundle
+from edgevit.cli.deploy.export_command import export
+from edgevit.cli.deploy.inspect_command import inspect
+from edgevit.cli.deploy.quantize_command import quantize
+from edgevit.cli.deploy.run_command import run
+from edgevit.cli.deploy.verify_command import verify
+from edgevit.cli.device import devices_command
+from edgevit.cli.device.doctor_command import doctor
+from edgevit.cli.device.kernel_command import kernel
+from edgevit.cli.measure.bench_command import bench
+from edgevit.cli.measure.profile_command import profile
+from edgevit.cli.measure.report_command import report
+from edgevit.cli.model.eval_command import evaluate
+from edgevit.cli.model.models_command import models
+from edgevit.cli.model.train_command import train
+from edgevit.common.credentials import without_passwords
+from edgevit.common.errors import EdgevitError
+from edgevit.common.sanitize import printable
 
 app = typer.Typer(
     name="edgevit",
@@ -46,7 +46,7 @@ for command in (export, quantize, inspect, run, bench, report, train, models, do
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("compile")(compile_bundle)
-app.add_typer(devices.app, name="devices")
+app.add_typer(devices_command.app, name="devices")
 app.command()(verify)
 app.command()(profile)
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.errors import InputError, MissingExtraError
+from edgevit.common.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from edgevit.bundle import Bundle
+    from edgevit.bundle.bundle import Bundle
 
 _MOST_CLASSES = 1_000_000
 _THREADS_PER_CORE = 4  # far more only take memory: every thread has a stack and an arena
@@ -71,8 +71,8 @@ def check_picture(option: str, target: Path | None) -> None:
     """
     if target is not None:
         require_modules(option, "train", ("matplotlib",))
-        from edgevit.files import refuse_target
-        from edgevit.plots import check_target
+        from edgevit.common.files import refuse_target
+        from edgevit.results.plots import check_target
 
         check_target(target)
         refuse_target(target)
@@ -115,8 +115,8 @@ def looks_like_bundle(path: Path) -> bool:
 
 def open_bundle(path: Path | None) -> Bundle:
     """The bundle of that path, or the one that the package ships."""
-    from edgevit.bundle import Bundle
-    from edgevit.registry import PREBUILT_BUNDLE
+    from edgevit.bundle.bundle import Bundle
+    from edgevit.zoo.registry import PREBUILT_BUNDLE
 
     return Bundle.open(path or PREBUILT_BUNDLE)
 

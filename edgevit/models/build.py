@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from edgevit.models.classifier import Classifier
-from edgevit.models.lavit import LavitClassifier
-from edgevit.models.lla import LlaClassifier
-from edgevit.models.lla_carry import CarryClassifier
-from edgevit.models.lla_joint import JointClassifier
-from edgevit.models.lla_self import SelfClassifier
-from edgevit.models.lla_writeback import WritebackClassifier
+from edgevit.models.lavit.lavit import LavitClassifier
+from edgevit.models.superpixel.lla import LlaClassifier
+from edgevit.models.superpixel.lla_carry import CarryClassifier
+from edgevit.models.superpixel.lla_joint import JointClassifier
+from edgevit.models.superpixel.lla_self import SelfClassifier
+from edgevit.models.superpixel.lla_writeback import WritebackClassifier
 from edgevit.models.vit import VitClassifier
-from edgevit.spec import LavitSpec, LlaSpec, ModelSpec, VitSpec
+from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, VitSpec
 
 _WIRINGS: dict[str, type[LlaClassifier]] = {
     "carry": CarryClassifier,

@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from edgevit.errors import CheckpointError, some_of
-from edgevit.files import write_atomically
+from edgevit.common.errors import CheckpointError, some_of
+from edgevit.common.files import write_atomically
 
 _WRAPPERS = ("model", "state_dict")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

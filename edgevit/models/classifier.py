@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from edgevit.spec import LOGITS, ModelSpec
+from edgevit.zoo.spec import LOGITS, ModelSpec
 
 
 class Classifier(nn.Module, ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgevit.spec import IMAGENET_MEAN, IMAGENET_STD
+from edgevit.zoo.spec import IMAGENET_MEAN, IMAGENET_STD
 
 LAYER_NORM_EPS = 1e-6
 

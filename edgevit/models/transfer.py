@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from edgevit.errors import CheckpointError, some_of
+from edgevit.common.errors import CheckpointError, some_of
+from edgevit.common.progress import Progress
 from edgevit.models.checkpoint import Checkpoint, refuse_infinite
 from edgevit.models.classifier import Classifier
-from edgevit.progress import Progress
 
 _POSITION = "position"
 # Two families share the shapes of their MLPs, nearly two thirds of the weights.

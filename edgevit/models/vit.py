@@ -15,7 +15,7 @@ from edgevit.models.layers import (
     patch_rows,
     split_heads,
 )
-from edgevit.spec import LOGITS, SUMMARY, IsotropicSpec, VitSpec
+from edgevit.zoo.spec import LOGITS, SUMMARY, IsotropicSpec, VitSpec
 
 
 class VitBlock(nn.Module):

@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit import images
-from edgevit.image_folder import ImageFolder
-from edgevit.images import Image
-from edgevit.spec import Preprocess
-from edgevit.training.augment import crop, disturb, mirrored
-from edgevit.training.mixing import Mix, mix_batch
+from edgevit.images import image_io
+from edgevit.images.image_folder import ImageFolder
+from edgevit.images.image_io import Image
+from edgevit.training.augmentation.augment import crop, disturb, mirrored
+from edgevit.training.augmentation.mixing import Mix, mix_batch
 from edgevit.training.recipe import Recipe
+from edgevit.zoo.spec import Preprocess
 
 _PREFETCHED_BATCHES = 3
 _CACHE_BYTES = 3 * 1024**3
@@ -84,7 +84,7 @@ class BatchLoader:
 
     def evaluation(self) -> Iterator[Batch]:
         """Every image once, in order, with the deployed preprocessing."""
-        return self._in_order(lambda i: images.resize(self._picture(i), self.preprocess))
+        return self._in_order(lambda i: image_io.resize(self._picture(i), self.preprocess))
 
     def crops(self, recipe: Recipe, view: int, size_px: int) -> Iterator[Batch]:
         """Every image's crop of one view, in order and undisturbed, at a teacher's size."""
@@ -108,7 +108,7 @@ class BatchLoader:
         cached = self._cache.get(index)
         if cached is not None:
             return cached
-        picture = images.read(self.folder.files[index])
+        picture = image_io.read(self.folder.files[index])
         if self._cached_bytes + picture.nbytes <= _CACHE_BYTES:
             self._cached_bytes += picture.nbytes
             self._cache[index] = picture

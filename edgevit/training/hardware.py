@@ -7,7 +7,7 @@ import os
 import cv2
 import torch
 
-from edgevit.errors import InputError
+from edgevit.common.errors import InputError
 
 
 def prepare(device: str, threads: int | None) -> tuple[str, int]:

@@ -20,23 +20,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgevit.errors import CheckpointError, EdgevitError, InputError
-from edgevit.files import cannot_write, held, sha256_of
-from edgevit.image_folder import ImageFolder
+from edgevit.common.errors import CheckpointError, EdgevitError, InputError
+from edgevit.common.files import cannot_write, held, sha256_of
+from edgevit.common.progress import Progress
+from edgevit.images.image_folder import ImageFolder
 from edgevit.models.build import build
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
 from edgevit.models.transfer import start_from
-from edgevit.plots import draw_curves
-from edgevit.progress import Progress
-from edgevit.spec import ModelSpec
+from edgevit.results.plots import draw_curves
 from edgevit.training.average import averaged
 from edgevit.training.data import Batch, BatchLoader
-from edgevit.training.guidance import guidance_of
 from edgevit.training.log import CURVES_FILE, LOG_FILE, append, keep_epochs
-from edgevit.training.objective import loss_of, soft_targets, to_device
+from edgevit.training.losses.guidance import guidance_of
+from edgevit.training.losses.objective import loss_of, soft_targets, to_device
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE, RunState, damaged
 from edgevit.training.teacher import Teacher, TeacherAnswers, View
+from edgevit.zoo.spec import ModelSpec
 
 
 class TrainingInterruptedError(EdgevitError):

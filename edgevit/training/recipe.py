@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from edgevit.errors import InputError
+from edgevit.common.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Recipe:
         learning_rate: the highest, for this batch; it is not scaled. Falls to
             ``final_learning_rate``.
         warmup_epochs: in which the rate rises from nothing; at most half of all.
-    Augmentation (see :mod:`edgevit.training.augment` and :mod:`edgevit.training.mixing`):
+    Augmentation (see :mod:`edgevit.training.augmentation`):
         crop_area, crop_aspect: share of the picture that a crop covers, and its width over height.
         random_ops, random_strength: how many RandAugment operations, and how strong, 0 to 1.
         erase: share of the pictures that lose a rectangle.
@@ -33,7 +33,7 @@ class Recipe:
             matches the label.
         teacher_views: how many different crops of every picture. The teacher sees each once.
         guidance: weight of matching the teacher's feature maps too; 0: not at all. Mixed batches
-            go without. See :mod:`edgevit.training.guidance`.
+            go without. See :mod:`edgevit.training.losses.guidance`.
     LaViT:
         diagonality: which form of its diagonality preserving loss, ``off`` for none, and
             ``diagonality_weight``.

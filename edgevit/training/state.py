@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from edgevit.errors import CheckpointError
-from edgevit.files import write_atomically
+from edgevit.common.errors import CheckpointError
+from edgevit.common.files import write_atomically
 
 STATE_FILE = "last.pt"
 

@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.answers import class_places, softmax
-from edgevit.errors import InputError
-from edgevit.files import cache_folder, write_atomically
-from edgevit.image_folder import ImageFolder
-from edgevit.progress import Progress
-from edgevit.runner import Runner, batch_size, full_batches
-from edgevit.spec import IMAGE_INPUT, LOGITS, is_stage_map
+from edgevit.common.errors import InputError
+from edgevit.common.files import cache_folder, write_atomically
+from edgevit.common.progress import Progress
+from edgevit.images.image_folder import ImageFolder
+from edgevit.inference.answers import class_places, softmax
+from edgevit.inference.runner import Runner, batch_size, full_batches
 from edgevit.training.data import Batch, BatchLoader
 from edgevit.training.recipe import Recipe
+from edgevit.zoo.spec import IMAGE_INPUT, LOGITS, is_stage_map
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgevit.images import Image
+from edgevit.images.image_io import Image
+from support import ROOT, environment
 from support.needs import SYSTEM_PYTHON
-from support.processes import ROOT, environment
 
 CLIP_FRAMES = 60
 

@@ -11,19 +11,19 @@ from types import SimpleNamespace
 import onnx
 import pytest
 
-from edgevit import tensorrt_library
-from edgevit.bundle import Bundle, Variant, rewrite, variant_file
-from edgevit.compiled import Built, Wanted, ensure
-from edgevit.registry import PREBUILT_BUNDLE
+from edgevit.bundle.bundle import Bundle, Variant, rewrite, variant_file
+from edgevit.bundle.compiled import Built, Wanted, ensure
+from edgevit.common import tensorrt_library
+from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.observe import observe_products
 from edgevit_export.quantize.ranges import METHODS
 from edgevit_export.quantize.schemes import SCHEMES, quantized
-from edgevit_runtimes.cuda import Cuda
+from edgevit_runtimes.backends.cuda import Cuda
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.devices import facts
 from edgevit_runtimes.devices.target import this_target
-from edgevit_runtimes.onnxruntime_runner import OnnxRuntimeRunner
 from support.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
 
 open_runner = partial(OnnxRuntimeRunner, native=False)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.tensorrt_library import TensorRT
+from edgevit.common.tensorrt_library import TensorRT
 
 GOOD_ENGINE = b"a serialized engine"
 

@@ -23,8 +23,8 @@ from typing import NoReturn
 
 import pytest
 
-from edgevit.errors import InputError
-from edgevit_runtimes import kernel
+from edgevit.common.errors import InputError
+from edgevit_runtimes.backends import kernel
 from support.processes import SHARED_DATA
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")

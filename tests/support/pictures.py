@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgevit.images import Image
+from edgevit.images.image_io import Image
 
 
 def write_png(path: Path, picture: np.ndarray) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevit.progress import Advance, SilentProgress
+from edgevit.common.progress import Advance, SilentProgress
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT, ROOT / "export", ROOT / "runtimes")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.slic import (
+from edgevit.zoo.slic import (
     LAB_FROM_F,
     LAB_LEVELS,
     WHITE_XYZ_FROM_RGB,
@@ -17,7 +17,7 @@ from edgevit.slic import (
     f_coefficients,
     light_coefficients,
 )
-from edgevit.spec import LlaSpec
+from edgevit.zoo.spec import LlaSpec
 
 Float64 = NDArray[np.float64]
 

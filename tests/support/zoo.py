@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgevit.registry import ModelEntry, find
-from edgevit.spec import IsotropicSpec, LlaSpec
+from edgevit.zoo.registry import ModelEntry, find
+from edgevit.zoo.spec import IsotropicSpec, LlaSpec
 
 
 def shallow(name: str) -> ModelEntry:

@@ -11,18 +11,18 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from edgevit.cli.feed.options import FeedOptions
-from edgevit.cli.feed.outputs import FeedRun, Outputs
-from edgevit.cli.feed.summary import summarise
+from edgevit.cli.feed.feed_options import FeedOptions
+from edgevit.cli.feed.feed_outputs import FeedRun, Outputs
+from edgevit.cli.feed.feed_summary import summarise
 from edgevit.cli.feed.teller import Teller
-from edgevit.errors import InputError
+from edgevit.common.errors import InputError
 
 if TYPE_CHECKING:
-    from edgevit.bundle import Bundle
+    from edgevit.bundle.bundle import Bundle
     from edgevit_runtimes.live.feed import Feed
     from edgevit_runtimes.live.observation import Observation
-    from edgevit_runtimes.sources.address import Address
-    from edgevit_runtimes.sources.request import CaptureRequest, Orientation
+    from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
+    from edgevit_runtimes.sources.source_address import Address
 
 
 def follow_feed(
@@ -33,10 +33,10 @@ def follow_feed(
     options: FeedOptions,
 ) -> None:
     """Answers until the source ends, a limit is reached, or Ctrl-C; then a summary."""
-    from edgevit_runtimes.classify import BundleClassifier
+    from edgevit_runtimes.backends.classifier import BundleClassifier
     from edgevit_runtimes.live.feed import Feed
     from edgevit_runtimes.live.statistics import Statistics
-    from edgevit_runtimes.sources.open import open_source
+    from edgevit_runtimes.sources.open_source import open_source
 
     _refuse_overwriting(address, options)
     teller = Teller()

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgevit.errors import EdgevitError
+from edgevit.common.errors import EdgevitError
 
 if TYPE_CHECKING:
     from edgevit_runtimes.live.observation import Observation

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 
-from edgevit.errors import CheckFailedError, MissingExtraError, some_of
+from edgevit.common.errors import CheckFailedError, MissingExtraError, some_of
 
 
 def inlined(model: bytes) -> bytes:

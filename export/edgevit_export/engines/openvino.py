@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgevit.compiled import Built
-from edgevit.errors import BundleError, CheckFailedError, InputError
-from edgevit.runner import Runner
+from edgevit.bundle.compiled import Built
+from edgevit.common.errors import BundleError, CheckFailedError, InputError
+from edgevit.inference.runner import Runner
 from edgevit_export.engines.inline import inlined, refused_layers
 
 # Which superpixel every cell belongs to: a discrete choice, and half precision changes it.

@@ -16,11 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from edgevit.compiled import Built
-from edgevit.errors import CheckFailedError, InputError
-from edgevit.files import cache_folder, write_atomically
-from edgevit.progress import Advance, Progress, SilentProgress
-from edgevit.tensorrt_library import RTX, TensorRT, find_tensorrt
+from edgevit.bundle.compiled import Built
+from edgevit.common.errors import CheckFailedError, InputError
+from edgevit.common.files import cache_folder, write_atomically
+from edgevit.common.progress import Advance, Progress, SilentProgress
+from edgevit.common.tensorrt_library import RTX, TensorRT, find_tensorrt
 from edgevit_export.engines.inline import inlined
 
 # Compute capabilities that TensorRT-RTX builds for ahead of time, and what they are called there.

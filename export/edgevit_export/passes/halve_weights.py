@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevit_export.graph import set_items
+from edgevit_export.convert.graph import set_items
 
 _SMALLEST = 1024  # values; below this a Cast node costs more than it saves
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import onnx
 
-from edgevit_export.graph import drop_unused_weights, set_items
+from edgevit_export.convert.graph import drop_unused_weights, set_items
 
 
 def keep_outputs(model: onnx.ModelProto, names: Sequence[str]) -> bool:

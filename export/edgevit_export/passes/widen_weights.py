@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from edgevit_export.graph import drop_unused_weights, set_items
+from edgevit_export.convert.graph import drop_unused_weights, set_items
 
 
 def widen_weights(model: onnx.ModelProto) -> bool:

@@ -19,9 +19,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevit.runner import Array, OpenRunner
-from edgevit.spec import IMAGE_INPUT
-from edgevit_export.graph import copy_of, drop_unused_weights, set_items
+from edgevit.inference.runner import Array, OpenRunner
+from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit_export.convert.graph import copy_of, drop_unused_weights, set_items
 from edgevit_export.quantize.observe import with_outputs
 
 LARGEST = 60_000.0

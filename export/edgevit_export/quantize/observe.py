@@ -14,10 +14,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from edgevit.errors import InputError
-from edgevit.runner import Array, OpenRunner, Runner
-from edgevit.spec import IMAGE_INPUT
-from edgevit_export.graph import copy_of
+from edgevit.common.errors import InputError
+from edgevit.inference.runner import Array, OpenRunner, Runner
+from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit_export.convert.graph import copy_of
 from edgevit_export.quantize.products import find_products
 
 BINS = 2048

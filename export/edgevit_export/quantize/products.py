@@ -15,8 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgevit.errors import InputError
-from edgevit_export.graph import copy_of, drop_unused_weights, set_items
+from edgevit.common.errors import InputError
+from edgevit_export.convert.graph import copy_of, drop_unused_weights, set_items
 from edgevit_export.passes.name_by_module import layer_of
 
 # Smaller products (the place of a centroid: 2 rows) gain nothing.

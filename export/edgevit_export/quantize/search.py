@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgevit.calibration import Pictures
-from edgevit.progress import Progress, SilentProgress
-from edgevit.runner import OpenRunner
-from edgevit.spec import IMAGE_INPUT, LOGITS
+from edgevit.common.progress import Progress, SilentProgress
+from edgevit.inference.calibration import Pictures
+from edgevit.inference.runner import OpenRunner
+from edgevit.zoo.spec import IMAGE_INPUT, LOGITS
 from edgevit_export.quantize.gate import PairedDrop, relative_error
 from edgevit_export.quantize.observe import Observed, observe_products
 from edgevit_export.quantize.products import Product, find_products

@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from edgevit_export.graph import copy_of
+from edgevit_export.convert.graph import copy_of
 from edgevit_export.quantize.observe import Observed
 from edgevit_export.quantize.products import Product, find_products
 

@@ -15,7 +15,7 @@ import shlex
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from edgevit.errors import InputError
+from edgevit.common.errors import InputError
 from edgevit_runtimes.devices.tree import TOOLS
 
 MOST_BYTES = 4 << 20

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 
-from edgevit_runtimes.percentiles import MIN_SAMPLES
+from edgevit_runtimes.bench.percentiles import MIN_SAMPLES
 
 _SHORTEST_NS = 1_000
 _STEP = math.log(1.01)  # a bin is one percent wide, so a percentile is off by half of that

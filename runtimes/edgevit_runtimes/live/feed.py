@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from edgevit.errors import InputError
-from edgevit.images import Image
+from edgevit.common.errors import InputError
+from edgevit.images.image_io import Image
 from edgevit_runtimes.live.slot import Slot
+from edgevit_runtimes.sources.capture_request import Orientation
 from edgevit_runtimes.sources.frame import Frame, Source, SourceLostError, UnreadableFrameError
-from edgevit_runtimes.sources.request import Orientation
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1.0
 _LOOK_UP_S = 0.2  # how often a waiting loop sees whether it is to stop

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgevit import images
-from edgevit.answers import softmax
-from edgevit.runner import Array
-from edgevit.spec import LOGITS, SUPERPIXEL_MAP
-from edgevit_runtimes.classify import BundleClassifier
+from edgevit.images import image_io
+from edgevit.inference.answers import softmax
+from edgevit.inference.runner import Array
+from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
+from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.smoothing import Smoothing
@@ -35,7 +35,7 @@ def observe(
     statistics.start()
     for frame in feed:
         taken_ns = time.perf_counter_ns()
-        resized = images.resize(frame.picture, preprocess)
+        resized = image_io.resize(frame.picture, preprocess)
         resized_ns = time.perf_counter_ns()
         (outputs,) = classifier.outputs([resized])
         inferred_ns = time.perf_counter_ns()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.images import Image
-from edgevit_runtimes.classify import Answer
+from edgevit.images.image_io import Image
+from edgevit_runtimes.backends.classifier import Answer
 from edgevit_runtimes.sources.frame import Frame
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.errors import InputError
+from edgevit.common.errors import InputError
 
 
 class Smoothing:

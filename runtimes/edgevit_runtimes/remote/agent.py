@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import edgevit
-from edgevit.bundle import MANIFEST_FILE, Bundle
-from edgevit.errors import CheckFailedError, DeviceError, EdgevitError, InputError
-from edgevit.files import folder_written_aside, sha256_of, write_atomically
-from edgevit.progress import PlainProgress
-from edgevit.typed import from_plain
-from edgevit_runtimes import measure
-from edgevit_runtimes.bench_options import BenchOptions
+from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.common.errors import CheckFailedError, DeviceError, EdgevitError, InputError
+from edgevit.common.files import folder_written_aside, sha256_of, write_atomically
+from edgevit.common.progress import PlainProgress
+from edgevit.common.typed import from_plain
+from edgevit_runtimes.bench import measure
+from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.remote import protocol
 

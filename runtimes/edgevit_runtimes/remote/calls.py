@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from edgevit.errors import CheckFailedError, DeviceError
-from edgevit.untrusted import harmless
+from edgevit.common.errors import CheckFailedError, DeviceError
+from edgevit.common.sanitize import harmless
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.ssh import Ssh
 

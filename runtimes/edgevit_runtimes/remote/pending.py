@@ -7,9 +7,9 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edgevit.errors import InputError
-from edgevit.files import write_atomically
-from edgevit.typed import from_plain
+from edgevit.common.errors import InputError
+from edgevit.common.files import write_atomically
+from edgevit.common.typed import from_plain
 
 
 def state_folder() -> Path:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
-from edgevit.errors import DeviceError
+from edgevit.common.errors import DeviceError
 
 MARK = b"edgevit: "
 _LONGEST_LINE = 64 << 20  # a result with every duration is the longest

@@ -10,13 +10,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 import edgevit
-from edgevit.bundle import MANIFEST_FILE, Bundle
-from edgevit.errors import ConnectionLostError, DeviceError, EdgevitError
-from edgevit.files import sha256_of, write_atomically
-from edgevit.progress import Progress
-from edgevit.results import parse_result
-from edgevit.untrusted import harmless
-from edgevit_runtimes.bench_options import BenchOptions
+from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.common.errors import ConnectionLostError, DeviceError, EdgevitError
+from edgevit.common.files import sha256_of, write_atomically
+from edgevit.common.progress import Progress
+from edgevit.common.sanitize import harmless
+from edgevit.results.bench_result import parse_result
+from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.calls import ask, conversation, refuse_error
 from edgevit_runtimes.remote.pending import PendingRun

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from edgevit.bundle import MANIFEST_FILE, Bundle
-from edgevit.errors import DeviceError
-from edgevit.progress import Advance, Progress
-from edgevit.untrusted import harmless
+from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.common.errors import DeviceError
+from edgevit.common.progress import Advance, Progress
+from edgevit.common.sanitize import harmless
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.calls import conversation, refuse_error
 from edgevit_runtimes.remote.ssh import Ssh

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import edgevit
-from edgevit.errors import DeviceError, InputError
-from edgevit.files import sha256_of
-from edgevit.progress import Progress
-from edgevit.untrusted import harmless
+from edgevit.common.errors import DeviceError, InputError
+from edgevit.common.files import sha256_of
+from edgevit.common.progress import Progress
+from edgevit.common.sanitize import harmless
 from edgevit_runtimes.devices import record
 from edgevit_runtimes.devices.advice import python_is_supported
 from edgevit_runtimes.remote import bootstrap, protocol

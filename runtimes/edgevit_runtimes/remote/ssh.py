@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from edgevit.errors import ConnectionLostError, DeviceError, InputError
-from edgevit.untrusted import harmless, last_line
-from edgevit_runtimes.remote.address import Device
+from edgevit.common.errors import ConnectionLostError, DeviceError, InputError
+from edgevit.common.sanitize import harmless, last_line
+from edgevit_runtimes.remote.device_address import Device
 
 _NOT_FOUND, _SSH_FAILED = 127, 255
 _MOST_BYTES = 64 << 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgevit.errors import EdgevitError
-from edgevit.images import Image
+from edgevit.common.errors import EdgevitError
+from edgevit.images.image_io import Image
 
 
 class SourceLostError(EdgevitError):

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from edgevit import images, jpeg
-from edgevit.errors import InputError
-from edgevit.images import Image
-from edgevit_runtimes.sources.address import without_credentials
+from edgevit.common.errors import InputError
+from edgevit.images import image_io, jpeg
+from edgevit.images.image_io import Image
 from edgevit_runtimes.sources.frame import SourceLostError, UnreadableFrameError
+from edgevit_runtimes.sources.source_address import without_credentials
 
 _CHUNK_BYTES = 1 << 16
 _LARGEST_JPEG_BYTES = 64 << 20
@@ -95,7 +95,7 @@ class JpegSource:
 
     def retrieve(self) -> Image:
         try:
-            return images.decode(self._data, f"a frame of {self.name}")
+            return image_io.decode(self._data, f"a frame of {self.name}")
         except InputError as error:
             raise UnreadableFrameError(str(error)) from error
 

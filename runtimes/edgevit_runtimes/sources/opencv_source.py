@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgevit.errors import InputError
-from edgevit.images import Image
-from edgevit_runtimes.sources.address import Address, Kind
+from edgevit.common.errors import InputError
+from edgevit.images.image_io import Image
+from edgevit_runtimes.sources.capture_request import CaptureRequest
 from edgevit_runtimes.sources.frame import SourceLostError, UnreadableFrameError
-from edgevit_runtimes.sources.request import CaptureRequest
+from edgevit_runtimes.sources.source_address import Address, Kind
 
 # OpenCV reads these when it first opens something. FFmpeg's messages would hold addresses with
 # their passwords.

@@ -1,0 +1,1 @@
+"""Commands that deploy a model: export, quantize, compile, inspect, verify, run."""

@@ -1,0 +1,171 @@
+"""``edgevit run``: answers for pictures, or about a feed as it comes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgevit.cli.options import (
+    JsonOption,
+    ThreadsOption,
+    VariantOption,
+    looks_like_bundle,
+    open_bundle,
+)
+from edgevit.common.errors import InputError
+
+_FEED = "A feed"
+_CAMERA = "The source"
+VIDEO_SUFFIX = ".mp4"
+
+
+def run(
+    context: typer.Context,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[BUNDLE] SOURCES...",
+            help="A bundle (default: the prebuilt lla_tiny), then pictures, folders, globs, or one "
+            "of: a video file, a webcam (0 or /dev/video0), rtsp://, http://, csi://0, a GStreamer "
+            "pipeline, - for JPEGs on standard input.",
+        ),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the picture with its superpixels and answer; a folder for several; .mp4 "
+            "for a video of a feed."
+        ),
+    ] = None,
+    variant: VariantOption = None,
+    threads: ThreadsOption = 1,
+    json: JsonOption = False,
+    rotate: Annotated[
+        int, typer.Option(help="Turn clockwise: 90, 180, 270.", rich_help_panel=_CAMERA)
+    ] = 0,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Left to right.", rich_help_panel=_CAMERA)
+    ] = False,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Ask a camera for it.", rich_help_panel=_CAMERA),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Ask a camera for it; read a file so fast.", rich_help_panel=_CAMERA),
+    ] = None,
+    pixel_format: Annotated[
+        str | None,
+        typer.Option(help="Ask a webcam for it: MJPG, YUYV.", rich_help_panel=_CAMERA),
+    ] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Show it on a page, such as 127.0.0.1:8080.",
+            rich_help_panel=_FEED,
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EDGEVIT_TOKEN",
+            help="What the page asks for; needed off this machine, and made if not given.",
+            rich_help_panel=_FEED,
+        ),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="In a window.", rich_help_panel=_FEED)
+    ] = False,
+    jsonl: Annotated[
+        Path | None,
+        typer.Option(
+            help="A line of JSON an answer; - for standard output.", rich_help_panel=_FEED
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="End after so many seconds.", rich_help_panel=_FEED)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="End after so many answers.", rich_help_panel=_FEED)
+    ] = None,
+    every: Annotated[
+        int, typer.Option(min=1, help="Answer one frame in so many.", rich_help_panel=_FEED)
+    ] = 1,
+    smooth: Annotated[
+        float,
+        typer.Option(help="Average the answers over so many seconds.", rich_help_panel=_FEED),
+    ] = 0.0,
+    bench: Annotated[
+        bool,
+        typer.Option(
+            "--bench",
+            help="Draw every answer, and print the share of capture, decode, resize, inference "
+            "and drawing.",
+            rich_help_panel=_FEED,
+        ),
+    ] = False,
+) -> None:
+    """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
+    from edgevit.cli.deploy.run_pictures import run_pictures
+    from edgevit.cli.feed.feed_options import FeedOptions
+    from edgevit.cli.feed.follow import follow_feed
+    from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
+    from edgevit_runtimes.sources.open_source import refuse_unused
+    from edgevit_runtimes.sources.source_address import Kind, parse
+
+    bundle_path, texts = _split(sources)
+    bundle = open_bundle(bundle_path)
+    address = parse(texts)
+    orientation = Orientation(rotate, mirror)
+    request = CaptureRequest(_size(size), fps, pixel_format)
+    refuse_unused(address, request)
+    token_given = str(context.get_parameter_source("token")).endswith("COMMANDLINE")
+    if token_given and serve is None:  # one in the environment may be there for another run
+        raise InputError("--token is what the page asks for; give --serve HOST:PORT for a page.")
+    wants_video = save is not None and save.suffix.lower() == VIDEO_SUFFIX
+    feed_options = (serve, show, jsonl, duration, frames, every > 1, smooth, bench, fps)
+    if address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):
+        run_pictures(bundle, address.files, orientation, top, save, variant, threads, json)
+        return
+    options = FeedOptions(
+        top=top,
+        save=save,
+        variant=variant,
+        threads=threads,
+        json=json,
+        serve=serve,
+        token=token,
+        show=show,
+        jsonl=jsonl,
+        duration=duration,
+        frames=frames,
+        every=every,
+        smooth=smooth,
+        bench=bench,
+    )
+    follow_feed(bundle, address, request, orientation, options)
+
+
+def _split(sources: list[str]) -> tuple[Path | None, list[str]]:
+    """Takes the first source for a bundle if it looks like one."""
+    first = Path(sources[0])
+    is_bundle = bool(sources[0]) and looks_like_bundle(first)
+    bundle, rest = (first, sources[1:]) if is_bundle else (None, sources)
+    if not rest:
+        raise InputError(f"No pictures given. Usage: edgevit run {first} photo.jpg")
+    return bundle, rest
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """``1280x720`` as (width, height)."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    if match is None:
+        raise InputError(f"--size got '{text}'; expected WIDTHxHEIGHT such as 1280x720.")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,172 @@
+"""``edgevit devices``: machines that are reached over SSH, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgevit.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from edgevit_runtimes.remote.ssh import Ssh
+
+app = typer.Typer(
+    help="Devices that are reached over SSH: name them, set them up, look at them.",
+    invoke_without_command=True,
+)
+NameArgument = Annotated[
+    str, typer.Argument(metavar="DEVICE", help="A name that was added, or user@address.")
+]
+
+
+@app.callback()
+def devices(context: typer.Context) -> None:
+    """Devices that are reached over SSH: name them, set them up, look at them. Alone: list them."""
+    if context.invoked_subcommand is None:
+        list_()
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it, such as jetson.")],
+    host: Annotated[
+        str, typer.Argument(help="user@address, ssh://user@address:port, or from ssh's config.")
+    ],
+    folder: Annotated[
+        str | None, typer.Option(help="Where edgevit lives there; default: in ~/.cache.")
+    ] = None,
+) -> None:
+    """Remember a device by name."""
+    from edgevit_runtimes.remote.device_address import (
+        DEFAULT_FOLDER,
+        Device,
+        add_device,
+        devices_file,
+    )
+
+    add_device(name, Device(host, DEFAULT_FOLDER if folder is None else folder))
+    print(f"{name} is {host} ({devices_file()}); next: edgevit devices setup {name}")
+
+
+@app.command("list")
+def list_(json: JsonOption = False) -> None:
+    """This machine, and the devices that were added."""
+    from dataclasses import asdict
+
+    from edgevit.common.console import print_json, print_table
+    from edgevit_runtimes.devices.machine import describe
+    from edgevit_runtimes.remote.device_address import read_devices
+
+    here, devices = describe(), read_devices()
+    if json:
+        listed = {name: asdict(device) for name, device in devices.items()}
+        print_json({"here": asdict(here), "devices": listed})
+        return
+    rows = [("(here)", here.kind, here.name or here.processor or "unavailable")]
+    rows += [(name, device.host, device.folder) for name, device in devices.items()]
+    print_table("devices", ("name", "host", "what or where"), rows)
+
+
+@app.command("remove")
+def remove(name: Annotated[str, typer.Argument(help="A name that was added.")]) -> None:
+    """Forget a device; what lies on it stays there."""
+    from edgevit_runtimes.remote.device_address import remove_device
+
+    remove_device(name)
+    print(f"{name} is forgotten")
+
+
+@app.command("check")
+def check(name: NameArgument, json: JsonOption = False) -> None:
+    """Look whether a device can be reached, what it is, and what it is ready for."""
+    from edgevit.cli.device.examination import print_examination
+    from edgevit.common.console import print_json
+
+    with connection(name) as ssh:
+        content = _checked(ssh)
+    if json:
+        print_json(content)
+    else:
+        print_examination(content)
+
+
+def _checked(ssh: Ssh) -> dict[str, Any]:
+    """The device's own account of itself, and whether edgevit is there."""
+    from edgevit.common.errors import DeviceError
+    from edgevit.common.sanitize import harmless
+    from edgevit_runtimes.remote.calls import ask
+
+    content = examine_there(ssh)
+    try:
+        there = ask(ssh, {"verb": "hello", "bundle": "0" * 64})
+    except DeviceError as error:
+        content["edgevit"] = harmless(str(error))
+    else:
+        free = harmless(str(there.get("free_mib")))
+        content["edgevit"] = f"{harmless(str(there.get('edgevit')))}, {free} MiB free"
+    return content
+
+
+@app.command("setup")
+def setup(
+    name: NameArgument,
+    wheel: Annotated[Path | None, typer.Option(help="Our wheel, if not built from here.")] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch all wheels here; the device needs no network.")
+    ] = False,
+) -> None:
+    """Install this edgevit on a device; its own OpenCV, TensorRT and ONNX Runtime are kept."""
+    from edgevit.common.progress import progress_for_stderr
+    from edgevit.common.sanitize import harmless
+    from edgevit_runtimes.remote.setup import set_up
+
+    with connection(name) as ssh:
+        done = set_up(ssh, progress_for_stderr(), wheel, offline)
+    for module, found in dict(done.get("kept") or {}).items():
+        if found:
+            print(f"kept the system's {harmless(str(module))} {harmless(str(found[0]))}")
+    for module in done.get("covered") or ():
+        print(f"WARNING: the system's {harmless(str(module))} is covered by another one")
+    print(f"edgevit is set up; next: edgevit bench --host {name}")
+
+
+@app.command("record")
+def record(
+    name: NameArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+) -> None:
+    """Record what a device is, without serial numbers, for doctor --recording or a bug report."""
+    from edgevit.common.files import write_atomically
+    from edgevit_runtimes.remote.setup import recording
+
+    with connection(name) as ssh:
+        text = recording(ssh)
+    write_atomically(output, lambda aside: aside.write_text(text, encoding="utf-8"))
+    print(f"{output}: {len(text.splitlines())} lines; see: edgevit doctor --recording {output}")
+
+
+@contextmanager
+def connection(name: str) -> Iterator[Ssh]:
+    """A device by name or address."""
+    from edgevit_runtimes.remote.device_address import find_device
+    from edgevit_runtimes.remote.ssh import Ssh
+
+    with Ssh(find_device(name)) as ssh:
+        yield ssh
+
+
+def examine_there(ssh: Ssh) -> dict[str, Any]:
+    """What ``doctor`` says of a device, from a recording made now; it needs no Python there."""
+    from tempfile import TemporaryDirectory
+
+    from edgevit.cli.device.examination import examine_recording
+    from edgevit_runtimes.remote.setup import recording
+
+    with TemporaryDirectory() as scratch:
+        file = Path(scratch) / "recording.txt"
+        file.write_text(recording(ssh), encoding="utf-8", errors="replace")
+        return examine_recording(file)

@@ -1,0 +1,147 @@
+"""Where a feed's answers go: a file, a video, a window, a page, the terminal."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgevit.cli.feed.feed_options import FeedOptions
+from edgevit.cli.feed.teller import Teller
+from edgevit.common.errors import EdgevitError
+
+if TYPE_CHECKING:
+    from edgevit_runtimes.backends.classifier import BundleClassifier
+    from edgevit_runtimes.live.feed import Feed
+    from edgevit_runtimes.live.observation import Observation
+    from edgevit_runtimes.live.outputs.annotator import Annotator
+    from edgevit_runtimes.live.outputs.json_lines import JsonLines
+    from edgevit_runtimes.live.outputs.presenter import PictureOutput, Presenter
+    from edgevit_runtimes.live.outputs.recorder import Recorder
+    from edgevit_runtimes.live.page.server import PageServer
+    from edgevit_runtimes.live.statistics import Statistics
+    from edgevit_runtimes.live.status import About
+    from edgevit_runtimes.sources.capture_request import CaptureRequest
+    from edgevit_runtimes.sources.source_address import Address
+
+_PICTURES_FPS = 1.0  # of a video that pictures are made into
+_STREAM_FPS = 25.0  # of a video from a file that does not know its own rate
+
+
+@dataclass(frozen=True)
+class FeedRun:
+    """What belongs together while a feed is followed."""
+
+    classifier: BundleClassifier
+    feed: Feed
+    statistics: Statistics
+    options: FeedOptions
+    teller: Teller
+
+
+class Outputs:
+    """Where observations go, as the options say; opened on a stack, which closes them."""
+
+    def __init__(
+        self, stack: ExitStack, run: FeedRun, address: Address, request: CaptureRequest
+    ) -> None:
+        self._run, self._options, self._teller = run, run.options, run.teller
+        self._lines = self._json_lines(stack)
+        self.recorder = self._recorder(address, request)
+        windows = [_window(address, run.feed)] if run.options.show else []
+        shown: list[PictureOutput] = [*([self.recorder] if self.recorder else []), *windows]
+        self.presenter: Presenter | None = None
+        self._page: PageServer | None = None
+        if shown or run.options.bench or run.options.serve:
+            annotator = stack.enter_context(_annotator(run))
+            if shown or run.options.bench:
+                self.presenter = stack.enter_context(self._presenter(annotator, shown))
+            if run.options.serve:
+                self._page = stack.enter_context(_page(run, annotator))
+
+    def take(self, observation: Observation) -> None:
+        from edgevit_runtimes.live.outputs.json_lines import STANDARD_OUTPUT
+
+        if self._page is not None:
+            self._page.publish(observation)
+        if self.presenter is not None:
+            self.presenter.present(observation)
+        if self._lines is not None:
+            try:
+                self._lines.write(observation, self._run.statistics.counts())
+            except EdgevitError as error:
+                self._lines = None
+                self._teller.fail(error)
+                if self._options.jsonl == STANDARD_OUTPUT:  # nobody reads any more
+                    self._run.feed.stop()
+        self._teller.progress(observation, self._run.statistics)
+
+    def _json_lines(self, stack: ExitStack) -> JsonLines | None:
+        from edgevit_runtimes.live.outputs.json_lines import JsonLines
+
+        path = self._options.jsonl
+        return stack.enter_context(JsonLines(path)) if path is not None else None
+
+    def _recorder(self, address: Address, request: CaptureRequest) -> Recorder | None:
+        from edgevit_runtimes.live.outputs.recorder import Recorder
+        from edgevit_runtimes.sources.source_address import Kind
+
+        if self._options.save is None:
+            return None
+        feed = self._run.feed
+        usual_fps = _PICTURES_FPS if address.kind is Kind.PICTURES else _STREAM_FPS
+        fps = None if feed.live else request.fps or feed.fps or usual_fps
+        return Recorder(self._options.save, fps)
+
+    def _presenter(self, annotator: Annotator, shown: list[PictureOutput]) -> Presenter:
+        from edgevit_runtimes.live.outputs.presenter import Presenter
+
+        return Presenter(annotator, shown, not self._run.feed.live, self._teller.fail)
+
+
+def _annotator(run: FeedRun) -> Annotator:
+    from edgevit_runtimes.live.outputs.annotator import Annotator
+
+    drawn = run.statistics.add_drawing
+    return Annotator(run.classifier.bundle, run.options.threads, drawn)
+
+
+def _window(address: Address, feed: Feed) -> PictureOutput:
+    from edgevit_runtimes.live.outputs.window import Window
+
+    return Window(f"edgevit: {address.name}", feed.stop)
+
+
+def _page(run: FeedRun, annotator: Annotator) -> PageServer:
+    from edgevit_runtimes.live.page.access import Access, Listen, make_token
+    from edgevit_runtimes.live.page.server import PageServer
+
+    assert run.options.serve is not None
+    listen = Listen.parse(run.options.serve)
+    token = run.options.token or (None if listen.is_loopback else make_token())
+    access, about = Access(listen, token), _about(run, annotator)
+    page = PageServer(access, about, run.statistics, annotator, run.teller.say)
+    run.teller.say(f"page: {page.url}")
+    if token is not None and run.options.token is None:
+        run.teller.say(f"token: {token}")
+    return page
+
+
+def _about(run: FeedRun, annotator: Annotator) -> About:
+    from importlib.metadata import version
+
+    from edgevit_runtimes.devices import x86
+    from edgevit_runtimes.devices.target import this_target
+    from edgevit_runtimes.live.status import About
+
+    manifest = run.classifier.bundle.manifest
+    runtime = manifest.variants[run.classifier.variant].runtime
+    return About(
+        model=manifest.model.name,
+        variant=run.classifier.variant,
+        runtime=f"{runtime} {version(runtime)}",
+        device=x86.describe().processor or this_target(),
+        source=run.feed.name,
+        trained=manifest.model.trained,
+        has_superpixels=annotator.has_superpixels,
+    )

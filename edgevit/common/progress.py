@@ -1,0 +1,131 @@
+"""Progress for long work: a live bar on a terminal, plain lines elsewhere, on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+from edgevit.common.sanitize import printable
+
+
+class Advance(Protocol):
+    """Moves a bar on by some steps; the note stands beside it."""
+
+    def __call__(self, steps: int = 1, note: str = "") -> None: ...
+
+
+class Progress(Protocol):
+    """Where a library function reports how far it is."""
+
+    def line(self, text: str) -> None:
+        """One finished thing."""
+        ...
+
+    def working(self, label: str) -> AbstractContextManager[object]:
+        """While something of unknown length goes on."""
+        ...
+
+    def bar(self, label: str, total: int) -> AbstractContextManager[Advance]:
+        """``with progress.bar("calibrate", 256) as advance: advance()``."""
+        ...
+
+
+@contextmanager
+def stage(progress: Progress, name: str) -> Iterator[None]:
+    """Reports a named step and how long it took, if it succeeds."""
+    started = time.perf_counter()
+    with progress.working(name):
+        yield
+    progress.line(f"{name}  {time.perf_counter() - started:.1f} s")
+
+
+class SilentProgress:
+    """For library use and for machines."""
+
+    def line(self, text: str) -> None:
+        del text
+
+    def working(self, label: str) -> AbstractContextManager[object]:
+        del label
+        return nullcontext()
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        del label, total
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            del steps, note
+
+        yield advance
+
+
+class PlainProgress:
+    """Lines for logs and pipes: a bar prints at most one line every ``every_s`` seconds."""
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self.every_s = every_s
+
+    def line(self, text: str) -> None:
+        print(printable(text), file=sys.stderr, flush=True)
+
+    def working(self, label: str) -> AbstractContextManager[object]:
+        del label  # the line that follows says what was done
+        return nullcontext()
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        done, last = 0, time.monotonic()
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            nonlocal done, last
+            done += steps
+            if time.monotonic() - last >= self.every_s:
+                last = time.monotonic()
+                self.line(f"{label}  {done}/{total}  {note}".rstrip())
+
+        yield advance
+
+
+class TerminalProgress:
+    """Rich bars and spinners that vanish when they are done."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True, highlight=False)
+
+    def line(self, text: str) -> None:
+        self.console.print(printable(text), markup=False)
+
+    def working(self, label: str) -> AbstractContextManager[object]:
+        from rich.markup import escape
+
+        return self.console.status(escape(printable(label)))
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with RichProgress(*columns, console=self.console, transient=True) as live:
+            task = live.add_task(printable(label), total=total, note="")
+
+            def advance(steps: int = 1, note: str = "") -> None:
+                live.update(task, advance=steps, note=note)
+
+            yield advance
+
+
+def progress_for_stderr() -> Progress:
+    """A live bar if standard error is a terminal, else plain lines."""
+    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()

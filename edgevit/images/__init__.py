@@ -1,0 +1,1 @@
+"""Pictures: decoding, folders of classes, the calibration split, drawing."""

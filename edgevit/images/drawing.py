@@ -1,0 +1,109 @@
+"""Pictures of superpixels: outlines that can be read at any resolution. OpenCV and numpy."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.images.image_io import Image
+
+_SMOOTHING = 8  # label maps are coarse; outlines are found on a map so many times finer
+_MARGIN = 3  # cells around a superpixel that the smoothing of its outline looks at
+_SPECK = 1.2  # outlines around fewer cells would only be noise
+_BLUR = 0.7  # standard deviation, in cells
+_TOLERANCE = 0.8  # how far a simplified outline may be from the fine one, in fine cells
+_SUBPIXEL_BITS = 4
+_LIGHT, _DARK = (255, 255, 255), (20, 24, 28)
+
+
+def draw_superpixels(picture: Image, labels: NDArray[np.integer]) -> Image:
+    """The picture with the outlines of its superpixels, uint8 RGB of the same size.
+
+    Args:
+        picture: uint8 RGB [H, W, 3], any size and aspect.
+        labels: [rows, columns], the model's superpixel map; it is stretched over the picture.
+    """
+    drawn = picture.copy()
+    width_px = line_width_px(picture)
+    outlines = _outlines(labels, picture)
+    for colour, thickness in ((_DARK, 2 * width_px + 1), (_LIGHT, width_px)):
+        cv2.polylines(drawn, outlines, True, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return drawn
+
+
+def caption(label: str, share: float, trained: bool) -> str:
+    """What stands on a picture; of a model that learned nothing it says so."""
+    text = f"{label} {100 * share:.0f} %"
+    return text if trained else f"untrained: {text}"
+
+
+def draw_caption(picture: Image, text: str) -> Image:
+    """The picture with a line of text in its lower left corner, on a dark plate."""
+    drawn = picture.copy()
+    height, width = picture.shape[:2]
+    text = text.encode("ascii", "replace").decode()  # OpenCV's fonts hold no more
+    scale, thickness = _text_size(text, width, height)
+    (text_width, text_height), base = cv2.getTextSize(
+        text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness
+    )
+    margin = max(2, text_height // 2)
+    top = max(0, height - text_height - base - 2 * margin)
+    plate = drawn[top:, : min(width, text_width + 2 * margin)]
+    plate[:] = plate * 0.3 + np.array(_DARK) * 0.7
+    place = (margin, height - margin - base)
+    cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _LIGHT, thickness, cv2.LINE_AA)
+    return drawn
+
+
+def line_width_px(picture: Image) -> int:
+    """One pixel for a thumbnail, three for a full HD frame."""
+    shorter_px = int(min(picture.shape[:2]))
+    return max(1, round(shorter_px / 360))
+
+
+def _text_size(text: str, width: int, height: int) -> tuple[float, int]:
+    """Scale and thickness: a twentieth of the height, or less where the text would not fit."""
+    scale = height / 20 / 22  # a capital letter of scale 1 is 22 pixels high
+    (at_one, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
+    scale = min(scale, 0.94 * width / max(1, at_one))
+    return scale, max(1, round(1.6 * scale))
+
+
+def _outlines(labels: NDArray[np.integer], picture: Image) -> list[NDArray[np.int32]]:
+    """Smooth closed lines around every superpixel, in fixed-point pixels of the picture."""
+    rows, columns = labels.shape
+    height, width = picture.shape[:2]
+    # Padded by repeating the rim, outlines run out of the picture instead of along its edge.
+    cell_px = min(width / columns, height / rows)
+    pad = _MARGIN + math.ceil((2 * line_width_px(picture) + 1) / cell_px)
+    padded = np.pad(labels, pad, mode="edge")
+    scale = np.array([width / columns, height / rows]) * (1 << _SUBPIXEL_BITS)
+    return [
+        np.round((line - pad) * scale).astype(np.int32)
+        for label in np.unique(labels)
+        for line in _contours(padded == label)
+    ]
+
+
+def _contours(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Smooth closed lines around the true cells, float64 [points, 1, (x, y)] in cells.
+
+    Only the part of the mask that holds the superpixel is looked at: most of it is elsewhere.
+    """
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    left, top = max(0, x - _MARGIN), max(0, y - _MARGIN)
+    part = mask[top : y + height + _MARGIN, left : x + width + _MARGIN].astype(np.float32)
+    coverage = cv2.GaussianBlur(part, (7, 7), _BLUR)
+    fine = cv2.resize(coverage, None, fx=_SMOOTHING, fy=_SMOOTHING, interpolation=cv2.INTER_CUBIC)
+    # A contour runs through the outermost pixels inside. One pixel more to the right and below, and
+    # the contours of two neighbours run through the same pixels: one line, not two beside another.
+    inside = cv2.dilate((fine > 0.5).astype(np.uint8), np.ones((2, 2), np.uint8), anchor=(1, 1))
+    contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    return [
+        cv2.approxPolyDP(contour, _TOLERANCE, True) / _SMOOTHING + (left, top)
+        for contour in contours
+        if cv2.contourArea(contour) > _SPECK * _SMOOTHING**2
+    ]

@@ -1,0 +1,1 @@
+"""LaViT: less-attention vision transformers."""

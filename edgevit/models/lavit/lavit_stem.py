@@ -1,0 +1,62 @@
+"""Stems of a LaViT: how the picture becomes the tokens of the first stage.
+
+- ``patch``: one linear map of every patch, as in the paper.
+- ``convolution``: 3x3 convolutions of stride 2, overlapping, until a token is as many pixels wide
+  as a patch. Few images suffice then. Source: "Early Convolutions Help Transformers See Better",
+  NeurIPS 2021, arXiv 2106.14881.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from edgevit.models.layers import PatchEmbed, normalisation, patch_rows, pixel_values
+from edgevit.zoo.spec import StageSpec, convolution_widths
+
+
+class PatchStem(nn.Module):
+    """Cuts, normalises and embeds patches that do not overlap."""
+
+    def __init__(self, stage: StageSpec) -> None:
+        super().__init__()
+        self.patch_px = stage.patch
+        self.embed = PatchEmbed(stage.patch**2, stage.width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, H, W, 3], 0..255, to tokens [B*N, D]."""
+        tokens: Tensor = self.embed(patch_rows(image, self.patch_px).flatten(0, 1))
+        return tokens
+
+
+class ConvolutionStem(nn.Module):
+    """Halves the picture until a token is a patch wide; GELU in between."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, stage: StageSpec) -> None:
+        super().__init__()
+        widths = [3, *convolution_widths(stage)]
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
+        self.halvings = nn.Sequential(*layers[:-1])
+        # Normalised before, not in the weights: the border is padded with the mean pixel.
+        scale, shift = normalisation()
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, H, W, 3], 0..255, to tokens [B*N, D]."""
+        normal = pixel_values(image) * self.scale + self.shift
+        seen = self.halvings(normal.permute(0, 3, 1, 2))
+        tokens: Tensor = seen.permute(0, 2, 3, 1).reshape(-1, seen.shape[1])
+        return tokens
+
+
+LAVIT_STEMS: dict[str, type[PatchStem] | type[ConvolutionStem]] = {
+    "patch": PatchStem,
+    "convolution": ConvolutionStem,
+}

@@ -1,0 +1,1 @@
+"""Superpixel pooling (SPPP) and light latent attention (LLA)."""

@@ -1,0 +1,1 @@
+"""Results of measurements: read, compared, drawn."""

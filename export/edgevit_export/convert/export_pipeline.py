@@ -1,0 +1,212 @@
+"""The road from weights to a bundle, on one page."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from edgevit import __version__
+from edgevit.bundle.bundle import (
+    FLOAT_VARIANT,
+    MANIFEST_FILE,
+    SUPERPIXEL_FILE,
+    Bundle,
+    Manifest,
+    ModelInfo,
+    Reference,
+    Variant,
+    seal,
+    variant_file,
+    write_reference,
+)
+from edgevit.common.errors import CheckpointError, InputError
+from edgevit.common.files import folder_written_aside
+from edgevit.common.progress import Progress, stage
+from edgevit.inference.runner import Array, OpenRunner
+from edgevit.zoo import complexity
+from edgevit.zoo.registry import ModelEntry
+from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, LlaSpec, Preprocess
+from edgevit_export.convert.graph import copy_of, tensor_specs
+from edgevit_export.convert.parity import (
+    ParityReport,
+    compare_outputs,
+    matching_pictures,
+    require,
+    run_all,
+)
+from edgevit_export.convert.simplify import simplify
+from edgevit_export.convert.torch_runner import TorchRunner
+from edgevit_export.convert.trace import trace
+from edgevit_export.convert.weights import WeightedModel, load_model
+from edgevit_export.passes.halve_weights import halve_weights
+from edgevit_export.passes.keep_outputs import keep_outputs
+from edgevit_export.passes.name_by_module import name_by_module, name_new_nodes
+from edgevit_export.passes.regroup_gelu import regroup_gelu
+
+_REFERENCE_PICTURES = 8
+_LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxsim", "numpy")
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export and how.
+
+    batch: a fixed batch size, or None for a dynamic one.
+    with_superpixels: also give ``superpixels``, int32 [B, rows, columns] of cells.
+    with_features: also give the feature maps of the spec, float32 [B, D, H, W].
+    half_storage: store weights that float16 holds exactly as float16 (half the file).
+    pictures: uint8 [n, size, size, 3]: the parity gate's, and the bundle's reference.
+    """
+
+    entry: ModelEntry
+    output: Path
+    pictures: Array
+    checkpoint: Path | None = None
+    classes: tuple[str, ...] | int | None = None
+    batch: int | None = 1
+    with_superpixels: bool = False
+    with_features: bool = False
+    half_storage: bool = False
+    force: bool = False
+
+
+def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Progress) -> Bundle:
+    """Runs every stage and returns the opened bundle; a failure leaves nothing behind.
+
+    Args:
+        open_runner: opens a serialised model in the runtime that the parity gate checks.
+
+    Raises:
+        InputError: weights, classes, options or the output folder cannot be used.
+        CheckFailedError: the exported model does not compute what the torch module computes.
+    """
+    has_superpixels = isinstance(request.entry.spec, LlaSpec)
+    if request.with_superpixels and not has_superpixels:
+        raise InputError(
+            f"{request.entry.spec.name} has no superpixels; leave out --with-superpixels."
+        )
+    if request.with_features and not request.entry.spec.feature_maps:
+        raise InputError(
+            f"{request.entry.spec.name} has no feature maps; leave out --with-features."
+        )
+    with stage(progress, "load      weights into the torch module"):
+        model = load_model(request.entry, request.checkpoint, request.classes)
+    with folder_written_aside(request.output, request.force, MANIFEST_FILE) as folder:
+        with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
+            traced = trace(model.module, request.batch)
+            name_by_module(traced)
+        with stage(progress, "simplify  onnxsim"):
+            probe = simplify(traced)
+            regroup_gelu(probe)
+            name_new_nodes(probe)
+        with stage(progress, "finish    outputs and weight storage"):
+            deployed = _deployed(probe, request)
+        with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
+            expected = run_all(TorchRunner(model.module), request.pictures)
+            _refuse_infinite_answers(expected[LOGITS], model)
+            report = _check_parity(expected, probe, deployed, request.pictures, open_runner)
+        with stage(progress, "write     bundle"):
+            outputs = {output.name: expected[output.name] for output in deployed.graph.output}
+            reference = Reference(
+                request.pictures[:_REFERENCE_PICTURES],
+                {name: array[:_REFERENCE_PICTURES] for name, array in outputs.items()},
+            )
+            onnx.save(deployed, folder / variant_file(FLOAT_VARIANT))
+            if has_superpixels:
+                onnx.save(_part(probe, [SUPERPIXEL_MAP]), folder / SUPERPIXEL_FILE)
+            write_reference(folder, reference)
+            seal(folder, _manifest(request, model, deployed, report))
+    return Bundle.open(request.output)
+
+
+def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
+    if not np.isfinite(logits).all():
+        raise CheckpointError(
+            f"The weights ({model.source}) answer pictures with NaN or infinity: some are far too "
+            "large. Take an earlier checkpoint."
+        )
+
+
+def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:
+    """The probe without its taps: what goes to the device."""
+    deployed = _part(probe, [LOGITS, *_extra_outputs(request)])
+    if request.half_storage:
+        halve_weights(deployed)
+        onnx.checker.check_model(deployed, full_check=True)
+    return deployed
+
+
+def _extra_outputs(request: ExportRequest) -> list[str]:
+    spec = request.entry.spec
+    if request.with_superpixels:
+        return [SUPERPIXEL_MAP]
+    return list(spec.feature_maps) if request.with_features else []
+
+
+def _part(probe: onnx.ModelProto, outputs: list[str]) -> onnx.ModelProto:
+    """A copy with some of the outputs, and what they need."""
+    part = copy_of(probe)
+    keep_outputs(part, outputs)
+    onnx.checker.check_model(part, full_check=True)
+    return part
+
+
+def _check_parity(
+    expected: dict[str, Array],
+    probe: onnx.ModelProto,
+    deployed: onnx.ModelProto,
+    pictures: Array,
+    open_runner: OpenRunner,
+) -> ParityReport:
+    """The probe is compared tensor by tensor, the deployed model by its outputs."""
+    with open_runner(probe.SerializeToString()) as runner:
+        probed = run_all(runner, pictures)
+    report = compare_outputs(expected, probed)
+    require(report, "the traced model")
+    with open_runner(deployed.SerializeToString()) as runner:
+        answers = run_all(runner, pictures)
+    matches = matching_pictures(expected, probed)
+    require(compare_outputs(expected, answers, matches), "the deployed model")
+    return report
+
+
+def _manifest(
+    request: ExportRequest, model: WeightedModel, deployed: onnx.ModelProto, report: ParityReport
+) -> Manifest:
+    spec = model.module.spec
+    info = ModelInfo(
+        name=spec.name,
+        family=spec.family,
+        parameters=complexity.parameters(spec),
+        macs=sum(complexity.macs(spec).values()),
+        trained=model.trained,
+        weights=model.source,
+        weights_sha256=model.sha256,
+        spec=asdict(spec),
+        notes=model.notes,
+    )
+    stored = "float16 where exact" if request.half_storage else "float32"
+    return Manifest(
+        model=info,
+        inputs=tensor_specs(deployed.graph.input),
+        outputs=tensor_specs(deployed.graph.output),
+        preprocess=Preprocess(spec.image_px),
+        classes=model.classes,
+        variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
+        versions=library_versions(),
+        superpixel_map=SUPERPIXEL_FILE if isinstance(spec, LlaSpec) else None,
+        parity={"torch against ONNX Runtime": report.to_json()},
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Of edgevit, Python, and what an export goes through."""
+    libraries = {name: version(name) for name in _LIBRARIES}
+    return {"edgevit": __version__, "python": platform.python_version(), **libraries}

@@ -1,0 +1,102 @@
+"""Which weights a model gets: a checkpoint, the shipped ones, or none (and then it says so)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from edgevit.common.errors import InputError
+from edgevit.common.files import sha256_of
+from edgevit.models.build import build
+from edgevit.models.checkpoint import Checkpoint, load_into, read_checkpoint
+from edgevit.models.classifier import Classifier
+from edgevit.zoo.registry import MODELS, ModelEntry
+
+UNTRAINED_SEED = 0
+
+
+@dataclass(frozen=True)
+class WeightedModel:
+    """A module in eval mode and where its weights came from (``sha256`` None: untrained)."""
+
+    module: Classifier
+    classes: tuple[str, ...]
+    source: str
+    sha256: str | None
+    notes: Mapping[str, str]
+
+    @property
+    def trained(self) -> bool:
+        return self.sha256 is not None
+
+
+def load_model(
+    entry: ModelEntry,
+    checkpoint: Path | None = None,
+    classes: tuple[str, ...] | int | None = None,
+) -> WeightedModel:
+    """Builds a model of the zoo.
+
+    Args:
+        checkpoint: a file of weights; by default those that the package ships, if any.
+        classes: names, or how many; by default what the checkpoint says.
+
+    Raises:
+        CheckpointError: the file does not fit the model.
+        InputError: the classes do not fit the checkpoint.
+    """
+    path = checkpoint or entry.weights
+    if path is None or (checkpoint is None and not path.is_file()):
+        return _untrained(entry, classes)
+    content = read_checkpoint(path)
+    if content.model not in (None, entry.spec.name):
+        fix = f"Use --model {content.model}." if content.model in MODELS else "Not in the zoo."
+        raise InputError(
+            f"{path} holds weights of '{content.model}', not of '{entry.spec.name}'. {fix}"
+        )
+    names = _class_names(classes, content, path, entry.spec.classes)
+    module = build(entry.spec.with_classes(len(names)))
+    load_into(module, content, str(path))
+    source = path.name if checkpoint else f"shipped {path.name}"
+    return WeightedModel(
+        _prepared(module), names, source, sha256_of(path), dict(content.notes or {})
+    )
+
+
+def _untrained(entry: ModelEntry, classes: tuple[str, ...] | int | None) -> WeightedModel:
+    wanted = classes if classes is not None else entry.spec.classes
+    names = wanted if isinstance(wanted, tuple) else _numbered(wanted)
+    with torch.random.fork_rng():
+        torch.manual_seed(UNTRAINED_SEED)
+        module = build(entry.spec.with_classes(len(names)))
+    source = f"untrained (random, seed {UNTRAINED_SEED})"
+    return WeightedModel(_prepared(module), names, source, None, {})
+
+
+def _class_names(
+    classes: tuple[str, ...] | int | None, content: Checkpoint, path: Path, default: int
+) -> tuple[str, ...]:
+    in_head = content.head_classes
+    if classes is None:
+        return content.classes or _numbered(in_head or default)
+    names = classes if isinstance(classes, tuple) else _numbered(classes)
+    if in_head is not None and len(names) != in_head:
+        raise InputError(
+            f"--classes gives {len(names)} classes, but the head in {path} has {in_head}."
+        )
+    if not isinstance(classes, tuple) and content.classes:
+        return content.classes
+    return names
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    if count < 1:
+        raise InputError(f"--classes got {count}; a classifier needs at least one class.")
+    return tuple(f"class {i}" for i in range(count))
+
+
+def _prepared(module: Classifier) -> Classifier:
+    return module.eval().requires_grad_(False)

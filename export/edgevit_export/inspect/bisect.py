@@ -1,0 +1,123 @@
+"""Where two variants part: the first tensor that differs by more than a tolerance.
+
+Both are asked for one tensor at a time. A runtime that has to give every tensor fuses nothing, and
+a difference that comes from fusing would be gone while one looks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
+from edgevit.common.errors import InputError
+from edgevit.common.progress import Progress
+from edgevit.inference.runner import Array, Runner, batch_size, full_batches
+from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit_export.inspect.expose import exposed, inner_tensors, load_variant
+
+# A difference of this relative size is not rounding any more, by the variant's precision.
+TOLERANCES = {"float32": 1e-3, "float16": 0.03, "bfloat16": 0.1, "int8": 0.3}
+_FIRST_LOOKS = 12
+
+# Opens a bundle's variant.
+OpenVariant = Callable[[Bundle, str], Runner]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One tensor in both. error: |a - b| / |b| over all its values; nan where one is not finite."""
+
+    tensor: str
+    error: float
+    parted: bool
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A variant beside the float one, and the pictures that both get.
+
+    pictures: uint8 [n, size, size, 3]. open_reference: opens the float variant.
+    """
+
+    bundle: Bundle
+    variant: str
+    pictures: Array
+    open_variant: OpenVariant
+    open_reference: OpenVariant
+
+    def shared_tensors(self) -> list[str]:
+        """Those of the same name and shape in both, in the order of the variant.
+
+        Raises:
+            InputError: one of the two is no ONNX file, or they share none.
+        """
+        reference = inner_tensors(load_variant(self.bundle, FLOAT_VARIANT))
+        given = {str(spec) for spec in reference}
+        own = inner_tensors(load_variant(self.bundle, self.variant))
+        shared = [spec.name for spec in own if str(spec) in given]
+        if not shared:
+            raise InputError(f"'{self.variant}' has no tensor in common with '{FLOAT_VARIANT}'.")
+        return shared
+
+    def error(self, tensor: str) -> float:
+        """|a - b| / |b| over all values; nan where one is not finite."""
+        a = self._values(self.variant, tensor, self.open_variant).astype(np.float64)
+        b = self._values(FLOAT_VARIANT, tensor, self.open_reference).astype(np.float64)
+        return float(np.linalg.norm(a - b)) / (float(np.linalg.norm(b)) or 1.0)
+
+    def _values(self, variant: str, tensor: str, open_variant: OpenVariant) -> Array:
+        with (
+            exposed(self.bundle, variant, [tensor]) as opened,
+            open_variant(opened, variant) as runner,
+        ):
+            size = batch_size(runner.inputs, len(self.pictures))
+            return np.concatenate(
+                [
+                    runner.infer({IMAGE_INPUT: self.pictures[places]})[tensor]
+                    for places in full_batches(len(self.pictures), size)
+                ]
+            )
+
+
+def find_parting(pair: Pair, progress: Progress, tolerance: float | None = None) -> list[Look]:
+    """Looks at some tensors along the model, then between the last that agrees and the first not.
+
+    Args:
+        tolerance: of the relative error; by default that of the variant's precision.
+
+    Returns:
+        Every tensor looked at, in the order in which they are computed. The first that parted is
+        where the two part; none is parted if they do not.
+
+    Raises:
+        InputError: one of the two is no ONNX file, or they have no tensors in common.
+    """
+    names = pair.shared_tensors()
+    precision = pair.bundle.manifest.variants[pair.variant].precision
+    limit = TOLERANCES[precision] if tolerance is None else tolerance
+    looks: dict[int, Look] = {}
+
+    def parted(place: int) -> bool:
+        if place not in looks:
+            with progress.working(f"compare {names[place]}"):
+                error = pair.error(names[place])
+            looks[place] = Look(names[place], error, not error <= limit)
+        return looks[place].parted
+
+    spread = np.linspace(0, len(names) - 1, _FIRST_LOOKS).round().astype(int)
+    places = sorted(set(spread.tolist()))
+    high = next((place for place in places if parted(place)), None)
+    if high is not None:
+        low = max((place for place in places if place < high), default=-1)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if parted(middle) else (middle, high)
+    return [looks[place] for place in sorted(looks)]
+
+
+def first_parted(looks: Sequence[Look]) -> Look | None:
+    """Where the two part, if they do."""
+    return next((look for look in looks if look.parted), None)

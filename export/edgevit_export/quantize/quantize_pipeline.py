@@ -1,0 +1,181 @@
+"""Adds quantized variants to a bundle: the whole of it on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgevit.bundle.bundle import (
+    FLOAT_VARIANT,
+    MANIFEST_FILE,
+    SCHEMA,
+    Bundle,
+    Variant,
+    copy_files,
+    refuse_unwritable,
+    seal,
+    variant_file,
+)
+from edgevit.common.errors import InputError
+from edgevit.common.files import folder_written_aside
+from edgevit.common.progress import Progress, stage
+from edgevit.inference.calibration import Pictures
+from edgevit.inference.runner import OpenRunner
+from edgevit_export.passes.widen_weights import widen_weights
+from edgevit_export.quantize.gate import PairedDrop
+from edgevit_export.quantize.half import to_half
+from edgevit_export.quantize.schemes import SCHEMES
+from edgevit_export.quantize.search import REFERENCE, Found, Judges, Search, logits_of
+
+HALF_VARIANT = "half"
+_HALF_PICTURES = 32
+_HALF_JUDGES = 256
+
+
+@dataclass(frozen=True)
+class QuantizeRequest:
+    """What to add to which bundle.
+
+    targets: names of :data:`SCHEMES`. measured: those that this machine runs; the accuracy of the
+    others is that of a simulation in ONNX Runtime. rival_target: the one for which the other forms
+    of INT8 (dynamic, weights only) are made too, to be measured against its own; None: for none.
+    method: of calibration, or ``auto``.
+    labels: int64 [n], of ``judging``, places among the bundle's classes. replace_variants: those
+    of an earlier call; else they are an error.
+    """
+
+    bundle: Bundle
+    targets: tuple[str, ...]
+    measured: frozenset[str]
+    rival_target: str | None
+    calibrating: Pictures
+    judging: Pictures
+    labels: NDArray[np.int64]
+    max_drop: float
+    method: str
+    seed: int
+    replace_variants: bool = False
+
+
+def variant_of(scheme: str) -> str:
+    """The name of a scheme's INT8 variant."""
+    return f"int8-{scheme}"
+
+
+def quantize_bundle(
+    request: QuantizeRequest, runners: Mapping[str, OpenRunner], progress: Progress
+) -> tuple[Bundle, Mapping[str, Found]]:
+    """Searches a form for every target and writes the bundle anew, whole or not at all.
+
+    Args:
+        runners: what opens a model's bytes, by runtime; ``onnxruntime`` at least.
+
+    Raises:
+        InputError: the bundle is quantized already, or holds nothing to quantize.
+    """
+    bundle = request.bundle
+    refuse_unwritable(bundle)
+    if not request.replace_variants:
+        refuse_quantized(bundle)
+    model = onnx.load(bundle.variant(FLOAT_VARIANT))
+    widen_weights(model)
+    label = "float: accuracy"
+    expected = logits_of(model, request.judging, runners[REFERENCE], progress, label)
+    judges = Judges(request.judging, request.labels, expected)
+    search = Search(
+        model, request.calibrating, judges, runners, progress, request.max_drop, request.method
+    )
+    rivals = [s.name for s in SCHEMES.values() if not s.is_target and request.rival_target]
+    found = {
+        scheme: search.run(SCHEMES[scheme], explain=scheme in request.measured)
+        for scheme in (*request.targets, *rivals)
+    }
+    with (
+        stage(progress, "write     bundle"),
+        folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder,
+    ):
+        variants = _kept(bundle)
+        copy_files(bundle, folder, without=set(bundle.manifest.variants) - set(variants))
+        for scheme, result in found.items():
+            name = variant_of(scheme)
+            onnx.save(result.best.model, folder / variant_file(name))
+            variants[name] = _variant(request, scheme, result)
+        variants[HALF_VARIANT] = _add_half(search, folder)
+        manifest = replace(bundle.manifest, variants=variants, chosen={}, machines={})
+        seal(folder, replace(manifest, schema=SCHEMA))
+    return Bundle.open(bundle.path), found
+
+
+def refuse_quantized(bundle: Bundle) -> None:
+    """Raises InputError for a bundle that has quantized variants."""
+    others = sorted(set(bundle.manifest.variants) - set(_kept(bundle)))
+    if others:
+        raise InputError(
+            f"{bundle.path} is quantized already ({', '.join(others)}). Export it again first, or "
+            "add --force to replace them."
+        )
+
+
+def _kept(bundle: Bundle) -> dict[str, Variant]:
+    """The float variant, and what was compiled from it."""
+    return {
+        name: variant
+        for name, variant in bundle.manifest.variants.items()
+        if name == FLOAT_VARIANT or (variant.build and variant.build.source == FLOAT_VARIANT)
+    }
+
+
+def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
+    target = scheme if SCHEMES[scheme].is_target else str(request.rival_target)
+    pictures = request.calibrating
+    report: dict[str, Any] = {
+        **found.best.to_json(),
+        "holds": found.holds,
+        "max_drop_points": request.max_drop,
+        "accuracy_from": "this machine's runtime"
+        if target in request.measured
+        else "a simulation in ONNX Runtime",
+        "calibration_images": len(pictures),
+        "calibration_files": [str(file.name) for file in pictures.files],
+        "calibration_sha256": pictures.digest(),
+        "calibration_seed": request.seed,
+        "candidates": {name: float(f"{error:.3g}") for name, error in found.candidates.items()},
+        "attempts": [attempt.to_json() for attempt in found.attempts],
+        "layers": [
+            {
+                "name": layer.name,
+                "logit_error": float(f"{layer.error:.3g}"),
+                "macs_share": round(layer.macs_share, 5),
+                "outlier_channels": layer.outlier_channels,
+            }
+            for layer in found.layers
+        ],
+    }
+    name = variant_file(variant_of(scheme))
+    return Variant(name, "int8", "int8", SCHEMES[scheme].runtime, target, report)
+
+
+def _add_half(search: Search, folder: Path) -> Variant:
+    """The FP16 graph, judged in ONNX Runtime, where a processor computes it slowly: on few."""
+    open_runner = search.runners[REFERENCE]
+    half = to_half(search.model, search.calibration.first(_HALF_PICTURES), open_runner)
+    onnx.checker.check_model(half.model, full_check=True)
+    onnx.save(half.model, folder / variant_file(HALF_VARIANT))
+    judges = search.judges
+    spread = np.linspace(0, len(judges.labels) - 1, min(_HALF_JUDGES, len(judges.labels)))
+    picks = np.unique(spread.round().astype(np.int64))
+    shown = judges.pictures.part(picks)
+    got = logits_of(half.model, shown, open_runner, search.progress, "half: accuracy")
+    drop = PairedDrop.of(judges.expected[picks], got, judges.labels[picks])
+    report = {
+        **drop.to_json(),
+        "accuracy_from": "a simulation in ONNX Runtime",
+        "kept_float": {name: round(peak, 1) for name, peak in half.kept_float.items()},
+    }
+    return Variant(variant_file(HALF_VARIANT), "float16", "float16", "onnxruntime", "gpu", report)

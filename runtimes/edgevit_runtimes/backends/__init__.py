@@ -1,0 +1,1 @@
+"""One runner, and one profiler, for each runtime."""

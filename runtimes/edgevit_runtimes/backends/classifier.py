@@ -1,0 +1,103 @@
+"""Pictures in, answers out: a bundle in a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
+from edgevit.inference.answers import softmax
+from edgevit.inference.runner import Array, Runner, batch_size, full_batches
+from edgevit.zoo.spec import IMAGE_INPUT, LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.backends.open_model import open_variant
+from edgevit_runtimes.devices.facts import chosen_here
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A class and its softmax share, 0 to 1."""
+
+    label: str
+    share: float
+
+
+class BundleClassifier:
+    """Answers pictures of any size with a bundle's model. A context manager.
+
+    Args:
+        variant: which form of the model; by default the one chosen for this machine or its kind.
+    """
+
+    def __init__(self, bundle: Bundle, variant: str | None = None, threads: int = 1) -> None:
+        self.bundle = bundle
+        self.variant = variant or chosen_here(bundle)
+        self.runner: Runner = open_variant(bundle, self.variant, threads)
+
+    def answer(self, pictures: Sequence[Image], top: int) -> Iterator[list[Answer]]:
+        """The ``top`` likeliest classes of every picture, likeliest first."""
+        for logits in self.logits(pictures):
+            yield self.named(softmax(logits), top)
+
+    def logits(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
+        """float32 [classes] of every picture, of any size."""
+        for outputs in self.outputs(pictures):
+            yield outputs[LOGITS]
+
+    def outputs(self, pictures: Sequence[Image]) -> Iterator[dict[str, Array]]:
+        """All of the model's outputs for every picture, by name, without their batch dimension."""
+        return _by_picture(self.runner, pictures, self.bundle.manifest.preprocess)
+
+    def named(self, shares: NDArray[np.float32], top: int) -> list[Answer]:
+        """The ``top`` largest shares and the names of their classes, largest first."""
+        best = np.argsort(-shares, kind="stable")[:top]
+        classes = self.bundle.manifest.classes
+        return [Answer(classes[i], float(shares[i])) for i in best]
+
+    def close(self) -> None:
+        self.runner.close()
+
+    def __enter__(self) -> BundleClassifier:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class BundleSuperpixels:
+    """The superpixels that a bundle's model pools, by the same op in the same runtime."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        self.bundle = bundle
+        self.runner: Runner = OnnxRuntimeRunner(bundle.superpixel_map(), threads)
+
+    def label_maps(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.int32]]:
+        """int32 [rows, columns] for every picture; it is to be stretched over the picture."""
+        for outputs in _by_picture(self.runner, pictures, self.bundle.manifest.preprocess):
+            yield outputs[SUPERPIXEL_MAP]
+
+    def close(self) -> None:
+        self.runner.close()
+
+    def __enter__(self) -> BundleSuperpixels:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _by_picture(
+    runner: Runner, pictures: Sequence[Image], preprocess: Preprocess
+) -> Iterator[dict[str, Array]]:
+    """The outputs, picture by picture."""
+    size = batch_size(runner.inputs, max(1, len(pictures)))
+    for places in full_batches(len(pictures), size):
+        feed = {IMAGE_INPUT: image_io.batch([pictures[i] for i in places], preprocess)}
+        outputs = runner.infer(feed)
+        for place in range(min(size, len(pictures) - places[0])):
+            yield {name: array[place] for name, array in outputs.items()}

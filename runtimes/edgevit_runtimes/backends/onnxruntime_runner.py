@@ -1,0 +1,256 @@
+"""ONNX Runtime behind the Runner protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnxruntime as ort
+
+from edgevit.bundle.compiled import Built
+from edgevit.common.errors import BundleError, CheckFailedError, DamagedError, InputError, some_of
+from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
+from edgevit.zoo.spec import TensorSpec
+from edgevit_runtimes.backends import kernel
+from edgevit_runtimes.backends.onnxruntime_profile import read_profile, start_profiling
+
+_DTYPES = {
+    "tensor(uint8)": "uint8",
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+}
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_RECORD = "session.record_ep_graph_assignment_info"  # since ONNX Runtime 1.24
+_UNREADABLE = ("InvalidProtobuf", "InvalidGraph")  # whatever the provider
+_REFUSE_CPU = "session.disable_cpu_ep_fallback"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where nodes run.
+
+    provider: of :data:`PROVIDERS`. allow_fallback: what it does not take may run on the processor
+    (for ``tensorrt``: in CUDA, then there); else that is an error.
+    """
+
+    provider: str = "cpu"
+    allow_fallback: bool = False
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Placement:
+        """From the options of a compiled variant."""
+        provider = str(options.get("provider", "cpu"))
+        return cls(provider, bool(options.get("allow_fallback", False)))
+
+    @property
+    def wanted(self) -> str:
+        return PROVIDERS[self.provider]
+
+    @property
+    def order(self) -> list[str]:
+        """ONNX Runtime's list: the first that takes a node runs it."""
+        if not self.allow_fallback and not _can_list():
+            return [self.wanted]  # with the processor named, it would not refuse to fall back
+        falls_to_cuda = self.provider == "tensorrt" and self.allow_fallback
+        between = [PROVIDERS["cuda"]] if falls_to_cuda else []
+        return list(dict.fromkeys([self.wanted, *between, PROVIDERS["cpu"]]))
+
+
+ON_CPU = Placement()
+
+
+class OnnxRuntimeRunner:
+    """A session.
+
+    Args:
+        model: an ONNX file, or its bytes.
+        threads: threads inside an operator.
+        native: use the native superpixel kernels where they are built (:mod:`..kernel`); without
+            them, or with False, the function bodies in the model run.
+        placement: which provider runs the nodes.
+        arena: keep freed memory for the next inference.
+
+    Raises:
+        DamagedError: ONNX Runtime cannot read the model.
+        BundleError: the provider cannot load it.
+        InputError: the provider is not installed, or cannot start.
+        CheckFailedError: nodes fell to another provider and may not; they are named.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes,
+        threads: int = 1,
+        native: bool = True,
+        placement: Placement = ON_CPU,
+        arena: bool = True,
+    ) -> None:
+        options = _options(threads, placement)
+        options.enable_cpu_mem_arena = arena
+        self._profiles = start_profiling(options) if is_profiling() else None
+        self.uses_native_kernels = _use_kernels(options, native)
+        self._session = _session(model, options, placement)
+        self.fallen = _fallen(self._session, placement)
+        self.inputs = tuple(_spec(arg) for arg in self._session.get_inputs())
+        self.outputs = tuple(_spec(arg) for arg in self._session.get_outputs())
+        self._names = [spec.name for spec in self.outputs]
+
+    def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See :class:`edgevit.inference.runner.Runner`.
+
+        Raises:
+            InputError: the feeds do not fit. BundleError: a node failed.
+        """
+        check_feeds(feeds, self.inputs)
+        try:
+            results = self._session.run(self._names, dict(feeds))
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            raise BundleError(
+                f"ONNX Runtime loaded the model, but failed to run it: {error} Export it again."
+            ) from error
+        return dict(zip(self._names, results, strict=True))
+
+    def layer_times(self) -> list[LayerTime]:
+        return read_profile(Path(self._session.end_profiling()))
+
+    def close(self) -> None:
+        """Frees the session's memory."""
+        self._session = None
+        if self._profiles is not None:
+            self._profiles.cleanup()
+
+    def __enter__(self) -> OnnxRuntimeRunner:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def compile_onnxruntime(model: Path, placement: Placement = ON_CPU) -> Built:
+    """The graph as ONNX Runtime's optimiser leaves it for this machine.
+
+    The TensorRT provider builds its engines when a model is opened, and nothing of that can be
+    written down: its artefact is the model itself.
+
+    Raises:
+        as :class:`OnnxRuntimeRunner` does.
+    """
+    with TemporaryDirectory() as folder:
+        optimised = Path(folder) / "optimised.onnx"
+        options = _options(1, placement)
+        if placement.provider != "tensorrt":
+            options.optimized_model_filepath = str(optimised)
+        _use_kernels(options, native=True)
+        fallen = _fallen(_session(model, options, placement), placement)
+        content = (optimised if optimised.is_file() else model).read_bytes()
+    return Built(content, {"fallen_nodes": list(fallen)})
+
+
+def _options(threads: int, placement: Placement) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if placement != ON_CPU:
+        options.add_session_config_entry(_RECORD, "1")
+        if not placement.allow_fallback and not _can_list():
+            options.add_session_config_entry(_REFUSE_CPU, "1")
+    return options
+
+
+def _can_list() -> bool:
+    return hasattr(ort.InferenceSession, "get_provider_graph_assignment_info")
+
+
+def _session(
+    model: Path | bytes, options: ort.SessionOptions, placement: Placement
+) -> ort.InferenceSession:
+    refuse_absent(placement)
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        # enable_fallback: else its Python side retries on the processor, and prints about it.
+        session = ort.InferenceSession(
+            source, options, providers=placement.order, enable_fallback=0
+        )
+    except Exception as error:  # ONNX Runtime's errors share no public base class
+        if placement.provider == "tensorrt" and "TensorRT libraries" in str(error):
+            raise _cannot_start(placement) from error
+        name = "the exported model" if isinstance(model, bytes) else str(model)
+        hint = " Add --allow-fallback to run them there." if "fallback" in str(error) else ""
+        unreadable = placement == ON_CPU or type(error).__name__ in _UNREADABLE
+        kind = DamagedError if unreadable else BundleError
+        raise kind(f"ONNX Runtime cannot load {name}: {error}{hint}") from error
+    if placement.wanted not in session.get_providers():
+        raise _cannot_start(placement)
+    return session
+
+
+def _cannot_start(placement: Placement) -> InputError:
+    return InputError(
+        f"ONNX Runtime has {placement.wanted}, but it cannot start here: no GPU, no driver, or not "
+        "the version of CUDA or TensorRT that it was built for. Mend that, or use --provider cpu."
+    )
+
+
+def refuse_absent(placement: Placement) -> None:
+    """Raises InputError if this ONNX Runtime was built without the provider."""
+    available = ort.get_available_providers()
+    if placement.wanted not in available:
+        raise InputError(
+            f"This ONNX Runtime has no {placement.wanted}; it has {', '.join(available)}. Install "
+            "one that does: pip uninstall onnxruntime, then pip install onnxruntime-gpu (on a "
+            "Jetson: NVIDIA's wheel for its JetPack)."
+        )
+
+
+def _fallen(session: ort.InferenceSession, placement: Placement) -> tuple[str, ...]:
+    """``name (Op) on Provider`` for every node that the wanted provider did not take.
+
+    Raises:
+        CheckFailedError: there are some, and there may be none.
+    """
+    if placement.wanted == PROVIDERS["cpu"] or not _can_list():
+        return ()  # without a list, ONNX Runtime itself refused to fall back
+    fallen = tuple(
+        f"{node.name} ({node.op_type}) on {part.ep_name}"
+        for part in session.get_provider_graph_assignment_info()
+        if part.ep_name != placement.wanted
+        for node in part.get_nodes()
+    )
+    if fallen and not placement.allow_fallback:
+        raise CheckFailedError(
+            f"{len(fallen)} nodes are not taken by {placement.wanted}: "
+            f"{some_of(fallen)}. Add --allow-fallback to run them there."
+        )
+    return fallen
+
+
+def _use_kernels(options: ort.SessionOptions, native: bool) -> bool:
+    kernels = kernel.library() if native else None
+    if kernels is not None:
+        _register(options, kernels)
+    return kernels is not None
+
+
+def _register(options: ort.SessionOptions, kernels: Path) -> None:
+    try:
+        options.register_custom_ops_library(str(kernels))
+    except Exception as error:  # see above
+        raise InputError(
+            f"The native kernels {kernels} cannot be loaded ({error}). Build them again with "
+            "'edgevit kernel', or delete them with 'edgevit kernel --remove'."
+        ) from error
+
+
+def _spec(arg: ort.NodeArg) -> TensorSpec:
+    shape = tuple(d if isinstance(d, int) else str(d) for d in arg.shape)
+    return TensorSpec(arg.name, _DTYPES.get(arg.type, arg.type), shape)

@@ -1,0 +1,171 @@
+"""A model in the runtime that it was made for: the one door through which every one is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import DamagedError, InputError
+from edgevit.common.files import cache_folder
+from edgevit.inference.runner import Runner
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement, refuse_absent
+from edgevit_runtimes.devices.facts import refuse_foreign
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a runtime may use of this machine.
+
+    native: in ONNX Runtime, the native superpixel kernels where they are built.
+    cores: the processors that the calling thread, and every thread that the runtime starts, stay
+        on from now on; None: all that the process may use.
+    arena: whether ONNX Runtime keeps freed memory for the next inference, which is faster and
+        takes more of it. The other runtimes have no such choice and refuse False.
+    """
+
+    native: bool = True
+    cores: tuple[int, ...] | None = None
+    arena: bool = True
+
+
+def open_variant(bundle: Bundle, variant: str, threads: int = 1, host: Host = Host()) -> Runner:
+    """Loads a bundle's variant in its runtime, with the options that it was compiled with.
+
+    Args:
+        threads: threads of an inference.
+
+    Raises:
+        BundleError: the bundle has no such variant, or it was compiled for something else than
+            what is here.
+        DamagedError: the runtime cannot load it, or it is not the model that the manifest tells of.
+        MissingExtraError: the runtime is not installed.
+        InputError: there is no GPU for it, or an option does not fit.
+    """
+    file = bundle.variant(variant)
+    entry = bundle.manifest.variants[variant]
+    options = entry.build.options if entry.build else {}
+    placement = Placement.from_options(options)
+    if entry.runtime == "onnxruntime":
+        refuse_absent(placement)  # before its GPU is asked for
+    refuse_foreign(bundle, variant)
+    if host.cores is not None:
+        stay_on(host.cores)
+    if entry.runtime == "onnxruntime":
+        runner: Runner = OnnxRuntimeRunner(file, threads, host.native, placement, host.arena)
+    else:
+        if not host.arena:
+            raise InputError(f"{entry.runtime} has no memory arena that could be switched off.")
+        runner = _other_runtime(bundle, variant, threads)
+    return _refuse_other_tensors(bundle, runner)
+
+
+def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
+    entry = bundle.manifest.variants[variant]
+    options = entry.build.options if entry.build else {}
+    if entry.runtime == "openvino":
+        from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
+
+        cache = cache_folder() / "openvino" if entry.build else None
+        keep = options.get("keep_float32")
+        return OpenVinoRunner(
+            bundle.variant(variant),
+            threads,
+            str(options.get("precision", "f32")),
+            cache,
+            None if keep is None else str(keep),
+        )
+    if entry.runtime == "tensorrt" and entry.build is not None:
+        return _open_engine(bundle, variant)
+    raise InputError(
+        f"'{variant}' is a model to build a TensorRT engine from, not an engine. Build one: "
+        f"edgevit compile {bundle.path} --target tensorrt --precision int8"
+    )
+
+
+def _open_engine(bundle: Bundle, variant: str) -> Runner:
+    """Reads the engine once, and loads what was hashed and nothing else."""
+    from edgevit.common.tensorrt_library import find_tensorrt
+    from edgevit_runtimes.backends.cuda import Cuda
+    from edgevit_runtimes.backends.tensorrt_runner import TensorRTRunner
+
+    build = bundle.manifest.variants[variant].build
+    file = bundle.variant(variant)
+    engine = file.read_bytes()
+    digest = hashlib.sha256(engine).hexdigest()
+    if digest != bundle.manifest.files[file.name].sha256:
+        raise DamagedError(f"{file} is not the engine whose SHA-256 stands in the manifest.")
+    flavour = str(build.built_for.get("runtime", "")).partition(" ")[0] if build else ""
+    return TensorRTRunner(
+        engine,
+        find_tensorrt(flavour or None),
+        Cuda.open(),
+        bool(build.options.get("cuda_graph", True)) if build else True,
+        cache_folder() / "tensorrt_rtx" / f"{digest[:16]}.cache",
+    )
+
+
+def open_reference(bundle: Bundle, threads: int = 1) -> Runner:
+    """The float model in plain ONNX Runtime: what all other forms are compared with.
+
+    Raises:
+        DamagedError: it cannot be loaded, or is not the model that the manifest tells of.
+    """
+    runner = open_model(bundle.variant(), "onnxruntime", threads, native=False)
+    return _refuse_other_tensors(bundle, runner)
+
+
+def open_model(model: Path | bytes, runtime: str, threads: int = 1, native: bool = True) -> Runner:
+    """Loads an ONNX file, or its bytes, in a runtime by name; for what is no variant yet.
+
+    Raises:
+        DamagedError: the runtime cannot load it.
+        MissingExtraError: the runtime is not installed.
+        InputError: the runtime reads no ONNX.
+    """
+    if runtime == "onnxruntime":
+        return OnnxRuntimeRunner(model, threads, native)
+    if runtime == "openvino":
+        from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
+
+        return OpenVinoRunner(model, threads)
+    raise InputError(
+        f"{runtime} runs engines, not ONNX files, and only those of a bundle: edgevit compile "
+        "BUNDLE --target tensorrt builds one."
+    )
+
+
+def stay_on(cores: Iterable[int]) -> None:
+    """Keeps the calling thread, and every thread that it starts, on some processors.
+
+    Raises:
+        InputError: the process may not use one of them.
+    """
+    os.sched_setaffinity(0, refuse_cores(cores))
+
+
+def refuse_cores(cores: Iterable[int]) -> set[int]:
+    """The processors, if this process may use them; else raises InputError."""
+    wanted, usable = set(cores), os.sched_getaffinity(0)
+    if not wanted or wanted - usable:
+        raise InputError(
+            f"--cores names {sorted(wanted)}; this process may use {sorted(usable)}. Name some of "
+            "those."
+        )
+    return wanted
+
+
+def _refuse_other_tensors(bundle: Bundle, runner: Runner) -> Runner:
+    """Whatever the runtime, a bundle's model takes and gives what its manifest says."""
+    manifest = bundle.manifest
+    if runner.inputs == manifest.inputs and runner.outputs == manifest.outputs:
+        return runner
+    inputs, outputs = (", ".join(map(str, specs)) for specs in (runner.inputs, runner.outputs))
+    runner.close()
+    raise DamagedError(
+        f"{bundle.path}: the model has inputs {inputs} and outputs {outputs}, but the manifest "
+        "says otherwise. Export it again."
+    )

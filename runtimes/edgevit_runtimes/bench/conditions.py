@@ -1,0 +1,116 @@
+"""All that a stranger has to know to repeat a figure: the model, the machine, the software."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any
+
+import edgevit
+from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.common.files import sha256_of
+from edgevit_runtimes.backends import kernel
+from edgevit_runtimes.backends.onnxruntime_runner import Placement
+from edgevit_runtimes.bench.bench_options import BenchOptions
+from edgevit_runtimes.devices import machine
+from edgevit_runtimes.devices.installed import distribution
+from edgevit_runtimes.devices.target import this_target
+from edgevit_runtimes.selection.verdict import judge
+
+# Environment variables that change how many threads run, and where.
+_TELLING = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "ORT_", "CUDA_VISIBLE_DEVICES")
+
+
+def model_facts(bundle: Bundle, variant: str) -> dict[str, Any]:
+    """Which model, by name and by hash, and what is known of its accuracy."""
+    model = bundle.manifest.model
+    file = bundle.variant(variant)
+    return {
+        "name": model.name,
+        "bundle": str(bundle.path),
+        "bundle_sha256": sha256_of(bundle.path / MANIFEST_FILE),
+        "variant": variant,
+        "precision": bundle.manifest.variants[variant].precision,
+        "file_sha256": bundle.manifest.files[file.name].sha256,
+        "file_mib": round(file.stat().st_size / 2**20, 2),
+        "verdicts": _verdicts(bundle),
+        "accuracy": accuracy(bundle, variant),
+        "trained": model.trained,
+        "weights": model.weights,
+        "parameters": model.parameters,
+        "macs": model.macs,
+    }
+
+
+def accuracy(bundle: Bundle, variant: str) -> dict[str, Any] | None:
+    """Top-1 (0 to 1) as ``edgevit quantize`` measured it; None where nobody did."""
+    variants = bundle.manifest.variants
+    report = variants[variant].report
+    if "top1" in report:
+        return {"top1": report["top1"], "images": report.get("images")}
+    judged = (v.report for v in variants.values() if "float_top1" in v.report)
+    found = next(judged, None) if variants[variant].target is None else None
+    return None if found is None else {"top1": found["float_top1"], "images": found.get("images")}
+
+
+def _verdicts(bundle: Bundle) -> list[str]:
+    """What was found when the bundle was quantized, for the target that this machine is."""
+    here = this_target()
+    variants = bundle.manifest.variants.items()
+    return [judge(bundle, name, v).text for name, v in variants if v.target == here]
+
+
+def conditions(options: BenchOptions, bundle: Bundle, variant: str) -> dict[str, Any]:
+    runtime = bundle.manifest.variants[variant].runtime
+    return {
+        "runtime": runtime_label(bundle, variant),
+        "superpixels": "native kernels" if _uses_native(options, runtime) else "function bodies",
+        "threads": options.threads,
+        "cores": list(options.cores) if options.cores else None,
+        "memory_arena": options.arena if runtime == "onnxruntime" else None,
+        "batch": options.batch,
+        "machine": asdict(machine.describe()),
+        "load_average_1min": round(os.getloadavg()[0], 2),
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(_TELLING)},
+        "python": platform.python_version(),
+        "edgevit": edgevit.__version__,
+        "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "methods": METHODS,
+    }
+
+
+METHODS = {
+    "latency": "time of an inference by the monotonic clock, uint8 frame to logits, in fresh "
+    "processes one after the other; p90 from 64 samples, p99 from 662",
+    "warm_up": "until three windows of 50 ms agree within 2 %, at most 2 s",
+    "memory": "VmHWM of a fresh process without torch, reset after warm-up for steady; PSS from "
+    "smaps_rollup",
+    "sensors": "read by the parent process, ten times a second, while the inferences run",
+    "energy": "mean power while the inferences run, times the time of one",
+}
+
+
+def runtime_module(bundle: Bundle, variant: str) -> str:
+    """The Python module that runs a variant."""
+    entry = bundle.manifest.variants[variant]
+    if entry.runtime != "tensorrt" or entry.build is None:
+        return entry.runtime
+    return entry.build.built_for["runtime"].partition(" ")[0]
+
+
+def runtime_label(bundle: Bundle, variant: str) -> str:
+    """Runtime, version and what computes: ``onnxruntime 1.31.1, CPUExecutionProvider``."""
+    entry = bundle.manifest.variants[variant]
+    options = entry.build.options if entry.build else {}
+    if entry.runtime == "onnxruntime":
+        return f"{' '.join(distribution('onnxruntime'))}, {Placement.from_options(options).wanted}"
+    if entry.runtime == "openvino":
+        return f"{' '.join(distribution('openvino'))}, CPU, {options.get('precision', 'f32')}"
+    built_for = entry.build.built_for if entry.build else {}
+    return f"{built_for.get('runtime', entry.runtime)}, {built_for.get('gpu', 'GPU')}"
+
+
+def _uses_native(options: BenchOptions, runtime: str) -> bool:
+    return runtime == "onnxruntime" and options.native and kernel.library() is not None

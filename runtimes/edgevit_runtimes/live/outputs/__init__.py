@@ -1,0 +1,1 @@
+"""Where the answers of a feed go: lines, video, window."""

@@ -1,0 +1,1 @@
+"""Which variant of a model is used on a machine."""

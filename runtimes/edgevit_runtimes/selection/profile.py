@@ -1,0 +1,163 @@
+"""What every node of a variant takes, and which part of the model it belongs to."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError
+from edgevit.common.progress import Progress
+from edgevit.inference.runner import (
+    Array,
+    LayerTime,
+    ProfiledRunner,
+    Runner,
+    batch_size,
+    full_batches,
+    profiling,
+)
+from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit_runtimes.backends.open_model import open_variant
+
+SUPERPIXELS, EMBEDDING, ATTENTION, MLP, HEAD = GROUPS = (
+    "superpixels",
+    "embedding",
+    "attention",
+    "MLP",
+    "head",
+)
+_WARMUP = 5
+# A module's name holds one of these, and the first that is found decides.
+_WORDS = {
+    "superpixels": SUPERPIXELS,
+    "mlp": MLP,
+    "norm_mlp": MLP,
+    "blocks": ATTENTION,
+    "keys_and_values": ATTENTION,
+    "residual": ATTENTION,
+}
+_LAST = ("norm", "head")  # modules behind the last block
+_SUPERPIXEL_OPS = ("SuperpixelSlic", "SuperpixelPool")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A node. module: of the torch model; empty where the runtime does not say."""
+
+    name: str
+    module: str
+    group: str
+    op: str
+    microseconds: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """latency_ms: median of an inference without the profiler, which slows the nodes down."""
+
+    variant: str
+    runtime: str
+    precision: str
+    batch: int
+    runs: int
+    latency_ms: float
+    layers: tuple[Layer, ...]
+
+    @property
+    def microseconds(self) -> float:
+        """Of all nodes together."""
+        return sum(layer.microseconds for layer in self.layers)
+
+    def by_group(self) -> dict[str, float]:
+        """Microseconds, of the groups that the model has."""
+        sums = _sums((layer.group, layer.microseconds) for layer in self.layers)
+        return {group: sums[group] for group in GROUPS if group in sums}
+
+    def by_op(self) -> dict[str, float]:
+        """Microseconds, the longest first."""
+        sums = _sums((layer.op, layer.microseconds) for layer in self.layers)
+        return dict(sorted(sums.items(), key=lambda pair: -pair[1]))
+
+
+def profile(bundle: Bundle, variant: str, runs: int, threads: int, progress: Progress) -> Profile:
+    """Runs a variant on the bundle's own pictures, without the profiler and with it.
+
+    Raises:
+        EdgevitError: the variant cannot be opened here.
+        InputError: its runtime cannot be profiled.
+    """
+    pictures = bundle.reference().images
+    with progress.working(f"profile {variant}"):
+        with open_variant(bundle, variant, threads) as runner:
+            latency_ms = median(_run(runner, pictures, runs))
+        with profiling(), open_variant(bundle, variant, threads) as runner:
+            if not isinstance(runner, ProfiledRunner):
+                runtime = bundle.manifest.variants[variant].runtime
+                raise InputError(f"{variant}: {runtime} cannot be profiled by edgevit yet.")
+            _run(runner, pictures, runs)
+            times = runner.layer_times()
+    entry = bundle.manifest.variants[variant]
+    return Profile(
+        variant=variant,
+        runtime=entry.runtime,
+        precision=entry.precision,
+        batch=batch_size(runner.inputs, 1),
+        runs=runs,
+        latency_ms=latency_ms,
+        layers=tuple(layers(times, bundle.manifest.superpixel_map is not None)),
+    )
+
+
+def layers(times: Sequence[LayerTime], has_superpixels: bool) -> list[Layer]:
+    """Finds the part of the model that every node belongs to.
+
+    A node without a module was made by the runtime, from what stands before a node that has one.
+    Before the first block these are the bodies of the superpixel ops.
+    """
+    modules = [module_of(node.name) for node in times]
+    first_block = next((i for i, m in enumerate(modules) if group_of(m) == ATTENTION), len(times))
+    found: list[Layer] = []
+    after = HEAD
+    for place, node in reversed(list(enumerate(times))):
+        after = modules[place] or after
+        in_body = has_superpixels and not modules[place] and place < first_block
+        is_superpixel = in_body or node.op in _SUPERPIXEL_OPS
+        group = SUPERPIXELS if is_superpixel else group_of(after)
+        found.append(Layer(node.name, modules[place], group, node.op, node.microseconds))
+    return found[::-1]
+
+
+def module_of(name: str) -> str:
+    """``blocks.0.mlp.0/Gemm/WithoutBiases`` to ``blocks.0.mlp.0``."""
+    return name.partition("/")[0] if "/" in name else ""
+
+
+def group_of(module: str) -> str:
+    """The part of the model that a module belongs to."""
+    words = module.split(".")
+    if words[0] in _LAST:
+        return HEAD
+    return next((group for word, group in _WORDS.items() if word in words), EMBEDDING)
+
+
+def _run(runner: Runner, pictures: Array, runs: int) -> list[float]:
+    """Milliseconds of every inference but the first few."""
+    size = batch_size(runner.inputs, 1)
+    batches = [pictures[places] for places in full_batches(len(pictures), size)]
+    times: list[float] = []
+    for i in range(_WARMUP + runs):
+        started = time.perf_counter()
+        runner.infer({IMAGE_INPUT: batches[i % len(batches)]})
+        times.append(1000 * (time.perf_counter() - started))
+    return times[_WARMUP:]
+
+
+def _sums(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    sums: dict[str, float] = defaultdict(float)
+    for name, microseconds in pairs:
+        sums[name] += microseconds
+    return dict(sums)
