@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import onnx
 import pytest
 
-from edgevit.bundle.bundle import Bundle, Variant, rewrite, variant_file
+from edgevit.bundle.bundle import Bundle, Variant, rewrite, seal, variant_file
 from edgevit.bundle.compiled import Built, Wanted, ensure
 from edgevit.common import tensorrt_library
 from edgevit.zoo.registry import PREBUILT_BUNDLE
@@ -24,7 +24,7 @@ from edgevit_runtimes.backends.cuda import Cuda
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.devices import facts
 from edgevit_runtimes.devices.target import this_target
-from support.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
+from support.machines.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
 
 open_runner = partial(OnnxRuntimeRunner, native=False)
 ON_ORIN = {
@@ -58,6 +58,22 @@ def with_all_forms(target: Path) -> Path:
             onnx.save(form, folder / variant_file(name))
 
     return rewrite(bundle, replace(bundle.manifest, variants=variants), add).path
+
+
+def with_variant(
+    folder: Path, name: str, model: onnx.ModelProto, runtime: str = "onnxruntime"
+) -> Path:
+    """The prebuilt bundle with one more variant."""
+    path = Path(shutil.copytree(PREBUILT_BUNDLE, folder / "mine.edgevit"))
+    manifest = Bundle.open(path).manifest
+    onnx.save(model, path / variant_file(name))
+    variant = Variant(variant_file(name), "float32", "float32", runtime)
+    seal(path, replace(manifest, variants={**manifest.variants, name: variant}))
+    return path
+
+
+def float_model() -> onnx.ModelProto:
+    return onnx.load(Bundle.open(PREBUILT_BUNDLE).variant())
 
 
 def with_engine(path: Path, built_for: dict[str, str] = ON_ORIN) -> Bundle:

@@ -19,8 +19,8 @@ from edgevit_runtimes.backends.tensorrt_profile import layer_profiler
 from edgevit_runtimes.bench import peak
 from edgevit_runtimes.selection.profile import GROUPS, group_of, layers, module_of
 from support import Command
+from support.compiled_bundles import float_model, with_variant
 from support.needs import needs_openvino, needs_tensorrt
-from test_verify import float_model, with_variant
 
 
 def test_onnx_runtime_is_profiled_by_part(edgevit: Command) -> None:

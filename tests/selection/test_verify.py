@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -14,26 +13,11 @@ import onnx
 import pytest
 from onnx import inliner, numpy_helper
 
-from edgevit.bundle.bundle import Bundle, Manifest, Variant, seal, variant_file
+from edgevit.bundle.bundle import Manifest, seal, variant_file
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
+from support.compiled_bundles import float_model, with_variant
 from support.needs import needs_openvino
-
-
-def with_variant(
-    folder: Path, name: str, model: onnx.ModelProto, runtime: str = "onnxruntime"
-) -> Path:
-    """The prebuilt bundle with one more variant."""
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, folder / "mine.edgevit"))
-    manifest = Bundle.open(path).manifest
-    onnx.save(model, path / variant_file(name))
-    variant = Variant(variant_file(name), "float32", "float32", runtime)
-    seal(path, replace(manifest, variants={**manifest.variants, name: variant}))
-    return path
-
-
-def float_model() -> onnx.ModelProto:
-    return onnx.load(Bundle.open(PREBUILT_BUNDLE).variant())
 
 
 def scaled(model: onnx.ModelProto, weight: str, by: float) -> onnx.ModelProto:

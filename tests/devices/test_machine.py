@@ -16,7 +16,7 @@ from edgevit_runtimes.devices.sensors import Sensors
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.devices.tree import TOOLS, Tree
 from support import Command
-from support.recordings import FOLDER, NAMES, tree_of
+from support.machines.recordings import FOLDER, NAMES, tree_of
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 
 They record every call in order, and compute with a function of numpy arrays in place of kernels.
 Names and signatures are those of ``tensorrt`` 10 and 11, ``tensorrt_rtx`` 1.7 and
-``cuda.bindings.runtime`` 13.5; tests/test_tensorrt_runner.py holds them against what is installed.
-They say nothing of whether an engine computes the right thing on a GPU.
+``cuda.bindings.runtime`` 13.5; tests/backends/test_tensorrt_runner.py holds them against what is
+installed. They say nothing of whether an engine computes the right thing on a GPU.
 """
 
 from __future__ import annotations

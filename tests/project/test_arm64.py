@@ -21,9 +21,10 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.remote import bootstrap
 from edgevit_runtimes.remote.setup import build_wheel, fetch_wheels
-from support import Command, arm64_root, crops, write_png
+from support import Command, crops, write_png
+from support.machines import arm64_root
+from support.machines.ssh_server import loopback
 from support.needs import Circumstance
-from support.ssh_server import loopback
 
 ROOT = os.environ.get("EDGEVIT_ARM64_ROOT")
 pytestmark = [

@@ -26,9 +26,9 @@ from edgevit_runtimes.remote.send_bundle import _refuse_full
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
 from edgevit_runtimes.remote.ssh import Ssh
 from support import Command, begin, environment
+from support.machines.ssh_server import Loopback, loopback, stand_in_device
 from support.made_results import made
 from support.needs import missing
-from support.ssh_server import Loopback, loopback, stand_in_device
 
 SHORT = ("--samples", 30, "--frames", 3, "--fps", 100, "--warmup", 1, "--max-seconds", 1)
 

@@ -14,7 +14,7 @@ from edgevit_runtimes.bench.energy import Window, energy_per_inference, mean_pow
 from edgevit_runtimes.bench.sampling import Sampler, summary
 from edgevit_runtimes.bench.warmup import warm_up
 from edgevit_runtimes.devices.sensors import CpuTime, Reading
-from support.recordings import tree_of
+from support.machines.recordings import tree_of
 
 MS = 1_000_000
 

@@ -82,7 +82,7 @@ def test_the_make_targets_exist() -> None:
 
 
 def test_the_benchmarks_are_there() -> None:
-    """They run in tests/test_benchmarks.py."""
+    """They run in tests/project/test_benchmarks.py."""
     assert SCRIPTS
     for script in SCRIPTS:
         assert (ROOT / script.split()[1]).is_file(), script

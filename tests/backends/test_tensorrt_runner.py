@@ -16,7 +16,7 @@ from edgevit.common.tensorrt_library import find_tensorrt
 from edgevit_runtimes.backends import cuda as cuda_module
 from edgevit_runtimes.backends.cuda import Cuda
 from edgevit_runtimes.backends.tensorrt_runner import TensorRTRunner
-from support.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
+from support.machines.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
 from support.needs import needs_cuda_python, needs_no_gpu, needs_tensorrt
 
 
@@ -160,7 +160,7 @@ def test_every_cuda_call_is_there_in_cuda_python() -> None:
 
 @needs_tensorrt
 def test_every_tensorrt_call_is_there_in_tensorrt() -> None:
-    from support.fake_tensorrt import FakeContext
+    from support.machines.fake_tensorrt import FakeContext
 
     trt = find_tensorrt("tensorrt_rtx").module
     for fake, real in ((FakeEngine, trt.ICudaEngine), (FakeContext, trt.IExecutionContext)):
