@@ -122,16 +122,24 @@ class Bundle:
             BundleError: the bundle does not have it; those it has are named.
             DamagedError: its file is missing or was changed.
         """
+        return self.file(self.entry(name).file)
+
+    def entry(self, name: str) -> Variant:
+        """What the manifest says of a variant.
+
+        Raises:
+            BundleError: the bundle does not have it; those it has are named.
+        """
         variants = self.manifest.variants
         if name not in variants:
             raise BundleError(
                 f"{self.path} has no variant '{name}'; it has {', '.join(sorted(variants))}."
             )
-        return self.file(variants[name].file)
+        return variants[name]
 
     def sha256(self, variant: str = FLOAT_VARIANT) -> str:
         """The hash of a variant's file, as the manifest says."""
-        return self.manifest.files[self.manifest.variants[variant].file].sha256
+        return self.manifest.files[self.entry(variant).file].sha256
 
     def chosen(self, target: str, machine: str | None = None) -> str:
         """The name of the variant to use on a machine, by its label, or on a kind of machine."""

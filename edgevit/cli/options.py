@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.common.errors import InputError, MissingExtraError
+from edgevit.common.errors import InputError
 
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle
@@ -53,29 +51,6 @@ LoaderThreadsOption = Annotated[
 SkipCorruptOption = Annotated[
     bool, typer.Option("--skip-corrupt", help="Leave damaged images out, instead of stopping.")
 ]
-
-
-def require_modules(purpose: str, extra: str, modules: Sequence[str]) -> None:
-    """Raises the error that names the extra if a module is not installed."""
-    for module in modules:
-        if find_spec(module) is None:
-            raise MissingExtraError(purpose, module, extra)
-
-
-def check_picture(option: str, target: Path | None) -> None:
-    """Refuses a picture that could not be drawn, before the work is done.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-        InputError: the suffix is not one that can be written, or the place cannot be written to.
-    """
-    if target is not None:
-        require_modules(option, "train", ("matplotlib",))
-        from edgevit.common.files import refuse_target
-        from edgevit.results.plots import check_target
-
-        check_target(target)
-        refuse_target(target)
 
 
 def core_numbers(value: str | None) -> tuple[int, ...] | None:
@@ -121,7 +96,8 @@ def open_bundle(path: Path | None) -> Bundle:
     return Bundle.open(path or PREBUILT_BUNDLE)
 
 
-def untrained_note(bundle: Bundle) -> str | None:
-    """What every output says of a model that learned nothing."""
-    model = bundle.manifest.model
-    return None if model.trained else f"{model.name} is {model.weights}: its answers mean nothing"
+def open_for_change(path: Path) -> Bundle:
+    """A bundle that variants are added to, by its real path: a link itself is never replaced."""
+    from edgevit.bundle.bundle import Bundle
+
+    return Bundle.open(path if path.is_symlink() else path.resolve())

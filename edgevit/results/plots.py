@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
+from edgevit.common.files import refuse_target, write_atomically
+from edgevit.common.libraries import require_modules
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,14 +83,17 @@ def draw_trade_off(
     save(figure, target)
 
 
-def check_target(target: Path) -> None:
-    """Refuses a file that is no picture, before the work is done.
+def check_picture(option: str, target: Path) -> None:
+    """Refuses a picture that could not be drawn, before the work is done.
 
     Raises:
-        InputError: the suffix is not one that can be written.
+        MissingExtraError: matplotlib is not installed.
+        InputError: the suffix is not one that can be written, or the place cannot be written to.
     """
+    require_modules(option, "train", ("matplotlib",))
     if target.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{target} must end in {', '.join(_SUFFIXES)}.")
+    refuse_target(target)
 
 
 def save(figure: Figure, target: Path) -> None:

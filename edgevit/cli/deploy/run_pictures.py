@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edgevit.cli.options import untrained_note
 from edgevit.common.errors import InputError
+from edgevit.results.bundle_summary import untrained_note
 
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle

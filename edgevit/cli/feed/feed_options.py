@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevit.cli.options import require_modules
 from edgevit.common.errors import InputError
+from edgevit.common.libraries import require_modules
 
 _STANDARD_OUTPUT = Path("-")
 _LONGEST_S = 31_536_000.0

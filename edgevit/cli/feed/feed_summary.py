@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edgevit.cli.feed.feed_outputs import FeedRun, Outputs
-from edgevit.cli.options import untrained_note
+from edgevit.results.bundle_summary import untrained_note
 
 if TYPE_CHECKING:
     from edgevit_runtimes.sources.source_address import Address

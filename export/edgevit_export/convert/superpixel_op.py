@@ -4,7 +4,7 @@ Each is one node in the graph, and the model carries its body as a local functio
 ONNX Runtime and TensorRT's parser inline the body, a person sees one node, and a kernel registered
 under the same name may replace it. The bodies state what
 ``edgevit.models.superpixel.superpixels`` states in torch;
-``tests/test_superpixel_op.py`` holds the two together.
+``tests/convert/test_superpixel_op.py`` holds the two together.
 
 A body is written for one geometry: its loops are unrolled and its tables are constants. The node's
 attributes repeat the geometry for whoever implements a kernel.
