@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from edgevit.results.bench_result import BenchResult, result_from
+
 
 @cache
 def _template() -> str:
@@ -134,3 +136,8 @@ def made(
 def write(path: Path, result: dict[str, Any]) -> Path:
     path.write_text(json.dumps(result))
     return path
+
+
+def made_result(*arguments: Any, **options: Any) -> BenchResult:
+    """The same as it is once it was read."""
+    return result_from(made(*arguments, **options))
