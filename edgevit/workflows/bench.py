@@ -206,9 +206,9 @@ def _options_of(former: BenchResult) -> BenchOptions:
     from edgevit_runtimes.bench.bench_options import BenchOptions
 
     try:
-        return typed(BenchOptions, former.options)
+        return typed(BenchOptions, former.options, where="options")
     except ValueError as error:
-        raise InputError(f"The result cannot be repeated: options.{error}.") from error
+        raise InputError(f"The result cannot be repeated: {error}.") from error
 
 
 def _same_model(former: BenchResult, bundle: Bundle | None) -> Bundle:
