@@ -149,7 +149,7 @@ def test_a_manifest_that_lies_about_the_model_is_refused(bundle: Path, edgevit: 
         (("superpixel_map",), "../superpixels.onnx", "outside the bundle"),
         (("parity",), {"a": 5}, "parity.a is int, expected object"),
         (
-            ("parity", "torch against ONNX Runtime"),
+            ("parity", _TORCH),
             {"images": 8},
             "torch against ONNX Runtime.top1_agrees is missing",
         ),
