@@ -249,10 +249,10 @@ def test_a_mount_point_is_refused_before_the_work(
     for command in (compiling, ("quantize", path, "--data", class_folder)):
         ended = edgevit(*command)
         assert ended.code == 2
-        assert "cannot be replaced: it is a mount point" in ended.one_message
+        assert "cannot be replaced: it is a mount point" in ended.err
     ended = edgevit("export", "--output", path, "--force")
     assert ended.code == 2
-    assert "it is a mount point" in ended.one_message
+    assert "it is a mount point" in ended.err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgevit.cli.options import (
+    CheckHashesOption,
     JsonOption,
     ThreadsOption,
     VariantOption,
@@ -43,6 +44,7 @@ def run(
     ] = None,
     variant: VariantOption = None,
     threads: ThreadsOption = 1,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
     rotate: Annotated[
         int, typer.Option(help="Turn clockwise: 90, 180, 270.", rich_help_panel=_CAMERA)
@@ -119,7 +121,7 @@ def run(
     from edgevit_runtimes.sources.source_address import Kind, parse
 
     bundle_path, texts = _split(sources)
-    bundle = open_bundle(bundle_path)
+    bundle = open_bundle(bundle_path, check_hashes)
     address = parse(texts)
     orientation = Orientation(rotate, mirror)
     request = CaptureRequest(_size(size), fps, pixel_format)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, ThreadsOption, open_bundle
+from edgevit.cli.options import CheckHashesOption, JsonOption, ThreadsOption, open_bundle
 
 
 def verify(
@@ -28,7 +28,11 @@ def verify(
         float | None,
         typer.Option(min=0, help="Of --tensors: relative error. Default: by precision."),
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First drop the variants whose files are damaged.")
+    ] = False,
     threads: ThreadsOption = 1,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Compare every variant with the float reference: answers, superpixels, pass or fail."""
@@ -37,12 +41,13 @@ def verify(
     from edgevit.workflows.verify import verify as verify_bundle
 
     result = verify_bundle(
-        open_bundle(bundle),
+        open_bundle(bundle, check_hashes),
         images=images,
         count=count,
         variants=variant,
         tensors=tensors,
         tolerance=tolerance,
+        repair=repair,
         threads=threads,
         progress=progress_for_stderr(),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.cli.options import (
+    CheckHashesOption,
     JsonOption,
     SkipCorruptOption,
     ThreadsOption,
@@ -42,6 +43,7 @@ def evaluate(
     ] = None,
     skip_corrupt: SkipCorruptOption = False,
     threads: ThreadsOption = 1,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
@@ -51,7 +53,7 @@ def evaluate(
 
     path, data = _split(paths, model)
     progress = progress_for_stderr()
-    with _bundle(path, model, progress) as bundle:
+    with _bundle(path, model, check_hashes, progress) as bundle:
         result = evaluate_bundle(
             bundle,
             data,
@@ -79,10 +81,12 @@ def _split(paths: list[Path], model: str | None) -> tuple[Path | None, Path]:
 
 
 @contextmanager
-def _bundle(path: Path | None, model: str | None, progress: Progress) -> Iterator[Bundle]:
+def _bundle(
+    path: Path | None, model: str | None, check_hashes: bool, progress: Progress
+) -> Iterator[Bundle]:
     """The bundle of that path, or one exported for the occasion, or the prebuilt one."""
     if model is None:
-        yield open_bundle(path)
+        yield open_bundle(path, check_hashes)
         return
     from edgevit.workflows.export import export
 

@@ -14,6 +14,7 @@ import onnx
 from edgevit import __version__
 from edgevit.bundle.bundle import (
     FLOAT_VARIANT,
+    MANIFEST_FILE,
     SUPERPIXEL_FILE,
     Bundle,
     Manifest,
@@ -25,6 +26,7 @@ from edgevit.bundle.bundle import (
 )
 from edgevit.bundle.edit import create, seal
 from edgevit.common.errors import CheckpointError, InputError
+from edgevit.common.folders import refuse_existing
 from edgevit.common.progress import Progress, stage
 from edgevit.inference.runner import Array, OpenRunner
 from edgevit.models.classifier import Classifier
@@ -96,6 +98,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         raise InputError(
             f"{request.entry.spec.name} has no feature maps; leave out --with-features."
         )
+    refuse_existing(request.output, request.force, MANIFEST_FILE)
     with stage(progress, "load      weights into the torch module"):
         model = _weighted(request)
     with create(request.output, request.force) as folder:
