@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import CheckFailedError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import softmax
@@ -91,13 +92,27 @@ class BundleSuperpixels:
         self.close()
 
 
+def _refuse_infinite(outputs: dict[str, Array]) -> None:
+    """No answer is made from logits that are no numbers, whatever runtime they come from."""
+    if LOGITS in outputs and not np.isfinite(outputs[LOGITS]).all():
+        raise CheckFailedError(
+            "The model answered with NaN or infinity, which is no answer. Find the variant that "
+            "does with: edgevit verify BUNDLE; then use another one with --variant."
+        )
+
+
 def _by_picture(
     runner: Runner, pictures: Sequence[Image], preprocess: Preprocess
 ) -> Iterator[dict[str, Array]]:
-    """The outputs, picture by picture."""
+    """The outputs, picture by picture.
+
+    Raises:
+        CheckFailedError: the logits are not finite.
+    """
     size = batch_size(runner.inputs, max(1, len(pictures)))
     for places in full_batches(len(pictures), size):
         feed = {IMAGE_INPUT: image_io.batch([pictures[i] for i in places], preprocess)}
         outputs = runner.infer(feed)
+        _refuse_infinite(outputs)
         for place in range(min(size, len(pictures) - places[0])):
             yield {name: array[place] for name, array in outputs.items()}
