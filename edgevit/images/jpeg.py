@@ -1,4 +1,7 @@
-"""Whether a JPEG is whole. OpenCV fills the missing rest of a cut file with grey, silently."""
+"""Whether a JPEG is whole, and how large it says that it is.
+
+OpenCV fills the missing rest of a cut file with grey, silently.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import NamedTuple
 
 START_OF_IMAGE = b"\xff\xd8"
 _END_OF_IMAGE = 0xD9
+_START_OF_SCAN = 0xDA
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # stuffed zeros and restarts are data
 
 
@@ -17,6 +22,23 @@ def is_whole(data: bytes) -> bool:
     """
     extent = EndFinder().find(data)
     return extent is not None and extent.whole
+
+
+def size_px(data: bytes) -> tuple[int, int] | None:
+    """Width and height that the frame header claims; None where there is none.
+
+    Nothing is decoded, so a few bytes that claim a large picture cost nothing.
+    """
+    position = len(START_OF_IMAGE)
+    while marker := _NEXT_MARKER.search(data, position):
+        code, after = data[marker.start() + 1], marker.end()
+        if code in _FRAME_HEADERS:
+            height, width = data[after + 3 : after + 5], data[after + 5 : after + 7]
+            return int.from_bytes(width, "big"), int.from_bytes(height, "big")
+        if code in (_START_OF_SCAN, _END_OF_IMAGE):
+            return None
+        position = after + max(2, int.from_bytes(data[after : after + 2], "big"))
+    return None
 
 
 class Extent(NamedTuple):

@@ -45,4 +45,4 @@ class FeedOptions:
         if self.save is not None:
             require_modules("Saving a video", "video", ["av"])
         if self.serve is not None:
-            require_modules("The page", "serve", ["aiohttp"])
+            require_modules("The page", "serve", ["aiohttp", "prometheus_client"])

@@ -35,12 +35,16 @@ def follow_feed(
     """Answers until the source ends, a limit is reached, or Ctrl-C; then a summary."""
     from edgevit_runtimes.backends.classifier import BundleClassifier
     from edgevit_runtimes.live.feed import Feed
+    from edgevit_runtimes.live.native_messages import said_once
     from edgevit_runtimes.live.statistics import Statistics
     from edgevit_runtimes.sources.open_source import open_source
 
     _refuse_overwriting(address, options)
     teller = Teller()
-    with BundleClassifier(bundle, options.variant, options.threads) as classifier:
+    with (
+        said_once(teller.say),
+        BundleClassifier(bundle, options.variant, options.threads) as classifier,
+    ):
         feed = Feed(
             lambda: open_source(address, request),
             orientation,
