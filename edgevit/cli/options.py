@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.common.errors import InputError
+from edgevit.common.errors import InputError, some_of
+from edgevit.common.untrusted.limits import MOST_PIXELS
 
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle
 
 _MOST_CLASSES = 1_000_000
+_MOST_CLASS_BYTES = 64 << 20
 _THREADS_PER_CORE = 4  # far more only take memory: every thread has a stack and an arena
 
 
@@ -52,6 +54,17 @@ SkipCorruptOption = Annotated[
     bool, typer.Option("--skip-corrupt", help="Leave damaged images out, instead of stopping.")
 ]
 
+MaxPixelsOption = Annotated[
+    int,
+    typer.Option(
+        "--max-pixels",
+        envvar="EDGEVIT_MAX_PIXELS",
+        min=1,
+        max=MOST_PIXELS,
+        help="Larger pictures are refused, before they take memory.",
+    ),
+]
+
 
 def core_numbers(value: str | None) -> tuple[int, ...] | None:
     """``--cores``: numbers with commas between."""
@@ -72,15 +85,35 @@ def class_names(value: str | None) -> tuple[str, ...] | int | None:
             raise InputError(f"--classes got {value}; at most {_MOST_CLASSES} are supported.")
         return int(value)
     path = Path(value)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(
             f"--classes got '{value}'; expected a number, or a text file with one name a line."
         )
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    names = tuple(line.strip() for line in lines if line.strip())
-    if not names or len(set(names)) != len(names):
-        raise InputError(f"{path} must hold at least one class name, and none of them twice.")
-    return names
+    return _names_in(path)
+
+
+def _names_in(path: Path) -> tuple[str, ...]:
+    """One name a line; empty lines are none.
+
+    Raises:
+        InputError: no text in UTF-8 or UTF-16, no name, one twice, or one that cannot be a label.
+    """
+    from edgevit.common.untrusted.bounded import read_text
+    from edgevit.images.image_folder import refuse_label
+
+    lines: dict[str, list[int]] = {}
+    for i, line in enumerate(read_text(path, _MOST_CLASS_BYTES, "class file").splitlines(), 1):
+        if name := line.strip():
+            refuse_label(name, f"{path}, line {i}")
+            lines.setdefault(name, []).append(i)
+    if not lines:
+        raise InputError(f"{path} holds no class name; expected one a line.")
+    if twice := [f"'{name}' (lines {some_of(at)})" for name, at in lines.items() if len(at) > 1]:
+        raise InputError(
+            f"{path} names classes more than once: {some_of(twice)}. Every class needs a name of "
+            "its own."
+        )
+    return tuple(lines)
 
 
 def looks_like_bundle(path: Path) -> bool:

@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 START_OF_IMAGE = b"\xff\xd8"
+MOST_SEGMENTS = 20_000  # a picture has tens, with large notes hundreds
 _END_OF_IMAGE = 0xD9
 _START_OF_SCAN = 0xDA
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
@@ -52,11 +53,12 @@ class EndFinder:
     """Finds how far a JPEG reaches while its bytes come in; no byte is looked at twice.
 
     Walks the segments (ITU-T T.81, annex B), so that a thumbnail's end is not taken for its own.
-    Where the next one starts before the end marker, it was cut.
+    Where the next one starts before the end marker, it was cut; one of countless segments is none.
     """
 
     def __init__(self) -> None:
         self._position = len(START_OF_IMAGE)
+        self._segments = 0
 
     def find(self, data: bytes | bytearray) -> Extent | None:
         """The extent of the JPEG that ``data`` starts with; None if its end is not there.
@@ -67,9 +69,10 @@ class EndFinder:
         while marker := _NEXT_MARKER.search(data, self._position):
             self._position = marker.start()
             code, after = data[marker.start() + 1], marker.end()
+            self._segments += 1
             if code == _END_OF_IMAGE:
                 return Extent(after, True)
-            if code == START_OF_IMAGE[1]:
+            if code == START_OF_IMAGE[1] or self._segments > MOST_SEGMENTS:
                 return Extent(marker.start(), False)
             if len(data) < after + 2:
                 return None

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgevit.common.errors import CheckpointError, some_of
 from edgevit.common.files import write_atomically
+from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
 
 _WRAPPERS = ("model", "state_dict")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -47,8 +48,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: no such file, not a checkpoint, or one that holds more than tensors.
     """
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(f"No such checkpoint: {path}.")
+    refuse_large_file(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix in {".pth", ".pt"}:
@@ -95,6 +97,7 @@ def _class_names(text: str, path: Path) -> tuple[str, ...]:
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
+    refuse_large_claims(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
@@ -114,7 +117,20 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
             f"{path} holds entries that are not tensors with a name: {some_of(strangers)}. "
             "Expected a state dict."
         )
+    if hollow := [key for key, tensor in content.items() if _is_hollow(tensor)]:
+        raise CheckpointError(
+            f"{path} holds tensors without values of their own (on the meta device, or expanded): "
+            f"{some_of(hollow)}. Save them as they are: tensor.contiguous()."
+        )
     return dict(content)
+
+
+def _is_hollow(tensor: Tensor) -> bool:
+    """Whether it has fewer bytes than its shape says."""
+    if tensor.layout != torch.strided:
+        return False  # load_into names it
+    held = 0 if tensor.is_meta else tensor.untyped_storage().nbytes()
+    return tensor.numel() * tensor.element_size() > held
 
 
 def _is_named_tensor(key: object, value: object) -> bool:

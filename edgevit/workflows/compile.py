@@ -180,9 +180,10 @@ def _judging(bundle: Bundle, images: Path | str | None) -> Judging:
     if images is None:
         return Judging.of_bundle(bundle)
     from edgevit.images import image_io
+    from edgevit.images.image_files import files_in
 
     path = Path(images)
-    files = image_io.files_in(path) if path.is_dir() else [path]
+    files = files_in(path) if path.is_dir() else [path]
     read = (image_io.read(file) for file in files)
     resized = [image_io.resize(picture, bundle.manifest.preprocess) for picture in read]
     return Judging.of_pictures(bundle, resized)

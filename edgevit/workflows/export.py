@@ -145,11 +145,12 @@ def _parity_pictures(folder: Path | str | None, count: int, preprocess: Preproce
     import numpy as np
 
     from edgevit.images import image_io
+    from edgevit.images.image_files import files_in
 
     if folder is None:
         pictures = list(Bundle.open(PREBUILT_BUNDLE).reference().images[:count])
     else:
-        files = image_io.files_in(Path(folder))
+        files = files_in(Path(folder))
         picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round())
         pictures = [image_io.read(files[int(i)]) for i in picks]
     return image_io.batch(pictures, preprocess)

@@ -136,16 +136,16 @@ def _folders(
     calibration: Path, evaluation: Path | str | None, seed: int, progress: Progress
 ) -> tuple[ImageFolder, ImageFolder]:
     """(to calibrate, to evaluate)."""
-    from edgevit.images.image_folder import ImageFolder
+    from edgevit.images.image_folder import open_image_folder
     from edgevit.inference.calibration import refuse_overlap, split_for_gate
 
-    calibrating = ImageFolder.open(calibration)
+    calibrating = open_image_folder(calibration, progress)
     if evaluation is None:
         progress.line(
             f"no evaluation images given: half of {calibration} evaluates, the other calibrates"
         )
         return split_for_gate(calibrating, seed)
-    judging = ImageFolder.open(Path(evaluation))
+    judging = open_image_folder(Path(evaluation), progress)
     refuse_overlap(calibrating, judging)
     return calibrating, judging
 

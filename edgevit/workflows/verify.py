@@ -149,8 +149,9 @@ def _pictures(folder: Path | str | None, count: int) -> list[Image]:
     if folder is None:
         return []
     from edgevit.images import image_io
+    from edgevit.images.image_files import files_in
 
-    files = image_io.files_in(Path(folder))
+    files = files_in(Path(folder))
     picked = min(count, len(files))
     return [image_io.read(files[i * len(files) // picked]) for i in range(picked)]
 

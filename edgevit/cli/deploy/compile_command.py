@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, ThreadsOption, open_for_change
+from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_for_change
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 from edgevit.workflows.targets.compile_request import Precision, Provider, Target
 
 
@@ -44,13 +45,16 @@ def compile_bundle(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Compile even what is fresh.")] = False,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
     """Compile a bundle for a runtime and this machine, or find the fastest form that is right."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.compile import compile_bundle as compile_it
 
+    set_max_pixels(max_pixels)
     result = compile_it(
         open_for_change(bundle),
         target,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, class_names
+from edgevit.cli.options import JsonOption, MaxPixelsOption, class_names
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
 def export(
@@ -45,13 +46,16 @@ def export(
     parity_count: Annotated[
         int, typer.Option(min=1, help="At most so many of them, spread evenly.")
     ] = 32,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
     """Trace a model to ONNX, check it against torch, and write a bundle."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.export import export as export_model
 
+    set_max_pixels(max_pixels)
     result = export_model(
         model,
         output,

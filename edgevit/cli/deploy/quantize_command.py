@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, ThreadsOption, open_for_change
+from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_for_change
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
 def quantize(
@@ -35,13 +36,16 @@ def quantize(
     force: Annotated[bool, typer.Option("--force", help="Replace variants it has.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of images.")] = 0,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
     """Add INT8 and FP16 variants to a bundle, judge their accuracy, and say whether to use them."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.quantize import quantize as quantize_bundle
 
+    set_max_pixels(max_pixels)
     result = quantize_bundle(
         open_for_change(bundle),
         data,

@@ -10,12 +10,14 @@ import typer
 
 from edgevit.cli.options import (
     JsonOption,
+    MaxPixelsOption,
     ThreadsOption,
     VariantOption,
     looks_like_bundle,
     open_bundle,
 )
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 _FEED = "A feed"
 _CAMERA = "The source"
@@ -43,6 +45,7 @@ def run(
     ] = None,
     variant: VariantOption = None,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
     rotate: Annotated[
         int, typer.Option(help="Turn clockwise: 90, 180, 270.", rich_help_panel=_CAMERA)
@@ -114,10 +117,12 @@ def run(
     from edgevit.cli.deploy.run_pictures import run_pictures
     from edgevit.cli.feed.feed_options import FeedOptions
     from edgevit.cli.feed.follow import follow_feed
+    from edgevit.images.image_io import set_max_pixels
     from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
     from edgevit_runtimes.sources.open_source import refuse_unused
     from edgevit_runtimes.sources.source_address import Kind, parse
 
+    set_max_pixels(max_pixels)
     bundle_path, texts = _split(sources)
     bundle = open_bundle(bundle_path)
     address = parse(texts)

@@ -47,6 +47,9 @@ def run_pictures(
         "errors": [r for r in results if "error" in r],
     }
     _print(content, json, untrained_note(bundle))
+    for result in content["results"]:
+        for noted in result.get("notes", ()):
+            print_line(f"note: {result['image']}: {noted}", error=True)
     for failed in content["errors"]:
         print_line(f"error: {failed['error']}", error=True)
     if content["errors"]:
@@ -105,11 +108,13 @@ def _result(
     from edgevit.images import image_io
 
     try:
-        picture = orientation.apply(image_io.read(file))
+        read = image_io.read_picture(file)
+        picture = orientation.apply(read.pixels)
     except InputError as error:
         return {"image": str(file), "error": str(error)}
     (answers,) = classifier.answer([picture], top)
-    return {"image": str(file), "answers": [asdict(answer) for answer in answers]}
+    result: dict[str, Any] = {"image": str(file), "answers": [asdict(a) for a in answers]}
+    return result | ({"notes": list(read.notes)} if read.notes else {})
 
 
 def _print(content: dict[str, Any], as_json: bool, note: str | None) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, ThreadsOption, open_bundle
+from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_bundle
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
 def verify(
@@ -29,13 +30,16 @@ def verify(
         typer.Option(min=0, help="Of --tensors: relative error. Default: by precision."),
     ] = None,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
     """Compare every variant with the float reference: answers, superpixels, pass or fail."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.verify import verify as verify_bundle
 
+    set_max_pixels(max_pixels)
     result = verify_bundle(
         open_bundle(bundle),
         images=images,

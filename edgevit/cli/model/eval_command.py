@@ -12,6 +12,7 @@ import typer
 
 from edgevit.cli.options import (
     JsonOption,
+    MaxPixelsOption,
     SkipCorruptOption,
     ThreadsOption,
     VariantOption,
@@ -19,6 +20,7 @@ from edgevit.cli.options import (
     open_bundle,
 )
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle
@@ -42,13 +44,16 @@ def evaluate(
     ] = None,
     skip_corrupt: SkipCorruptOption = False,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
     """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.evaluate import evaluate as evaluate_bundle
 
+    set_max_pixels(max_pixels)
     path, data = _split(paths, model)
     progress = progress_for_stderr()
     with _bundle(path, model, progress) as bundle:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import LoaderThreadsOption, SkipCorruptOption
+from edgevit.cli.options import LoaderThreadsOption, MaxPixelsOption, SkipCorruptOption
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
 def train(
@@ -74,13 +75,16 @@ def train(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: LoaderThreadsOption = None,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
 ) -> None:
     """Train a model on an image folder; leaves MODEL.safetensors for 'edgevit export'."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.training.recipe import Recipe
     from edgevit.workflows.train import train as train_model
 
+    set_max_pixels(max_pixels)
     result = train_model(
         model,
         data=data,

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.bounded import open_regular
 from edgevit.images.image_io import Image
 from edgevit_runtimes.sources.capture_request import CaptureRequest
 from edgevit_runtimes.sources.frame import (
@@ -102,7 +103,8 @@ def open_video(address: Address) -> OpenCvSource:
     Raises:
         InputError: OpenCV cannot read it.
     """
-    capture = cv2.VideoCapture(address.text, cv2.CAP_FFMPEG)
+    with _named_in_utf8(Path(address.text)) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise InputError(
             f"OpenCV cannot read {address.name}: damaged, cut off, or a codec that it lacks. "
@@ -208,6 +210,14 @@ def csi_pipeline(address: Address, request: CaptureRequest) -> str:
 def with_sink(pipeline: str) -> str:
     """A pipeline as it is, or with the end that OpenCV reads from."""
     return pipeline if "appsink" in pipeline else f"{pipeline} ! {_MAKE_BGR} ! {_NEWEST}"
+
+
+@contextmanager
+def _named_in_utf8(file: Path) -> Iterator[str]:
+    """A name of a regular file that OpenCV takes: of any other encoding it would crash."""
+    with open_regular(file, "video") as opened:
+        is_utf8 = os.fsencode(file).decode(errors="replace") == str(file)
+        yield str(file) if is_utf8 else f"/proc/self/fd/{opened.fileno()}"
 
 
 @contextmanager
