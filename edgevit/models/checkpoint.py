@@ -144,12 +144,13 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
         CheckpointError: keys are missing, unexpected or of the wrong shape (each is named), or a
             value is NaN or infinite.
     """
-    wanted = module.state_dict()
+    own = module.state_dict()
+    wanted = weights_of(own)
     given = checkpoint.tensors
     problems = []
     if missing := [key for key in wanted if key not in given]:
         problems.append(f"missing: {some_of(missing)}")
-    if unexpected := [key for key in given if key not in wanted]:
+    if unexpected := [key for key in given if key not in own]:
         problems.append(f"unexpected: {some_of(unexpected)}")
     mismatched = [
         f"{key} is {list(given[key].shape)}, expected {list(tensor.shape)}"
@@ -173,7 +174,12 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
         )
     weights = {key: given[key].to(tensor.dtype) for key, tensor in wanted.items()}
     refuse_infinite(weights, source)
-    module.load_state_dict(weights)
+    module.load_state_dict({**own, **weights})
+
+
+def weights_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state without its counters (BatchNorm's of batches), which no answer depends on."""
+    return {key: tensor for key, tensor in state.items() if tensor.is_floating_point()}
 
 
 def refuse_infinite(weights: Mapping[str, Tensor], source: str) -> None:
@@ -189,6 +195,7 @@ def save_checkpoint(
     path: Path, module: nn.Module, model: str, classes: tuple[str, ...], notes: Mapping[str, str]
 ) -> None:
     """Writes float16 safetensors that name their model and classes, whole or not at all."""
-    half = {key: value.half().contiguous() for key, value in module.state_dict().items()}
+    weights = weights_of(module.state_dict())
+    half = {key: value.half().contiguous() for key, value in weights.items()}
     metadata = {"model": model, "classes": json.dumps(classes), **notes}
     write_atomically(path, lambda aside: save_file(half, aside, metadata))

@@ -39,7 +39,7 @@ def open_teacher(name: str | None, threads: int, progress: Progress) -> Iterator
 def _efficientnet(progress: Progress) -> Bundle:
     from edgevit.images import image_io
 
-    target = cache_folder() / f"{EFFICIENTNET}_with_maps.edgevit"
+    target = cache_folder() / f"{EFFICIENTNET}_210_classes.edgevit"
     if target.is_dir():
         return Bundle.open(target)
     require_modules(f"--teacher {EFFICIENTNET}", "teacher", _MODULES)

@@ -32,7 +32,7 @@ from edgevit.inference.runner import Array, OpenRunner
 from edgevit.models.classifier import Classifier
 from edgevit.zoo import complexity
 from edgevit.zoo.registry import ModelEntry
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, LlaSpec, Preprocess
+from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit_export.convert.graph import copy_of, tensor_specs
 from edgevit_export.convert.parity import (
     ParityReport,
@@ -89,7 +89,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         InputError: weights, classes, options or the output folder cannot be used.
         CheckFailedError: the exported model does not compute what the torch module computes.
     """
-    has_superpixels = isinstance(request.entry.spec, LlaSpec)
+    has_superpixels = request.entry.spec.has_superpixels
     if request.with_superpixels and not has_superpixels:
         raise InputError(
             f"{request.entry.spec.name} has no superpixels; leave out --with-superpixels."
@@ -209,7 +209,7 @@ def _manifest(
         classes=model.classes,
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
         versions=library_versions(),
-        superpixel_map=SUPERPIXEL_FILE if isinstance(spec, LlaSpec) else None,
+        superpixel_map=SUPERPIXEL_FILE if spec.has_superpixels else None,
         parity={"torch against ONNX Runtime": report.to_json()},
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
