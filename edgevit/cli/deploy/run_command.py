@@ -111,9 +111,9 @@ def run(
     ] = False,
 ) -> None:
     """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
-    from edgevit.cli.deploy.run_pictures import run_pictures
-    from edgevit.cli.feed.feed_options import FeedOptions
-    from edgevit.cli.feed.follow import follow_feed
+    from edgevit.workflows.predict_files import run_pictures
+    from edgevit_runtimes.live.feed_options import FeedOptions
+    from edgevit.workflows.stream import follow_feed
     from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
     from edgevit_runtimes.sources.open_source import refuse_unused
     from edgevit_runtimes.sources.source_address import Kind, parse

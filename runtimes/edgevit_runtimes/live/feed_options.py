@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevit.cli.options import require_modules
+from edgevit.common.libraries import require_modules
 from edgevit.common.errors import InputError
 
 _STANDARD_OUTPUT = Path("-")

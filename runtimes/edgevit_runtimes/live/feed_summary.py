@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edgevit.cli.feed.feed_outputs import FeedRun, Outputs
+from edgevit_runtimes.live.outputs.feed_outputs import FeedRun, Outputs
 from edgevit.cli.options import untrained_note
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from edgevit.cli.feed.feed_options import FeedOptions
-from edgevit.cli.feed.feed_outputs import FeedRun, Outputs
-from edgevit.cli.feed.feed_summary import summarise
-from edgevit.cli.feed.teller import Teller
+from edgevit_runtimes.live.feed_options import FeedOptions
+from edgevit_runtimes.live.outputs.feed_outputs import FeedRun, Outputs
+from edgevit_runtimes.live.feed_summary import summarise
+from edgevit_runtimes.live.outputs.status_line import Teller
 from edgevit.common.errors import InputError
 
 if TYPE_CHECKING:

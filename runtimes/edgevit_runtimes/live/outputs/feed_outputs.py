@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgevit.cli.feed.feed_options import FeedOptions
-from edgevit.cli.feed.teller import Teller
+from edgevit_runtimes.live.feed_options import FeedOptions
+from edgevit_runtimes.live.outputs.status_line import Teller
 from edgevit.common.errors import EdgevitError
 
 if TYPE_CHECKING:
