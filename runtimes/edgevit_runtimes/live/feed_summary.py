@@ -2,88 +2,109 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import typer
-
+from edgevit.common.result import Result, Section, Table
 from edgevit_runtimes.live.outputs.feed_outputs import FeedRun, Outputs
-from edgevit.cli.options import untrained_note
-
-if TYPE_CHECKING:
-    from edgevit_runtimes.sources.source_address import Address
 
 _ALWAYS = ("answered", "dropped")  # counts that are said even where they are zero
 _FIGURES = ("p50", "p90", "p99", "mean")
 
 
-def summarise(run: FeedRun, address: Address, outputs: Outputs) -> None:
-    """The summary, then what went wrong, as the exit code."""
-    content = content_of(run, address, outputs)
-    if run.options.json:
-        from edgevit.common.console import print_json
+@dataclass(frozen=True)
+class FeedSummary(Result):
+    """Counts and durations of a feed's run.
 
-        print_json(content)
-    else:
-        _print(content, run)
-    if note := untrained_note(run.classifier.bundle):
-        run.teller.say(f"note: {note}")
-    if run.teller.errors:
-        raise typer.Exit(2)
+    statistics: as :meth:`edgevit_runtimes.live.statistics.Statistics.summary` gives them.
+    errors: why outputs could not go on. saved: the video that was written.
+    shows_work: whether the table tells which share of the work every stage took.
+    """
 
+    model: str
+    bundle: Path
+    variant: str
+    trained: bool
+    source: str
+    statistics: Mapping[str, Any]
+    errors: Sequence[str]
+    saved: Mapping[str, Any] | None
+    shows_work: bool
 
-def content_of(run: FeedRun, address: Address, outputs: Outputs) -> dict[str, Any]:
-    bundle = run.classifier.bundle
-    content: dict[str, Any] = {
-        "model": bundle.manifest.model.name,
-        "bundle": str(bundle.path),
-        "variant": run.classifier.variant,
-        "trained": bundle.manifest.model.trained,
-        "source": address.name,
-        **run.statistics.summary(),
-        "errors": run.teller.errors,
-    }
-    if (recorder := outputs.recorder) is not None:
-        presenter = outputs.presenter
-        content["saved"] = {
-            "video": str(recorder.path),
-            "frames": recorder.written,
-            "not_drawn": presenter.passed_over if presenter else 0,
-            "fitted": recorder.fitted,
+    @classmethod
+    def of(cls, run: FeedRun, outputs: Outputs) -> FeedSummary:
+        bundle = run.classifier.bundle
+        return cls(
+            model=bundle.manifest.model.name,
+            bundle=bundle.path,
+            variant=run.classifier.variant,
+            trained=bundle.manifest.model.trained,
+            source=run.source.address.name,
+            statistics=run.statistics.summary(),
+            errors=run.status.errors,
+            saved=_saved(outputs),
+            shows_work=run.outputs.bench,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        content: dict[str, Any] = {
+            "model": self.model,
+            "bundle": str(self.bundle),
+            "variant": self.variant,
+            "trained": self.trained,
+            "source": self.source,
+            **self.statistics,
+            "errors": list(self.errors),
         }
-    return content
+        return content | ({"saved": dict(self.saved)} if self.saved else {})
+
+    def sections(self) -> list[Section]:
+        stages = {
+            "capture to answer": self.statistics["capture_to_answer_ms"],
+            **self.statistics["stages_ms"],
+        }
+        rows = [
+            (name, *(_ms(figures[figure]) for figure in _FIGURES))
+            for name, figures in stages.items()
+            if figures["samples"]
+        ]
+        columns: tuple[str, ...] = ("ms", *_FIGURES)
+        if self.shows_work:
+            columns += ("share",)
+            shares = self.statistics["share"]
+            rows = [(*row, _percent(shares.get(row[0]))) for row in rows]
+        title = f"{self.model} {self.variant} | {self.source}"
+        return [Table(title, columns, rows, columns[1:]), self.line]
+
+    @property
+    def line(self) -> str:
+        """The most important of it, in one line."""
+        frames = self.statistics["frames"]
+        counts = ", ".join(
+            f"{count} {name}" for name, count in frames.items() if count or name in _ALWAYS
+        )
+        if left := _left(frames):
+            counts += f", {left} left at the end"
+        seconds = self.statistics["seconds"]
+        digits = 1 if seconds >= 1 else 3
+        line = f"{self.statistics['fps']:.1f} answers a second for {seconds:.{digits}f} s: {counts}"
+        if self.saved:
+            line += f"; {self.saved['frames']} frames in {self.saved['video']}"
+        return line
 
 
-def _print(content: dict[str, Any], run: FeedRun) -> None:
-    from edgevit.common.console import print_table
-    from edgevit_runtimes.live.outputs.json_lines import STANDARD_OUTPUT
-
-    frames = content["frames"]
-    counts = ", ".join(
-        f"{count} {name}" for name, count in frames.items() if count or name in _ALWAYS
-    )
-    if left := _left(frames):
-        counts += f", {left} left at the end"
-    seconds = content["seconds"]
-    digits = 1 if seconds >= 1 else 3
-    line = f"{content['fps']:.1f} answers a second for {seconds:.{digits}f} s: {counts}"
-    if saved := content.get("saved"):
-        line += f"; {saved['frames']} frames in {saved['video']}"
-    if run.options.jsonl == STANDARD_OUTPUT:  # which is for programs
-        run.teller.say(line)
-        return
-    stages = {"capture to answer": content["capture_to_answer_ms"], **content["stages_ms"]}
-    rows = [
-        (name, *(_ms(figures[figure]) for figure in _FIGURES))
-        for name, figures in stages.items()
-        if figures["samples"]
-    ]
-    columns: tuple[str, ...] = ("ms", *_FIGURES)
-    if run.options.bench:
-        columns += ("share",)
-        rows = [(*row, _percent(content["share"].get(row[0]))) for row in rows]
-    title = f"{content['model']} {content['variant']} | {content['source']}"
-    print_table(title, columns, rows, columns[1:])
-    print(line)
+def _saved(outputs: Outputs) -> dict[str, Any] | None:
+    if (recorder := outputs.recorder) is None:
+        return None
+    presenter = outputs.presenter
+    return {
+        "video": str(recorder.path),
+        "frames": recorder.written,
+        "not_drawn": presenter.passed_over if presenter else 0,
+        "fitted": recorder.fitted,
+    }
 
 
 def _left(frames: dict[str, int]) -> int:
