@@ -34,9 +34,9 @@ def draw_superpixels(picture: Image, labels: NDArray[np.integer]) -> Image:
     return drawn
 
 
-def caption(label: str, share: float, trained: bool) -> str:
+def caption(label: str, probability: float, trained: bool) -> str:
     """What stands on a picture; of a model that learned nothing it says so."""
-    text = f"{label} {100 * share:.0f} %"
+    text = f"{label} {100 * probability:.0f} %"
     return text if trained else f"untrained: {text}"
 
 

@@ -25,8 +25,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
+from edgevit.inference.answers import Answer
 from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.backends.classifier import Answer
 from edgevit_runtimes.live.feed import Feed
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.outputs.annotator import Annotator
@@ -84,7 +84,9 @@ class Page:
         resized = cv2.resize(picture, (224, 224))
         frame = Frame(picture, self.number, "cam", time.perf_counter_ns(), time.time(), 10, 20)
         answers = (Answer("tench", share), Answer("church", 1 - share))
-        observation = Observation(frame, answers, resized, None, 1000, 2000, 5000)
+        probabilities = np.array([share, 1 - share], np.float32)
+        times_ns = (1000, 2000, 5000)
+        observation = Observation(frame, answers, resized, None, *times_ns, probabilities)
         self.number += 1
         self.statistics.add(observation)
         self.server.publish(observation)
@@ -268,7 +270,11 @@ def test_before_the_first_answer(page: Page) -> None:
 def test_the_answer_as_json(page: Page) -> None:
     page.observe(plain((1, 2, 3)))
     content = page.ask("/api/answer").json
-    assert content["answer"]["answers"][0] == {"label": "tench", "share": 0.75}
+    assert content["answer"]["answers"][0] == {
+        "label": "tench",
+        "probability": 0.75,
+        "share": 0.75,  # its former name, until 0.3
+    }
     assert content["frames"]["answered"] == 1
     assert (content["model"], content["source"]) == ("lla_tiny", "rtsp://10.0.0.5/live")
 

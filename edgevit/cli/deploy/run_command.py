@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,11 @@ from edgevit.cli.options import (
 )
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
+from edgevit.results.bundle_summary import untrained_note
+
+if TYPE_CHECKING:
+    from edgevit.workflows.predict import Model
+    from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
 
 _FEED = "A feed"
 _CAMERA = "The source"
@@ -114,46 +119,74 @@ def run(
     ] = False,
 ) -> None:
     """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
-    from edgevit.cli.deploy.run_pictures import run_pictures
-    from edgevit.cli.feed.feed_options import FeedOptions
-    from edgevit.cli.feed.follow import follow_feed
     from edgevit.images.image_io import set_max_pixels
+    from edgevit.workflows.predict import Model
+    from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
     from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
-    from edgevit_runtimes.sources.open_source import refuse_unused
-    from edgevit_runtimes.sources.source_address import Kind, parse
+    from edgevit_runtimes.sources.source_address import Kind
 
     set_max_pixels(max_pixels)
     bundle_path, texts = _split(sources)
-    bundle = open_bundle(bundle_path)
-    address = parse(texts)
-    orientation = Orientation(rotate, mirror)
-    request = CaptureRequest(_size(size), fps, pixel_format)
-    refuse_unused(address, request)
+    model = Model(open_bundle(bundle_path), variant, threads)
+    source = FeedSource.of(
+        texts, CaptureRequest(_size(size), fps, pixel_format), Orientation(rotate, mirror)
+    )
     token_given = str(context.get_parameter_source("token")).endswith("COMMANDLINE")
     if token_given and serve is None:  # one in the environment may be there for another run
         raise InputError("--token is what the page asks for; give --serve HOST:PORT for a page.")
     wants_video = save is not None and save.suffix.lower() == VIDEO_SUFFIX
     feed_options = (serve, show, jsonl, duration, frames, every > 1, smooth, bench, fps)
-    if address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):
-        run_pictures(bundle, address.files, orientation, top, save, variant, threads, json)
-        return
-    options = FeedOptions(
-        top=top,
-        save=save,
-        variant=variant,
-        threads=threads,
-        json=json,
-        serve=serve,
-        token=token,
-        show=show,
-        jsonl=jsonl,
-        duration=duration,
-        frames=frames,
-        every=every,
-        smooth=smooth,
-        bench=bench,
+    with model:
+        if source.address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):
+            _answer_files(model, source, top, save, json)
+            return
+        options = FeedOptions(top, every, smooth, frames, duration)
+        outputs = OutputOptions(save, serve, token, show, jsonl, bench)
+        _answer_feed(model, source, options, outputs, json)
+
+
+def _answer_files(
+    model: Model, source: FeedSource, top: int, save: Path | None, json: bool
+) -> None:
+    from edgevit.common.console import print_line, show
+    from edgevit.workflows.predict_files import predict_files
+
+    found = predict_files(
+        model, source.address.files, top=top, orientation=source.orientation, save=save
     )
-    follow_feed(bundle, address, request, orientation, options)
+    show(found, json)
+    if note := untrained_note(model.bundle):
+        print_line(f"note: {note}", error=True)
+    for prediction in found.predictions:
+        for said in prediction.notes:
+            print_line(f"note: {prediction.source}: {said}", error=True)
+    for error in found.failed.values():
+        print_line(f"error: {error}", error=True)
+    if found.failed:
+        raise typer.Exit(2)
+
+
+def _answer_feed(
+    model: Model, source: FeedSource, options: FeedOptions, outputs: OutputOptions, json: bool
+) -> None:
+    from edgevit.common.console import show
+    from edgevit.workflows.stream import follow_feed
+    from edgevit_runtimes.live.outputs.status_line import StatusLine
+
+    if json and outputs.uses_standard_output:
+        raise InputError(
+            "--jsonl - and --json both write to standard output. Give --jsonl a file's name."
+        )
+    status = StatusLine()
+    summary = follow_feed(model, source, options, outputs, status)
+    if outputs.uses_standard_output:  # which is for programs
+        status.say(summary.line)
+    else:
+        show(summary, json)
+    if note := untrained_note(model.bundle):
+        status.say(f"note: {note}")
+    if summary.errors:
+        raise typer.Exit(2)
 
 
 def _split(sources: list[str]) -> tuple[Path | None, list[str]]:

@@ -1,8 +1,8 @@
 """Augmentation of whole batches on the device: one affine map a picture, colours, holes, mixes.
 
 The counterpart of :mod:`edgevit.training.augmentation.augment`, which works picture by picture on
-CPUs. Crop, mirror, rotation and shear are one bilinear sampling, at twice the size and averaged where the
-stored pictures are larger than the model's, so that fine stripes do not alias.
+CPUs. Crop, mirror, rotation and shear are one bilinear sampling, at twice the size and averaged
+where the stored pictures are larger than the model's, so that fine stripes do not alias.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a person at the terminal sees while a feed runs."""
+"""What a person at the terminal sees while a feed is answered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Teller:
+class StatusLine:
     """One line that is rewritten on a terminal, elsewhere a line every ten seconds; and messages.
 
     All on standard error. Used by several threads.
@@ -62,7 +62,8 @@ class Teller:
 def _progress_text(observation: Observation, statistics: Statistics) -> str:
     best, counts = observation.answers[0], statistics.counts()
     return (
-        f"{best.label} {100 * best.share:.0f} %  |  {statistics.recent_fps:.1f} answers a second, "
+        f"{best.label} {100 * best.probability:.0f} %  |  "
+        f"{statistics.recent_fps:.1f} answers a second, "
         f"{observation.latency_ns / 1e6:.1f} ms from capture, {counts['dropped']} dropped, "
         f"frame {observation.frame.number}"
     )
