@@ -12,6 +12,8 @@ imported when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from edgevit.common.version import __version__
+
 if TYPE_CHECKING:
     from edgevit.common.errors import (
         BundleError,
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
         MissingExtraError,
     )
     from edgevit.results.prediction import Prediction, StreamPrediction
-    from edgevit.workflows.load import load
+    from edgevit.workflows.load import export, load
     from edgevit.workflows.predict import Model
-
-__version__ = "0.1.0"
+    from edgevit.workflows.train import train
 
 _ERRORS = "edgevit.common.errors"
 _HOMES = {
@@ -42,7 +43,9 @@ _HOMES = {
     "Model": "edgevit.workflows.predict",
     "Prediction": "edgevit.results.prediction",
     "StreamPrediction": "edgevit.results.prediction",
+    "export": "edgevit.workflows.load",
     "load": "edgevit.workflows.load",
+    "train": "edgevit.workflows.train",
 }
 __all__ = [
     "BundleError",
@@ -56,7 +59,10 @@ __all__ = [
     "Model",
     "Prediction",
     "StreamPrediction",
+    "__version__",
+    "export",
     "load",
+    "train",
 ]
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgevit.inference.runner import Array
     from edgevit.models.classifier import Classifier
 
-_MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
+MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def export(
         InputError: the model, weights, classes or output folder cannot be used.
         CheckFailedError: the exported model does not compute what the torch module computes.
     """
-    require_modules("edgevit export", "export", _MODULES)
+    require_modules("edgevit export", "export", MODULES)
     from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
     from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 

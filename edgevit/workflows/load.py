@@ -6,18 +6,24 @@ import os
 import threading
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from edgevit import __version__
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.common.cache import cache_folder
 from edgevit.common.errors import BundleError, InputError
-from edgevit.common.files import cache_folder, sha256_of
+from edgevit.common.hashes import sha256_of
 from edgevit.common.libraries import require_modules
+from edgevit.common.version import __version__
+from edgevit.workflows.export import MODULES
+from edgevit.workflows.export import export as _export_model
 from edgevit.workflows.predict import Model
 from edgevit.zoo.registry import DEFAULT_MODEL, MODELS, PREBUILT_BUNDLE, ModelEntry
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _SUFFIX = ".edgevit"
 _EXPORTING = threading.Lock()  # other processes are kept out by the folder's lock
-_MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
 _PARITY_PICTURES = 8
 
 
@@ -39,6 +45,20 @@ def load(
         MissingExtraError: the model must be exported first, and that extra is not installed.
     """
     return Model(_bundle(name_or_path), variant, threads)
+
+
+def export(
+    model: str | nn.Module, output: str | os.PathLike[str] | None = None, **options: Any
+) -> Model:
+    """Exports a model, and opens the bundle for use.
+
+    Args:
+        model: a name of the zoo, or a module that was built from the zoo.
+        output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
+        options: those of :func:`edgevit.workflows.export.export`, such as ``checkpoint``,
+            ``classes``, ``batch``, ``parity_images`` and ``force``; it also lists the errors.
+    """
+    return Model(_export_model(model, None if output is None else Path(output), **options).bundle)
 
 
 def _bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
@@ -104,16 +124,7 @@ def _cached(weights: Path, name: str) -> Path:
 
 def _export(entry: ModelEntry, target: Path) -> Bundle:
     """Checked against torch, as every export is."""
-    require_modules(f"Loading {entry.spec.name} for the first time", "export", _MODULES)
-    from functools import partial
-
-    from edgevit.common.progress import SilentProgress
-    from edgevit.images import image_io
-    from edgevit.zoo.spec import Preprocess
-    from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
-    from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-
-    references = Bundle.open(PREBUILT_BUNDLE).reference().images[:_PARITY_PICTURES]
-    pictures = image_io.batch(references, Preprocess(entry.spec.image_px))
-    request = ExportRequest(entry, target, pictures, batch=None, force=True)
-    return export_bundle(request, partial(OnnxRuntimeRunner, native=False), SilentProgress())
+    require_modules(f"Loading {entry.spec.name} for the first time", "export", MODULES)
+    return _export_model(
+        entry.spec.name, target, batch=None, parity_count=_PARITY_PICTURES, force=True
+    ).bundle

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
-from edgevit.common.files import sha256_of
+from edgevit.common.hashes import sha256_of
+from edgevit.common.version import __version__
 from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.onnxruntime_runner import Placement
 from edgevit_runtimes.bench.bench_options import BenchOptions
@@ -75,7 +75,7 @@ def conditions(options: BenchOptions, bundle: Bundle, variant: str) -> dict[str,
         "load_average_1min": round(os.getloadavg()[0], 2),
         "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(_TELLING)},
         "python": platform.python_version(),
-        "edgevit": edgevit.__version__,
+        "edgevit": __version__,
         "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "methods": METHODS,
     }
