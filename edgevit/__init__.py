@@ -12,6 +12,7 @@ imported when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from edgevit.common.telemetry import switch_off
 from edgevit.common.version import __version__
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ __all__ = [
     "load",
     "train",
 ]
+
+
+switch_off()
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from edgevit.bundle.bundle import (
 )
 from edgevit.bundle.edit import create, seal
 from edgevit.common.errors import CheckpointError, InputError
+from edgevit.common.installed import distribution
 from edgevit.common.progress import Progress, stage
 from edgevit.common.version import __version__
 from edgevit.inference.runner import Array, OpenRunner
@@ -215,5 +215,5 @@ def _manifest(
 
 def library_versions() -> dict[str, str]:
     """Of edgevit, Python, and what an export goes through."""
-    libraries = {name: version(name) for name in _LIBRARIES}
+    libraries = {name: distribution(name)[1] for name in _LIBRARIES}
     return {"edgevit": __version__, "python": platform.python_version(), **libraries}
