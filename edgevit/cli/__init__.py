@@ -31,6 +31,7 @@ from edgevit.cli.measure.report_command import report
 from edgevit.cli.model.eval_command import evaluate
 from edgevit.cli.model.models_command import models
 from edgevit.cli.model.train_command import train
+from edgevit.cli.renamed import with_current_names
 from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import EdgevitError
 from edgevit.common.sanitize import printable, shortened
@@ -118,7 +119,7 @@ def _run() -> int:
     try:
         try:
             # Else typer prints a box, passwords and all.
-            code = app(prog_name="edgevit", standalone_mode=False)
+            code = app(with_current_names(sys.argv[1:]), prog_name="edgevit", standalone_mode=False)
         finally:
             sys.stdout.flush()
     except _USAGE_ERROR as error:

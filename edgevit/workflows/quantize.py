@@ -208,7 +208,7 @@ def _check_method(method: str) -> None:
     from edgevit_export.quantize.search import AUTO
 
     if method not in (*METHODS, AUTO):
-        raise InputError(f"--calibration is {', '.join(METHODS)} or {AUTO}; got '{method}'.")
+        raise InputError(f"--calibration-method is {', '.join(METHODS)} or {AUTO}; got '{method}'.")
 
 
 def _draw(found: Mapping[str, Found], target: Path) -> None:

@@ -105,7 +105,7 @@ def verify(
     images: Path | str | None = None,
     count: int = 200,
     variants: Sequence[str] | None = None,
-    tensors: bool = False,
+    bisect: bool = False,
     tolerance: float | None = None,
     threads: int = 1,
     progress: Progress | None = None,
@@ -116,19 +116,19 @@ def verify(
         images: a folder of pictures to compare on, beside the bundle's own.
         count: at most so many of them, spread evenly.
         variants: names; by default all that the bundle has.
-        tensors: find the first tensor in which a variant differs from the float model.
-        tolerance: of ``tensors``: relative error; by default by the variant's precision.
+        bisect: find the first tensor in which a variant differs from the float model.
+        tolerance: of ``bisect``: relative error; by default by the variant's precision.
 
     Raises:
         BundleError: the bundle has no such variant.
         InputError: an option or a picture cannot be used.
-        MissingExtraError: ``tensors`` were asked for, and onnx is not installed.
+        MissingExtraError: ``bisect`` was asked for, and onnx is not installed.
     """
     from edgevit_runtimes.selection.verify import VerifyRequest
     from edgevit_runtimes.selection.verify import verify as compare_variants
 
-    if tolerance is not None and not tensors:
-        raise InputError("--tolerance is one of --tensors; give both.")
+    if tolerance is not None and not bisect:
+        raise InputError("--tolerance is one of --bisect; give both.")
     progress = progress or SilentProgress()
     named = tuple(variants or bundle.manifest.variants)
     for name in named:
@@ -139,7 +139,7 @@ def verify(
     return VerifyResult(
         bundle=bundle,
         verification=found,
-        tensors=_bisect(bundle, found, tolerance, threads, progress) if tensors else {},
+        tensors=_bisect(bundle, found, tolerance, threads, progress) if bisect else {},
         asked=tuple(variants or ()),
         sees_superpixels=expose is not None or bundle.manifest.superpixel_map is None,
     )
@@ -169,7 +169,7 @@ def _bisect(
     bundle: Bundle, found: Verification, tolerance: float | None, threads: int, progress: Progress
 ) -> dict[str, list[Look]]:
     """Of every ONNX variant that was compared, the tensors that were looked at."""
-    require_modules("edgevit verify --tensors", "export", ("onnx",))
+    require_modules("edgevit verify --bisect", "export", ("onnx",))
     from edgevit_export.inspect.bisect import Pair, find_parting
     from edgevit_runtimes.backends.open_model import open_model, open_variant
 

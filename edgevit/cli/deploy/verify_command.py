@@ -16,18 +16,24 @@ def verify(
         Path | None, typer.Argument(help="A bundle folder. Default: the prebuilt lla_tiny.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of real pictures, beside the bundle's own eight.")
+        Path | None,
+        typer.Option(help="Folder of images to compare on, in addition to the bundle's own eight."),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pictures of --images, spread evenly.")] = 200,
+    count: Annotated[
+        int, typer.Option(min=1, help="Number of images from --images, evenly spaced.")
+    ] = 200,
     variant: Annotated[
-        list[str] | None, typer.Option(help="A variant to verify, again and again. Default: all.")
+        list[str] | None, typer.Option(help="A variant to verify; may be repeated. Default: all.")
     ] = None,
-    tensors: Annotated[
-        bool, typer.Option("--tensors", help="Find the first tensor in which a variant differs.")
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="Find the first tensor in which a variant differs.")
     ] = False,
     tolerance: Annotated[
         float | None,
-        typer.Option(min=0, help="Of --tensors: relative error. Default: by precision."),
+        typer.Option(
+            min=0,
+            help="With --bisect: relative error of a difference. Default: by precision.",
+        ),
     ] = None,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
@@ -45,7 +51,7 @@ def verify(
         images=images,
         count=count,
         variants=variant,
-        tensors=tensors,
+        bisect=bisect,
         tolerance=tolerance,
         threads=threads,
         progress=progress_for_stderr(),

@@ -32,15 +32,16 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="[BUNDLE] DATA",
-            help="A bundle (default: the prebuilt lla_tiny), and a folder with one folder a class.",
+            help="A bundle (default: the prebuilt lla_tiny), and a folder of images with one "
+            "subfolder per class.",
         ),
     ],
     model: Annotated[
-        str | None, typer.Option(help="Export this model of the zoo first, with its weights.")
+        str | None, typer.Option(help="Export this zoo model with its shipped weights first.")
     ] = None,
     variant: VariantOption = None,
     confusion: Annotated[
-        Path | None, typer.Option(help="Draw the confusion matrix: .png, .svg or .pdf.")
+        Path | None, typer.Option(help="Plot the confusion matrix: .png, .svg or .pdf.")
     ] = None,
     skip_corrupt: SkipCorruptOption = False,
     threads: ThreadsOption = 1,
