@@ -334,7 +334,7 @@ def test_a_bench_on_a_device(device: Path, edgevit: Command, home: Path) -> None
     for step in ("cold start", "memory", "latency, hot"):
         assert step in ended.err, "progress comes back"
     kept = read_result(Path(result["kept"]))
-    assert kept["latency_ms"] == result["latency_ms"]
+    assert kept.to_dict()["latency_ms"] == result["latency_ms"]
     assert not list((home / "state" / "edgevit" / "runs").iterdir()), "nothing is under way"
     assert not list((device / "runs").iterdir()), "nothing stays there"
     (manifest,) = device.glob("bundles/*/manifest.json")

@@ -20,7 +20,7 @@ from edgevit.cli.options import (
 from edgevit.common.errors import InputError
 
 if TYPE_CHECKING:
-    from edgevit.workflows.bench import BenchResult
+    from edgevit.results.bench_result import BenchResult
 
 
 class Device(str, Enum):
@@ -152,8 +152,8 @@ def bench(
             progress=progress,
         )
     _keep_and_show(result, output, json)
-    if limit is not None:
-        workflow.require_no_slower([result.figures["repeats"]], [str(repeat)], limit)
+    if limit is not None and result.repeats is not None:
+        workflow.require_no_slower([result.repeats], [str(repeat)], limit)
 
 
 def _keep_and_show(result: BenchResult, output: Path | None, as_json: bool) -> None:

@@ -128,7 +128,7 @@ def run_measurement(home: Path, job: dict[str, Any]) -> dict[str, Any]:
             raise InputError(str(error)) from error
         bundle = Bundle.open(_bundle_folder(home, job))
         result = measure.bench(bundle, options, PlainProgress())
-        _write_json(folder / "result.json", result)
+        _write_json(folder / "result.json", result.to_dict())
     except EdgevitError as error:
         failure = {"error": str(error), "code": error.exit_code}
         _write_json(folder / "error.json", failure)
