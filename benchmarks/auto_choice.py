@@ -20,7 +20,7 @@ from edgevit.cli.deploy.compiling import Work, candidates, compile_fastest
 from edgevit.common.console import print_json, print_table
 from edgevit.common.progress import progress_for_stderr
 from edgevit_runtimes.bench import measure
-from edgevit_runtimes.selection.agreement import Judging
+from edgevit_runtimes.selection.agreement import reference_set
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
 
 def _repeat(path: Path, threads: int) -> dict[str, Any]:
     bundle = Bundle.open(path)
-    work = Work(Judging.of_bundle(bundle), False, threads, progress_for_stderr())
+    work = Work(reference_set(bundle), False, threads, progress_for_stderr())
     bundle, choice = compile_fastest(bundle, candidates(), work, keep_all=True)
     passed = [row["variant"] for row in choice.table if row.get("passes")]
     names = ["float", *(name for name in passed if name != "float")]

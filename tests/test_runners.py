@@ -27,7 +27,7 @@ from edgevit_runtimes.backends import onnxruntime_runner
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
-from edgevit_runtimes.selection.agreement import Judging
+from edgevit_runtimes.selection.agreement import reference_set
 from support import Command
 
 needs_openvino = pytest.mark.skipif(
@@ -44,7 +44,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The shipped model in every runtime of the processor, and a stand-in's engine."""
     path = with_all_forms(tmp_path_factory.mktemp("runners") / "lla_tiny.edgevit")
     bundle = Bundle.open(path)
-    work = Work(Judging.of_bundle(bundle), False, 1, SilentProgress())
+    work = Work(reference_set(bundle), False, 1, SilentProgress())
     targets = [Target.onnxruntime] + ([Target.openvino] if find_spec("openvino") else [])
     for target in targets:
         for precision in (Precision.fp32, Precision.int8):

@@ -23,7 +23,7 @@ from edgevit.common.errors import InputError
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle, MachineChoice
     from edgevit.bundle.compiled import Outcome
-    from edgevit_runtimes.selection.agreement import Judging
+    from edgevit.inference.agreement import EvalSet
 
 
 def compile_bundle(
@@ -70,7 +70,7 @@ def compile_bundle(
         target, precision or Precision.fp32, capability, provider, allow_fallback, batch, cuda_graph
     )
     _refuse_odd(request)
-    work = Work(_judging(opened, images), force, threads, progress_for_stderr())
+    work = Work(_eval_set(opened, images), force, threads, progress_for_stderr())
     if target is Target.auto:
         requests = [r for r in candidates() if precision in (None, r.precision)]
         opened, choice = compile_fastest(opened, requests, work, keep_all)
@@ -98,17 +98,16 @@ def _refuse_odd(request: Request) -> None:
         )
 
 
-def _judging(bundle: Bundle, images: Path | None) -> Judging:
-    from edgevit_runtimes.selection.agreement import Judging
+def _eval_set(bundle: Bundle, images: Path | None) -> EvalSet:
+    from edgevit_runtimes.selection.agreement import float_set, reference_set
 
     if images is None:
-        return Judging.of_bundle(bundle)
+        return reference_set(bundle)
     from edgevit.images import image_io as pictures
 
     files = pictures.files_in(images) if images.is_dir() else [images]
     read = (pictures.read(file) for file in files)
-    resized = [pictures.resize(picture, bundle.manifest.preprocess) for picture in read]
-    return Judging.of_pictures(bundle, resized)
+    return float_set(bundle, pictures.batch(read, bundle.manifest.preprocess))
 
 
 # Output ------------------------------------------------------------------------------------------

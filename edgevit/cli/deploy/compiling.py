@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle, MachineChoice
     from edgevit.bundle.compiled import Built, Outcome, Wanted
     from edgevit.common.progress import Progress
-    from edgevit_runtimes.selection.agreement import Judging
+    from edgevit.inference.agreement import EvalSet
 
 
 class Target(str, Enum):
@@ -68,7 +68,7 @@ class Request:
 class Work:
     """How it is gone about. force: compile even what is fresh. threads: of the measurements."""
 
-    judging: Judging
+    evaluation: EvalSet
     force: bool
     threads: int
     progress: Progress
@@ -82,7 +82,7 @@ def compile_variant(bundle: Bundle, request: Request, work: Work) -> tuple[Bundl
     from edgevit.bundle.bundle import drop_variants
     from edgevit.bundle.compiled import ensure
     from edgevit.common.progress import stage
-    from edgevit_runtimes.selection.agreement import agreement, require
+    from edgevit_runtimes.selection.agreement import agreement, require_variant
 
     wanted, compile_it = _PLANS[request.target](bundle, request, work.progress)
     with stage(work.progress, f"compile   {wanted.name}"):
@@ -90,12 +90,12 @@ def compile_variant(bundle: Bundle, request: Request, work: Work) -> tuple[Bundl
     if outcome.was_kept or request.capability is not None:
         return bundle, outcome  # ahead of time: there is no GPU of that capability to ask
     try:
-        found = agreement(bundle, wanted.name, work.judging)
-        require(found, wanted.name)
+        found = agreement(bundle, wanted.name, work.evaluation)
+        require_variant(found, wanted.name)
     except EdgevitError:
         drop_variants(bundle, {wanted.name})
         raise
-    return _with_facts(bundle, wanted.name, {"agreement": found.to_json()}), outcome
+    return _with_facts(bundle, wanted.name, {"agreement": found.logits_dict()}), outcome
 
 
 def _with_facts(bundle: Bundle, name: str, facts: dict[str, Any]) -> Bundle:
@@ -239,7 +239,7 @@ def compile_fastest(
         keep_all: keep the others too.
     """
     from edgevit.bundle.bundle import Bundle, drop_variants
-    from edgevit_runtimes.selection.auto import Candidates, choose
+    from edgevit_runtimes.selection.choose import Candidates, choose_fastest
 
     names, not_tried = [], {}
     before = set(bundle.manifest.variants)
@@ -251,7 +251,7 @@ def compile_fastest(
             not_tried[request.name] = str(error)
             bundle = Bundle.open(bundle.path)  # what did not agree is gone again
     tried = Candidates(names, not_tried)
-    bundle, choice = choose(bundle, tried, work.judging, work.threads, work.progress)
+    bundle, choice = choose_fastest(bundle, tried, work.evaluation, work.threads, work.progress)
     losers = set(names) - before - {choice.variant}
     if losers and not keep_all:
         bundle = drop_variants(bundle, losers)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _MODULES = ("onnx",)
 ALL = "all"
-_BATCH = 8  # where the bundle takes any
 
 
 def quantize(
@@ -109,17 +108,15 @@ def _pictures(
     import numpy as np
 
     from edgevit.inference.calibration import Pictures, balanced
-    from edgevit.inference.runner import batch_size
     from edgevit_runtimes.selection.evaluate import places_of
 
     calibrating, judging = _folders(data, eval_data, seed)
     labels = places_of(judging.classes, bundle)[np.asarray(judging.labels)]
-    batch = batch_size(bundle.manifest.inputs, _BATCH)
     preprocess = bundle.manifest.preprocess
     chosen = calibrating.part(balanced(calibrating, count, seed))
     return (
-        Pictures(chosen.files, preprocess, batch),
-        Pictures(judging.files, preprocess, batch),
+        Pictures(chosen.files, preprocess),
+        Pictures(judging.files, preprocess),
         labels,
     )
 
@@ -127,13 +124,13 @@ def _pictures(
 def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
     """Measures what this machine runs, and judges the others by their accuracy alone."""
     from edgevit_export.quantize.quantize_pipeline import variant_of
-    from edgevit_runtimes.selection.choose import measure_and_choose
+    from edgevit_runtimes.selection.choose import choose_form
     from edgevit_runtimes.selection.verdict import judge
 
     verdicts = []
     for target in targets:
         if target in _targets_here():
-            bundle, verdict = measure_and_choose(bundle, target)
+            bundle, verdict = choose_form(bundle, target)
         else:
             name = variant_of(target)
             verdict = judge(bundle, name, bundle.manifest.variants[name])

@@ -132,7 +132,7 @@ def _content(bundle: Bundle, result: Verification, looks: dict[str, list[Look]])
     content: dict[str, Any] = {
         "bundle": str(bundle.path),
         "holds": result.holds,
-        "comparisons": [comparison.to_json() for comparison in result.comparisons],
+        "comparisons": [comparison.to_dict() for comparison in result.comparisons],
         "not_opened": dict(result.not_opened),
         "damaged": dict(result.damaged),
     }
@@ -177,11 +177,11 @@ def _row(comparison: Comparison) -> tuple[str, ...]:
     return (
         comparison.variant,
         comparison.runtime,
-        found.precision,
+        found.limits.precision,
         comparison.reference,
         str(count),
         _percent(found.top1_agrees, count),
-        f"{found.max_difference:.2g}",
+        f"{found.max_logit_difference:.2g}",
         f"{found.mean_difference:.2g}",
         "not seen" if same is None else _percent(same, count),
         "no: " + "; ".join(failures) if failures else "yes",

@@ -8,16 +8,16 @@ from edgevit.cli.options import JsonOption
 def models(json: JsonOption = False) -> None:
     """List the models: size, parameters, multiply-accumulates, shipped weights."""
     from edgevit.common.console import print_json, print_table
-    from edgevit.zoo import complexity
     from edgevit.zoo.registry import MODELS
+    from edgevit.zoo.sizes import size_of
 
     content = [
         {
             "name": name,
             "family": entry.spec.family,
             "image_px": entry.spec.image_px,
-            "parameters": complexity.parameters(entry.spec),
-            "macs": sum(complexity.macs(entry.spec).values()),
+            "parameters": size_of(name).parameters,
+            "macs": size_of(name).macs,
             "classes": entry.spec.classes,
             "shipped_weights": entry.weights.name if entry.weights else None,
             "summary": entry.summary,
