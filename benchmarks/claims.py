@@ -28,12 +28,12 @@ from edgevit.common.files import write_atomically
 from edgevit.common.progress import Progress, progress_for_stderr
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
+from edgevit.models.count import count_spec
 from edgevit.training.hardware import prepare
 from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE
 from edgevit.workflows.teacher import open_teacher
-from edgevit.zoo import complexity
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
@@ -149,12 +149,13 @@ def _train_and_answer(
 
 
 def _facts(contender: Contender) -> dict[str, Any]:
+    size = count_spec(contender.spec)
     return {
         "key": contender.key,
         "model": contender.label,
         "family": contender.family,
-        "parameters": complexity.parameters(contender.spec),
-        "macs": sum(complexity.macs(contender.spec).values()),
+        "parameters": size.parameters,
+        "macs": size.macs,
     }
 
 

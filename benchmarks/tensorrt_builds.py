@@ -26,7 +26,6 @@ from edgevit.common.errors import EdgevitError
 from edgevit.common.progress import SilentProgress
 from edgevit.common.tensorrt_library import RTX, find_tensorrt
 from edgevit.images import image_io
-from edgevit.inference.runner import Array
 from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
@@ -91,9 +90,8 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
     request = ExportRequest(entry, folder / "bundle.edgevit", pictures, classes=CLASSES)
     exported = export_bundle(request, open_runner, SilentProgress()).variant()
     model = onnx.load(exported)
-    batches: list[Array] = [picture[None] for picture in pictures]
-    half = to_half(model, batches, open_runner).model
-    observed = observe_products(model, batches, open_runner)
+    half = to_half(model, pictures, open_runner).model
+    observed = observe_products(model, pictures, open_runner)
     ranges = {name: minmax(seen) for name, seen in observed.items()}
     files = {"fp32": exported}
     for precision, form in (

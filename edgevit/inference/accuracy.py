@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Z_95 = 1.959963984540054  # of the normal distribution, two-sided 95 %
+_RESAMPLES = 2000
 TOP = 5
 
 
@@ -119,4 +120,47 @@ class Accuracy:
                 "labels": names,
                 "images": confusion.tolist(),
             },
+        }
+
+
+@dataclass(frozen=True)
+class PairedDrop:
+    """Float against quantized answers to the same pictures, bool [n] each: right or not."""
+
+    float_right: NDArray[np.bool_]
+    quantized_right: NDArray[np.bool_]
+    same_answer: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, expected: NDArray[np.float32], got: NDArray[np.float32], labels: NDArray[np.int64]
+    ) -> PairedDrop:
+        """From logits [n, classes] and labels [n]."""
+        before, after = expected.argmax(axis=1), got.argmax(axis=1)
+        return cls(before == labels, after == labels, before == after)
+
+    @property
+    def points(self) -> float:
+        """Points of top-1 that were lost; negative where it gained."""
+        lost = int(self.float_right.sum()) - int(self.quantized_right.sum())
+        return 100 * lost / len(self.float_right)  # of whole counts: exact at the limit
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % of the drops of pictures drawn again with replacement (bootstrap), in points."""
+        lost = self.float_right.astype(np.int8) - self.quantized_right
+        rng = np.random.default_rng(0)
+        picks = rng.integers(len(lost), size=(_RESAMPLES, len(lost)))
+        low, high = np.percentile(100 * lost[picks].mean(axis=1), [2.5, 97.5])
+        return float(low), float(high)
+
+    def to_json(self) -> dict[str, Any]:
+        low, high = self.interval
+        return {
+            "images": len(self.float_right),
+            "float_top1": round(float(self.float_right.mean()), 5),
+            "top1": round(float(self.quantized_right.mean()), 5),
+            "drop_points": round(self.points, 3),
+            "drop_points_interval_95": [round(low, 3), round(high, 3)],
+            "same_answer": round(float(self.same_answer.mean()), 5),
         }

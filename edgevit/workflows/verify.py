@@ -75,7 +75,7 @@ class VerifyResult(Result):
         content: dict[str, Any] = {
             "bundle": str(self.bundle.path),
             "holds": found.holds,
-            "comparisons": [comparison.to_json() for comparison in found.comparisons],
+            "comparisons": [comparison.to_dict() for comparison in found.comparisons],
             "not_opened": dict(found.not_opened),
             "damaged": dict(found.damaged),
         }
@@ -197,11 +197,11 @@ def _row(comparison: Comparison) -> tuple[str, ...]:
     return (
         comparison.variant,
         comparison.runtime,
-        found.precision,
+        found.limits.precision,
         comparison.reference,
         str(count),
         _percent(found.top1_agrees, count),
-        f"{found.max_difference:.2g}",
+        f"{found.max_logit_difference:.2g}",
         f"{found.mean_difference:.2g}",
         "not seen" if same is None else _percent(same, count),
         "no: " + "; ".join(failures) if failures else "yes",

@@ -22,12 +22,13 @@ from edgevit.common.errors import CheckFailedError
 from edgevit.common.progress import SilentProgress
 from edgevit.images import image_files, image_io
 from edgevit.images.image_io import Image
+from edgevit.inference.agreement import EXPORT_LIMITS, compare
+from edgevit.inference.batches import infer_all
 from edgevit.models.build import build
 from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert import superpixel_op
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
-from edgevit_export.convert.parity import compare_outputs, run_all
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.weights import load_model
 from edgevit_export.passes.halve_weights import halve_weights
@@ -91,13 +92,13 @@ def test_batches_answer_like_single_pictures(
 ) -> None:
     bundle = export(tmp_path, photo_batch, name, batch=batch)
     pictures = of_size(photo_batch, name)
-    expected = run_all(TorchRunner(load_model(shallow(name)).module), pictures)
+    expected = infer_all(TorchRunner(load_model(shallow(name)).module), pictures)
     with OnnxRuntimeRunner(bundle.variant()) as runner:
-        got = run_all(runner, pictures)
+        got = infer_all(runner, pictures)
         if batch is None:
             together = runner.infer({"image": pictures})["logits"]
             np.testing.assert_allclose(together, got["logits"], atol=1e-4)
-    assert compare_outputs(expected, got).failures() == []
+    assert compare(expected, got, EXPORT_LIMITS).failures() == []
 
 
 def test_the_superpixel_map_is_the_models(lla_bundle: Path, photo_batch: Image) -> None:
@@ -120,7 +121,7 @@ def test_half_storage_computes_the_same_bits(tmp_path: Path, photo_batch: Image)
     half = export(tmp_path / "half", photo_batch, half_storage=True)
     with OnnxRuntimeRunner(whole.variant()) as a, OnnxRuntimeRunner(half.variant()) as b:
         np.testing.assert_array_equal(
-            run_all(a, photo_batch)["logits"], run_all(b, photo_batch)["logits"]
+            infer_all(a, photo_batch)["logits"], infer_all(b, photo_batch)["logits"]
         )
     assert half.variant().stat().st_size < 0.6 * whole.variant().stat().st_size
 
@@ -182,10 +183,10 @@ def test_the_prebuilt_bundle_is_what_an_export_makes(photo_batch: Image) -> None
     """The shipped file answers like the shipped weights in torch."""
     pictures = Bundle.open(PREBUILT_BUNDLE).reference().images
     module = load_model(find("lla_tiny")).module
-    expected = run_all(TorchRunner(module), np.concatenate([pictures, photo_batch]))
+    expected = infer_all(TorchRunner(module), np.concatenate([pictures, photo_batch]))
     with OnnxRuntimeRunner(Bundle.open(PREBUILT_BUNDLE).variant()) as runner:
-        got = run_all(runner, np.concatenate([pictures, photo_batch]))
-    assert compare_outputs(expected, got).failures() == []
+        got = infer_all(runner, np.concatenate([pictures, photo_batch]))
+    assert compare(expected, got, EXPORT_LIMITS).failures() == []
     stored = Bundle.open(PREBUILT_BUNDLE).reference().outputs["logits"]
     np.testing.assert_allclose(got["logits"][: len(stored)], stored, atol=1e-4)
 

@@ -17,18 +17,20 @@ from edgevit.common.errors import InputError
 from edgevit.common.progress import SilentProgress
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
+from edgevit.inference.accuracy import PairedDrop
+from edgevit.inference.agreement import LabelledEvalSet, relative_logit_error
+from edgevit.inference.batches import infer_all
 from edgevit.inference.calibration import Pictures, balanced, refuse_overlap
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.passes.widen_weights import widen_weights
-from edgevit_export.quantize.gate import PairedDrop, relative_error
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.observe import Observed, observe, observe_products, with_outputs
 from edgevit_export.quantize.products import find_products
 from edgevit_export.quantize.quantize_pipeline import QuantizeRequest, quantize_bundle
 from edgevit_export.quantize.ranges import METHODS, Range
 from edgevit_export.quantize.schemes import SCHEMES, quantized
-from edgevit_export.quantize.search import Judges, Search
+from edgevit_export.quantize.search import Search
 from edgevit_export.quantize.smooth import smoothed
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.devices.target import this_target
@@ -54,7 +56,7 @@ def float_model() -> onnx.ModelProto:
 @pytest.fixture
 def pictures(answered: Path) -> Pictures:
     files = ImageFolder.open(answered / "train").files
-    return Pictures(files[:24], Preprocess(224), 1)
+    return Pictures(files[:24], Preprocess(224))
 
 
 # Ranges -------------------------------------------------------------------------------------------
@@ -108,8 +110,8 @@ def test_observing_in_pieces_is_observing_at_once(
     name = find_products(float_model)[5].source
     probe = with_outputs(float_model, [name]).SerializeToString()
     with open_runner(probe) as runner:
-        at_once = observe(runner, [name], list(pictures))
-        values = np.concatenate([runner.infer({"image": p})[name] for p in pictures])
+        at_once = observe(runner, [name], pictures)
+        values = np.concatenate([runner.infer({"image": pictures[[i]]})[name] for i in range(24)])
     found = at_once[name]
     assert (found.low, found.high) == (values.min(), values.max())
     np.testing.assert_array_equal(found.channel_peak, np.abs(values).max(axis=0))
@@ -145,7 +147,7 @@ def ranges_of(model: onnx.ModelProto, pictures: Pictures) -> dict[str, Range]:
 
 def logits(model: onnx.ModelProto, pictures: Pictures) -> np.ndarray:
     with open_runner(model.SerializeToString()) as runner:
-        return np.concatenate([runner.infer({"image": p})["logits"] for p in pictures])
+        return infer_all(runner, pictures)["logits"]
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -155,7 +157,7 @@ def test_every_form_answers_nearly_as_float(
     model = quantized(float_model, SCHEMES[name], ranges_of(float_model, pictures))
     if SCHEMES[name].runtime != "onnxruntime":
         onnx.checker.check_model(model, full_check=True)
-    assert relative_error(logits(float_model, pictures), logits(model, pictures)) < 0.02
+    assert relative_logit_error(logits(float_model, pictures), logits(model, pictures)) < 0.02
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -243,16 +245,16 @@ def test_hostile_weights_pass_the_gate_and_are_named(
 ) -> None:
     model = hostile(float_model)
     np.testing.assert_allclose(logits(model, pictures), logits(float_model, pictures), atol=1e-2)
-    judging = Pictures(ImageFolder.open(answered / "val").files, Preprocess(224), 1)
+    judging = Pictures(ImageFolder.open(answered / "val").files, Preprocess(224))
     expected = logits(model, judging)
-    judges = Judges(judging, expected.argmax(1).astype(np.int64), expected)
-    search = Search(model, pictures, judges, RUNNERS, SilentProgress(), max_drop=0.0)
+    evaluation = LabelledEvalSet(judging, expected, "float", expected.argmax(1).astype(np.int64))
+    search = Search(model, pictures, evaluation, RUNNERS, SilentProgress(), max_drop=0.0)
     found = search.run(SCHEMES["onnxruntime-x86"], explain=True)
     assert found.holds, [attempt.to_json() for attempt in found.attempts]
     named = [layer.name for layer in found.layers if layer.outlier_channels]
     assert len(named) >= 2
     plain = quantized(model, SCHEMES["onnxruntime-x86"], ranges_of(model, pictures))
-    assert relative_error(expected, logits(found.best.model, judging)) < relative_error(
+    assert relative_logit_error(expected, logits(found.best.model, judging)) < relative_logit_error(
         expected, logits(plain, judging)
     ), "better than a default recipe"
 
@@ -263,8 +265,8 @@ def test_a_gate_that_cannot_hold_keeps_the_best_so_far(
     """Labels that only a worse model would meet: no drop is small enough."""
     few = pictures.first(8)
     expected = logits(float_model, few)
-    judges = Judges(few, expected.argmax(1).astype(np.int64), expected)
-    search = Search(float_model, few, judges, RUNNERS, SilentProgress(), -1.0, "minmax")
+    evaluation = LabelledEvalSet(few, expected, "float", expected.argmax(1).astype(np.int64))
+    search = Search(float_model, few, evaluation, RUNNERS, SilentProgress(), -1.0, "minmax")
     found = search.run(SCHEMES["tensorrt"])
     assert not found.holds
     assert len(found.attempts) > 3
@@ -297,7 +299,7 @@ def test_the_drop_is_paired() -> None:
 def test_half_computes_in_half_but_superpixels(
     float_model: onnx.ModelProto, pictures: Pictures
 ) -> None:
-    half = to_half(float_model, list(pictures)[:4], open_runner)
+    half = to_half(float_model, pictures.first(4), open_runner)
     onnx.checker.check_model(half.model, full_check=True)
     assert half.kept_float == {}
     np.testing.assert_allclose(
@@ -319,7 +321,7 @@ def test_what_overflows_half_is_kept_float(
 ) -> None:
     """A LayerNorm with a gain of 1e6, undone in the weights behind it."""
     model = hostile(float_model, channels=2, times=1e6)
-    half = to_half(model, list(pictures)[:4], open_runner)
+    half = to_half(model, pictures.first(4), open_runner)
     assert half.kept_float
     assert min(half.kept_float.values()) > 60_000
     got = logits(half.model, pictures)

@@ -41,14 +41,14 @@ def with_all_forms(target: Path) -> Path:
     bundle = Bundle.open(Path(shutil.copytree(PREBUILT_BUNDLE, target)))
     model = onnx.load(bundle.variant())
     widen_weights(model)
-    batches = [picture[None] for picture in bundle.reference().images]
-    seen = observe_products(model, batches, open_runner)
+    pictures = bundle.reference().images
+    seen = observe_products(model, pictures, open_runner)
     ranges = {name: METHODS["minmax"](found) for name, found in seen.items()}
     forms = {
         f"int8-{name}": (quantized(model, SCHEMES[name], ranges), SCHEMES[name].runtime, name)
         for name in (this_target(), "openvino", "tensorrt")
     }
-    forms["half"] = (to_half(model, batches, open_runner).model, "onnxruntime", "gpu")
+    forms["half"] = (to_half(model, pictures, open_runner).model, "onnxruntime", "gpu")
     variants = dict(bundle.manifest.variants)
     for name, (_, runtime, kind) in forms.items():
         precision = "float16" if name == "half" else "int8"

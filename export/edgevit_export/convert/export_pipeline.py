@@ -26,19 +26,20 @@ from edgevit.common.errors import CheckpointError, InputError
 from edgevit.common.installed import distribution
 from edgevit.common.progress import Progress, stage
 from edgevit.common.version import __version__
+from edgevit.inference.agreement import (
+    EXPORT_LIMITS,
+    Agreement,
+    compare,
+    matching_pictures,
+    require,
+)
+from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, OpenRunner
 from edgevit.models.classifier import Classifier
-from edgevit.zoo import complexity
+from edgevit.models.count import count
 from edgevit.zoo.registry import ModelEntry
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit_export.convert.graph import copy_of, tensor_specs
-from edgevit_export.convert.parity import (
-    ParityReport,
-    compare_outputs,
-    matching_pictures,
-    require,
-    run_all,
-)
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.trace import trace
@@ -109,7 +110,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         with stage(progress, "finish    outputs and weight storage"):
             deployed = _deployed(probe, request)
         with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
-            expected = run_all(TorchRunner(model.module), request.pictures)
+            expected = infer_all(TorchRunner(model.module), request.pictures)
             _refuse_infinite_answers(expected[LOGITS], model)
             report = _check_parity(expected, probe, deployed, request.pictures, open_runner)
         with stage(progress, "write     bundle"):
@@ -170,28 +171,38 @@ def _check_parity(
     deployed: onnx.ModelProto,
     pictures: Array,
     open_runner: OpenRunner,
-) -> ParityReport:
+) -> Agreement:
     """The probe is compared tensor by tensor, the deployed model by its outputs."""
     with open_runner(probe.SerializeToString()) as runner:
-        probed = run_all(runner, pictures)
-    report = compare_outputs(expected, probed)
-    require(report, "the traced model")
+        probed = infer_all(runner, pictures)
+    report = compare(expected, probed, EXPORT_LIMITS)
+    require_parity(report, "the traced model")
     with open_runner(deployed.SerializeToString()) as runner:
-        answers = run_all(runner, pictures)
+        answers = infer_all(runner, pictures)
     matches = matching_pictures(expected, probed)
-    require(compare_outputs(expected, answers, matches), "the deployed model")
+    deployed_report = compare(expected, answers, EXPORT_LIMITS, matches)
+    require_parity(deployed_report, "the deployed model")
     return report
 
 
+def require_parity(found: Agreement, what: str) -> None:
+    """Raises CheckFailedError where an exported model does not answer as torch does."""
+    remedy = (
+        "Nothing was written. Please report it with the model and the versions of torch, onnx and "
+        "onnxruntime."
+    )
+    require(found, f"Parity failed for {what}", remedy)
+
+
 def _manifest(
-    request: ExportRequest, model: WeightedModel, deployed: onnx.ModelProto, report: ParityReport
+    request: ExportRequest, model: WeightedModel, deployed: onnx.ModelProto, report: Agreement
 ) -> Manifest:
-    spec = model.module.spec
+    spec, size = model.module.spec, count(model.module)
     info = ModelInfo(
         name=spec.name,
         family=spec.family,
-        parameters=complexity.parameters(spec),
-        macs=sum(complexity.macs(spec).values()),
+        parameters=size.parameters,
+        macs=size.macs,
         trained=model.trained,
         weights=model.source,
         weights_sha256=model.sha256,
@@ -208,7 +219,7 @@ def _manifest(
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
         versions=library_versions(),
         superpixel_map=SUPERPIXEL_FILE if spec.has_superpixels else None,
-        parity={"torch against ONNX Runtime": report.to_json()},
+        parity={"torch against ONNX Runtime": report.to_dict()},
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
 

@@ -13,19 +13,10 @@ from itertools import chain, count
 
 import onnx
 
+from edgevit.inference.node_names import SEPARATOR, module_of
+
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _ROOT = "module"
-SEPARATOR = "/"
-
-
-def module_of(name: str) -> str:
-    """``blocks.0.mlp.0/Gemm`` to ``blocks.0.mlp.0``; empty for what is in no module."""
-    return name.rpartition(SEPARATOR)[0]
-
-
-def layer_of(product: str) -> str:
-    """The layer of a matrix product, by its result: the module, for the first product in it."""
-    return product.removesuffix(f"{SEPARATOR}Gemm").removesuffix(f"{SEPARATOR}MatMul")
 
 
 def name_by_module(model: onnx.ModelProto) -> bool:

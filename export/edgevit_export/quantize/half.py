@@ -12,15 +12,15 @@ Casts stand where the two meet. Inputs and outputs keep their types.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevit.inference.runner import Array, OpenRunner
-from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit.inference.batches import PictureSource, infer_batches
+from edgevit.inference.runner import OpenRunner
 from edgevit_export.convert.graph import copy_of, drop_unused_weights, set_items
 from edgevit_export.quantize.observe import with_outputs
 
@@ -36,8 +36,8 @@ class Half:
     kept_float: Mapping[str, float]
 
 
-def to_half(model: onnx.ModelProto, pictures: Iterable[Array], open_runner: OpenRunner) -> Half:
-    """Observes every float tensor on pictures (uint8 [B, H, W, 3]), then rewrites."""
+def to_half(model: onnx.ModelProto, pictures: PictureSource, open_runner: OpenRunner) -> Half:
+    """Observes every float tensor on pictures, then rewrites."""
     floats = _float_tensors(model)
     too_large = _too_large(model, sorted(floats), pictures, open_runner)
     return Half(_rewritten(model, floats, frozenset(too_large)), too_large)
@@ -54,14 +54,13 @@ def _float_tensors(model: onnx.ModelProto) -> set[str]:
 def _too_large(
     model: onnx.ModelProto,
     tensors: list[str],
-    pictures: Iterable[Array],
+    pictures: PictureSource,
     open_runner: OpenRunner,
 ) -> dict[str, float]:
     peaks: dict[str, float] = {}
     probe = with_outputs(model, tensors)
     with open_runner(probe.SerializeToString()) as runner:
-        for batch in pictures:
-            outputs = runner.infer({IMAGE_INPUT: batch})
+        for outputs in infer_batches(runner, pictures):
             for name in tensors:
                 if outputs[name].size:
                     peak = float(np.abs(outputs[name]).max())

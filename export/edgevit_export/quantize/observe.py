@@ -6,7 +6,7 @@ does not grow with the number of pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgevit.common.errors import InputError
+from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.runner import Array, OpenRunner, Runner
-from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit.zoo.spec import LOGITS
 from edgevit_export.convert.graph import copy_of
 from edgevit_export.quantize.products import find_products
 
@@ -85,43 +86,36 @@ def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelPr
     return copy
 
 
-def observe(
-    runner: Runner, tensors: Sequence[str], batches: Iterable[Array]
-) -> dict[str, Observed]:
+def observe(runner: Runner, tensors: Sequence[str], pictures: PictureSource) -> dict[str, Observed]:
     """Looks at tensors of a model opened with :func:`with_outputs`.
 
     Args:
-        batches: uint8 [B, H, W, 3], iterated twice.
+        pictures: read twice.
 
     Raises:
         InputError: a tensor holds NaN or infinity.
     """
     names = list(dict.fromkeys(tensors))
     found = {name: Observed() for name in names}
-    for outputs, pictures in _outputs(runner, batches):
+    for outputs in infer_batches(runner, pictures, names=(LOGITS, *names)):
         for name in names:
-            found[name].see_extremes(outputs[name], pictures)
+            found[name].see_extremes(outputs[name], len(outputs[LOGITS]))
     for name, observed in found.items():
         if not np.isfinite([observed.low, observed.high]).all():
             raise InputError(
                 f"The tensor {name} holds NaN or infinity on these pictures; the float model "
                 "itself is broken. Export it again from good weights."
             )
-    for outputs, _ in _outputs(runner, batches):
+    for outputs in infer_batches(runner, pictures, names=names):
         for name in names:
             found[name].count(outputs[name])
     return found
 
 
 def observe_products(
-    model: onnx.ModelProto, batches: Iterable[Array], open_runner: OpenRunner
+    model: onnx.ModelProto, pictures: PictureSource, open_runner: OpenRunner
 ) -> dict[str, Observed]:
     """Looks at the inputs of all products of a model, as :func:`observe` does."""
     sources = [product.source for product in find_products(model)]
     with open_runner(with_outputs(model, sources).SerializeToString()) as runner:
-        return observe(runner, sources, batches)
-
-
-def _outputs(runner: Runner, batches: Iterable[Array]) -> Iterator[tuple[dict[str, Array], int]]:
-    for batch in batches:
-        yield runner.infer({IMAGE_INPUT: batch}), len(batch)
+        return observe(runner, sources, pictures)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgevit.common.errors import InputError
+from edgevit.inference.node_names import SEPARATOR, layer_of
 from edgevit_export.convert.graph import copy_of, drop_unused_weights, set_items
-from edgevit_export.passes.name_by_module import layer_of
 
 # Smaller products (the place of a centroid: 2 rows) gain nothing.
 _LEAST_INPUTS = 16
@@ -39,9 +40,10 @@ class Product:
 
 
 class Rewritten:
-    """New nodes and constants in the place of one product, or for an input that several share."""
+    """New nodes and constants in the place of one product, named by its layer: ``LAYER/Op``."""
 
-    def __init__(self) -> None:
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
@@ -50,13 +52,20 @@ class Rewritten:
         return name
 
     def node(
-        self, op: str, inputs: Sequence[str], output: str, domain: str = "", axis: int | None = None
+        self,
+        op: str,
+        inputs: Sequence[str],
+        *outputs: str,
+        domain: str = "",
+        axis: int | None = None,
     ) -> str:
-        node = helper.make_node(op, inputs, [output], domain=domain)
-        if axis is not None:
-            node.attribute.append(helper.make_attribute("axis", axis))
-        self.nodes.append(node)
-        return output
+        """Adds a node and gives its first output."""
+        of_this_op = sum(node.op_type == op for node in self.nodes)
+        number = f"_{of_this_op + 1}" if of_this_op else ""
+        name = f"{self.layer}{SEPARATOR}{op}{number}"
+        options: dict[str, Any] = {} if axis is None else {"axis": axis}
+        self.nodes.append(helper.make_node(op, inputs, outputs, name, domain=domain, **options))
+        return outputs[0]
 
 
 def find_products(model: onnx.ModelProto) -> list[Product]:
@@ -119,7 +128,7 @@ def replace_products(
         if product is None:
             nodes.append(node)
             continue
-        rewritten = Rewritten()
+        rewritten = Rewritten(product.name)
         rewrite(product, rewritten)
         nodes += rewritten.nodes
         graph.initializer.extend(rewritten.constants)

@@ -66,7 +66,7 @@ def quantized(
     shared: set[str] = set()
 
     def rewrite(product: Product, rewritten: Rewritten) -> None:
-        own = Rewritten()
+        own = Rewritten(product.name)
         scheme.rewrite(product, ranges.get(product.source), own)
         # Several products may read one tensor; it is quantized once.
         rewritten.nodes += [n for n in own.nodes if n.output[0] not in shared]
@@ -129,8 +129,7 @@ def _dynamic(product: Product, found: Range | None, rewritten: Rewritten) -> Non
     del found
     source = product.source
     names = tuple(f"{source}.{part}" for part in ("dynamic", "dynamic_scale", "dynamic_zero"))
-    node = helper.make_node("DynamicQuantizeLinear", [source], names)
-    rewritten.nodes.append(node)
+    rewritten.node("DynamicQuantizeLinear", [source], *names)
     _fused(product, rewritten, (names[0], names[1], names[2]), about_128=False)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest, softmax
-from edgevit.inference.runner import Array, Runner, batch_size, full_batches
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit.inference.batches import Resized, infer_batches
+from edgevit.inference.runner import Array, Runner, batch_size
+from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.backends.open_model import open_variant
 from edgevit_runtimes.backends.shared_runner import SharedRunner
@@ -90,9 +90,7 @@ def _by_picture(
     runner: Runner, pictures: Sequence[Image], preprocess: Preprocess
 ) -> Iterator[dict[str, Array]]:
     """The outputs, picture by picture."""
-    size = batch_size(runner.inputs, max(1, len(pictures)))
-    for places in full_batches(len(pictures), size):
-        feed = {IMAGE_INPUT: image_io.batch([pictures[i] for i in places], preprocess)}
-        outputs = runner.infer(feed)
-        for place in range(min(size, len(pictures) - places[0])):
-            yield {name: array[place] for name, array in outputs.items()}
+    resized = Resized(pictures, preprocess)
+    for outputs in infer_batches(runner, resized, free_batch=max(1, len(pictures))):
+        for arrays in zip(*outputs.values(), strict=True):
+            yield dict(zip(outputs, arrays, strict=True))
