@@ -5,20 +5,31 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from cameras import write_clip
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.errors import InputError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import Preprocess
 from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.classifier import BundleClassifier
-from support import Command, Finished, python, write_png
+from support import Command, Finished, crops, python, write_png
+from support.cameras import write_clip
+from support.made_once import made_once
+from support.needs import KERNEL_HEADERS, apply_marks, need_tool, only_if
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    apply_marks(item)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many were skipped, by the reason's first words; pytest's own line comes after it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    missing = sum("missing: " in str(report.longrepr) for report in skipped)
+    terminalreporter.write_line(f"{len(skipped)} skipped, {missing} of them for a missing tool")
 
 
 @pytest.fixture
@@ -77,11 +88,26 @@ def class_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def lla_bundle(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
     """The shipped weights, exported here with a superpixel output and a dynamic batch."""
-    target = tmp_path_factory.mktemp("bundles") / "lla_tiny.edgevit"
-    options = ("--with-superpixels", "--dynamic-batch", "--parity-images", photo_folder)
-    ended = python("-m", "edgevit", "export", "--output", target, *options)
-    assert ended.code == 0, ended.err
-    return target
+
+    def export(folder: Path) -> None:
+        options = ("--with-superpixels", "--dynamic-batch", "--parity-images", photo_folder)
+        target = folder / "lla_tiny.edgevit"
+        ended = python("-m", "edgevit", "export", "--output", target, *options)
+        assert ended.code == 0, ended.err
+
+    return made_once(tmp_path_factory, "exported", export) / "lla_tiny.edgevit"
+
+
+@pytest.fixture(scope="session")
+def all_forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle with INT8 for three runtimes and FP16."""
+
+    def quantize(folder: Path) -> None:
+        from support.compiled_bundles import with_all_forms
+
+        with_all_forms(folder / "lla_tiny.edgevit")
+
+    return made_once(tmp_path_factory, "all_forms", quantize) / "lla_tiny.edgevit"
 
 
 @pytest.fixture(scope="session")
@@ -90,24 +116,10 @@ def native_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        try:
-            kernel.build()
-        except InputError as error:
-            pytest.skip(f"the native kernels cannot be built here: {error}")
+        need_tool("c++")
+        only_if(KERNEL_HEADERS)
+        kernel.build()
     return cache
-
-
-def crops(photos: list[Image], count: int, seed: int) -> list[Image]:
-    """Views of real photographs."""
-    rng = np.random.default_rng(seed)
-    views = []
-    for i in range(count):
-        photo = photos[i % len(photos)]
-        height, width = photo.shape[:2]
-        side = int(rng.integers(120, min(height, width)))
-        y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
-        views.append(cv2.resize(photo[y : y + side, x : x + side], (224, 224)))
-    return views
 
 
 @pytest.fixture(scope="session")
@@ -116,16 +128,17 @@ def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> P
 
     ``train`` calibrates, ``val`` judges; every class has at least two images of each.
     """
-    root = tmp_path_factory.mktemp("answered")
-    with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
-        for part, seed in (("train", 1), ("val", 2)):
-            views = crops(photos, 48, seed)
-            for i, (view, answer) in enumerate(
-                zip(views, classifier.answer(views, 1), strict=True)
-            ):
-                (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
-                write_png(root / part / answer[0].label / f"{i}.png", view)
-    return root
+
+    def classify(root: Path) -> None:
+        with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
+            for part, seed in (("train", 1), ("val", 2)):
+                views = crops(photos, 48, seed)
+                answers = classifier.answer(views, 1)
+                for i, (view, answer) in enumerate(zip(views, answers, strict=True)):
+                    (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
+                    write_png(root / part / answer[0].label / f"{i}.png", view)
+
+    return made_once(tmp_path_factory, "answered", classify)
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
-from zipfile import BadZipFile, is_zipfile
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +23,15 @@ from edgevit.bundle.reports import check_options, check_parity, check_report
 from edgevit.common.errors import BundleError, DamagedError, InputError
 from edgevit.common.files import folder_written_aside, sha256_of, write_atomically
 from edgevit.common.typed import from_plain
+from edgevit.common.untrusted.bounded import read_text
+from edgevit.common.untrusted.npz import read_npz
 from edgevit.inference.runner import Array
 from edgevit.zoo.spec import LOGITS, Preprocess, TensorSpec
 
 # 2: variants say their target and report, and which is chosen where. 3: how one was compiled, and
 # what was measured on which machine.
 SCHEMA = 3
+_MOST_MANIFEST_BYTES, _MOST_REFERENCE_BYTES = 64 << 20, 1 << 30
 _AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
@@ -255,7 +256,7 @@ class Bundle:
                 f"{path} is not a bundle (no {MANIFEST_FILE} in it). "
                 "Make one with: edgevit export --model lla_tiny"
             )
-        text = manifest_path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(manifest_path, _MOST_MANIFEST_BYTES, MANIFEST_FILE)
         bundle = cls(path, Manifest.from_json(text, manifest_path))
         bundle._check_files()
         return bundle
@@ -265,7 +266,7 @@ class Bundle:
             file = self.path / name
             if not file.is_file():
                 raise BundleError(f"{self.path}: {name} is missing. Export or copy it again.")
-            if sha256_of(file) != fact.sha256:
+            if file.stat().st_size != fact.bytes or sha256_of(file) != fact.sha256:
                 raise BundleError(
                     f"{self.path}: {name} was changed after export (its SHA-256 is not the "
                     "manifest's). Export or copy the bundle again."
@@ -311,7 +312,7 @@ class Bundle:
         try:
             reference = _read_reference(file)
             self._check_reference(reference)
-        except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
+        except (ValueError, KeyError, InputError) as error:
             raise DamagedError(f"{file} is damaged ({error}). {_AGAIN}") from error
         return reference
 
@@ -326,11 +327,9 @@ class Bundle:
 
 
 def _read_reference(file: Path) -> Reference:
-    if not is_zipfile(file):  # numpy would take it for a pickle
-        raise ValueError("it is no npz file")
-    with np.load(file, allow_pickle=False) as arrays:
-        outputs = {k.removeprefix("output."): arrays[k] for k in arrays.files if "." in k}
-        return Reference(cast(Array, arrays["images"]), outputs)
+    arrays = read_npz(file, _MOST_REFERENCE_BYTES)
+    outputs = {k.removeprefix("output."): array for k, array in arrays.items() if "." in k}
+    return Reference(arrays["images"], outputs)
 
 
 def write_reference(folder: Path, reference: Reference) -> None:

@@ -55,6 +55,10 @@ class Built:
     inspection: str | None = None
 
 
+# What a bundle is to hold, and what makes it from the source variant's file.
+Plan = tuple[Wanted, Callable[[Path], Built]]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """reasons: why it was built; none: it was fresh and was kept."""

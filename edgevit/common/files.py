@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.bounded import open_regular
 
 _HASH_CHUNK_BYTES = 1 << 20
 
@@ -22,9 +23,9 @@ def cache_folder() -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file."""
+    """Hex SHA-256 of a regular file; raises InputError for any other."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_HASH_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

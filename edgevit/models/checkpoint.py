@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgevit.common.errors import CheckpointError, some_of
 from edgevit.common.files import write_atomically
+from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
 
 _WRAPPERS = ("model", "state_dict")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -47,8 +48,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: no such file, not a checkpoint, or one that holds more than tensors.
     """
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(f"No such checkpoint: {path}.")
+    refuse_large_file(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix in {".pth", ".pt"}:
@@ -95,6 +97,7 @@ def _class_names(text: str, path: Path) -> tuple[str, ...]:
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
+    refuse_large_claims(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
@@ -114,7 +117,20 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
             f"{path} holds entries that are not tensors with a name: {some_of(strangers)}. "
             "Expected a state dict."
         )
+    if hollow := [key for key, tensor in content.items() if _is_hollow(tensor)]:
+        raise CheckpointError(
+            f"{path} holds tensors without values of their own (on the meta device, or expanded): "
+            f"{some_of(hollow)}. Save them as they are: tensor.contiguous()."
+        )
     return dict(content)
+
+
+def _is_hollow(tensor: Tensor) -> bool:
+    """Whether it has fewer bytes than its shape says."""
+    if tensor.layout != torch.strided:
+        return False  # load_into names it
+    held = 0 if tensor.is_meta else tensor.untyped_storage().nbytes()
+    return tensor.numel() * tensor.element_size() > held
 
 
 def _is_named_tensor(key: object, value: object) -> bool:
@@ -128,12 +144,13 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
         CheckpointError: keys are missing, unexpected or of the wrong shape (each is named), or a
             value is NaN or infinite.
     """
-    wanted = module.state_dict()
+    own = module.state_dict()
+    wanted = weights_of(own)
     given = checkpoint.tensors
     problems = []
     if missing := [key for key in wanted if key not in given]:
         problems.append(f"missing: {some_of(missing)}")
-    if unexpected := [key for key in given if key not in wanted]:
+    if unexpected := [key for key in given if key not in own]:
         problems.append(f"unexpected: {some_of(unexpected)}")
     mismatched = [
         f"{key} is {list(given[key].shape)}, expected {list(tensor.shape)}"
@@ -157,7 +174,12 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
         )
     weights = {key: given[key].to(tensor.dtype) for key, tensor in wanted.items()}
     refuse_infinite(weights, source)
-    module.load_state_dict(weights)
+    module.load_state_dict({**own, **weights})
+
+
+def weights_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state without its counters (BatchNorm's of batches), which no answer depends on."""
+    return {key: tensor for key, tensor in state.items() if tensor.is_floating_point()}
 
 
 def refuse_infinite(weights: Mapping[str, Tensor], source: str) -> None:
@@ -173,6 +195,7 @@ def save_checkpoint(
     path: Path, module: nn.Module, model: str, classes: tuple[str, ...], notes: Mapping[str, str]
 ) -> None:
     """Writes float16 safetensors that name their model and classes, whole or not at all."""
-    half = {key: value.half().contiguous() for key, value in module.state_dict().items()}
+    weights = weights_of(module.state_dict())
+    half = {key: value.half().contiguous() for key, value in weights.items()}
     metadata = {"model": model, "classes": json.dumps(classes), **notes}
     write_atomically(path, lambda aside: save_file(half, aside, metadata))

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgevit.common.errors import InputError
 from edgevit.common.sanitize import harmless
+from edgevit.common.untrusted import bounded
 
 RESULT_KIND, RESULT_SCHEMA = "edgevit bench", 1
 MOST_BYTES = 64 << 20
@@ -78,12 +79,7 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: it cannot be read, or is larger than any result.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} has more than {MOST_BYTES >> 20} MiB; no result has.")
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"Cannot read the result {path}: {error.strerror or error}.") from error
+    return bounded.read_text(path, MOST_BYTES, "result of edgevit bench")
 
 
 def parse_result(text: str, source: str) -> dict[str, Any]:

@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
+from edgevit.common.files import refuse_target, write_atomically
+from edgevit.common.libraries import require_modules
+from edgevit.common.untrusted.bounded import read_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LARGEST_INCHES, _MOST_NUMBERED = 30.0, 60  # beyond, names and numbers cannot be read
+_MOST_LOG_BYTES = 64 << 20
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -24,7 +27,7 @@ def draw_curves(log: Path, target: Path) -> None:
     """A training log (one JSON line an epoch) as curves: loss, top-1 and learning rate."""
     from matplotlib.figure import Figure
 
-    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    entries = [json.loads(line) for line in read_text(log, _MOST_LOG_BYTES, "log").splitlines()]
     epochs = [entry["epoch"] for entry in entries]
     figure = Figure(figsize=(9, 3), layout="constrained")
     panels = (
@@ -82,14 +85,17 @@ def draw_trade_off(
     save(figure, target)
 
 
-def check_target(target: Path) -> None:
-    """Refuses a file that is no picture, before the work is done.
+def check_picture(option: str, target: Path) -> None:
+    """Refuses a picture that could not be drawn, before the work is done.
 
     Raises:
-        InputError: the suffix is not one that can be written.
+        MissingExtraError: matplotlib is not installed.
+        InputError: the suffix is not one that can be written, or the place cannot be written to.
     """
+    require_modules(option, "train", ("matplotlib",))
     if target.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{target} must end in {', '.join(_SUFFIXES)}.")
+    refuse_target(target)
 
 
 def save(figure: Figure, target: Path) -> None:

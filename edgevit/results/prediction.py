@@ -35,6 +35,7 @@ class Prediction(Result):
     shown: how many classes ``to_dict`` and ``print`` list.
     load_picture: gives the picture; a file is read again, so that a thousand results are small.
     find_superpixels: gives the superpixels of the picture.
+    notes: what is to be said of how it was read, such as that the first of many frames was taken.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Prediction(Result):
     shown: int
     load_picture: LoadPicture
     find_superpixels: FindSuperpixels
+    notes: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -117,13 +119,15 @@ class Prediction(Result):
             "image": self.source,
             "answers": [answer.to_dict() for answer in self.top(self.shown)],
             "latency_ms": round(self.latency_ms, 3),
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
     def sections(self) -> list[Section]:
         rows = [(a.label, _percent(a.probability)) for a in self.top(self.shown)]
         table = Table(self.source, ("class", "probability"), rows, ("probability",))
         line = f"{self.latency_ms:.1f} ms"
-        return [table, line if self.trained else f"{line}; an untrained model, it means nothing"]
+        last = line if self.trained else f"{line}; an untrained model, it means nothing"
+        return [table, last, *(f"note: {note}" for note in self.notes)]
 
     def __repr__(self) -> str:
         answer = printable(f"{self.source}: {self.label} {_percent(self.probability)}")

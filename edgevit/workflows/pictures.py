@@ -33,11 +33,13 @@ class Picture:
     """A picture and where it is from.
 
     load: gives the same pixels again; of a file, by reading it.
+    notes: what is to be said of how it was read, such as that the first of many frames was taken.
     """
 
     source: str
     pixels: Image
     load: Callable[[], Image]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,9 @@ def read_file(file: Path, orientation: Orientation) -> Image:
 
 def from_file(file: Path, options: ReadOptions) -> Picture:
     """A picture file. Raises InputError where it cannot be read."""
+    read = image_io.read_picture(file)
     load = partial(read_file, file, options.orientation)
-    return Picture(str(file), load(), load)
+    return Picture(str(file), options.orientation.apply(read.pixels), load, read.notes)
 
 
 def _files(name: str | os.PathLike[str], options: ReadOptions) -> tuple[Iterator[Picture], bool]:

@@ -175,6 +175,7 @@ class Model:
             trained=self.bundle.manifest.model.trained,
             shown=top,
             load_picture=picture.load,
+            notes=picture.notes,
             find_superpixels=self.find_superpixels if given is None else lambda _: given,
         )
 
@@ -203,7 +204,7 @@ class Model:
                 self._superpixels = BundleSuperpixels(self.bundle, self.threads)
             return self._superpixels
 
-    def stream(  # noqa: PLR0913  (its options)
+    def stream(
         self,
         source: str | os.PathLike[str],
         *,

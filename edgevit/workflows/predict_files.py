@@ -31,7 +31,7 @@ def predict_files(
     """
     targets = _targets(files, save)
     failed: dict[str, str] = {}
-    predictions = []
+    predictions: list[Prediction] = []
     for file in files:
         try:
             picture = from_file(file, ReadOptions(orientation=orientation))

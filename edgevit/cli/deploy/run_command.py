@@ -10,13 +10,15 @@ import typer
 
 from edgevit.cli.options import (
     JsonOption,
+    MaxPixelsOption,
     ThreadsOption,
     VariantOption,
     looks_like_bundle,
     open_bundle,
-    untrained_note,
 )
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
+from edgevit.results.bundle_summary import untrained_note
 
 if TYPE_CHECKING:
     from edgevit.workflows.predict import Model
@@ -48,6 +50,7 @@ def run(
     ] = None,
     variant: VariantOption = None,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
     rotate: Annotated[
         int, typer.Option(help="Turn clockwise: 90, 180, 270.", rich_help_panel=_CAMERA)
@@ -116,11 +119,13 @@ def run(
     ] = False,
 ) -> None:
     """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.predict import Model
     from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
     from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
     from edgevit_runtimes.sources.source_address import Kind
 
+    set_max_pixels(max_pixels)
     bundle_path, texts = _split(sources)
     model = Model(open_bundle(bundle_path), variant, threads)
     source = FeedSource.of(
@@ -152,6 +157,9 @@ def _answer_files(
     show(found, json)
     if note := untrained_note(model.bundle):
         print_line(f"note: {note}", error=True)
+    for prediction in found.predictions:
+        for said in prediction.notes:
+            print_line(f"note: {prediction.source}: {said}", error=True)
     for error in found.failed.values():
         print_line(f"error: {error}", error=True)
     if found.failed:

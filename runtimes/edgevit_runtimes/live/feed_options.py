@@ -92,7 +92,7 @@ class OutputOptions:
         if self.save is not None:
             require_modules("Saving a video", "video", ["av"])
         if self.serve is not None:
-            require_modules("The page", "serve", ["aiohttp"])
+            require_modules("The page", "serve", ["aiohttp", "prometheus_client"])
         if self.save and self.jsonl and self.save.resolve() == self.jsonl.resolve():
             raise InputError(f"--save and --jsonl both name {self.save}. Name two files.")
 

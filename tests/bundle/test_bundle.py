@@ -1,0 +1,199 @@
+"""A bundle is whole, or it is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgevit.bundle.bundle import SCHEMA, Bundle
+from edgevit.bundle.reports import check_options
+from edgevit.common.errors import BundleError
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit_runtimes.backends.onnxruntime_runner import PROVIDERS
+from support import Command
+from support.needs import NO_CUDA_PROVIDER
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "copy.edgevit"))
+
+
+def edit(bundle: Path, **changes: object) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps(manifest | changes))
+
+
+def test_the_prebuilt_bundle_is_trained_and_says_how_to_feed_it() -> None:
+    manifest = Bundle.open(PREBUILT_BUNDLE).manifest
+    assert manifest.model.trained
+    assert manifest.preprocess.resize == "squash"
+    assert manifest.preprocess.size_px == 224
+    assert len(manifest.classes) == 10
+    assert [str(s) for s in manifest.inputs] == ["image uint8[1, 224, 224, 3]"]
+    size = sum(f.stat().st_size for f in PREBUILT_BUNDLE.iterdir())
+    assert size < 13e6
+
+
+def test_the_reference_holds_pictures_and_answers() -> None:
+    reference = Bundle.open(PREBUILT_BUNDLE).reference()
+    assert reference.images.dtype == np.uint8
+    assert reference.images.shape[1:] == (224, 224, 3)
+    assert reference.outputs["logits"].shape == (len(reference.images), 10)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "reference.npz"])
+def test_a_changed_byte_is_found(bundle: Path, file: str, edgevit: Command) -> None:
+    data = bytearray((bundle / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / file).write_bytes(data)
+    with pytest.raises(BundleError, match=f"{file} was changed after export"):
+        Bundle.open(bundle)
+    ended = edgevit("bench", bundle)
+    assert ended.code == 2
+    assert file in ended.one_message
+
+
+def test_a_missing_file_is_named(bundle: Path, edgevit: Command) -> None:
+    (bundle / "model.onnx").unlink()
+    ended = edgevit("run", bundle, "photo.jpg")
+    assert ended.code == 2
+    assert "model.onnx is missing" in ended.one_message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "no schema number"),
+        ('{"schema": "1"}', "no schema number"),
+        ('{"schema": 1}', "incomplete or malformed"),
+        ('{"schema": 1, "preprocess": 3}', "incomplete or malformed"),
+        ('{"schema": 0}', "no schema number"),
+        ('{"schema": true}', "no schema number"),
+        ("[" * 100_000, "is not JSON"),
+    ],
+)
+def test_a_broken_manifest(bundle: Path, text: str, message: str) -> None:
+    (bundle / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(bundle)
+
+
+def test_a_newer_schema_says_upgrade(bundle: Path, edgevit: Command) -> None:
+    edit(bundle, schema=SCHEMA + 1)
+    ended = edgevit("run", bundle, "photo.jpg")
+    assert ended.code == 2
+    assert f"has schema {SCHEMA + 1}" in ended.one_message
+    assert "pip install --upgrade edgevit" in ended.err
+
+
+def test_a_manifest_cannot_point_outside(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    edit(bundle, files={**manifest["files"], "../../etc/passwd": {"sha256": "", "bytes": 0}})
+    with pytest.raises(BundleError, match="a file outside the bundle"):
+        Bundle.open(bundle)
+
+
+def test_a_model_without_a_hash_is_not_loaded(bundle: Path) -> None:
+    shutil.copy(bundle / "model.onnx", bundle / "model.other.onnx")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    other = {**manifest["variants"]["float"], "file": "model.other.onnx"}
+    edit(bundle, variants={**manifest["variants"], "other": other})
+    with pytest.raises(BundleError, match="no hash listed"):
+        Bundle.open(bundle)
+
+
+def test_an_unknown_variant_names_those_there_are(bundle: Path) -> None:
+    with pytest.raises(BundleError, match="no variant 'int8'; it has float"):
+        Bundle.open(bundle).variant("int8")
+
+
+def test_a_manifest_that_lies_about_the_model_is_refused(bundle: Path, edgevit: Command) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    outputs = [{**manifest["outputs"][0], "dtype": "float16"}]
+    edit(bundle, outputs=outputs)
+    ended = edgevit("run", bundle, "photo.jpg")
+    assert ended.code == 2
+    assert "the manifest says otherwise" in ended.one_message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("classes",), ["a", "b"], "does not fit 2 classes"),
+        (("classes",), "abcdefghij", "expected a list"),
+        (("classes",), list(range(10)), "expected str"),
+        (("preprocess", "resize"), "crop", "expected one of"),
+        (("preprocess", "colour"), "BGR", "expected one of"),
+        (("preprocess", "size_px"), 0, "pictures of 0 px"),
+        (("preprocess", "size_px"), "224", "expected int"),
+        (("preprocess", "size_px"), None, "expected int"),
+        (("preprocess", "mean"), [0.1], "expected 3"),
+        (("model", "name"), 5, "model.name is int"),
+        (("model", "trained"), "no", "expected bool"),
+        (("model", "weights_sha256"), 5, "expected str or null"),
+        (("model", "surprise"), 5, "an unknown surprise"),
+        (("variants",), {}, "no variant"),
+        (("variants", "float", "file"), [], "expected str"),
+        (("variants", "float", "file"), "/etc/passwd", "outside the bundle"),
+        (("superpixel_map",), "../superpixels.onnx", "outside the bundle"),
+        (("model", "parameters"), 10**400, "model.parameters is beyond"),
+        (("preprocess", "mean"), [10**400, 0.1, 0.1], "mean[0] is beyond"),
+        (("parity",), {"a": 5}, "parity.a is int '5', expected an object"),
+        (("parity", "torch against ONNX Runtime"), {"images": 8}, "no max_difference, no top1"),
+        (("parity", "torch against ONNX Runtime", "max_difference"), {}, "has no logits"),
+        (("variants", "float", "runtime"), "zz", "an unknown runtime 'zz'"),
+        (("variants", "float", "report"), {"accuracy": 5}, "report has no accuracy_from"),
+        (("variants", "float", "report"), {"layers": 5}, "report has no accuracy_from"),
+        (
+            ("variants", "float", "build"),
+            {"source": "float", "source_sha256": "", "options": {"provider": 5}},
+            "options.provider is 5, expected one of",
+        ),
+        (("outputs",), [], "does not fit"),
+        (("inputs",), [], "does not take pictures"),
+    ],
+)
+def test_a_manifest_is_checked_field_by_field(
+    bundle: Path, path: tuple[str, ...], value: object, message: str, edgevit: Command
+) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    part = manifest
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="the manifest is damaged") as caught:
+        Bundle.open(bundle)
+    assert message in str(caught.value)
+    ended = edgevit("run", bundle, "photo.jpg")
+    assert ended.code == 2
+    assert message in ended.one_message
+
+
+@pytest.mark.only_if(NO_CUDA_PROVIDER)
+def test_an_absent_provider_is_named_and_not_its_gpu(bundle: Path, edgevit: Command) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["variants"]["float"]["build"] = {
+        "source": "float",
+        "source_sha256": "",
+        "built_for": {"runtime": "onnxruntime"},
+        "options": {"provider": "cuda"},
+    }
+    edit(bundle, **manifest)
+    photo = bundle / "photo.png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(photo)
+    ended = edgevit("run", bundle, photo)
+    assert ended.code == 2
+    assert "This ONNX Runtime has no CUDAExecutionProvider" in ended.one_message
+
+
+def test_every_provider_may_be_written_into_a_bundle() -> None:
+    for provider in PROVIDERS:
+        check_options({"provider": provider}, "options")
