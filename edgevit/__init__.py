@@ -24,8 +24,10 @@ if TYPE_CHECKING:
         MissingExtraError,
     )
     from edgevit.results.prediction import Prediction, StreamPrediction
-    from edgevit.workflows.load import load
-    from edgevit.workflows.predict import Model
+    from edgevit.workflows.export import export
+    from edgevit.workflows.predict.load_model import load
+    from edgevit.workflows.predict.loaded_model import Model
+    from edgevit.workflows.train import train
 
 __version__ = "0.1.0"
 
@@ -39,10 +41,12 @@ _HOMES = {
     "EdgevitError": _ERRORS,
     "InputError": _ERRORS,
     "MissingExtraError": _ERRORS,
-    "Model": "edgevit.workflows.predict",
+    "Model": "edgevit.workflows.predict.loaded_model",
     "Prediction": "edgevit.results.prediction",
     "StreamPrediction": "edgevit.results.prediction",
-    "load": "edgevit.workflows.load",
+    "export": "edgevit.workflows.export",
+    "load": "edgevit.workflows.predict.load_model",
+    "train": "edgevit.workflows.train",
 }
 __all__ = [
     "BundleError",
@@ -56,7 +60,9 @@ __all__ = [
     "Model",
     "Prediction",
     "StreamPrediction",
+    "export",
     "load",
+    "train",
 ]
 
 

@@ -13,6 +13,7 @@ from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result, Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows
+from edgevit.workflows.bundle_work import BundleWork
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
 from edgevit.zoo.spec import Preprocess
 
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 _MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
 
 
-@dataclass(frozen=True)
-class ExportResult(Result):
-    """The new bundle, and in its manifest the report of the parity check."""
+@dataclass
+class ExportResult(Result, BundleWork):
+    """The new bundle, and in its manifest the report of the parity check.
+
+    ``edgevit.load(result.bundle.path)`` opens it to predict with.
+    """
 
     bundle: Bundle
 

@@ -11,13 +11,11 @@ from edgevit import __version__
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import BundleError, InputError
 from edgevit.common.files import cache_folder, sha256_of
-from edgevit.common.libraries import require_modules
-from edgevit.workflows.predict import Model
+from edgevit.workflows.predict.loaded_model import Model
 from edgevit.zoo.registry import DEFAULT_MODEL, MODELS, PREBUILT_BUNDLE, ModelEntry
 
 _SUFFIX = ".edgevit"
 _EXPORTING = threading.Lock()  # other processes are kept out by the folder's lock
-_MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
 _PARITY_PICTURES = 8
 
 
@@ -65,10 +63,10 @@ def _names_path(text: str) -> bool:
 def _unknown(text: str) -> InputError:
     near = get_close_matches(text, MODELS, n=3, cutoff=0.4)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
-    there = "which is there, but no bundle" if text and Path(text).exists() else "nor a path"
+    found = "is there, but no bundle, and no model's name" if text and Path(text).exists() else ""
     return InputError(
-        f"'{text}' is neither a model's name {there}.{hint} 'edgevit models' lists the names; "
-        f"a bundle is a folder NAME{_SUFFIX}."
+        f"'{text}' {found or 'is neither the name of a model nor a path'}.{hint} 'edgevit models' "
+        f"lists the names; a bundle is a folder NAME{_SUFFIX}."
     )
 
 
@@ -82,12 +80,15 @@ def _exported(entry: ModelEntry) -> Bundle:
             f"and export it ('edgevit export --model {name} --checkpoint FILE'), then load the "
             "bundle's path."
         )
+    from edgevit.workflows.export import export
+
     target = _cached(entry.weights, name)
     with _EXPORTING:
         try:
             return Bundle.open(target)
         except BundleError:  # not there yet, or damaged: both are mended in the same way
-            return _export(entry, target)
+            count = _PARITY_PICTURES
+            return export(name, target, batch=None, parity_count=count, force=True).bundle
 
 
 def _cached(weights: Path, name: str) -> Path:
@@ -100,20 +101,3 @@ def _cached(weights: Path, name: str) -> Path:
             "XDG_CACHE_HOME to a folder that can be written to."
         ) from error
     return folder / "models" / f"{name}-{__version__}-{sha256_of(weights)[:16]}{_SUFFIX}"
-
-
-def _export(entry: ModelEntry, target: Path) -> Bundle:
-    """Checked against torch, as every export is."""
-    require_modules(f"Loading {entry.spec.name} for the first time", "export", _MODULES)
-    from functools import partial
-
-    from edgevit.common.progress import SilentProgress
-    from edgevit.images import image_io
-    from edgevit.zoo.spec import Preprocess
-    from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
-    from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-
-    references = Bundle.open(PREBUILT_BUNDLE).reference().images[:_PARITY_PICTURES]
-    pictures = image_io.batch(references, Preprocess(entry.spec.image_px))
-    request = ExportRequest(entry, target, pictures, batch=None, force=True)
-    return export_bundle(request, partial(OnnxRuntimeRunner, native=False), SilentProgress())

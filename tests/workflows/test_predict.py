@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 import edgevit
-from cameras import CLIP_FRAMES
 from edgevit.bundle.bundle import MANIFEST_FILE
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command, Finished, python
+from support.cameras import CLIP_FRAMES
 
 
 @pytest.fixture(scope="module")
@@ -260,9 +260,9 @@ class TestLoad:
     @pytest.mark.parametrize(
         ("what", "message"),
         [
-            ("lla_tny", "neither a model's name nor a path. Did you mean lla_tiny"),
-            ("", "neither a model's name nor a path"),
-            ("docs", "neither a model's name which is there, but no bundle"),
+            ("lla_tny", "neither the name of a model nor a path. Did you mean lla_tiny"),
+            ("", "neither the name of a model nor a path"),
+            ("docs", "'docs' is there, but no bundle"),
             ("nowhere/x.edgevit", "is not a bundle"),
             (Path("lla_tiny"), "is not a bundle"),
             ("lla_tiny_32", "ships no weights of lla_tiny_32"),
@@ -484,4 +484,4 @@ def test_public_names_are_listed_and_there() -> None:
         assert getattr(edgevit, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'laod'"):
         edgevit.laod  # noqa: B018
-    assert "edgevit.workflows.load" in sys.modules
+    assert "edgevit.workflows.predict.load_model" in sys.modules
