@@ -12,6 +12,9 @@ imported when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from edgevit.common.telemetry import switch_off
+from edgevit.common.version import __version__
+
 if TYPE_CHECKING:
     from edgevit.common.errors import (
         BundleError,
@@ -24,12 +27,9 @@ if TYPE_CHECKING:
         MissingExtraError,
     )
     from edgevit.results.prediction import Prediction, StreamPrediction
-    from edgevit.workflows.export import export
-    from edgevit.workflows.predict.load_model import load
+    from edgevit.workflows.predict.load_model import export, load
     from edgevit.workflows.predict.loaded_model import Model
     from edgevit.workflows.train import train
-
-__version__ = "0.1.0"
 
 _ERRORS = "edgevit.common.errors"
 _HOMES = {
@@ -44,7 +44,7 @@ _HOMES = {
     "Model": "edgevit.workflows.predict.loaded_model",
     "Prediction": "edgevit.results.prediction",
     "StreamPrediction": "edgevit.results.prediction",
-    "export": "edgevit.workflows.export",
+    "export": "edgevit.workflows.predict.load_model",
     "load": "edgevit.workflows.predict.load_model",
     "train": "edgevit.workflows.train",
 }
@@ -60,10 +60,14 @@ __all__ = [
     "Model",
     "Prediction",
     "StreamPrediction",
+    "__version__",
     "export",
     "load",
     "train",
 ]
+
+
+switch_off()
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 
 import typer
 
-from edgevit import __version__
 from edgevit.cli.deploy.compile_command import compile_bundle
 from edgevit.cli.deploy.export_command import export
 from edgevit.cli.deploy.inspect_command import inspect
@@ -36,6 +35,7 @@ from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import EdgevitError
 from edgevit.common.sanitize import printable, shortened
 from edgevit.common.untrusted.native_output import native_output_filtered
+from edgevit.common.version import __version__
 from edgevit.common.workers import any_abandoned
 
 app = typer.Typer(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,29 +9,20 @@ import typer
 
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.untrusted.limits import MOST_PIXELS
+from edgevit.common.workers import refuse_too_many_threads
 
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle
 
 _MOST_CLASSES = 1_000_000
 _MOST_CLASS_BYTES = 64 << 20
-_THREADS_PER_CORE = 4  # far more only take memory: every thread has a stack and an arena
-
-
-def _bounded_threads(value: int | None) -> int | None:
-    limit = _THREADS_PER_CORE * (os.cpu_count() or 1)
-    if value is not None and value > limit:
-        raise InputError(
-            f"--threads {value} is more than this machine can use; it has {os.cpu_count()} "
-            f"processors. Give at most {limit}."
-        )
-    return value
-
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 ThreadsOption = Annotated[
     int,
-    typer.Option("--threads", min=1, callback=_bounded_threads, help="Threads inside an operator."),
+    typer.Option(
+        "--threads", min=1, callback=refuse_too_many_threads, help="Threads inside an operator."
+    ),
 ]
 CoresOption = Annotated[
     str | None,
@@ -48,7 +38,7 @@ VariantOption = Annotated[
 ]
 LoaderThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, callback=_bounded_threads, help="Default: all cores."),
+    typer.Option("--threads", min=1, callback=refuse_too_many_threads, help="Default: all cores."),
 ]
 SkipCorruptOption = Annotated[
     bool, typer.Option("--skip-corrupt", help="Leave damaged images out, instead of stopping.")

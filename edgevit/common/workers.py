@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from edgevit.common.errors import InputError
+
+_THREADS_PER_CORE = 4  # far more only take memory: every thread has a stack and an arena
 _abandoned: list[ThreadPoolExecutor] = []
 
 
@@ -29,3 +33,14 @@ def workers(threads: int) -> Iterator[ThreadPoolExecutor]:
         _abandoned.append(pool)
         raise
     pool.shutdown()
+
+
+def refuse_too_many_threads(threads: int | None) -> int | None:
+    """The number itself; raises InputError for more threads than are of use on this machine."""
+    limit = _THREADS_PER_CORE * (os.cpu_count() or 1)
+    if threads is not None and threads > limit:
+        raise InputError(
+            f"--threads {threads} is more than this machine can use; it has {os.cpu_count()} "
+            f"processors. Give at most {limit}."
+        )
+    return threads

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError, some_of
-from edgevit.common.files import sha256_of
+from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress
 from edgevit.common.sanitize import harmless
 from edgevit.common.workers import workers

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from edgevit.common.errors import CheckpointError, some_of
@@ -20,6 +20,7 @@ from edgevit.common.files import write_atomically
 from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
 
 _WRAPPERS = ("model", "state_dict")
+_LENGTH_BYTES = 8  # of a safetensors header, and what it is padded to
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -194,8 +195,23 @@ def refuse_infinite(weights: Mapping[str, Tensor], source: str) -> None:
 def save_checkpoint(
     path: Path, module: nn.Module, model: str, classes: tuple[str, ...], notes: Mapping[str, str]
 ) -> None:
-    """Writes float16 safetensors that name their model and classes, whole or not at all."""
+    """Writes float16 safetensors that name their model and classes, whole or not at all.
+
+    Equal weights and notes give equal bytes, so that a hash identifies them.
+    """
     weights = weights_of(module.state_dict())
     half = {key: value.half().contiguous() for key, value in weights.items()}
     metadata = {"model": model, "classes": json.dumps(classes), **notes}
-    write_atomically(path, lambda aside: save_file(half, aside, metadata))
+    content = _in_fixed_order(save(half, metadata))
+    write_atomically(path, lambda aside: aside.write_bytes(content))
+
+
+def _in_fixed_order(content: bytes) -> bytes:
+    """A safetensors file whose header is sorted; the library writes notes in a random order.
+
+    The format: the header's length in 8 bytes, the header as JSON padded with spaces, the tensors.
+    """
+    end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+    header = json.dumps(json.loads(content[_LENGTH_BYTES:end]), sort_keys=True).encode()
+    padded = header + b" " * (-len(header) % _LENGTH_BYTES)
+    return len(padded).to_bytes(_LENGTH_BYTES, "little") + padded + content[end:]

@@ -84,7 +84,7 @@ def variants_table(title: str, bundle: Bundle) -> Table:
     rows = [
         (
             f"{name} (used on {used_on[name]})" if name in used_on else name,
-            f"{bundle.variant(name).stat().st_size / 2**20:.1f}",
+            f"{bundle.manifest.files[variant.file].bytes / 2**20:.1f}",
             *_figures(variant),
         )
         for name, variant in bundle.manifest.variants.items()

@@ -11,6 +11,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result, Section
+from edgevit.common.workers import refuse_too_many_threads
 from edgevit.results.bench_result import read_result
 from edgevit.results.bench_tables import comparison_table, result_sections, results_table
 from edgevit.results.bundle_summary import untrained_note
@@ -238,9 +239,12 @@ def _options_of(former: dict[str, Any]) -> BenchOptions:
     from edgevit_runtimes.bench.bench_options import BenchOptions
 
     try:
-        return from_plain(BenchOptions, former["options"], "options")
-    except ValueError as error:
-        raise InputError(f"The result cannot be repeated: {error}.") from error
+        options = from_plain(BenchOptions, former["options"], "options")
+        refuse_too_many_threads(options.threads)
+    except (ValueError, InputError) as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"The result cannot be repeated: {reason}.") from error
+    return options
 
 
 def _same_model(former: dict[str, Any], bundle: Bundle | None) -> Bundle:

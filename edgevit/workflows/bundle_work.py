@@ -10,6 +10,7 @@ from edgevit.common.errors import InputError
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 
 if TYPE_CHECKING:
+    from edgevit.results.bundle_summary import BundleSummary
     from edgevit.results.evaluation import EvaluationResult
     from edgevit.workflows.bench import BenchResult
     from edgevit.workflows.compile import CompileResult, SelectionResult
@@ -74,6 +75,12 @@ class BundleWork:
         from edgevit.workflows.bench import bench
 
         return bench(self.bundle, **options)
+
+    def inspect(self, *, layers: bool = False) -> BundleSummary:
+        """What the bundle holds; see :func:`edgevit.workflows.inspect.inspect`."""
+        from edgevit.workflows.inspect import inspect
+
+        return inspect(self.bundle, layers=layers)
 
     def _editable(self) -> Bundle:
         """The bundle, if it is a person's own."""

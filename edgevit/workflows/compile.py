@@ -8,8 +8,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from edgevit.bundle.bundle import Bundle, MachineChoice, drop_variants, write_manifest
+from edgevit.bundle.bundle import Bundle, MachineChoice
 from edgevit.bundle.compiled import Outcome, Plan, ensure
+from edgevit.bundle.edit import edit
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.progress import Progress, SilentProgress, stage
 from edgevit.common.result import Result, Section, Table
@@ -205,18 +206,21 @@ def compile_variant(bundle: Bundle, request: CompileRequest, work: _Work) -> tup
         found = agreement(bundle, wanted.name, work.judging)
         require(found, wanted.name)
     except EdgevitError:
-        drop_variants(bundle, {wanted.name})
+        with edit(bundle) as draft:
+            draft.drop([wanted.name])
         raise
     return _with_facts(bundle, wanted.name, {"agreement": found.to_json()}), outcome
 
 
 def _with_facts(bundle: Bundle, name: str, facts: dict[str, Any]) -> Bundle:
-    variant = bundle.manifest.variants[name]
-    if variant.build is None:
-        raise RuntimeError(f"{name} was not compiled")
-    build = replace(variant.build, facts={**variant.build.facts, **facts})
-    variants = {**bundle.manifest.variants, name: replace(variant, build=build)}
-    return write_manifest(bundle, replace(bundle.manifest, variants=variants))
+    with edit(bundle) as draft:
+        draft.require_same(bundle, [name])
+        variant = draft.manifest.variants[name]
+        if variant.build is None:
+            raise RuntimeError(f"{name} was not compiled")
+        build = replace(variant.build, facts={**variant.build.facts, **facts})
+        draft.put(name, replace(variant, build=build))
+    return draft.bundle
 
 
 # The fastest -------------------------------------------------------------------------------------
@@ -257,7 +261,9 @@ def compile_fastest(
     bundle, choice = choose(bundle, tried, work.judging, work.threads, work.progress)
     losers = set(names) - before - {choice.variant}
     if losers and not keep_all:
-        bundle = drop_variants(bundle, losers)
+        with edit(bundle) as draft:
+            draft.drop(losers)
+        bundle = draft.bundle
     return bundle, choice
 
 

@@ -13,7 +13,6 @@ from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result, Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows
-from edgevit.workflows.bundle_work import BundleWork
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
 from edgevit.zoo.spec import Preprocess
 
@@ -23,15 +22,12 @@ if TYPE_CHECKING:
     from edgevit.inference.runner import Array
     from edgevit.models.classifier import Classifier
 
-_MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
+MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
 
 
-@dataclass
-class ExportResult(Result, BundleWork):
-    """The new bundle, and in its manifest the report of the parity check.
-
-    ``edgevit.load(result.bundle.path)`` opens it to predict with.
-    """
+@dataclass(frozen=True)
+class ExportResult(Result):
+    """The new bundle, and in its manifest the report of the parity check."""
 
     bundle: Bundle
 
@@ -95,7 +91,7 @@ def export(
         InputError: the model, weights, classes or output folder cannot be used.
         CheckFailedError: the exported model does not compute what the torch module computes.
     """
-    require_modules("edgevit export", "export", _MODULES)
+    require_modules("edgevit export", "export", MODULES)
     from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
     from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 

@@ -116,7 +116,7 @@ def profile(
     progress = progress or SilentProgress()
     named = list(variants or bundle.manifest.variants)
     for name in named:
-        bundle.variant(name)  # an unknown one is an error before the work
+        bundle.entry(name)  # an unknown one is an error before the work
     profiles: list[Profile] = []
     left_out: dict[str, str] = {}
     for name in named:

@@ -132,7 +132,7 @@ def verify(
     progress = progress or SilentProgress()
     named = tuple(variants or bundle.manifest.variants)
     for name in named:
-        bundle.variant(name)  # an unknown one is an error before the work
+        bundle.entry(name)  # an unknown one is an error before the work
     expose = _expose(bundle)
     request = VerifyRequest(bundle, named, _pictures(images, count), expose, threads)
     found = compare_variants(request, progress)

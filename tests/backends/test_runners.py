@@ -15,7 +15,8 @@ import numpy as np
 import onnx
 import pytest
 
-from edgevit.bundle.bundle import Bundle, rewrite
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit
 from edgevit.common.errors import BundleError, CheckFailedError, InputError
 from edgevit.inference.runner import Runner
 from edgevit.workflows.compile import compile_bundle
@@ -255,7 +256,9 @@ def test_onnx_runtime_names_the_op_and_compile_the_layer(
     compiled: Bundle, tmp_path: Path, edgevit: Command
 ) -> None:
     bundle = Bundle.open(Path(shutil.copytree(compiled.path, tmp_path / "odd.edgevit")))
-    bundle = rewrite(bundle, bundle.manifest, lambda folder: odd(folder / "model.onnx"))
+    with edit(bundle) as draft:
+        draft.write("model.onnx", odd)
+    bundle = draft.bundle
     with pytest.raises(BundleError, match="Sofftmax"):
         open_variant(bundle, "float")
     before = sorted(file.name for file in bundle.path.iterdir())

@@ -293,7 +293,7 @@ def test_doctor_names_the_fix_of_what_is_missing(
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr("edgevit_runtimes.doctor.purposes.version", installed_version)
+    monkeypatch.setattr("edgevit.common.installed.version", installed_version)
     content = json.loads(edgevit("doctor", "--json").out)
     assert content["purposes"]["export"]["fix"] == 'pip install "edgevit[export]"'
     assert content["purposes"]["run and bench"]["ready"]

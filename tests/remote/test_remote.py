@@ -611,7 +611,7 @@ def test_the_agent_refuses(job: dict[str, Any], more: bytes, message: str, tmp_p
 
 def test_a_bundle_that_changed_on_the_way_is_refused(tmp_path: Path) -> None:
     from edgevit.bundle.bundle import Bundle
-    from edgevit.common.files import sha256_of
+    from edgevit.common.hashes import sha256_of
 
     bundle = Bundle.open(PREBUILT_BUNDLE)
     names = ["manifest.json", *bundle.manifest.used_files()]

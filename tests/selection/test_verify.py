@@ -12,7 +12,8 @@ import onnx
 import pytest
 from onnx import inliner, numpy_helper
 
-from edgevit.bundle.bundle import Manifest, seal, variant_file
+from edgevit.bundle.bundle import Manifest, variant_file
+from edgevit.bundle.edit import seal
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.compiled_bundles import float_model, with_variant

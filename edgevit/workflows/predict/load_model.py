@@ -6,13 +6,21 @@ import os
 import threading
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from edgevit import __version__
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.common.cache import cache_folder
 from edgevit.common.errors import BundleError, InputError
-from edgevit.common.files import cache_folder, sha256_of
+from edgevit.common.hashes import sha256_of
+from edgevit.common.libraries import require_modules
+from edgevit.common.version import __version__
+from edgevit.workflows.export import MODULES
+from edgevit.workflows.export import export as _export_model
 from edgevit.workflows.predict.loaded_model import Model
 from edgevit.zoo.registry import DEFAULT_MODEL, MODELS, PREBUILT_BUNDLE, ModelEntry
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _SUFFIX = ".edgevit"
 _EXPORTING = threading.Lock()  # other processes are kept out by the folder's lock
@@ -37,6 +45,20 @@ def load(
         MissingExtraError: the model must be exported first, and that extra is not installed.
     """
     return Model(_bundle(name_or_path), variant, threads)
+
+
+def export(
+    model: str | nn.Module, output: str | os.PathLike[str] | None = None, **options: Any
+) -> Model:
+    """Exports a model, and opens the bundle for use.
+
+    Args:
+        model: a name of the zoo, or a module that was built from the zoo.
+        output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
+        options: those of :func:`edgevit.workflows.export.export`, such as ``checkpoint``,
+            ``classes``, ``batch``, ``parity_images`` and ``force``; it also lists the errors.
+    """
+    return Model(_export_model(model, None if output is None else Path(output), **options).bundle)
 
 
 def _bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
@@ -80,15 +102,12 @@ def _exported(entry: ModelEntry) -> Bundle:
             f"and export it ('edgevit export --model {name} --checkpoint FILE'), then load the "
             "bundle's path."
         )
-    from edgevit.workflows.export import export
-
     target = _cached(entry.weights, name)
     with _EXPORTING:
         try:
             return Bundle.open(target)
         except BundleError:  # not there yet, or damaged: both are mended in the same way
-            count = _PARITY_PICTURES
-            return export(name, target, batch=None, parity_count=count, force=True).bundle
+            return _export(entry, target)
 
 
 def _cached(weights: Path, name: str) -> Path:
@@ -101,3 +120,11 @@ def _cached(weights: Path, name: str) -> Path:
             "XDG_CACHE_HOME to a folder that can be written to."
         ) from error
     return folder / "models" / f"{name}-{__version__}-{sha256_of(weights)[:16]}{_SUFFIX}"
+
+
+def _export(entry: ModelEntry, target: Path) -> Bundle:
+    """Checked against torch, as every export is."""
+    require_modules(f"Loading {entry.spec.name} for the first time", "export", MODULES)
+    return _export_model(
+        entry.spec.name, target, batch=None, parity_count=_PARITY_PICTURES, force=True
+    ).bundle

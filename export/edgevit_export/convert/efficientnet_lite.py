@@ -18,17 +18,16 @@ from torch import Tensor, nn
 
 from edgevit.bundle.bundle import (
     FLOAT_VARIANT,
-    MANIFEST_FILE,
     Bundle,
     Manifest,
     ModelInfo,
     Reference,
     Variant,
-    seal,
     variant_file,
     write_reference,
 )
-from edgevit.common.files import folder_written_aside, sha256_of
+from edgevit.bundle.edit import create, seal
+from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress, stage
 from edgevit.inference.runner import Array, Runner
 from edgevit.training.imagenet_classes import class_names
@@ -88,7 +87,7 @@ def efficientnet_lite0(
     parameters = sum(p.numel() for p in network.parameters())
     with (
         stage(progress, "teacher   EfficientNet-Lite0 to ONNX"),
-        folder_written_aside(target, True, MANIFEST_FILE) as folder,
+        create(target, replace_existing=True) as folder,
     ):
         example = torch.zeros((2, SIZE_PX, SIZE_PX, 3), dtype=torch.uint8)
         names = [LOGITS, *_MAPS]

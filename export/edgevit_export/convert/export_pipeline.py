@@ -5,29 +5,27 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnx
 
-from edgevit import __version__
 from edgevit.bundle.bundle import (
     FLOAT_VARIANT,
-    MANIFEST_FILE,
     SUPERPIXEL_FILE,
     Bundle,
     Manifest,
     ModelInfo,
     Reference,
     Variant,
-    seal,
     variant_file,
     write_reference,
 )
+from edgevit.bundle.edit import create, seal
 from edgevit.common.errors import CheckpointError, InputError
-from edgevit.common.files import folder_written_aside
+from edgevit.common.installed import distribution
 from edgevit.common.progress import Progress, stage
+from edgevit.common.version import __version__
 from edgevit.inference.runner import Array, OpenRunner
 from edgevit.models.classifier import Classifier
 from edgevit.zoo import complexity
@@ -100,7 +98,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         )
     with stage(progress, "load      weights into the torch module"):
         model = _weighted(request)
-    with folder_written_aside(request.output, request.force, MANIFEST_FILE) as folder:
+    with create(request.output, request.force) as folder:
         with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
             traced = trace(model.module, request.batch)
             name_by_module(traced)
@@ -217,5 +215,5 @@ def _manifest(
 
 def library_versions() -> dict[str, str]:
     """Of edgevit, Python, and what an export goes through."""
-    libraries = {name: version(name) for name in _LIBRARIES}
+    libraries = {name: distribution(name)[1] for name in _LIBRARIES}
     return {"edgevit": __version__, "python": platform.python_version(), **libraries}

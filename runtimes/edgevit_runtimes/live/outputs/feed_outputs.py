@@ -126,20 +126,18 @@ def _page(run: FeedRun, annotator: Annotator) -> PageServer:
 
 
 def _about(run: FeedRun, annotator: Annotator) -> About:
-    from importlib.metadata import version
-
-    from edgevit_runtimes.devices import x86
-    from edgevit_runtimes.devices.target import this_target
+    from edgevit_runtimes.bench.conditions import runtime_label
+    from edgevit_runtimes.devices import machine
     from edgevit_runtimes.live.status import About
 
-    manifest = run.classifier.bundle.manifest
-    runtime = manifest.variants[run.classifier.variant].runtime
+    bundle, variant = run.classifier.bundle, run.classifier.variant
+    model, here = bundle.manifest.model, machine.describe()
     return About(
-        model=manifest.model.name,
-        variant=run.classifier.variant,
-        runtime=f"{runtime} {version(runtime)}",
-        device=x86.describe().processor or this_target(),
+        model=model.name,
+        variant=variant,
+        runtime=runtime_label(bundle, variant),
+        device=here.label,
         source=run.feed.name,
-        trained=manifest.model.trained,
+        trained=model.trained,
         has_superpixels=annotator.has_superpixels,
     )
