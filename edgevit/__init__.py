@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         MissingExtraError,
     )
     from edgevit.results.prediction import Prediction, StreamPrediction
-    from edgevit.workflows.load import export, load
-    from edgevit.workflows.predict import Model
+    from edgevit.workflows.predict.load_model import export, load
+    from edgevit.workflows.predict.loaded_model import Model
     from edgevit.workflows.train import train
 
 _ERRORS = "edgevit.common.errors"
@@ -41,11 +41,11 @@ _HOMES = {
     "EdgevitError": _ERRORS,
     "InputError": _ERRORS,
     "MissingExtraError": _ERRORS,
-    "Model": "edgevit.workflows.predict",
+    "Model": "edgevit.workflows.predict.loaded_model",
     "Prediction": "edgevit.results.prediction",
     "StreamPrediction": "edgevit.results.prediction",
-    "export": "edgevit.workflows.load",
-    "load": "edgevit.workflows.load",
+    "export": "edgevit.workflows.predict.load_model",
+    "load": "edgevit.workflows.predict.load_model",
     "train": "edgevit.workflows.train",
 }
 __all__ = [

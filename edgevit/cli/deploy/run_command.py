@@ -21,7 +21,7 @@ from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 from edgevit.results.bundle_summary import untrained_note
 
 if TYPE_CHECKING:
-    from edgevit.workflows.predict import Model
+    from edgevit.workflows.predict.loaded_model import Model
     from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
 
 _FEED = "A feed"
@@ -127,7 +127,7 @@ def run(
 ) -> None:
     """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
     from edgevit.images.image_io import set_max_pixels
-    from edgevit.workflows.predict import Model
+    from edgevit.workflows.predict.loaded_model import Model
     from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
     from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
     from edgevit_runtimes.sources.source_address import Kind
@@ -156,7 +156,7 @@ def _answer_files(
     model: Model, source: FeedSource, top: int, save: Path | None, json: bool
 ) -> None:
     from edgevit.common.console import print_line, show
-    from edgevit.workflows.predict_files import predict_files
+    from edgevit.workflows.predict.predict_files import predict_files
 
     found = predict_files(
         model, source.address.files, top=top, orientation=source.orientation, save=save
@@ -177,7 +177,7 @@ def _answer_feed(
     model: Model, source: FeedSource, options: FeedOptions, outputs: OutputOptions, json: bool
 ) -> None:
     from edgevit.common.console import show
-    from edgevit.workflows.stream import follow_feed
+    from edgevit.workflows.predict.stream import follow_feed
     from edgevit_runtimes.live.outputs.status_line import StatusLine
 
     if json and outputs.uses_standard_output:

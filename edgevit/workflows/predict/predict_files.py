@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edgevit.common.errors import InputError
 from edgevit.results.prediction import FilePredictions, Prediction
-from edgevit.workflows.pictures import AS_IT_IS, ReadOptions, from_file
-from edgevit.workflows.predict import Model
+from edgevit.workflows.predict.loaded_model import Model
+from edgevit.workflows.predict.pictures import AS_IT_IS, ReadOptions, from_file
 from edgevit_runtimes.sources.capture_request import Orientation
 
 

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -19,20 +18,21 @@ from edgevit.images.image_io import Image
 from edgevit.inference.answers import softmax
 from edgevit.inference.runner import Array
 from edgevit.results.prediction import Prediction, StreamPrediction
-from edgevit.workflows.pictures import Picture, ReadOptions, Source, pictures_of
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.workflows.bundle_work import BundleWork, PathLike
+from edgevit.workflows.predict.pictures import Picture, ReadOptions, Source, pictures_of
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
 from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
+    from edgevit.results.evaluation import EvaluationResult
     from edgevit_runtimes.backends.classifier import BundleClassifier, BundleSuperpixels
 
 _USUAL_TOP = 5
 
 
-class Model:
+class Model(BundleWork):
     """A bundle's model, loaded when it is first used. A context manager, safe in threads.
 
     Several threads may call it; inferences run one after the other. To use several cores give
@@ -93,7 +93,7 @@ class Model:
     @overload
     def __call__(
         self,
-        source: str | os.PathLike[str],
+        source: PathLike,
         *,
         top: int = ...,
         bgr: bool = ...,
@@ -206,7 +206,7 @@ class Model:
 
     def stream(
         self,
-        source: str | os.PathLike[str],
+        source: PathLike,
         *,
         every: int = 1,
         rotate: int = 0,
@@ -241,7 +241,7 @@ class Model:
             InputError: an option cannot be used, at once; the source cannot be opened or the model
                 was closed, when the first result is asked for.
         """
-        from edgevit.workflows.stream import stream_predictions
+        from edgevit.workflows.predict.stream import stream_predictions
         from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource
 
         refuse_top(top)
@@ -250,70 +250,21 @@ class Model:
         options = FeedOptions(top, every, smooth, frames, duration)
         return stream_predictions(self, feed, options)
 
-    def quantize(self, calibration: str | os.PathLike[str], **options: Any) -> Any:
-        """Adds INT8 variants to the bundle; see :func:`edgevit.workflows.quantize.quantize`.
-
-        Args:
-            calibration: a folder of pictures.
-            options: ``evaluation`` (a folder of labelled pictures), ``max_drop`` (percentage
-                points of accuracy), ``targets``, ``images``, ``method``, ``force``, ``seed``.
-        """
-        from edgevit.workflows.quantize import quantize
-
-        if (evaluation := options.get("evaluation")) is not None:
-            options["evaluation"] = Path(evaluation)
-        options.setdefault("threads", self.threads)
-        return self._edited(quantize(self._editable(), Path(calibration), **options))
-
-    def compile(self, target: str = "auto", **options: Any) -> Any:
-        """Compiles variants for this machine; see :mod:`edgevit.workflows.compile`."""
-        from edgevit.workflows.compile import compile_bundle
-
-        return self._edited(compile_bundle(self._editable(), target, **options))
-
-    def evaluate(self, data: str | os.PathLike[str], **options: Any) -> Any:
-        """Accuracy on a folder of labelled pictures; see :mod:`edgevit.workflows.evaluate`."""
-        from edgevit.workflows.evaluate import evaluate
-
-        options = {"variant": self._asked_variant, "threads": self.threads} | options
-        return evaluate(self.bundle, Path(data), **options)
-
-    def verify(self, **options: Any) -> Any:
-        """Compares every variant with the float model; see :mod:`edgevit.workflows.verify`."""
-        from edgevit.workflows.verify import verify
-
-        return verify(self.bundle, **({"threads": self.threads} | options))
-
-    def profile(self, **options: Any) -> Any:
-        """What every layer takes; see :mod:`edgevit.workflows.profile`."""
-        from edgevit.workflows.profile import profile
-
-        return profile(self.bundle, **({"threads": self.threads} | options))
-
-    def bench(self, **options: Any) -> Any:
-        """Latency, memory and energy in fresh processes; see :mod:`edgevit.workflows.bench`."""
-        from edgevit.workflows.bench import bench
-
-        return bench(self.bundle, **options)
+    def evaluate(self, data: PathLike, **options: Any) -> EvaluationResult:
+        """Accuracy of the variant in use; see :func:`edgevit.workflows.evaluate.evaluate`."""
+        usual = {"variant": self._asked_variant, "threads": self.threads}
+        return super().evaluate(data, **(usual | options))
 
     def _editable(self) -> Bundle:
-        """The bundle, if it is a person's own."""
         with self._lock:
             self._refuse_closed()
-        if self.bundle.path.resolve() == PREBUILT_BUNDLE.resolve():
-            raise InputError(
-                f"{self.bundle.path} is the bundle that edgevit was installed with, which stays as "
-                f'it is. Make one of your own: edgevit.export("{self.name}", '
-                f'output="{self.name}.edgevit").'
-            )
-        return self.bundle
+        return super()._editable()
 
-    def _edited(self, result: Any) -> Any:
+    def _edited(self) -> None:
         """From now on the edited bundle is used, in sessions of its own."""
         with self._lock:
-            self.bundle = Bundle.open(result.bundle.path)
+            super()._edited()
             self._drop_sessions()
-        return result
 
     def close(self) -> None:
         """Frees the sessions; the model cannot be used any more."""

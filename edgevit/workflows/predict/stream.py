@@ -24,7 +24,7 @@ from edgevit_runtimes.live.smoothing import Smoothing
 from edgevit_runtimes.live.statistics import Statistics
 
 if TYPE_CHECKING:
-    from edgevit.workflows.predict import Model
+    from edgevit.workflows.predict.loaded_model import Model
 
 _LOG = logging.getLogger("edgevit")
 
@@ -32,7 +32,7 @@ _LOG = logging.getLogger("edgevit")
 def stream_predictions(
     model: Model, source: FeedSource, options: FeedOptions
 ) -> Generator[StreamPrediction, None, None]:
-    """What a model says of a feed's frames, as they come; see :meth:`.predict.Model.stream`."""
+    """What a model says of a feed's frames, as they come; see ``Model.stream``."""
     classifier = model.classifier()
     feed = _feed(source, options, _LOG.warning)
     statistics = Statistics(feed)

@@ -16,7 +16,7 @@ from edgevit.common.libraries import require_modules
 from edgevit.common.version import __version__
 from edgevit.workflows.export import MODULES
 from edgevit.workflows.export import export as _export_model
-from edgevit.workflows.predict import Model
+from edgevit.workflows.predict.loaded_model import Model
 from edgevit.zoo.registry import DEFAULT_MODEL, MODELS, PREBUILT_BUNDLE, ModelEntry
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ def _names_path(text: str) -> bool:
 def _unknown(text: str) -> InputError:
     near = get_close_matches(text, MODELS, n=3, cutoff=0.4)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
-    there = "which is there, but no bundle" if text and Path(text).exists() else "nor a path"
+    found = "is there, but no bundle, and no model's name" if text and Path(text).exists() else ""
     return InputError(
-        f"'{text}' is neither a model's name {there}.{hint} 'edgevit models' lists the names; "
-        f"a bundle is a folder NAME{_SUFFIX}."
+        f"'{text}' {found or 'is neither the name of a model nor a path'}.{hint} 'edgevit models' "
+        f"lists the names; a bundle is a folder NAME{_SUFFIX}."
     )
 
 
