@@ -168,7 +168,7 @@ def _untrained(contender: Contender, output: Path, progress: Progress) -> dict[s
 
 def _cost(key: str, output: Path, progress: Progress) -> dict[str, Any]:
     progress.line(f"== the cost of {key}")
-    cost = training_cost(key, len(os.sched_getaffinity(0)))
+    cost = training_cost(key, "--threads", str(len(os.sched_getaffinity(0))))
     memory = measure.peak_memory(Bundle.open(output / f"{key}.edgevit"), BenchOptions())
     return {
         "train_epoch_s": cost["epoch_s"],

@@ -15,6 +15,7 @@ from typing import Any
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json
 from edgevit.common.progress import SilentProgress
+from edgevit.results.bench_result import BenchResult
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
@@ -44,7 +45,7 @@ def main() -> None:
     )
 
 
-def _there(device: Device, bundle: Bundle) -> dict[str, Any]:
+def _there(device: Device, bundle: Bundle) -> BenchResult:
     with Ssh(device) as ssh:
         return bench_there(ssh, bundle, OPTIONS, "auto", SilentProgress())
 
