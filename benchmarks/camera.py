@@ -31,7 +31,6 @@ from urllib.parse import urlsplit
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json
-from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
@@ -43,7 +42,7 @@ from edgevit_runtimes.live.page.server import PageServer
 from edgevit_runtimes.live.statistics import Statistics
 from edgevit_runtimes.live.status import About
 from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
-from edgevit_runtimes.sources.frame import Source
+from edgevit_runtimes.sources.frame import Decode, Source
 from edgevit_runtimes.sources.open_source import open_source
 from edgevit_runtimes.sources.source_address import parse
 from mjpeg_server import jpegs_of
@@ -254,7 +253,7 @@ def _opened(clip: str) -> Source:
 class Repeated:
     """A clip that begins again when it has ended; it is opened anew each time."""
 
-    live, fps, expected = False, None, None
+    live, fps, expected, lag_s, is_behind = False, None, None, 0.0, False
 
     def __init__(self, clip: str) -> None:
         self.name = clip
@@ -267,7 +266,7 @@ class Repeated:
             return self._source.grab()
         return True
 
-    def retrieve(self) -> Image:
+    def retrieve(self) -> Decode:
         return self._source.retrieve()
 
     def close(self) -> None:

@@ -22,7 +22,6 @@ from typing import Any
 from claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, find_contender
 from claim_verdicts import draw_front, verdicts
 from edgevit.bundle.bundle import Bundle
-from edgevit.cli.model.train_command import open_teacher
 from edgevit.common.console import print_json, print_table, write_json
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.files import write_atomically
@@ -33,6 +32,7 @@ from edgevit.training.hardware import prepare
 from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE
+from edgevit.workflows.teacher import open_teacher
 from edgevit.zoo import complexity
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry
 from edgevit.zoo.spec import Preprocess

@@ -1,33 +1,15 @@
-"""Files that are whole or not there: write aside, then rename. Hashes. Folders that are locked."""
+"""Files that are whole or not there: write aside, then rename. Folders that are held."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgevit.common.errors import InputError
-
-_HASH_CHUNK_BYTES = 1 << 20
-
-
-def cache_folder() -> Path:
-    """Where what can be made again is kept; it may not exist yet."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevit"
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_HASH_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -41,7 +23,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(aside)
         aside.chmod(0o666 & ~_umask())  # some writers make files that only their owner can read
-        _flush(aside)
+        flush(aside)
         aside.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -80,66 +62,13 @@ def _umask() -> int:
     return umask
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def folder_written_aside(target: Path, replace: bool, marker: str) -> Iterator[Path]:
-    """Yields an empty folder that becomes ``target`` when the block ends without an error.
-
-    The folder is ``.NAME.partial`` beside the target and is locked while it is written, so of two
-    writers at once the second is told so. What a killed writer left there is swept by the next.
-
-    Args:
-        replace: whether an existing target may be replaced.
-        marker: the file that every such folder holds; a folder of other things is never replaced.
-
-    Raises:
-        InputError: ``target`` exists and may not be replaced, another process is writing it, or
-            the place cannot be written to.
-    """
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        _refuse_existing(target, replace, marker)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock_folder(partial, target)
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    try:
-        _empty(partial)
-        yield partial
-        for file in partial.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        _refuse_existing(target, replace, marker)
-        _swap_in(partial, target)
-    except OSError as error:
-        # An OSError from the block may be about a file of its own, which is not ours to explain.
-        if error.filename is None or partial.name in str(error.filename):
-            raise cannot_write(target, error) from error
-        raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        os.close(lock)
-
-
-def _refuse_existing(target: Path, replace: bool, marker: str) -> None:
-    if not target.exists() and not target.is_symlink():
-        return
-    if target.is_symlink() or not target.is_dir():
-        raise InputError(f"{target} exists and is not a folder. Choose another name with --output.")
-    if any(target.iterdir()) and not (target / marker).is_file():
-        raise InputError(
-            f"{target} exists and holds other things (no {marker}), so it is never replaced. "
-            "Choose another name with --output."
-        )
-    if not replace:
-        raise InputError(f"{target} already exists. Add --force to replace it, or use --output.")
 
 
 @contextmanager
@@ -161,43 +90,3 @@ def held(folder: Path) -> Iterator[None]:
         ) from None
     finally:
         os.close(descriptor)
-
-
-def _lock_folder(partial: Path, target: Path) -> int:
-    """Makes and locks the folder; the lock goes with the process, however it ends."""
-    partial.mkdir(exist_ok=True)
-    descriptor = os.open(partial, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The former holder may have renamed the folder between our open and our lock.
-        if not partial.exists() or not os.path.samestat(os.fstat(descriptor), partial.stat()):
-            raise BlockingIOError
-    except BlockingIOError:
-        os.close(descriptor)
-        raise InputError(
-            f"Another process is writing {target} right now. Wait for it, or use --output."
-        ) from None
-    return descriptor
-
-
-def _empty(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
-def _swap_in(partial: Path, target: Path) -> None:
-    if not target.exists():
-        partial.rename(target)
-        return
-    former = target.with_name(f".{target.name}.former")
-    shutil.rmtree(former, ignore_errors=True)
-    target.rename(former)
-    try:
-        partial.rename(target)
-    except OSError:
-        former.rename(target)
-        raise
-    shutil.rmtree(former)

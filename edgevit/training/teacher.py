@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.common.cache import cache_folder
 from edgevit.common.errors import InputError
-from edgevit.common.files import cache_folder, write_atomically
+from edgevit.common.files import write_atomically
 from edgevit.common.progress import Progress
 from edgevit.images.image_folder import ImageFolder
 from edgevit.inference.answers import class_places, softmax

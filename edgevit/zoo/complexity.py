@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
+from typing import NamedTuple
 
 from edgevit.common.errors import InputError
 from edgevit.zoo.spec import (
     STRIP_WIDTHS,
     STRIPS,
+    ConvolutionalSpec,
     IsotropicSpec,
     LavitSpec,
     LlaSpec,
@@ -16,6 +19,7 @@ from edgevit.zoo.spec import (
     VitSpec,
     convolution_widths,
 )
+from edgevit.zoo.trunk_spec import Convolution, TrunkSpec
 
 _NEIGHBOURS = 9  # a token's own place among them
 _SLIC_FEATURES = 6  # L, a, b, y, x and a half
@@ -27,6 +31,8 @@ def parameters(spec: ModelSpec) -> int:
         return sum(_isotropic_parameters(spec).values())
     if isinstance(spec, LavitSpec):
         return _lavit_parameters(spec)
+    if isinstance(spec, ConvolutionalSpec):
+        return _convolutional_parameters(spec)
     raise _uncounted(spec)
 
 
@@ -38,6 +44,8 @@ def macs(spec: ModelSpec) -> dict[str, int]:
         return _vit_macs(spec)
     if isinstance(spec, LavitSpec):
         return _lavit_macs(spec)
+    if isinstance(spec, ConvolutionalSpec):
+        return _convolutional_macs(spec)
     raise _uncounted(spec)
 
 
@@ -68,14 +76,10 @@ def _isotropic_parameters(spec: IsotropicSpec) -> dict[str, int]:
     return groups | {"blocks": spec.depth * (block + in_block)}
 
 
-def _pooled_width(spec: LlaSpec) -> int:
-    """How many numbers of a patch are pooled."""
-    widths = {"linear": spec.patch_values, "moments": 2 * spec.patch_values}
-    return widths.get(spec.stem, STRIP_WIDTHS[-1])
-
-
 def _stem_parameters(spec: LlaSpec) -> int:
-    embedding = _linear(_pooled_width(spec), spec.width)
+    embedding = _linear(spec.pooled_width, spec.width)
+    if spec.trunk is not None:
+        return _trunk_parameters(spec.trunk) + embedding
     if spec.stem != "strips":
         return embedding
     of_strip, of_patch = STRIP_WIDTHS
@@ -85,6 +89,8 @@ def _stem_parameters(spec: LlaSpec) -> int:
 
 def _stem_macs(spec: LlaSpec) -> int:
     """Of what every patch goes through before it is pooled."""
+    if spec.trunk is not None:
+        return _trunk_macs(spec.trunk, spec.image_px)
     if spec.stem != "strips":
         return 0
     of_strip, of_patch = STRIP_WIDTHS
@@ -97,7 +103,10 @@ def _lla_attention_parameters(spec: LlaSpec) -> tuple[dict[str, int], int]:
     if spec.wiring == "carry":
         readings = spec.depth // spec.layers_per_reading
         keys_and_values = _linear(width, 2 * readings * width)
-        return {"latents": latents, "keys_and_values": keys_and_values}, _linear(width, width)
+        shared = {"latents": latents, "keys_and_values": keys_and_values}
+        if spec.picture_latents:
+            shared["from_picture"] = _linear(spec.pooled_width, width)
+        return shared, _linear(width, width)
     if spec.wiring == "joint":
         in_block = _linear(width, width) + _linear(width, 2 * width) + 2 * width
         return {"latents": latents}, in_block
@@ -118,10 +127,10 @@ def _lla_macs(spec: LlaSpec) -> dict[str, int]:
     used_cells = coarse_uses * coarse_cells + fine_uses * geometry.cells
     coarsen = _SLIC_FEATURES * geometry.cells * (geometry.cells_per_patch // 4)
     rounds = used_cells * count * _SLIC_FEATURES + (coarsen if superpixels.coarse_iterations else 0)
-    pooled = _pooled_width(spec)
+    pooled = spec.pooled_width
     travelling = tokens if spec.wiring in ("writeback", "self") else spec.latents
     return {
-        "superpixels": colour + rounds,
+        "superpixels": colour + rounds if spec.has_superpixels else 0,
         "stem": _stem_macs(spec),
         "pooling": count * spec.patches * pooled + count * geometry.cells * 3,
         "embedding": count * pooled * width + tokens * 2 * width,
@@ -136,7 +145,8 @@ def _lla_attention_macs(spec: LlaSpec) -> int:
     width, latents, tokens = spec.width, spec.latents, spec.geometry.superpixels + 1
     if spec.wiring == "carry":
         readings = 2 * spec.depth // spec.layers_per_reading * tokens * width * width
-        return readings + spec.depth * 2 * latents * (width + tokens) * width
+        from_picture = spec.pooled_width * width if spec.picture_latents else 0
+        return from_picture + readings + spec.depth * 2 * latents * (width + tokens) * width
     if spec.wiring == "joint":
         read = tokens + latents
         return spec.depth * 2 * ((latents + read) * width + latents * read) * width
@@ -245,3 +255,66 @@ def _residual_macs(spec: LavitSpec, index: int) -> int:
     if spec.residual == "raster":
         return before.heads * scores + mixing
     return before.heads * (scores + scores // window) + mixing
+
+
+class _Layer(NamedTuple):
+    """A convolution (or, with a kernel of 0, a linear layer with bias) of a trunk."""
+
+    inputs: int
+    outputs: int
+    kernel: int
+    stride: int = 1
+    groups: int = 1
+
+
+def _layers(trunk: TrunkSpec) -> Iterator[_Layer]:
+    inputs = 3
+    for block in trunk.blocks:
+        kernel, stride = block.kernel, block.stride
+        if isinstance(block, Convolution):
+            yield _Layer(inputs, block.width, kernel, stride)
+        else:
+            hidden = block.hidden
+            if block.fused:
+                yield _Layer(inputs, hidden, kernel, stride)
+            else:
+                if hidden != inputs:
+                    yield _Layer(inputs, hidden, 1)
+                yield _Layer(hidden, hidden, kernel, stride, hidden)
+            if block.squeeze:
+                yield _Layer(hidden, block.squeeze, 0)
+                yield _Layer(block.squeeze, hidden, 0)
+            yield _Layer(hidden, block.width, 1)
+        inputs = block.width
+
+
+def _trunk_parameters(trunk: TrunkSpec) -> int:
+    """Weights, and two numbers a channel of BatchNorm (or a bias)."""
+    total = 0
+    for layer in _layers(trunk):
+        weights = layer.inputs // layer.groups * layer.outputs * max(1, layer.kernel**2)
+        total += weights + layer.outputs * (2 if layer.kernel else 1)
+    return total
+
+
+def _trunk_macs(trunk: TrunkSpec, image_px: int) -> int:
+    total, side = 0, image_px
+    for layer in _layers(trunk):
+        side = -(-side // layer.stride)
+        places = side**2 if layer.kernel else 1
+        total += places * layer.inputs // layer.groups * layer.outputs * max(1, layer.kernel**2)
+    return total
+
+
+def _convolutional_parameters(spec: ConvolutionalSpec) -> int:
+    width = spec.trunk.width
+    summary = _linear(width, spec.hidden) if spec.hidden else 2 * width
+    return _trunk_parameters(spec.trunk) + summary + _linear(spec.summary_width, spec.classes)
+
+
+def _convolutional_macs(spec: ConvolutionalSpec) -> dict[str, int]:
+    return {
+        "stem": _trunk_macs(spec.trunk, spec.image_px),
+        "hidden": spec.trunk.width * spec.hidden,
+        "head": spec.summary_width * spec.classes,
+    }

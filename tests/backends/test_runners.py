@@ -15,18 +15,17 @@ import numpy as np
 import onnx
 import pytest
 
-from edgevit.bundle.bundle import Bundle, rewrite
-from edgevit.cli.deploy.compiling import Precision, Request, Target, Work, compile_variant
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit
 from edgevit.common.errors import BundleError, CheckFailedError, InputError
-from edgevit.common.progress import SilentProgress
 from edgevit.inference.runner import Runner
+from edgevit.workflows.compile import compile_bundle
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.engines.inline import inlined
 from edgevit_runtimes.backends import onnxruntime_runner
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
-from edgevit_runtimes.selection.agreement import Judging
 from support import Command
 from support.compiled_bundles import pretend_orin, with_engine
 from support.needs import AZURE_PROVIDER, CPU_HAS_BFLOAT16, needs_openvino, only_if
@@ -43,11 +42,10 @@ def compiled(all_forms: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundl
     folder = tmp_path_factory.mktemp("runners")
     path = Path(shutil.copytree(all_forms, folder / "lla_tiny.edgevit"))
     bundle = Bundle.open(path)
-    work = Work(Judging.of_bundle(bundle), False, 1, SilentProgress())
-    targets = [Target.onnxruntime] + ([Target.openvino] if find_spec("openvino") else [])
+    targets = ["onnxruntime"] + (["openvino"] if find_spec("openvino") else [])
     for target in targets:
-        for precision in (Precision.fp32, Precision.int8):
-            bundle, _ = compile_variant(bundle, Request(target, precision), work)
+        for precision in ("fp32", "int8"):
+            bundle = compile_bundle(bundle, target, precision=precision).bundle
     return with_engine(path)
 
 
@@ -258,7 +256,9 @@ def test_onnx_runtime_names_the_op_and_compile_the_layer(
     compiled: Bundle, tmp_path: Path, edgevit: Command
 ) -> None:
     bundle = Bundle.open(Path(shutil.copytree(compiled.path, tmp_path / "odd.edgevit")))
-    bundle = rewrite(bundle, bundle.manifest, lambda folder: odd(folder / "model.onnx"))
+    with edit(bundle) as draft:
+        draft.write("model.onnx", odd)
+    bundle = draft.bundle
     with pytest.raises(BundleError, match="Sofftmax"):
         open_variant(bundle, "float")
     before = sorted(file.name for file in bundle.path.iterdir())

@@ -12,7 +12,7 @@ from PIL import Image
 
 from edgevit.bundle.bundle import SCHEMA, Bundle
 from edgevit.bundle.reports import check_options
-from edgevit.common.errors import BundleError
+from edgevit.common.errors import BundleError, DamagedError
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.onnxruntime_runner import PROVIDERS
 from support import Command
@@ -52,8 +52,10 @@ def test_a_changed_byte_is_found(bundle: Path, file: str, edgevit: Command) -> N
     data = bytearray((bundle / file).read_bytes())
     data[len(data) // 2] ^= 1
     (bundle / file).write_bytes(data)
-    with pytest.raises(BundleError, match=f"{file} was changed after export"):
-        Bundle.open(bundle)
+    with pytest.raises(DamagedError, match=f"{file} was changed after export"):
+        Bundle.open(bundle, check_hashes=True)
+    with pytest.raises(DamagedError, match=f"{file} was changed after export"):
+        Bundle.open(bundle).file(file)
     ended = edgevit("bench", bundle)
     assert ended.code == 2
     assert file in ended.one_message

@@ -20,7 +20,7 @@ import torch
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError
 from edgevit.common.progress import SilentProgress
-from edgevit.images import image_io
+from edgevit.images import image_files, image_io
 from edgevit.images.image_io import Image
 from edgevit.models.build import build
 from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
@@ -380,4 +380,4 @@ def test_parity_pictures_of_any_shape(tmp_path: Path, photo_folder: Path, edgevi
     assert content["parity"]["torch against ONNX Runtime"]["images"] == 3
     reference = Bundle.open(tmp_path / "out.edgevit").reference()
     assert reference.images.shape == (3, 224, 224, 3)
-    assert image_io.files_in(photo_folder)
+    assert image_files.files_in(photo_folder)

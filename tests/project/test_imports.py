@@ -75,8 +75,8 @@ def test_a_missing_extra_names_the_line_that_installs_it(
 import importlib.util, sys
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *a: None if name == {missing!r} else find(name, *a)
-import edgevit.cli.options as options
-options.find_spec = importlib.util.find_spec
+import edgevit.common.libraries as libraries
+libraries.find_spec = importlib.util.find_spec
 from edgevit.cli import main
 sys.argv = ["edgevit", *{arguments!r}]
 main()

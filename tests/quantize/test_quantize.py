@@ -405,7 +405,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     again = edgevit("quantize", bundle, *options)
     assert again.code == 2
     assert "quantized already" in again.one_message
-    quick = ("--calibration", "minmax", "--target", "tensorrt", "--max-drop", 100)
+    quick = ("--calibration-method", "minmax", "--target", "tensorrt", "--max-drop", 100)
     forced = edgevit("quantize", bundle, *options, *quick, "--force")
     assert forced.code == 0, forced.err
     assert set(Bundle.open(bundle).manifest.variants) == {"float", "int8-tensorrt", "half"}
@@ -446,7 +446,7 @@ def test_an_interrupted_search_leaves_the_bundle_as_it_was(
 def test_without_eval_data_half_of_it_judges(
     bundle: Path, answered: Path, edgevit: Command, tmp_path: Path
 ) -> None:
-    options = ("--images", 8, "--target", "tensorrt", "--calibration", "minmax", "--json")
+    options = ("--images", 8, "--target", "tensorrt", "--calibration-method", "minmax", "--json")
     data = Path(shutil.copytree(answered / "train", tmp_path / "enough"))
     for folder in list(data.iterdir()):
         if len(list(folder.iterdir())) < 2:
@@ -464,7 +464,10 @@ def test_without_eval_data_half_of_it_judges(
     [
         (["--data", "nowhere"], "is not a folder"),
         (["--data", "{answered}/train", "--target", "npu"], "Unknown target 'npu'"),
-        (["--data", "{answered}/train", "--calibration", "best"], "--calibration is minmax"),
+        (
+            ["--data", "{answered}/train", "--calibration-method", "best"],
+            "--calibration-method is minmax",
+        ),
         (["--data", "{answered}/train", "--eval-data", "{answered}/train"], "disjoint"),
         (["--data", "{answered}/train", "--eval-data", "{classes}"], "does not know 2 of the 2"),
         (["--data", "{empty}"], "has no class folders"),

@@ -334,7 +334,7 @@ def test_a_bench_on_a_device(device: Path, edgevit: Command, home: Path) -> None
     for step in ("cold start", "memory", "latency, hot"):
         assert step in ended.err, "progress comes back"
     kept = read_result(Path(result["kept"]))
-    assert kept["latency_ms"] == result["latency_ms"]
+    assert kept.to_dict()["latency_ms"] == result["latency_ms"]
     assert not list((home / "state" / "edgevit" / "runs").iterdir()), "nothing is under way"
     assert not list((device / "runs").iterdir()), "nothing stays there"
     (manifest,) = device.glob("bundles/*/manifest.json")
@@ -611,7 +611,7 @@ def test_the_agent_refuses(job: dict[str, Any], more: bytes, message: str, tmp_p
 
 def test_a_bundle_that_changed_on_the_way_is_refused(tmp_path: Path) -> None:
     from edgevit.bundle.bundle import Bundle
-    from edgevit.common.files import sha256_of
+    from edgevit.common.hashes import sha256_of
 
     bundle = Bundle.open(PREBUILT_BUNDLE)
     names = ["manifest.json", *bundle.manifest.used_files()]

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle, write_manifest
+from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.bundle.compiled import Built, Wanted, ensure, reasons_to_build
+from edgevit.bundle.edit import edit
 from edgevit.common.errors import BundleError, CheckFailedError, InputError
 from edgevit.common.progress import SilentProgress
 from edgevit.zoo.registry import PREBUILT_BUNDLE
@@ -173,12 +174,11 @@ def test_what_a_compiler_raises_leaves_the_bundle_as_it_was(path: Path) -> None:
 
 
 def test_an_engines_layers_are_saved_beside_it_and_go_with_it(path: Path) -> None:
-    from edgevit.bundle.bundle import drop_variants
-
     bundle, _ = ensure(Bundle.open(path), build_of(), lambda _: Built(b"1", {}, '{"Layers": []}'))
     file = path / "model.onnxruntime-fp32.layers.json"
     assert json.loads(file.read_text()) == {"Layers": []}
-    drop_variants(bundle, {"onnxruntime-fp32"})
+    with edit(bundle) as draft:
+        draft.drop(["onnxruntime-fp32"])
     assert not file.exists()
 
 
@@ -271,8 +271,8 @@ def test_an_optimised_graph_of_another_processor_is_refused(path: Path, edgevit:
     assert variant.build is not None
     elsewhere = {**variant.build.built_for, "processor": "a Xeon"}
     moved = replace(variant, build=replace(variant.build, built_for=elsewhere))
-    variants = {**bundle.manifest.variants, "onnxruntime-fp32": moved}
-    write_manifest(bundle, replace(bundle.manifest, variants=variants))
+    with edit(bundle) as draft:
+        draft.put("onnxruntime-fp32", moved)
     ended = edgevit("run", path, "photo.png", "--variant", "onnxruntime-fp32")
     assert ended.code == 2
     assert "processor: built for a Xeon, here is" in ended.one_message
@@ -304,7 +304,7 @@ def test_an_engine_that_is_swapped_under_an_open_bundle_is_not_loaded(
     bundle = with_engine(path)
     pretend_orin(monkeypatch, bundle)
     bundle.variant("tensorrt-fp32").write_bytes(b"another engine")
-    with pytest.raises(BundleError, match="not the engine whose SHA-256 stands in the manifest"):
+    with pytest.raises(BundleError, match="its SHA-256 is not the manifest's"):
         open_variant(bundle, "tensorrt-fp32")
 
 
@@ -562,11 +562,12 @@ def test_another_machine_does_not_take_this_ones_choice(path: Path) -> None:
     from edgevit.bundle.bundle import MachineChoice
 
     choice = MachineChoice("int8-openvino", 1, (), "today")
-    elsewhere = replace(bundle.manifest, machines={"another processor": choice})
-    bundle = write_manifest(bundle, elsewhere)
-    assert chosen_here(bundle) == "float"
-    bundle = write_manifest(bundle, replace(elsewhere, machines={machine_label(): choice}))
-    assert chosen_here(bundle) == "int8-openvino"
+    with edit(bundle) as draft:
+        draft.choose_on_machine("another processor", choice)
+    assert chosen_here(draft.bundle) == "float"
+    with edit(bundle) as draft:
+        draft.choose_on_machine(machine_label(), choice)
+    assert chosen_here(draft.bundle) == "int8-openvino"
 
 
 # Bench --------------------------------------------------------------------------------------------

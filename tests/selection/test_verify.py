@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,8 @@ import onnx
 import pytest
 from onnx import inliner, numpy_helper
 
-from edgevit.bundle.bundle import Manifest, seal, variant_file
+from edgevit.bundle.bundle import Manifest, variant_file
+from edgevit.bundle.edit import seal
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.compiled_bundles import float_model, with_variant
@@ -54,7 +54,7 @@ def test_openvino_agrees_down_to_the_superpixels(tmp_path: Path, edgevit: Comman
 def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Command) -> None:
     wrong = scaled(float_model(), "module.blocks.5.mlp.0.weight", -3)
     bundle = with_variant(tmp_path, "wrong", wrong)
-    ended = edgevit("verify", bundle, "--tensors", "--json")
+    ended = edgevit("verify", bundle, "--bisect", "--json")
     assert ended.code == 1
     assert ended.one_message == "error: Verification failed for wrong."
     content = json.loads(ended.out)
@@ -65,8 +65,8 @@ def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Co
     parted = [look["tensor"] for look in content["tensors"]["wrong"] if look["parted"]]
     assert parted[0] == "blocks.5.mlp.0/Gemm"
     assert not any(look["parted"] for look in content["tensors"]["float"])
-    table = edgevit("verify", bundle, "--tensors", "--variant", "wrong")
-    assert "wrong against float: parts at blocks.5.mlp.0/Gemm" in table.out
+    table = edgevit("verify", bundle, "--bisect", "--variant", "wrong")
+    assert "wrong against float: differs first at blocks.5.mlp.0/Gemm" in table.out
 
 
 def test_other_superpixels_fail(tmp_path: Path, edgevit: Command) -> None:
@@ -103,20 +103,17 @@ def test_what_cannot_be_opened_here_is_said(tmp_path: Path, edgevit: Command) ->
 def test_without_onnx_answers_are_compared_all_the_same(
     monkeypatch: pytest.MonkeyPatch, edgevit: Command
 ) -> None:
-    monkeypatch.setattr(
-        import_module("edgevit.cli.deploy.verify_command"), "find_spec", lambda _: None
-    )
+    monkeypatch.setattr("edgevit.common.libraries.find_spec", lambda _: None)
     ended = edgevit("verify")
     assert ended.code == 0, ended.err
     assert 'needs pip install "edgevit[export]"' in ended.out
-    monkeypatch.setattr("edgevit.cli.options.find_spec", lambda _: None)
-    refused = edgevit("verify", "--tensors")
+    refused = edgevit("verify", "--bisect")
     assert refused.code == 2
     assert 'pip install "edgevit[export]"' in refused.one_message
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path: Path, edgevit: Command) -> None:
-    assert "--tensors" in edgevit("verify", "--tolerance", 0.1).one_message
+    assert "--bisect" in edgevit("verify", "--tolerance", 0.1).one_message
     assert "is not a folder" in edgevit("verify", "--images", tmp_path / "none").one_message
     assert "is not a bundle" in edgevit("verify", tmp_path).one_message
 

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import onnx
 import pytest
 
-from edgevit.bundle.bundle import Bundle, Variant, rewrite, seal, variant_file
+from edgevit.bundle.bundle import Bundle, Variant, variant_file
 from edgevit.bundle.compiled import Built, Wanted, ensure
+from edgevit.bundle.edit import edit, seal
 from edgevit.common import tensorrt_library
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.passes.widen_weights import widen_weights
@@ -53,11 +54,11 @@ def with_all_forms(target: Path) -> Path:
         precision = "float16" if name == "half" else "int8"
         variants[name] = Variant(variant_file(name), precision, precision, runtime, kind)
 
-    def add(folder: Path) -> None:
+    with edit(bundle) as draft:
         for name, (form, _, _) in forms.items():
-            onnx.save(form, folder / variant_file(name))
-
-    return rewrite(bundle, replace(bundle.manifest, variants=variants), add).path
+            draft.write(variant_file(name), partial(onnx.save, form))
+            draft.put(name, variants[name])
+    return draft.bundle.path
 
 
 def with_variant(

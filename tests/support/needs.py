@@ -81,6 +81,7 @@ TOOLS = {
     "tensorrt": Tool(_module("tensorrt_rtx"), 'pip install "edgevit[tensorrt]"'),
     "cuda-python": Tool(_module("cuda"), 'pip install "edgevit[cuda]"'),
     "c++": Tool(_programs("c++"), "apt-get install g++"),
+    "strace": Tool(_programs("strace"), "apt-get install strace"),
     "ssh": Tool(_programs("ssh", "sshd"), "apt-get install openssh-client openssh-server"),
     "chromium": Tool(
         _programs("chromium", "chromedriver"), "apt-get install chromium chromium-driver"
@@ -151,6 +152,7 @@ IMAGENETTE = Circumstance(
 needs_openvino = pytest.mark.needs("openvino")
 needs_tensorrt = pytest.mark.needs("tensorrt")
 needs_cuda_python = pytest.mark.needs("cuda-python")
+needs_strace = pytest.mark.needs("strace")
 needs_rtsp_server = pytest.mark.needs("rtsp-server")
 needs_gstreamer_opencv = pytest.mark.needs("gstreamer-opencv")
 needs_no_gpu = pytest.mark.only_if(NO_GPU)

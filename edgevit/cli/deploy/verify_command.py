@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import (
-    JsonOption,
-    ThreadsOption,
-    open_bundle,
-    require_modules,
-    untrained_note,
-)
-from edgevit.common.errors import CheckFailedError, InputError
-
-if TYPE_CHECKING:
-    from edgevit.bundle.bundle import Bundle
-    from edgevit.common.progress import Progress
-    from edgevit.images.image_io import Image
-    from edgevit.inference.runner import Runner
-    from edgevit_export.inspect.bisect import Look
-    from edgevit_runtimes.selection.verify import Comparison, Expose, Verification
-
-_PARTING_PICTURES = 4
+from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_bundle
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
 def verify(
@@ -33,182 +16,45 @@ def verify(
         Path | None, typer.Argument(help="A bundle folder. Default: the prebuilt lla_tiny.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of real pictures, beside the bundle's own eight.")
+        Path | None,
+        typer.Option(help="Folder of images to compare on, in addition to the bundle's own eight."),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pictures of --images, spread evenly.")] = 200,
+    count: Annotated[
+        int, typer.Option(min=1, help="Number of images from --images, evenly spaced.")
+    ] = 200,
     variant: Annotated[
-        list[str] | None, typer.Option(help="A variant to verify, again and again. Default: all.")
+        list[str] | None, typer.Option(help="A variant to verify; may be repeated. Default: all.")
     ] = None,
-    tensors: Annotated[
-        bool, typer.Option("--tensors", help="Find the first tensor where a variant parts.")
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="Find the first tensor in which a variant differs.")
     ] = False,
     tolerance: Annotated[
         float | None,
-        typer.Option(min=0, help="Of --tensors: relative error. Default: by precision."),
+        typer.Option(
+            min=0,
+            help="With --bisect: relative error of a difference. Default: by precision.",
+        ),
     ] = None,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
     """Compare every variant with the float reference: answers, superpixels, pass or fail."""
-    from edgevit.common.console import print_json
+    from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
-    from edgevit_runtimes.selection.verify import VerifyRequest
-    from edgevit_runtimes.selection.verify import verify as verify_bundle
+    from edgevit.images.image_io import set_max_pixels
+    from edgevit.workflows.verify import verify as verify_bundle
 
-    if tolerance is not None and not tensors:
-        raise InputError("--tolerance is one of --tensors; give both.")
-    opened = open_bundle(bundle)
-    named = tuple(variant or opened.manifest.variants)
-    for name in named:
-        opened.variant(name)  # an unknown one is an error before the work
-    progress = progress_for_stderr()
-    request = VerifyRequest(opened, named, _pictures(images, count), _expose(opened), threads)
-    result = verify_bundle(request, progress)
-    looks = _partings(opened, _opened(named, result), tolerance, threads, progress, tensors)
-    if json:
-        print_json(_content(opened, result, looks))
-    else:
-        _print(opened, result, looks)
-    _require(result, explicit=variant is not None)
-
-
-def _opened(named: tuple[str, ...], result: Verification) -> list[str]:
-    closed = {*result.not_opened, *result.damaged}
-    return [name for name in named if name not in closed]
-
-
-def _pictures(folder: Path | None, count: int) -> list[Image]:
-    if folder is None:
-        return []
-    from edgevit.images import image_io
-
-    files = image_io.files_in(folder)
-    picked = min(count, len(files))
-    return [image_io.read(files[i * len(files) // picked]) for i in range(picked)]
-
-
-def _expose(bundle: Bundle) -> Expose | None:
-    """None where superpixels cannot be seen: a model without them, or no module ``onnx``."""
-    if bundle.manifest.superpixel_map is None or find_spec("onnx") is None:
-        return None
-    from edgevit_export.inspect.expose import exposed
-
-    return exposed
-
-
-def _partings(
-    bundle: Bundle,
-    variants: list[str],
-    tolerance: float | None,
-    threads: int,
-    progress: Progress,
-    wanted: bool,
-) -> dict[str, list[Look]]:
-    if not wanted:
-        return {}
-    require_modules("edgevit verify --tensors", "export", ("onnx",))
-    from edgevit_export.inspect.bisect import Pair, find_parting
-    from edgevit_runtimes.backends.open_model import open_model, open_variant
-
-    def open_reference(opened: Bundle, name: str) -> Runner:
-        return open_model(opened.variant(name), "onnxruntime", threads, native=False)
-
-    def open_it(opened: Bundle, name: str) -> Runner:
-        return open_variant(opened, name, threads)
-
-    pictures = bundle.reference().images[:_PARTING_PICTURES]
-    return {
-        name: find_parting(
-            Pair(bundle, name, pictures, open_it, open_reference), progress, tolerance
-        )
-        for name in variants
-        if bundle.variant(name).suffix == ".onnx"
-    }
-
-
-def _content(bundle: Bundle, result: Verification, looks: dict[str, list[Look]]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    content: dict[str, Any] = {
-        "bundle": str(bundle.path),
-        "holds": result.holds,
-        "comparisons": [comparison.to_json() for comparison in result.comparisons],
-        "not_opened": dict(result.not_opened),
-        "damaged": dict(result.damaged),
-    }
-    if looks:
-        content["tensors"] = {name: [asdict(look) for look in seen] for name, seen in looks.items()}
-    return content
-
-
-def _print(bundle: Bundle, result: Verification, looks: dict[str, list[Look]]) -> None:
-    from edgevit.common.console import print_line, print_table
-
-    columns = (
-        "variant",
-        "runtime",
-        "precision",
-        "against",
-        "pictures",
-        "top class agrees",
-        "max diff",
-        "mean diff",
-        "same superpixels",
-        "passes",
+    set_max_pixels(max_pixels)
+    result = verify_bundle(
+        open_bundle(bundle),
+        images=images,
+        count=count,
+        variants=variant,
+        bisect=bisect,
+        tolerance=tolerance,
+        threads=threads,
+        progress=progress_for_stderr(),
     )
-    rows = [_row(comparison) for comparison in result.comparisons]
-    print_table(f"{bundle.path}: against the float reference", columns, rows, columns[4:9])
-    for name, reason in result.not_opened.items():
-        print_line(f"{name}: not verified here: {reason}")
-    for name, reason in result.damaged.items():
-        print_line(f"{name}: damaged: {reason}")
-    if bundle.manifest.superpixel_map is not None and find_spec("onnx") is None:
-        print('superpixels were not compared: that needs pip install "edgevit[export]"')
-    if note := untrained_note(bundle):
-        print_line(f"note: {note}")
-    for name, seen in looks.items():
-        _print_looks(name, seen)
-
-
-def _row(comparison: Comparison) -> tuple[str, ...]:
-    found, same = comparison.agreement, comparison.superpixels_same
-    count = found.images
-    failures = comparison.failures()
-    return (
-        comparison.variant,
-        comparison.runtime,
-        found.precision,
-        comparison.reference,
-        str(count),
-        _percent(found.top1_agrees, count),
-        f"{found.max_difference:.2g}",
-        f"{found.mean_difference:.2g}",
-        "not seen" if same is None else _percent(same, count),
-        "no: " + "; ".join(failures) if failures else "yes",
-    )
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %"
-
-
-def _print_looks(name: str, looks: list[Look]) -> None:
-    from edgevit.common.console import print_table
-    from edgevit_export.inspect.bisect import first_parted
-
-    first = first_parted(looks)
-    where = f"parts at {first.tensor}" if first else "parts nowhere"
-    rows = [(look.tensor, f"{look.error:.2g}", "parted" if look.parted else "") for look in looks]
-    columns = ("tensor", "relative error", "")
-    print_table(f"{name} against float: {where}", columns, rows, columns[1:2])
-
-
-def _require(result: Verification, explicit: bool) -> None:
-    """Exit code 1 where something does not hold; a variant that was asked for must open."""
-    if result.failed:
-        raise CheckFailedError(f"Verification failed for {', '.join(result.failed)}.")
-    if explicit and result.not_opened:
-        name, reason = next(iter(result.not_opened.items()))
-        raise InputError(f"'{name}' could not be verified here: {reason}")
-    if not result.comparisons:
-        raise CheckFailedError("No variant could be opened here, so nothing was verified.")
+    show(result, json)
+    result.require()

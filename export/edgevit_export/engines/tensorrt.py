@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.compiled import Built
+from edgevit.common.cache import cache_folder
 from edgevit.common.errors import CheckFailedError, InputError
-from edgevit.common.files import cache_folder, write_atomically
+from edgevit.common.files import write_atomically
 from edgevit.common.progress import Advance, Progress, SilentProgress
 from edgevit.common.tensorrt_library import RTX, TensorRT, find_tensorrt
 from edgevit_export.engines.inline import inlined

@@ -15,7 +15,9 @@ from tempfile import TemporaryDirectory
 import onnx
 from google.protobuf.message import DecodeError
 
-from edgevit.bundle.bundle import FLOAT_VARIANT, REFERENCE_FILE, Bundle, seal
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import seal
+from edgevit.bundle.manifest import FLOAT_VARIANT, REFERENCE_FILE
 from edgevit.common.errors import DamagedError, InputError
 from edgevit.zoo.spec import TensorSpec
 from edgevit_export.convert.graph import tensor_specs

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.common.cache import cache_folder
 from edgevit.common.errors import DamagedError, InputError
-from edgevit.common.files import cache_folder
 from edgevit.inference.runner import Runner
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement, refuse_absent
 from edgevit_runtimes.devices.facts import refuse_foreign

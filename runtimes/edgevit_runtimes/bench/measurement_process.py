@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from edgevit.common.telemetry import import_quietly
 from edgevit_runtimes.bench.warmup import LONGEST_S, warm_up
 
 _STATUS = Path("/proc/self/status")
@@ -118,7 +119,7 @@ def measure_memory(job: dict[str, Any]) -> dict[str, Any]:
     machine's: ``shared_delta`` is by how much less is available with the model running.
     """
     import_module("numpy")
-    import_module(job["module"])
+    import_quietly(job["module"])
 
     interpreter = _memory_mib("VmRSS")
     available = _kib(_MEMINFO, "MemAvailable") if job["shared_memory"] else None

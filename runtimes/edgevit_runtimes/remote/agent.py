@@ -20,12 +20,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import CheckFailedError, DeviceError, EdgevitError, InputError
-from edgevit.common.files import folder_written_aside, sha256_of, write_atomically
+from edgevit.common.files import write_atomically
+from edgevit.common.folders import folder_written_aside
+from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import PlainProgress
 from edgevit.common.typed import from_plain
+from edgevit.common.version import __version__
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
@@ -53,7 +55,7 @@ def hello(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Who is there, and whether it has the bundle that is wanted."""
     here = machine.describe()
     return {
-        "edgevit": edgevit.__version__,
+        "edgevit": __version__,
         "code": protocol.code_digest(),
         "kind": here.kind,
         "architecture": platform.machine(),
@@ -72,7 +74,7 @@ def store(home: Path, job: dict[str, Any]) -> dict[str, Any]:
             _receive(folder / name, size)
         if sha256_of(folder / MANIFEST_FILE) != job["bundle"]:
             raise InputError("The bundle arrived changed. Send it again.")
-        Bundle.open(folder)  # checks the hash of every file
+        Bundle.open(folder, check_hashes=True)
     return {"stored": True}
 
 
@@ -126,7 +128,7 @@ def run_measurement(home: Path, job: dict[str, Any]) -> dict[str, Any]:
             raise InputError(str(error)) from error
         bundle = Bundle.open(_bundle_folder(home, job))
         result = measure.bench(bundle, options, PlainProgress())
-        _write_json(folder / "result.json", result)
+        _write_json(folder / "result.json", result.to_dict())
     except EdgevitError as error:
         failure = {"error": str(error), "code": error.exit_code}
         _write_json(folder / "error.json", failure)

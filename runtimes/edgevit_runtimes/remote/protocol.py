@@ -59,12 +59,12 @@ def _parsed(text: bytes, host: str) -> dict[str, Any]:
 
 def code_digest() -> str:
     """Of the code that measures: the same on both sides, or figures cannot be compared."""
-    import edgevit
     import edgevit_runtimes
+    from edgevit.common import version
 
     digest = sha256()
-    for package in (edgevit, edgevit_runtimes):
-        root = Path(str(package.__file__)).parent
+    packages = (Path(version.__file__).parents[1], Path(str(edgevit_runtimes.__file__)).parent)
+    for root in packages:
         for file in sorted(root.rglob("*.py")):
             digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]

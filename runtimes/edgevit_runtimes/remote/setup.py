@@ -10,9 +10,9 @@ from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
-import edgevit
+from edgevit.common import version
 from edgevit.common.errors import DeviceError, InputError
-from edgevit.common.files import sha256_of
+from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress
 from edgevit.common.sanitize import harmless
 from edgevit_runtimes.devices import record
@@ -137,7 +137,7 @@ def build_wheel(folder: Path) -> Path:
     Raises:
         InputError: neither is there.
     """
-    root = Path(edgevit.__file__).parents[1]
+    root = Path(version.__file__).parents[2]
     if not (root / "pyproject.toml").is_file():
         return _repacked(folder)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]

@@ -16,7 +16,7 @@ from typing import IO
 
 from edgevit.common.errors import ConnectionLostError, DeviceError, InputError
 from edgevit.common.sanitize import harmless, last_line
-from edgevit_runtimes.remote.device_address import Device
+from edgevit_runtimes.remote.device_address import Device, find_device
 
 _NOT_FOUND, _SSH_FAILED = 127, 255
 _MOST_BYTES = 64 << 20
@@ -193,3 +193,14 @@ def ssh_command() -> list[str]:
             f"EDGEVIT_SSH is {harmless(repr(said))}, which is no command ({error}). "
             "Set it to one such as 'ssh -F other_config', or unset it."
         ) from error
+
+
+@contextmanager
+def connection(name: str) -> Iterator[Ssh]:
+    """A device by the name that was added for it, or by its address.
+
+    Raises:
+        DeviceError: it cannot be reached. InputError: it is no address.
+    """
+    with Ssh(find_device(name)) as ssh:
+        yield ssh

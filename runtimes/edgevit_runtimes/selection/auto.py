@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle, MachineChoice, write_manifest
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit
+from edgevit.bundle.manifest import FLOAT_VARIANT, MachineChoice
 from edgevit.common.errors import EdgevitError
 from edgevit.common.progress import Progress, stage
 from edgevit_runtimes.bench import measure
@@ -58,8 +60,10 @@ def choose(
         table=tuple(table),
         measured=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    machines = {**bundle.manifest.machines, machine_label(): choice}
-    return write_manifest(bundle, replace(bundle.manifest, machines=machines)), choice
+    with edit(bundle) as draft:
+        draft.require_same(bundle, [best])
+        draft.choose_on_machine(machine_label(), choice)
+    return draft.bundle, choice
 
 
 def _judged(

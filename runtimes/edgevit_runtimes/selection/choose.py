@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from edgevit.bundle.bundle import Bundle, Variant, drop_variants, write_manifest
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit
+from edgevit.bundle.manifest import Variant
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.selection.verdict import Verdict, judge
@@ -32,13 +34,13 @@ def measure_and_choose(bundle: Bundle, target: str) -> tuple[Bundle, Verdict]:
         useful, key=lambda n: _times(variants[n]) * (_HEAD_START if n == own else 1.0), default=own
     )
     variants[best] = _with(variants[best], forms=[_form(name, variants[name]) for name in names])
-    chosen = {k: v for k, v in bundle.manifest.chosen.items() if v not in names}
-    if useful and target == this_target():  # another runtime may not be installed elsewhere
-        chosen[target] = best
-    manifest = replace(bundle.manifest, variants=variants, chosen=chosen)
-    if losers := set(names) - {best}:
-        return drop_variants(replace(bundle, manifest=manifest), losers), verdicts[best]
-    return write_manifest(bundle, manifest), verdicts[best]
+    with edit(bundle) as draft:
+        draft.require_same(bundle, names)
+        draft.drop(set(names) - {best})
+        draft.put(best, variants[best])
+        if useful and target == this_target():  # another runtime may not be installed elsewhere
+            draft.choose(target, best)
+    return draft.bundle, verdicts[best]
 
 
 def _with(variant: Variant, **facts: Any) -> Variant:
