@@ -19,8 +19,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, find_contender
-from claim_verdicts import draw_front, verdicts
+from claim.claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, find_contender
+from claim.claim_verdicts import draw_front, verdicts
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table, write_json
 from edgevit.common.errors import EdgevitError, InputError

@@ -1,6 +1,6 @@
 """What a bench over SSH costs beside the run itself.
 
-    python benchmarks/remote_overhead.py user@address [--folder FOLDER]
+    python benchmarks/overhead/remote_overhead.py user@address [--folder FOLDER]
 
 Measures the same bench on this machine and over SSH, twice each; the second over SSH finds the
 bundle there. It says most where the device is this machine itself (a server on loopback).
