@@ -1,7 +1,7 @@
 """The figures of docs/camera.md: what a feed's loop promises, on real streams on loopback.
 
-    python benchmarks/cameras/camera.py slow clip.mp4  # the newest frame, by a model that is too slow
-    python benchmarks/cameras/camera.py fast clip.mp4  # nothing lost, and what the loop itself costs
+    python benchmarks/cameras/camera.py slow clip.mp4  # the newest frame, model too slow
+    python benchmarks/cameras/camera.py fast clip.mp4  # nothing lost, the loop's own cost
     python benchmarks/cameras/camera.py memory clip.mp4  # an hour's worth of frames, minutes long
     python benchmarks/cameras/camera.py restart clip.mp4  # the camera killed and started again
     python benchmarks/cameras/camera.py viewers clip.mp4  # ten viewers that are stuck, or slow
