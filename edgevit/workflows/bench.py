@@ -207,7 +207,7 @@ def _options_of(former: BenchResult) -> BenchOptions:
     from edgevit_runtimes.bench.bench_options import BenchOptions
 
     try:
-        options = typed(BenchOptions, former.options)
+        options = typed(BenchOptions, former.options, where="options")
         refuse_too_many_threads(options.threads)
     except (ValueError, InputError) as error:
         reason = str(error).rstrip(".")
