@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.manifest import (
@@ -40,7 +41,7 @@ from edgevit.common.folders import (
 from edgevit.common.hashes import known_sha256, remember, sha256_of
 
 WAIT_S = 30.0
-_VERSION = {"schema": SCHEMA, "schema_minor": SCHEMA_MINOR}
+_VERSION: Mapping[str, Any] = {"schema": SCHEMA, "schema_minor": SCHEMA_MINOR}
 
 
 class Draft:

@@ -116,8 +116,9 @@ def repeat(
         InputError: the result cannot be repeated, or the model is not the same.
     """
     former = read_result(Path(result))
+    options = _options_of(former)
     bundle = _same_model(former, bundle)
-    repeated = _measured(bundle, _options_of(former), host, device, progress or SilentProgress())
+    repeated = _measured(bundle, options, host, device, progress or SilentProgress())
     return repeated.repeating(compare(former, repeated, str(result)))
 
 
