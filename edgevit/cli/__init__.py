@@ -77,13 +77,13 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 class _Interrupted(BaseException):
     """Ctrl-C or SIGTERM. No ``except Exception`` on the way swallows it."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
+
+_received: list[int] = []  # signals that asked for the end
 
 
 def main() -> NoReturn:
     """Entry point: a user's mistake is one message and exit code 2, never a traceback."""
+    _received.clear()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _interrupt)
     for stream in ("stdout", "stderr"):
@@ -96,9 +96,12 @@ def main() -> NoReturn:
         with native_output_filtered():
             code = _run()
         sys.exit(code)
-    except _Interrupted as interrupted:
+    except BaseException:
+        # Code in C may turn the interruption into an error of its own, such as ImportError.
+        if not _received:
+            raise
         print("interrupted; nothing was left half-written", file=sys.stderr)
-        _end_now(128 + interrupted.signum)
+        _end_now(128 + _received[0])
 
 
 def _end_now(code: int) -> NoReturn:
@@ -149,4 +152,5 @@ def _say_usage(error: Any) -> None:
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     """Ends by an exception, so that what was written aside is cleaned up."""
     del frame
+    _received.append(signum)
     raise _Interrupted(signum)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgevit.common.errors import InputError
+
+_PARTIAL = re.compile(r"\..+\.(?P<pid>\d+)\.partial")
+_STILL_WRITTEN_S = 60.0
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -21,6 +26,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         write(aside)
         aside.chmod(0o666 & ~_umask())  # some writers make files that only their owner can read
         flush(aside)
@@ -30,6 +36,37 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):  # the reason it could not be written is the error to show
             aside.unlink(missing_ok=True)
+
+
+_swept: set[Path] = set()  # once a process is enough
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what processes that died while they wrote a file left in a folder.
+
+    One that another machine or another container still writes cannot be told from its process id,
+    but from its time: whatever was written to within the last minute stays.
+    """
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for left_over in folder.glob(".*.partial"):
+        matched = _PARTIAL.fullmatch(left_over.name)
+        if matched is None or not left_over.is_file() or _is_alive(int(matched["pid"])):
+            continue
+        with suppress(OSError):  # another user's, or gone by now
+            if time.time() - left_over.stat().st_mtime > _STILL_WRITTEN_S:
+                left_over.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def refuse_target(path: Path) -> None:

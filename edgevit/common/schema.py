@@ -55,11 +55,12 @@ def cleaned(content: Any) -> Any:
     return content
 
 
-def typed(kind: type[T], content: object, unknown_fields: bool = False) -> T:
+def typed(kind: type[T], content: object, unknown_fields: bool = False, where: str = "") -> T:
     """A dataclass from parsed JSON, parts and all.
 
     Args:
         unknown_fields: pass over fields that the type does not have.
+        where: what the content is called, as the beginning of a field's name.
 
     Raises:
         ValueError: a field is missing, unknown, or of the wrong kind; it is named.
@@ -69,8 +70,8 @@ def typed(kind: type[T], content: object, unknown_fields: bool = False) -> T:
     try:
         value = msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        raise ValueError(_explained(kind, content, str(error))) from error
-    if not unknown_fields and (path := _unknown(content, msgspec.to_builtins(value))):
+        raise ValueError(_explained(kind, content, str(error), where)) from error
+    if not unknown_fields and (path := _unknown(content, msgspec.to_builtins(value), where)):
         raise ValueError(f"{path} is an unknown field")
     return value
 
@@ -125,7 +126,7 @@ def _items(content: Any) -> Iterable[Any]:
     return content if isinstance(content, list) else ()
 
 
-def _unknown(content: Any, known: Any, path: str = "") -> str | None:
+def _unknown(content: Any, known: Any, path: str) -> str | None:
     """Where the content has a field that the type did not take in."""
     if isinstance(content, dict) and isinstance(known, dict):
         for key, value in content.items():
@@ -141,13 +142,14 @@ def _unknown(content: Any, known: Any, path: str = "") -> str | None:
     return None
 
 
-def _explained(kind: type[Any], content: object, message: str) -> str:
+def _explained(kind: type[Any], content: object, message: str, root: str) -> str:
     """msgspec's message as a sentence that begins with the field."""
     matched = _MESSAGE.fullmatch(message)
     what, path = (matched["what"], matched["path"] or "") if matched else (message, "")
     if _ANY_KEY in path:
         path = _with_keys(kind, content, path)
-    where = path.removeprefix(".") or "it"
+    path = f"{root}{path}".removeprefix(".")
+    where = path or "it"
     if wrong := _WRONG_KIND.fullmatch(what):
         return f"{where} is {wrong['got']}, expected {wrong['expected'].replace(' | ', ' or ')}"
     if missing := _MISSING.fullmatch(what):

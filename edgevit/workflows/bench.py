@@ -116,8 +116,9 @@ def repeat(
         InputError: the result cannot be repeated, or the model is not the same.
     """
     former = read_result(Path(result))
+    options = _options_of(former)
     bundle = _same_model(former, bundle)
-    repeated = _measured(bundle, _options_of(former), host, device, progress or SilentProgress())
+    repeated = _measured(bundle, options, host, device, progress or SilentProgress())
     return repeated.repeating(compare(former, repeated, str(result)))
 
 
@@ -207,7 +208,7 @@ def _options_of(former: BenchResult) -> BenchOptions:
     from edgevit_runtimes.bench.bench_options import BenchOptions
 
     try:
-        options = typed(BenchOptions, former.options)
+        options = typed(BenchOptions, former.options, where="options")
         refuse_too_many_threads(options.threads)
     except (ValueError, InputError) as error:
         reason = str(error).rstrip(".")

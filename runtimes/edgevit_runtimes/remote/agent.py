@@ -26,7 +26,7 @@ from edgevit.common.files import write_atomically
 from edgevit.common.folders import folder_written_aside
 from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import PlainProgress
-from edgevit.common.typed import from_plain
+from edgevit.common.schema import typed
 from edgevit.common.version import __version__
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
@@ -123,7 +123,7 @@ def run_measurement(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     try:
         _refuse_other_device(wanted["device"])
         try:
-            options = from_plain(BenchOptions, wanted["options"], "options")
+            options = typed(BenchOptions, wanted["options"], where="options")
         except ValueError as error:
             raise InputError(str(error)) from error
         bundle = Bundle.open(_bundle_folder(home, job))
