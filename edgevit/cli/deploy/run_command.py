@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.cli.options import (
+    CheckHashesOption,
     JsonOption,
     MaxPixelsOption,
     ThreadsOption,
@@ -50,6 +51,7 @@ def run(
     variant: VariantOption = None,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
     rotate: Annotated[
         int,
@@ -134,7 +136,7 @@ def run(
 
     set_max_pixels(max_pixels)
     bundle_path, texts = _split(sources)
-    model = Model(open_bundle(bundle_path), variant, threads)
+    model = Model(open_bundle(bundle_path, check_hashes), variant, threads)
     source = FeedSource.of(
         texts, CaptureRequest(_size(size), fps, pixel_format), Orientation(rotate, mirror)
     )

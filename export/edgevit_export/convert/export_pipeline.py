@@ -12,6 +12,7 @@ import onnx
 
 from edgevit.bundle.bundle import (
     FLOAT_VARIANT,
+    MANIFEST_FILE,
     SUPERPIXEL_FILE,
     Bundle,
     Manifest,
@@ -23,6 +24,7 @@ from edgevit.bundle.bundle import (
 )
 from edgevit.bundle.edit import create, seal
 from edgevit.common.errors import CheckpointError, InputError
+from edgevit.common.folders import refuse_existing
 from edgevit.common.installed import distribution
 from edgevit.common.progress import Progress, stage
 from edgevit.common.version import __version__
@@ -97,6 +99,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         raise InputError(
             f"{request.entry.spec.name} has no feature maps; leave out --with-features."
         )
+    refuse_existing(request.output, request.force, MANIFEST_FILE)
     with stage(progress, "load      weights into the torch module"):
         model = _weighted(request)
     with create(request.output, request.force) as folder:
