@@ -13,10 +13,12 @@ from edgevit.inference.answers import Answer, likeliest, softmax
 from edgevit.inference.batches import Resized, infer_batches
 from edgevit.inference.runner import Array, Runner, batch_size
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
-from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-from edgevit_runtimes.backends.open_model import open_variant
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Tuning
+from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.shared_runner import SharedRunner
 from edgevit_runtimes.devices.facts import chosen_here
+
+_DRAWN_NOW_AND_THEN = Tuning(spinning=False)
 
 
 class BundleClassifier:
@@ -24,12 +26,20 @@ class BundleClassifier:
 
     Args:
         variant: which form of the model; by default the one chosen for this machine or its kind.
+        paced: pictures come now and then, so threads that wait for them sleep.
     """
 
-    def __init__(self, bundle: Bundle, variant: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        variant: str | None = None,
+        threads: int = 1,
+        paced: bool = False,
+    ) -> None:
         self.bundle = bundle
         self.variant = variant or chosen_here(bundle)
-        self.runner: Runner = SharedRunner(open_variant(bundle, self.variant, threads))
+        host = Host(spinning=not paced)
+        self.runner: Runner = SharedRunner(open_variant(bundle, self.variant, threads, host))
 
     @property
     def batch(self) -> int:
@@ -69,7 +79,9 @@ class BundleSuperpixels:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.bundle = bundle
-        self.runner: Runner = SharedRunner(OnnxRuntimeRunner(bundle.superpixel_map(), threads))
+        self.runner: Runner = SharedRunner(
+            OnnxRuntimeRunner(bundle.superpixel_map(), threads, tuning=_DRAWN_NOW_AND_THEN)
+        )
 
     def label_maps(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.int32]]:
         """int32 [rows, columns] for every picture; it is to be stretched over the picture."""

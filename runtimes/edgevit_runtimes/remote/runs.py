@@ -69,9 +69,8 @@ def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> BenchResult:
     """
     last: dict[str, Any] = {}
     try:
-        with conversation(ssh, {"verb": "follow", "run": pending.run}) as process:
-            assert process.stdout is not None
-            for last in protocol.messages(process.stdout, ssh.device.host):
+        with conversation(ssh, {"verb": "follow", "run": pending.run}) as running:
+            for last in protocol.messages(running, ssh.device.host):
                 if "line" in last:
                     progress.line(harmless(str(last["line"])))
     except ConnectionLostError as error:

@@ -111,9 +111,8 @@ def _bootstrapped(
         with tempfile.TemporaryFile() as given:
             given.write(script)
             given.seek(0)
-            with ssh.streaming(words, given, timeout_s) as process:
-                assert process.stdout is not None
-                for last in protocol.messages(process.stdout, ssh.device.host):
+            with ssh.streaming(words, given, timeout_s) as running:
+                for last in protocol.messages(running, ssh.device.host):
                     if progress is not None and "line" in last:
                         progress.line(f"  {harmless(str(last['line']))}")
     except DeviceError:

@@ -55,6 +55,11 @@ class Address:
     files: tuple[Path, ...] = ()
 
     @property
+    def is_live(self) -> bool:
+        """Whether frames come at a pace of their own; standard input may also be a file."""
+        return self.kind not in (Kind.PICTURES, Kind.VIDEO)
+
+    @property
     def name(self) -> str:
         """Without user, password, query or pipeline properties: fit for logs and pages."""
         if self.kind is Kind.PIPELINE:
