@@ -24,8 +24,8 @@ from claim.claim_verdicts import draw_front, verdicts
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table, write_json
 from edgevit.common.errors import EdgevitError, InputError
-from edgevit.common.files import write_atomically
 from edgevit.common.progress import Progress, progress_for_stderr
+from edgevit.common.storage.files import write_atomically
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
 from edgevit.models.count import count_spec

@@ -16,10 +16,10 @@ import pytest
 from edgevit.bundle.bundle import Bundle, MachineChoice, Variant
 from edgevit.bundle.compiled import Built, Wanted, ensure
 from edgevit.bundle.edit import edit
-from edgevit.common import folders
 from edgevit.common.errors import BundleError, InputError
-from edgevit.common.folders import exchange
-from edgevit.common.locks import lock_file, locked
+from edgevit.common.storage import folders
+from edgevit.common.storage.folders import exchange
+from edgevit.common.storage.locks import lock_file, locked
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.processes import environment
@@ -202,7 +202,7 @@ import os, signal, sys
 from pathlib import Path
 from edgevit.bundle.bundle import Bundle, Variant
 from edgevit.bundle.edit import edit
-from edgevit.common import folders
+from edgevit.common.storage import folders
 folders.exchange = lambda *_: False
 real = Path.rename
 def rename(self, target):

@@ -18,10 +18,10 @@ import pytest
 import torch
 from torch import nn
 
-from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import CheckpointError
-from edgevit.common.sanitize import harmless, printable, shortened
+from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.npz import read_npz
+from edgevit.common.untrusted.sanitize import harmless, printable, shortened
 from edgevit.images import drawing
 from edgevit.images.image_io import Image
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint

@@ -24,8 +24,8 @@ import pytest
 import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE
 from edgevit.common.errors import DeviceError, InputError
-from edgevit.common.files import sha256_of
-from edgevit.common.sanitize import harmless
+from edgevit.common.storage.files import sha256_of
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit.results.bench_result import read_result
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
@@ -725,7 +725,7 @@ def test_the_agent_refuses(job: dict[str, Any], more: bytes, message: str, tmp_p
 
 def test_a_bundle_that_changed_on_the_way_is_refused(tmp_path: Path) -> None:
     from edgevit.bundle.bundle import Bundle
-    from edgevit.common.hashes import sha256_of
+    from edgevit.common.storage.hashes import sha256_of
 
     bundle = Bundle.open(PREBUILT_BUNDLE)
     names = ["manifest.json", *bundle.manifest.used_files()]

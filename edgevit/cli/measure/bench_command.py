@@ -111,8 +111,8 @@ def bench(
 ) -> None:
     """Measure a bundle: every figure in a fresh process, without torch. Or compare results."""
     from edgevit.common.console import show
-    from edgevit.common.files import refuse_target
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.common.storage.files import refuse_target
     from edgevit.workflows import bench as workflow
 
     limit = _limit(fail_if_slower)

@@ -24,9 +24,9 @@ from edgevit.bundle.bundle import (
 )
 from edgevit.bundle.edit import create, seal
 from edgevit.common.errors import CheckpointError, InputError
-from edgevit.common.folders import refuse_existing
 from edgevit.common.installed import distribution
 from edgevit.common.progress import Progress, stage
+from edgevit.common.storage.folders import refuse_existing
 from edgevit.common.version import __version__
 from edgevit.inference.agreement import (
     EXPORT_LIMITS,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.cache import cache_folder
 from edgevit.common.errors import DamagedError, InputError
+from edgevit.common.storage.cache import cache_folder
 from edgevit.inference.runner import Runner
 from edgevit_runtimes.backends.onnxruntime_runner import (
     OnnxRuntimeRunner,

@@ -22,11 +22,11 @@ from typing import Any
 
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import CheckFailedError, DeviceError, EdgevitError, InputError
-from edgevit.common.files import write_atomically
-from edgevit.common.folders import folder_written_aside
-from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import PlainProgress
 from edgevit.common.schema import typed
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.folders import folder_written_aside
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.version import __version__
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions

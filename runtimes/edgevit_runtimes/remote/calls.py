@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from edgevit.common.errors import CheckFailedError, DeviceError
-from edgevit.common.sanitize import harmless
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.running import Running
 from edgevit_runtimes.remote.ssh import Ssh

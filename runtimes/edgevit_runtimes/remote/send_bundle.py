@@ -7,7 +7,7 @@ from pathlib import Path
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import DeviceError
 from edgevit.common.progress import Advance, Progress
-from edgevit.common.sanitize import harmless
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.calls import conversation, refuse_error
 from edgevit_runtimes.remote.running import Running

@@ -12,9 +12,9 @@ from typing import Any
 
 from edgevit.common import version
 from edgevit.common.errors import DeviceError, InputError
-from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress
-from edgevit.common.sanitize import harmless
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit_runtimes.devices import record
 from edgevit_runtimes.devices.advice import python_is_supported
 from edgevit_runtimes.remote import bootstrap, protocol

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from edgevit.common.errors import ConnectionLostError, DeviceError, InputError
-from edgevit.common.sanitize import harmless, last_line
+from edgevit.common.untrusted.sanitize import harmless, last_line
 from edgevit_runtimes.remote.device_address import Device, find_device
 from edgevit_runtimes.remote.running import Running
 

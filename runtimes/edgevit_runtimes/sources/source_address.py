@@ -18,8 +18,8 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.images import image_files, image_io
 from edgevit.images.image_io import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
