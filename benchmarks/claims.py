@@ -33,7 +33,7 @@ from edgevit.training.hardware import prepare
 from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE
-from edgevit.workflows.teacher import open_teacher
+from edgevit.workflows.teacher_bundle import open_teacher
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle

