@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import onnx
+import onnx_ir as ir
 import pytest
 
 from edgevit.bundle.bundle import Bundle, Variant, rewrite, variant_file
@@ -38,7 +38,7 @@ ON_ORIN = {
 def with_all_forms(target: Path) -> Path:
     """The shipped bundle with INT8 for three runtimes and FP16, calibrated on its reference."""
     bundle = Bundle.open(Path(shutil.copytree(PREBUILT_BUNDLE, target)))
-    model = onnx.load(bundle.variant())
+    model = ir.load(bundle.variant())
     widen_weights(model)
     pictures = bundle.reference().images
     seen = observe_products(model, pictures, open_runner)
@@ -55,7 +55,7 @@ def with_all_forms(target: Path) -> Path:
 
     def add(folder: Path) -> None:
         for name, (form, _, _) in forms.items():
-            onnx.save(form, folder / variant_file(name))
+            ir.save(form, folder / variant_file(name))
 
     return rewrite(bundle, replace(bundle.manifest, variants=variants), add).path
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import (
@@ -84,7 +85,7 @@ def quantize_bundle(
     refuse_unwritable(bundle)
     if not request.replace_variants:
         refuse_quantized(bundle)
-    model = onnx.load(bundle.variant(FLOAT_VARIANT))
+    model = ir.load(bundle.variant(FLOAT_VARIANT))
     widen_weights(model)
     label = "float: accuracy"
     expected = logits_of(model, request.judging, runners[REFERENCE], progress, label)
@@ -105,7 +106,7 @@ def quantize_bundle(
         copy_files(bundle, folder, without=set(bundle.manifest.variants) - set(variants))
         for scheme, result in found.items():
             name = variant_of(scheme)
-            onnx.save(result.best.model, folder / variant_file(name))
+            ir.save(result.best.model, folder / variant_file(name))
             variants[name] = _variant(request, scheme, result)
         variants[HALF_VARIANT] = _add_half(search, folder)
         manifest = replace(bundle.manifest, variants=variants, chosen={}, machines={})
@@ -166,8 +167,8 @@ def _add_half(search: Search, folder: Path) -> Variant:
     """The FP16 graph, judged in ONNX Runtime, where a processor computes it slowly: on few."""
     open_runner = search.runners[REFERENCE]
     half = to_half(search.model, search.calibration.first(_HALF_PICTURES), open_runner)
-    onnx.checker.check_model(half.model, full_check=True)
-    onnx.save(half.model, folder / variant_file(HALF_VARIANT))
+    onnx.checker.check_model(ir.to_proto(half.model), full_check=True)
+    ir.save(half.model, folder / variant_file(HALF_VARIANT))
     few = search.evaluation.spread(_HALF_EVALUATED)
     got = logits_of(half.model, few.pictures, open_runner, search.progress, "half: accuracy")
     drop = PairedDrop.of(few.expected, got, few.labels)
