@@ -32,8 +32,11 @@ from edgevit.bundle.manifest import (
 )
 from edgevit.bundle.reference import Reference, read_reference, write_reference
 from edgevit.common.errors import BundleError, DamagedError
-from edgevit.common.folders import recover
-from edgevit.common.hashes import checked_sha256
+from edgevit.common.storage.folders import recover
+from edgevit.common.storage.hashes import checked_sha256
+from edgevit.common.untrusted.bounded import read_text
+
+_MOST_MANIFEST_BYTES = 64 << 20
 
 __all__ = [
     "FLOAT_VARIANT",
@@ -60,7 +63,7 @@ class Bundle:
     """An opened bundle: the folder and its checked manifest.
 
     fresh_hashes: whether files are hashed whenever they are asked for, even those whose hash is
-        remembered (:mod:`edgevit.common.hashes`).
+        remembered (:mod:`edgevit.common.storage.hashes`).
     """
 
     path: Path
@@ -85,7 +88,7 @@ class Bundle:
                 f"{path} is not a bundle (no {MANIFEST_FILE} in it). "
                 "Make one with: edgevit export --model lla_tiny"
             )
-        text = manifest_path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(manifest_path, _MOST_MANIFEST_BYTES, MANIFEST_FILE)
         bundle = cls(path, Manifest.from_json(text, manifest_path), check_hashes)
         if check_hashes:
             for name in bundle.manifest.files:
@@ -111,6 +114,8 @@ class Bundle:
         file = self.path / name
         if not file.is_file():
             return "is missing"
+        if file.stat().st_size != self.manifest.files[name].bytes:
+            return "was changed after export (its size is not the manifest's)"
         if checked_sha256(file, self.fresh_hashes) != self.manifest.files[name].sha256:
             return "was changed after export (its SHA-256 is not the manifest's)"
         return None

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.manifest import (
@@ -30,17 +31,17 @@ from edgevit.bundle.manifest import (
     Variant,
 )
 from edgevit.common.errors import BundleError, InputError
-from edgevit.common.files import write_atomically
-from edgevit.common.folders import (
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.folders import (
     folder_written_aside,
     put_in_place,
     why_not_replaceable,
     workspace,
 )
-from edgevit.common.hashes import known_sha256, remember, sha256_of
+from edgevit.common.storage.hashes import known_sha256, remember, sha256_of
 
 WAIT_S = 30.0
-_VERSION = {"schema": SCHEMA, "schema_minor": SCHEMA_MINOR}
+_VERSION: Mapping[str, Any] = {"schema": SCHEMA, "schema_minor": SCHEMA_MINOR}
 
 
 class Draft:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-from zipfile import BadZipFile, is_zipfile
+from typing import Any
 
 import numpy as np
 
 from edgevit.bundle.manifest import REFERENCE_FILE, Manifest
-from edgevit.common.errors import DamagedError
+from edgevit.common.errors import DamagedError, InputError
+from edgevit.common.untrusted.npz import read_npz
 from edgevit.inference.runner import Array
 from edgevit.zoo.spec import LOGITS
+
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def read_reference(file: Path, manifest: Manifest) -> Reference:
     try:
         reference = _parsed(file)
         _check(reference, manifest)
-    except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, InputError) as error:
         raise DamagedError(f"{file} is damaged ({error}). Export the bundle again.") from error
     return reference
 
@@ -50,11 +51,9 @@ def _check(reference: Reference, manifest: Manifest) -> None:
 
 
 def _parsed(file: Path) -> Reference:
-    if not is_zipfile(file):  # numpy would take it for a pickle
-        raise ValueError("it is no npz file")
-    with np.load(file, allow_pickle=False) as arrays:
-        outputs = {k.removeprefix("output."): arrays[k] for k in arrays.files if "." in k}
-        return Reference(cast(Array, arrays["images"]), outputs)
+    arrays = read_npz(file, _MOST_BYTES)
+    outputs = {k.removeprefix("output."): array for k, array in arrays.items() if "." in k}
+    return Reference(arrays["images"], outputs)
 
 
 def write_reference(folder: Path, reference: Reference) -> None:

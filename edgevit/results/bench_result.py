@@ -11,8 +11,9 @@ from msgspec import Meta
 
 from edgevit.common.errors import InputError
 from edgevit.common.result import Result, Section
-from edgevit.common.sanitize import harmless
 from edgevit.common.schema import cleaned, is_newer_minor, plain_json, to_plain, typed
+from edgevit.common.untrusted import bounded
+from edgevit.common.untrusted.sanitize import harmless
 
 RESULT_KIND, RESULT_SCHEMA, RESULT_MINOR = "edgevit bench", 1, 0
 MOST_BYTES = 64 << 20
@@ -321,12 +322,7 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: it cannot be read, or is larger than any result.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} has more than {MOST_BYTES >> 20} MiB; no result has.")
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"Cannot read the result {path}: {error.strerror or error}.") from error
+    return bounded.read_text(path, MOST_BYTES, "result of edgevit bench")
 
 
 def parse_result(text: str, source: str) -> BenchResult:

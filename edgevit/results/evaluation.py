@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ class EvaluationResult(Result):
     """accuracy: over the model's classes.
 
     runtime: its name and version. inference_seconds: of inference alone; total_seconds: with
-    reading and resizing.
+    reading and resizing. left_out: files of the folder that are no pictures to use, by reason.
     """
 
     bundle: Bundle
@@ -28,6 +29,7 @@ class EvaluationResult(Result):
     threads: int
     inference_seconds: float
     total_seconds: float
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def top1(self) -> float:
@@ -63,6 +65,7 @@ class EvaluationResult(Result):
                 "threads": self.threads,
                 "resize": self._resize,
             },
+            "left_out": dict(self.left_out),
         }
 
     def sections(self) -> list[Section]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from edgevit import __version__
 from edgevit.common.schema import to_plain
+from edgevit.common.version import __version__
 from edgevit.results.charts import Entry, accuracy_against_latency, colours, distributions, memory
 from edgevit.results.compare import differing_conditions, figure
 from edgevit.results.svg import element

@@ -11,6 +11,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result, Section
+from edgevit.common.workers import refuse_too_many_threads
 from edgevit.results.bench_result import BenchResult, Comparison, read_result
 from edgevit.results.bench_tables import comparison_table, results_table
 from edgevit.results.compare import compare
@@ -115,8 +116,9 @@ def repeat(
         InputError: the result cannot be repeated, or the model is not the same.
     """
     former = read_result(Path(result))
+    options = _options_of(former)
     bundle = _same_model(former, bundle)
-    repeated = _measured(bundle, _options_of(former), host, device, progress or SilentProgress())
+    repeated = _measured(bundle, options, host, device, progress or SilentProgress())
     return repeated.repeating(compare(former, repeated, str(result)))
 
 
@@ -206,9 +208,12 @@ def _options_of(former: BenchResult) -> BenchOptions:
     from edgevit_runtimes.bench.bench_options import BenchOptions
 
     try:
-        return typed(BenchOptions, former.options, where="options")
-    except ValueError as error:
-        raise InputError(f"The result cannot be repeated: {error}.") from error
+        options = typed(BenchOptions, former.options, where="options")
+        refuse_too_many_threads(options.threads)
+    except (ValueError, InputError) as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"The result cannot be repeated: {reason}.") from error
+    return options
 
 
 def _same_model(former: BenchResult, bundle: Bundle | None) -> Bundle:

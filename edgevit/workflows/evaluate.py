@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.images.image_folder import ImageFolder
+from edgevit.images.image_folder import open_image_folder
 from edgevit.results.evaluation import EvaluationResult
 from edgevit.results.plots import check_picture, draw_confusion
 
@@ -44,7 +44,7 @@ def evaluate(
     if confusion is not None:
         check_picture("--confusion", Path(confusion))
     inside = data / "val"
-    folder = ImageFolder.open(inside if inside.is_dir() else data)
+    folder = open_image_folder(inside if inside.is_dir() else data, progress)
     with BundleClassifier(bundle, variant, threads) as classifier:
         readable = folder.readable(skip_corrupt, threads, progress)
         found = answer_folder(classifier, readable, progress)
@@ -60,4 +60,5 @@ def evaluate(
         threads=threads,
         inference_seconds=found.inference_seconds,
         total_seconds=found.total_seconds,
+        left_out={reason: len(files) for reason, files in folder.left_out.items()},
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgevit.inference.runner import Array
     from edgevit.models.classifier import Classifier
 
-_MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
+MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def export(
         InputError: the model, weights, classes or output folder cannot be used.
         CheckFailedError: the exported model does not compute what the torch module computes.
     """
-    require_modules("edgevit export", "export", _MODULES)
+    require_modules("edgevit export", "export", MODULES)
     from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
     from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 
@@ -145,11 +145,12 @@ def _parity_pictures(folder: Path | str | None, count: int, preprocess: Preproce
     import numpy as np
 
     from edgevit.images import image_io
+    from edgevit.images.image_files import files_in
 
     if folder is None:
         pictures = list(Bundle.open(PREBUILT_BUNDLE).reference().images[:count])
     else:
-        files = image_io.files_in(Path(folder))
+        files = files_in(Path(folder))
         picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round())
         pictures = [image_io.read(files[int(i)]) for i in picks]
     return image_io.batch(pictures, preprocess)

@@ -14,7 +14,6 @@ from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result, Section
-from edgevit.inference.runner import batch_size
 from edgevit.results.bundle_summary import variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 ALL_TARGETS = "all"
 _MODULES = ("onnx",)
-_BATCH = 8  # where the bundle takes any
 
 
 @dataclass(frozen=True)
@@ -138,16 +136,16 @@ def _folders(
     calibration: Path, evaluation: Path | str | None, seed: int, progress: Progress
 ) -> tuple[ImageFolder, ImageFolder]:
     """(to calibrate, to evaluate)."""
-    from edgevit.images.image_folder import ImageFolder
+    from edgevit.images.image_folder import open_image_folder
     from edgevit.inference.calibration import refuse_overlap, split_for_gate
 
-    calibrating = ImageFolder.open(calibration)
+    calibrating = open_image_folder(calibration, progress)
     if evaluation is None:
         progress.line(
             f"no evaluation images given: half of {calibration} evaluates, the other calibrates"
         )
         return split_for_gate(calibrating, seed)
-    judging = ImageFolder.open(Path(evaluation))
+    judging = open_image_folder(Path(evaluation), progress)
     refuse_overlap(calibrating, judging)
     return calibrating, judging
 
@@ -163,12 +161,11 @@ def _pictures(
 
     calibrating, judging = folders
     labels = places_of(judging.classes, bundle)[np.asarray(judging.labels)]
-    batch = batch_size(bundle.manifest.inputs, _BATCH)
     preprocess = bundle.manifest.preprocess
     chosen = calibrating.part(balanced(calibrating, count, seed))
     return (
-        Pictures(chosen.files, preprocess, batch),
-        Pictures(judging.files, preprocess, batch),
+        Pictures(chosen.files, preprocess),
+        Pictures(judging.files, preprocess),
         labels,
     )
 
@@ -176,13 +173,13 @@ def _pictures(
 def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
     """Measures what this machine runs, and judges the others by their accuracy alone."""
     from edgevit_export.quantize.quantize_pipeline import variant_of
-    from edgevit_runtimes.selection.choose import measure_and_choose
+    from edgevit_runtimes.selection.choose import choose_form
     from edgevit_runtimes.selection.verdict import judge
 
     verdicts = []
     for target in targets:
         if target in _targets_here():
-            bundle, verdict = measure_and_choose(bundle, target)
+            bundle, verdict = choose_form(bundle, target)
         else:
             name = variant_of(target)
             verdict = judge(bundle, name, bundle.manifest.variants[name])
@@ -210,7 +207,7 @@ def _check_method(method: str) -> None:
     from edgevit_export.quantize.search import AUTO
 
     if method not in (*METHODS, AUTO):
-        raise InputError(f"--calibration is {', '.join(METHODS)} or {AUTO}; got '{method}'.")
+        raise InputError(f"--calibration-method is {', '.join(METHODS)} or {AUTO}; got '{method}'.")
 
 
 def _draw(found: Mapping[str, Found], target: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result, Section, Table
-from edgevit.images.image_folder import ImageFolder
+from edgevit.images.image_folder import ImageFolder, open_image_folder, refuse_same_pictures
 from edgevit.zoo.registry import DEFAULT_MODEL, find
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def train(
     from edgevit.training.hardware import prepare
     from edgevit.training.loop import TrainingJob
     from edgevit.training.loop import train as run_training
-    from edgevit.workflows.teacher import open_teacher
+    from edgevit.workflows.teacher_bundle import open_teacher
 
     progress = progress or SilentProgress()
     spec = find(model).spec
@@ -175,13 +175,21 @@ def _recipe(recipe: Recipe | None, options: dict[str, Any]) -> Recipe:
 def _folders(
     data: Path, val_data: Path | str | None, seed: int, progress: Progress
 ) -> tuple[ImageFolder, ImageFolder]:
-    """(training, validation)."""
+    """(training, validation); no picture is in both."""
     split = data / "train"
-    if val_data is not None:
-        return ImageFolder.open(split if split.is_dir() else data), ImageFolder.open(Path(val_data))
-    if split.is_dir() and (data / "val").is_dir():
-        return ImageFolder.open(split), ImageFolder.open(data / "val")
     everything = split if split.is_dir() else data
-    training, validation = ImageFolder.open(everything).hold_out(_HELD_OUT_SHARE, seed)
-    progress.line(f"no validation images given: a tenth of {everything} is held out")
+    inside = split.is_dir() and (data / "val").is_dir()
+    validation_folder = Path(val_data) if val_data else data / "val" if inside else None
+    training = open_image_folder(everything, progress)
+    if validation_folder is None:
+        progress.line(f"no validation images given: a tenth of {everything} is held out")
+        return training.hold_out(_HELD_OUT_SHARE, seed)
+    validation = open_image_folder(validation_folder, progress)
+    refuse_same_pictures(
+        training,
+        validation,
+        "of the validation images are among the training images",
+        "What a model was trained on must not judge it; give others, or leave out --val-data and "
+        "a tenth is held out.",
+    )
     return training, validation

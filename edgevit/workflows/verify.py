@@ -79,7 +79,7 @@ class VerifyResult(Result):
         content: dict[str, Any] = {
             "bundle": str(self.bundle.path),
             "holds": found.holds,
-            "comparisons": [comparison.to_json() for comparison in found.comparisons],
+            "comparisons": [comparison.to_dict() for comparison in found.comparisons],
             "not_opened": dict(found.not_opened),
             "damaged": dict(found.damaged),
         }
@@ -115,7 +115,7 @@ def verify(
     images: Path | str | None = None,
     count: int = 200,
     variants: Sequence[str] | None = None,
-    tensors: bool = False,
+    bisect: bool = False,
     tolerance: float | None = None,
     repair: bool = False,
     threads: int = 1,
@@ -127,20 +127,20 @@ def verify(
         images: a folder of pictures to compare on, beside the bundle's own.
         count: at most so many of them, spread evenly.
         variants: names; by default all that the bundle has.
-        tensors: find the first tensor in which a variant differs from the float model.
-        tolerance: of ``tensors``: relative error; by default by the variant's precision.
+        bisect: find the first tensor in which a variant differs from the float model.
+        tolerance: of ``bisect``: relative error; by default by the variant's precision.
         repair: first drop the variants whose files are damaged, and say how to make them again.
 
     Raises:
         BundleError: the bundle has no such variant.
         InputError: an option or a picture cannot be used.
-        MissingExtraError: ``tensors`` were asked for, and onnx is not installed.
+        MissingExtraError: ``bisect`` was asked for, and onnx is not installed.
     """
     from edgevit_runtimes.selection.verify import VerifyRequest
     from edgevit_runtimes.selection.verify import verify as compare_variants
 
-    if tolerance is not None and not tensors:
-        raise InputError("--tolerance is one of --tensors; give both.")
+    if tolerance is not None and not bisect:
+        raise InputError("--tolerance is one of --bisect; give both.")
     progress = progress or SilentProgress()
     bundle, dropped = repair_bundle(bundle) if repair else (bundle, {})
     named = tuple(variants or bundle.manifest.variants)
@@ -152,7 +152,7 @@ def verify(
     return VerifyResult(
         bundle=bundle,
         verification=found,
-        tensors=_bisect(bundle, found, tolerance, threads, progress) if tensors else {},
+        tensors=_bisect(bundle, found, tolerance, threads, progress) if bisect else {},
         asked=tuple(variants or ()),
         dropped=dropped,
         sees_superpixels=expose is not None or bundle.manifest.superpixel_map is None,
@@ -163,8 +163,9 @@ def _pictures(folder: Path | str | None, count: int) -> list[Image]:
     if folder is None:
         return []
     from edgevit.images import image_io
+    from edgevit.images.image_files import files_in
 
-    files = image_io.files_in(Path(folder))
+    files = files_in(Path(folder))
     picked = min(count, len(files))
     return [image_io.read(files[i * len(files) // picked]) for i in range(picked)]
 
@@ -182,7 +183,7 @@ def _bisect(
     bundle: Bundle, found: Verification, tolerance: float | None, threads: int, progress: Progress
 ) -> dict[str, list[Look]]:
     """Of every ONNX variant that was compared, the tensors that were looked at."""
-    require_modules("edgevit verify --tensors", "export", ("onnx",))
+    require_modules("edgevit verify --bisect", "export", ("onnx",))
     from edgevit_export.inspect.bisect import Pair, find_parting
     from edgevit_runtimes.backends.open_model import open_model, open_variant
 
@@ -210,11 +211,11 @@ def _row(comparison: Comparison) -> tuple[str, ...]:
     return (
         comparison.variant,
         comparison.runtime,
-        found.precision,
+        found.limits.precision,
         comparison.reference,
         str(count),
         _percent(found.top1_agrees, count),
-        f"{found.max_difference:.2g}",
+        f"{found.max_logit_difference:.2g}",
         f"{found.mean_difference:.2g}",
         "not seen" if same is None else _percent(same, count),
         "no: " + "; ".join(failures) if failures else "yes",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.cache import writable_cache
+from edgevit.common.storage.cache import writable_cache
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends import openvino_cache
 from edgevit_runtimes.backends.open_model import open_variant

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import InputError
-from edgevit.images import image_io
+from edgevit.common.untrusted.credentials import without_passwords
+from edgevit.images import image_files, image_io
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import TensorSpec
 from edgevit_runtimes.backends.classifier import BundleClassifier
@@ -82,7 +82,7 @@ def test_the_prebuilt_bundle_knows_its_classes() -> None:
     right = []
     with BundleClassifier(Bundle.open(PREBUILT_BUNDLE)) as classifier:
         for folder in sorted((SHARED_DATA / "imagenette" / "val").iterdir()):
-            pictures = [image_io.read(file) for file in image_io.files_in(folder)[:6]]
+            pictures = [image_io.read(file) for file in image_files.files_in(folder)[:6]]
             right += [a[0].label == folder.name for a in classifier.answer(pictures, 1)]
     assert np.mean(right) > 0.45
 
@@ -293,7 +293,7 @@ def test_doctor_names_the_fix_of_what_is_missing(
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr("edgevit_runtimes.doctor.purposes.version", installed_version)
+    monkeypatch.setattr("edgevit.common.installed.version", installed_version)
     content = json.loads(edgevit("doctor", "--json").out)
     assert content["purposes"]["export"]["fix"] == 'pip install "edgevit[export]"'
     assert content["purposes"]["run and bench"]["ready"]

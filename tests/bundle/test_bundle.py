@@ -292,7 +292,7 @@ def test_what_cannot_be_made_again_is_not_dropped(
 def test_opening_reads_no_file_whose_hash_is_remembered(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgevit.common import hashes
+    from edgevit.common.storage import hashes
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for file in bundle.iterdir():

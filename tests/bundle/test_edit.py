@@ -16,12 +16,13 @@ import pytest
 from edgevit.bundle.bundle import Bundle, MachineChoice, Variant
 from edgevit.bundle.compiled import Built, Wanted, ensure
 from edgevit.bundle.edit import edit
-from edgevit.common import folders
 from edgevit.common.errors import BundleError, InputError
-from edgevit.common.folders import exchange
-from edgevit.common.locks import lock_file, locked
+from edgevit.common.storage import folders
+from edgevit.common.storage.folders import exchange
+from edgevit.common.storage.locks import lock_file, locked
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
+from support.needs import NOT_ROOT, not_here
 from support.processes import environment
 
 
@@ -140,7 +141,7 @@ def test_the_bundle_is_there_at_every_moment(
 ) -> None:
     """With one rename, or with two and a former folder that is waited for."""
     if can_exchange and not exchange_works(path.parent):
-        pytest.skip("this file system cannot exchange two folders")
+        not_here("this file system cannot exchange two folders")
     if not can_exchange:
         monkeypatch.setattr(folders, "exchange", lambda *_: False)
     ended = threading.Event()
@@ -202,7 +203,7 @@ import os, signal, sys
 from pathlib import Path
 from edgevit.bundle.bundle import Bundle, Variant
 from edgevit.bundle.edit import edit
-from edgevit.common import folders
+from edgevit.common.storage import folders
 folders.exchange = lambda *_: False
 real = Path.rename
 def rename(self, target):
@@ -255,7 +256,7 @@ def test_a_mount_point_is_refused_before_the_work(
     assert "it is a mount point" in ended.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.only_if(NOT_ROOT)
 def test_a_folder_that_is_not_ours_is_refused_before_the_work(path: Path) -> None:
     path.chmod(0o500)
     with pytest.raises(InputError, match="belongs to another user"), edit(Bundle.open(path)):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edgevit.common import hashes
-from edgevit.common.hashes import checked_sha256, known_sha256, sha256_of
+from edgevit.common.storage import hashes
+from edgevit.common.storage.hashes import checked_sha256, known_sha256, sha256_of
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from edgevit_runtimes.live.slot import Slot
 from edgevit_runtimes.live.smoothing import Smoothing
 from edgevit_runtimes.live.statistics import STAGES, WORK, Statistics
 from edgevit_runtimes.sources.capture_request import Orientation
-from edgevit_runtimes.sources.frame import SourceLostError, UnreadableFrameError
+from edgevit_runtimes.sources.frame import Decode, SourceLostError, UnreadableFrameError
 from support import Command, environment
 from support.cameras import (
     CLIP_FRAMES,
@@ -51,6 +52,8 @@ class ScriptedSource:
 
     name, fps, expected = "scripted", None, None
 
+    lag_s, is_behind = 0.0, False
+
     def __init__(
         self, script: list[Image | Exception], live: bool, interval_s: float = 0.0
     ) -> None:
@@ -58,25 +61,57 @@ class ScriptedSource:
         self.live = live
         self._interval_s = interval_s
         self._item: Image | Exception | None = None
+        self.grabbed = 0
         self.closed = False
 
     def grab(self) -> bool:
         time.sleep(self._interval_s)
         self._item = next(self._script, None)
+        self.grabbed += 1
         if isinstance(self._item, SourceLostError):
             raise self._item
         if self._item is None and self.live:
             raise SourceLostError("ended")
         return self._item is not None
 
-    def retrieve(self) -> Image:
+    def retrieve(self) -> Decode:
         if isinstance(self._item, Exception):
             raise self._item
-        assert self._item is not None
-        return self._item
+        return partial(self._decode, self._item)
+
+    def _decode(self, item: Image | None) -> Image:
+        assert item is not None
+        return item
 
     def close(self) -> None:
         self.closed = True
+
+
+class SteppedSource:
+    """A live source that sends a numbered picture when it is told to."""
+
+    name, live, fps, expected, lag_s, is_behind = "stepped", True, None, None, 0.0, False
+
+    def __init__(self) -> None:
+        self._sent = threading.Semaphore(0)
+        self._number = -1
+        self._closed = False
+
+    def send(self, count: int) -> None:
+        self._sent.release(count)
+
+    def grab(self) -> bool:
+        while not self._sent.acquire(timeout=0.05):
+            if self._closed:
+                raise SourceLostError("ended")
+        self._number += 1
+        return True
+
+    def retrieve(self) -> Decode:
+        return partial(plain, (self._number, 0, 0), (4, 4))
+
+    def close(self) -> None:
+        self._closed = True
 
 
 def numbered(count: int) -> list[Image]:
@@ -134,34 +169,35 @@ class TestFeed:
         assert feed.counts.skipped == 6
 
     def test_a_file_at_a_pace(self) -> None:
+        began_s = time.monotonic()
         with file_feed(numbered(6), pace_fps=50) as feed:
-            stamps = [frame.captured_ns / 1e9 for frame in feed]
-        assert stamps[-1] - stamps[0] >= 0.09, "five intervals of 20 ms, less what a clock rounds"
+            assert len(list(feed)) == 6
+        assert time.monotonic() - began_s >= 0.1, "no sooner than five intervals of 20 ms"
 
     def test_a_slow_reader_gets_the_newest(self) -> None:
-        source = ScriptedSource(numbered(200), live=True, interval_s=0.002)
-        taken = []
+        """The source sends nothing but what the test lets it, so what is newest is known."""
+        source = SteppedSource()
         with Feed(lambda: source, AS_IT_IS, say=print) as feed:
-            for frame in feed:
-                taken.append(frame.number)
-                assert feed.counts.captured - 1 - frame.number <= 3, "it was the newest when taken"
-                time.sleep(0.03)
-                if frame.number > 100:
-                    break
-            steps = np.diff(taken)
-            assert (steps > 0).all()
-            assert steps.mean() > 3, "what came meanwhile was passed over"
-            assert feed.dropped > 50
-            assert taken[-1] + 1 - len(taken) <= feed.dropped <= feed.counts.captured - len(taken)
+            frames = iter(feed)
+            threading.Timer(0.1, source.send, [1]).start()
+            assert next(frames).number == 0
+            source.send(20)
+            wait_for(lambda: feed.dropped == 19, "all but the one taken and the newest")
+            assert next(frames).number == 20
+            source.send(30)
+            wait_for(lambda: feed.dropped == 48, "all but the two taken and the newest")
+            frame = next(frames)
+            assert (frame.number, frame.picture[0, 0, 0], feed.counts.captured) == (50, 50, 51)
 
     def test_what_queued_up_before_the_loop_was_ready_is_not_counted(self) -> None:
         source = ScriptedSource(numbered(200), live=True, interval_s=0.002)
         with Feed(lambda: source, AS_IT_IS, say=print) as feed:
-            time.sleep(0.1)
+            wait_for(lambda: source.grabbed > 20, "frames that nobody is ready for")
+            assert (feed.counts.captured, feed.dropped) == (0, 0)
             first = next(iter(feed))
-            assert first.number == 0
-            assert first.picture[0, 0, 0] > 10, "a new one"
-        assert feed.dropped <= 3
+            assert int(first.picture[0, 0, 0]) - first.number >= 20, (
+                "counted from when it was ready"
+            )
 
     def test_a_damaged_frame_is_counted_and_said_of_a_file(self) -> None:
         said: list[str] = []

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 
 import cv2
 import pytest
@@ -163,3 +167,25 @@ def test_the_token_is_asked_for_once(
     browser.refresh()
     wait_for(lambda: text_of(browser, "#state") == "live", "the state, without asking again")
     assert complaints(browser) == []
+
+
+def test_a_foreign_page_gets_no_picture(
+    browser: webdriver.Chrome, clip: Path, tmp_path: Path, run_page: Callable[..., str]
+) -> None:
+    """23: as an <img> it needs no Origin; the browser says where it stands."""
+    page = run_page(clip, "--fps", "2")
+    (tmp_path / "foreign.html").write_text(f'<img id="stolen" src="{page}api/snapshot.jpg">')
+    serve = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        browser.get(f"http://127.0.0.1:{server.server_port}/foreign.html")
+        wait_for(
+            lambda: browser.execute_script("return document.getElementById('stolen').complete"),
+            "the picture to be refused",
+        )
+        server.shutdown()
+    assert any("snapshot.jpg" in text for text in complaints(browser))
+    with urllib.request.urlopen(f"{page}metrics") as metrics:
+        assert b'stage_seconds_count{stage="drawing"} 0.0' in metrics.read(), "nothing was drawn"
+    browser.get(page)
+    wait_for(lambda: text_of(browser, "#state") == "live", "our own page")

@@ -17,7 +17,7 @@ import pytest
 
 from edgevit.common.errors import EdgevitError
 from edgevit.images.image_io import Image
-from edgevit_runtimes.backends.classifier import Answer
+from edgevit.inference.answers import Answer
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.outputs.recorder import Recorder, whole_fragments_bytes
 from edgevit_runtimes.sources.frame import Frame
@@ -27,7 +27,8 @@ from support.cameras import CLIP_FRAMES, plain, wait_for
 
 def observed(picture: Image, number: int = 0, captured_ns: int = 0) -> Observation:
     frame = Frame(picture, number, "camera", captured_ns, captured_ns / 1e9, 0, 0)
-    return Observation(frame, (Answer("tench", 0.9),), picture, None, 0, 0, 0)
+    probabilities = np.array([0.9], np.float32)
+    return Observation(frame, (Answer("tench", 0.9),), picture, None, 0, 0, 0, probabilities)
 
 
 def played(path: Path) -> list[tuple[float, Image]]:

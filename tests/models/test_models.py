@@ -19,8 +19,10 @@ from edgevit.models.superpixel.sppp import SuperpixelPatchPooling
 from edgevit.models.superpixel.stem import STEMS, StripStem
 from edgevit.zoo.registry import MODELS, find
 from edgevit.zoo.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, Preprocess, SuperpixelSpec
+from edgevit.zoo.trunk_spec import Convolution, InvertedResidual, TrunkSpec
 from support import shallow
 
+TRUNK = TrunkSpec((Convolution(8, stride=4), InvertedResidual(24, 16, kernel=5, stride=4)))
 SMALL = LlaSpec("small", 48, 3, 2, classes=5)
 
 
@@ -47,15 +49,17 @@ def test_the_embedding_folds_the_normalisation() -> None:
 
 @pytest.mark.parametrize("grid", [(4, 4), (7, 7)])
 @pytest.mark.parametrize("stem", STEMS)
-@pytest.mark.parametrize("pooling", ["hard", "soft"])
+@pytest.mark.parametrize("pooling", ["hard", "soft", "squares"])
 def test_pooling_before_embedding_is_exact(
     photo_batch: np.ndarray, grid: tuple[int, int], stem: str, pooling: str
 ) -> None:
     """Embedding every patch, and then pooling, gives what the model gives."""
-    spec = LlaSpec("s", 48, 3, 1, superpixels=SuperpixelSpec(grid), stem=stem, pooling=pooling)
-    sppp = SuperpixelPatchPooling(spec)
+    trunk = TRUNK if stem == "convolution" else None
+    superpixels = SuperpixelSpec(grid)
+    spec = LlaSpec("s", 48, 3, 1, superpixels=superpixels, stem=stem, trunk=trunk, pooling=pooling)
+    sppp = SuperpixelPatchPooling(spec).eval()
     patches = patch_rows(torch.from_numpy(photo_batch), 16)
-    values = sppp.stem.values(patches)
+    values = sppp.stem.values(torch.from_numpy(photo_batch).float(), patches)
     pooled = sppp.superpixels.pool(values, sppp.superpixels.assign(patches))
     ours = sppp.stem(pooled.means) * pooled.occupied[..., None]
     members = pooled.membership.sum(-1, keepdim=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,10 @@ import pytest
 from edgevit.common.errors import InputError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.images.jpeg import EndFinder
+from edgevit.images.jpeg import EndFinder, size_px
 from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 from edgevit_runtimes.sources.frame import Source, SourceLostError, UnreadableFrameError
-from edgevit_runtimes.sources.jpeg_stream import JpegSplitter
+from edgevit_runtimes.sources.jpeg_stream import JpegSource, JpegSplitter
 from edgevit_runtimes.sources.open_source import open_source
 from edgevit_runtimes.sources.opencv_source import (
     OpenCvSource,
@@ -51,11 +52,15 @@ def opened(*texts: object, stall_s: float = 5.0) -> Source:
     return open_source(parse([str(text) for text in texts]), NOTHING_ASKED, stall_s)
 
 
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def frames_of(source: Source) -> list[Image]:
     """All of a source that ends."""
     frames = []
     while source.grab():
-        frames.append(source.retrieve())
+        frames.append(source.retrieve()())
     source.close()
     return frames
 
@@ -224,6 +229,30 @@ class TestJpegs:
         assert self.split(cut + two) == [cut, two]
         assert self.split(two + cut) == [two, cut]
 
+    @pytest.mark.parametrize("claimed", [14_000, 65_535])
+    def test_a_few_bytes_that_claim_a_huge_picture(self, claimed: int, tmp_path: Path) -> None:
+        """18: they took 2.5 GiB. What the header says is looked at before anything is decoded."""
+        small = jpeg(plain((9, 9, 9)))
+        place = small.index(b"\xff\xc0") + 5
+        huge = small[:place] + 2 * claimed.to_bytes(2, "big") + small[place + 4 :]
+        assert size_px(huge) == (claimed, claimed)
+        parts = iter([huge, small])
+        source = JpegSource("camera", True, True, lambda: next(parts, b""), lambda: None)
+        assert source.grab()
+        before = peak_mib()
+        with pytest.raises(UnreadableFrameError, match=f"{claimed} x {claimed} pixels; of a str"):
+            source.retrieve()()
+        assert peak_mib() - before < 100
+        assert source.grab()
+        assert source.retrieve()().shape == (48, 64, 3)
+
+    @pytest.mark.parametrize("options", [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]])
+    def test_the_size_that_a_header_says(self, options: list[int]) -> None:
+        coded = cv2.imencode(".jpg", np.zeros((30, 70, 3), np.uint8), options)[1].tobytes()
+        assert size_px(coded) == (70, 30)
+        assert size_px(coded[:10]) is None
+        assert size_px(coded[:2] + b"\xff\xda\x00\x02") is None
+
     def test_one_that_never_ends_is_given_up(self) -> None:
         chunks = iter([jpeg(plain((0, 0, 0)))[:-2]])
         splitter = JpegSplitter(lambda: next(chunks, bytes(9_000_000)))
@@ -290,7 +319,7 @@ def test_mjpeg_over_http_with_a_password(camera: str) -> None:
     assert source.live
     for _ in range(3):
         assert source.grab()
-        assert source.retrieve().shape == (240, 320, 3)
+        assert source.retrieve()().shape == (240, 320, 3)
     source.close()
 
 
@@ -339,7 +368,7 @@ def test_a_video_over_http_is_read_by_ffmpeg(tmp_path: Path, photos: list[Image]
         Thread(target=server.serve_forever, daemon=True).start()
         source = opened(f"http://127.0.0.1:{server.server_port}/clip.avi")
         assert source.grab()
-        assert source.retrieve().shape == (240, 320, 3)
+        assert source.retrieve()().shape == (240, 320, 3)
         source.close()
         server.shutdown()
 
@@ -374,7 +403,7 @@ def test_rtsp_with_a_password(tmp_path: Path) -> None:
     with rtsp_camera(tmp_path, port, "--password", "me:s3cret"):
         source = opened(f"rtsp://me:s3cret@127.0.0.1:{port}/camera")
         assert source.grab()
-        picture = source.retrieve()
+        picture = source.retrieve()()
         source.close()
         with pytest.raises(InputError, match="user or password"):
             opened(f"rtsp://127.0.0.1:{port}/camera")
@@ -404,12 +433,12 @@ def test_an_empty_frame_is_unreadable() -> None:
     source = OpenCvSource(FakeCapture(np.zeros((0, 0, 3), np.uint8)), "cam", live=True)
     assert source.grab()
     with pytest.raises(UnreadableFrameError, match="empty"):
-        source.retrieve()
+        source.retrieve()()
 
 
 def test_a_grey_frame_becomes_rgb() -> None:
     source = OpenCvSource(FakeCapture(np.full((2, 3), 7, np.uint8)), "cam", live=True)
-    assert source.retrieve().tolist() == np.full((2, 3, 3), 7).tolist()
+    assert source.retrieve()().tolist() == np.full((2, 3, 3), 7).tolist()
 
 
 def test_a_live_capture_that_ends_is_lost() -> None:
@@ -458,7 +487,7 @@ from edgevit_runtimes.sources.capture_request import CaptureRequest
 red = "videotestsrc pattern=red ! video/x-raw,width=64,height=48,framerate=30/1"
 source = open_source(parse([red]), CaptureRequest())
 assert source.grab() and source.grab()
-picture = source.retrieve()
+picture = source.retrieve()()
 source.close()
 try:
     open_source(parse(["nosuchelement ! appsink"]), CaptureRequest())

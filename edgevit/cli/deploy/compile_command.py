@@ -7,15 +7,19 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, ThreadsOption, open_for_change
+from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_for_change
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 from edgevit.workflows.targets.compile_request import Precision, Provider, Target
 
 
 def compile_bundle(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder; the variant is added to it.")],
-    target: Annotated[Target, typer.Option(help="A runtime, or auto: the fastest that is right.")],
+    target: Annotated[
+        Target, typer.Option(help="A runtime, or auto: the fastest variant that answers correctly.")
+    ],
     precision: Annotated[
-        Precision | None, typer.Option(help="Default: fp32; with auto: all that there are.")
+        Precision | None,
+        typer.Option(help="Precision. Default: fp32; with auto: all that are available."),
     ] = None,
     capability: Annotated[
         str | None,
@@ -29,28 +33,37 @@ def compile_bundle(
         bool, typer.Option(help="TensorRT: replay the engine as a CUDA graph.")
     ] = True,
     provider: Annotated[
-        Provider, typer.Option(help="ONNX Runtime: what runs the nodes.")
+        Provider, typer.Option(help="ONNX Runtime: execution provider.")
     ] = Provider.cpu,
     allow_fallback: Annotated[
         bool,
-        typer.Option("--allow-fallback", help="Nodes that the provider does not take run on CPU."),
+        typer.Option(
+            "--allow-fallback",
+            help="Allow nodes that the provider does not support to run on the CPU.",
+        ),
     ] = False,
     images: Annotated[
         Path | None,
-        typer.Option(help="Pictures to judge agreement on. Default: the bundle's own eight."),
+        typer.Option(help="Images to compare the variants on. Default: the bundle's own eight."),
     ] = None,
     keep_all: Annotated[
-        bool, typer.Option("--keep-all", help="auto: keep what was not chosen too.")
+        bool,
+        typer.Option("--keep-all", help="With auto: also keep the variants that were not chosen."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Compile even what is fresh.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compile again even if the variant is up to date.")
+    ] = False,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
     """Compile a bundle for a runtime and this machine, or find the fastest form that is right."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.compile import compile_bundle as compile_it
 
+    set_max_pixels(max_pixels)
     result = compile_it(
         open_for_change(bundle),
         target,

@@ -15,7 +15,7 @@ def inspect(
         Path | None, typer.Argument(help="A bundle folder. Default: the prebuilt lla_tiny.")
     ] = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="The precision of every layer, by variant.")
+        bool, typer.Option("--layers", help="Show the precision of every layer, by variant.")
     ] = False,
     check_hashes: CheckHashesOption = False,
     json: JsonOption = False,

@@ -15,9 +15,11 @@ def profile(
         Path | None, typer.Argument(help="A bundle folder. Default: the prebuilt lla_tiny.")
     ] = None,
     variant: Annotated[
-        list[str] | None, typer.Option(help="A variant to profile, again and again. Default: all.")
+        list[str] | None, typer.Option(help="A variant to profile; may be repeated. Default: all.")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Inferences; medians are shown.")] = 100,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Number of inferences; medians are reported.")
+    ] = 100,
     threads: ThreadsOption = 1,
     check_hashes: CheckHashesOption = False,
     json: JsonOption = False,

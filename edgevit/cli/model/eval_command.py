@@ -13,6 +13,7 @@ import typer
 from edgevit.cli.options import (
     CheckHashesOption,
     JsonOption,
+    MaxPixelsOption,
     SkipCorruptOption,
     ThreadsOption,
     VariantOption,
@@ -20,6 +21,7 @@ from edgevit.cli.options import (
     open_bundle,
 )
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle
@@ -31,26 +33,30 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="[BUNDLE] DATA",
-            help="A bundle (default: the prebuilt lla_tiny), and a folder with one folder a class.",
+            help="A bundle (default: the prebuilt lla_tiny), and a folder of images with one "
+            "subfolder per class.",
         ),
     ],
     model: Annotated[
-        str | None, typer.Option(help="Export this model of the zoo first, with its weights.")
+        str | None, typer.Option(help="Export this zoo model with its shipped weights first.")
     ] = None,
     variant: VariantOption = None,
     confusion: Annotated[
-        Path | None, typer.Option(help="Draw the confusion matrix: .png, .svg or .pdf.")
+        Path | None, typer.Option(help="Plot the confusion matrix: .png, .svg or .pdf.")
     ] = None,
     skip_corrupt: SkipCorruptOption = False,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.evaluate import evaluate as evaluate_bundle
 
+    set_max_pixels(max_pixels)
     path, data = _split(paths, model)
     progress = progress_for_stderr()
     with _bundle(path, model, check_hashes, progress) as bundle:

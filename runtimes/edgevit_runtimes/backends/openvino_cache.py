@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevit.common.cache import writable_cache
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
-from edgevit.common.hashes import checked_sha256
+from edgevit.common.storage.cache import writable_cache
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.hashes import checked_sha256
 
 _DIGEST_BYTES = 32
 _MOST_FILES = 24

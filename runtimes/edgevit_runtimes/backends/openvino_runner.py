@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgevit.common.errors import DamagedError, InputError, MissingExtraError
+from edgevit.common.telemetry import import_quietly
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec
 from edgevit_runtimes.backends.openvino_cache import Compiling, compiled_model
@@ -50,8 +51,7 @@ class OpenVinoRunner:
     ) -> None:
         if find_spec("openvino") is None:
             raise MissingExtraError("this variant", "openvino", "openvino")
-        import openvino
-
+        openvino = import_quietly("openvino")
         core = openvino.Core()
         _refuse_precision(core, precision)
         options: dict[str, Any] = {
@@ -125,8 +125,8 @@ def _parts(core: Any, model: Path | bytes, keep_float32: str | None) -> list[Any
     source = model if isinstance(model, bytes) else str(model)
     if keep_float32 is None:
         return [core.read_model(source)]
-    import openvino
-    from openvino import opset8
+    openvino = import_quietly("openvino")
+    opset8 = import_quietly("openvino.opset8")
 
     whole, rest = core.read_model(source), core.read_model(source)
     first = openvino.Model([_tensor(whole, keep_float32)], whole.get_parameters())

@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from edgevit.common.telemetry import import_quietly
 from edgevit_runtimes.bench.warmup import LONGEST_S, warm_up
 
 _STATUS = Path("/proc/self/status")
@@ -87,7 +88,8 @@ def _opened(job: dict[str, Any], variant: str | None = None) -> tuple[Any, dict[
 
     bundle = Bundle.open(Path(job["bundle"]))
     cores = tuple(job["cores"]) if job["cores"] else None
-    host = Host(job["native"], cores, job["arena"])
+    spinning = job["measurement"] != "paced"  # as a feed runs it
+    host = Host(job["native"], cores, job["arena"], spinning)
     runner = open_variant(bundle, variant or job["variant"], job["threads"], host)
     with np.load(job["reference"], allow_pickle=False) as reference:
         pictures = reference["images"]
@@ -118,7 +120,7 @@ def measure_memory(job: dict[str, Any]) -> dict[str, Any]:
     machine's: ``shared_delta`` is by how much less is available with the model running.
     """
     import_module("numpy")
-    import_module(job["module"])
+    import_quietly(job["module"])
 
     interpreter = _memory_mib("VmRSS")
     available = _kib(_MEMINFO, "MemAvailable") if job["shared_memory"] else None

@@ -8,11 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from edgevit import __version__
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.errors import BundleError, DeviceError, InputError
+from edgevit.common.errors import BundleError, DeviceError
 from edgevit.common.result import Result, Section, Table
-from edgevit.common.sanitize import harmless
+from edgevit.common.untrusted.bounded import read_text
+from edgevit.common.untrusted.sanitize import harmless
+from edgevit.common.version import __version__
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.devices import record
@@ -74,12 +75,9 @@ def examine_recording(file: Path) -> Examination:
     Raises:
         InputError: the file is no recording.
     """
-    if not file.is_file() or file.stat().st_size > record.MOST_BYTES:
-        raise InputError(
-            f"{file} is not a recording of a device (a text file of at most "
-            f"{record.MOST_BYTES >> 20} MiB). Make one with: edgevit devices record"
-        )
-    return _unpacked(file.read_text(encoding="utf-8", errors="replace"))
+    return _unpacked(
+        read_text(file, record.MOST_BYTES, "recording made by 'edgevit devices record'")
+    )
 
 
 def examine_over_ssh(ssh: Ssh) -> Examination:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-# What a person may want, the distributions it needs (either of those joined by |), its extra.
+from edgevit.common.installed import known_distribution
+
+# What a person may want, the distributions that it needs by their usual names, its extra.
 _NEEDS = (
     (
         "run and bench",
-        ("numpy", "onnxruntime|onnxruntime-gpu", "opencv-python-headless|opencv-python"),
+        ("numpy", "onnxruntime", "opencv-python-headless"),
         "",
     ),
     ("export", ("torch", "onnx", "onnxsim", "onnxscript", "safetensors"), "export"),
@@ -20,10 +21,10 @@ _NEEDS = (
         "teacher",
     ),
     ("run in OpenVINO", ("openvino",), "openvino"),
-    ("show a feed on a page", ("aiohttp",), "serve"),
+    ("show a feed on a page", ("aiohttp", "prometheus-client"), "serve"),
     ("record a feed as video", ("av",), "video"),
-    ("build TensorRT engines", ("tensorrt|tensorrt-rtx",), "tensorrt"),
-    ("run TensorRT engines", ("tensorrt|tensorrt-rtx", "cuda-bindings"), "tensorrt"),
+    ("build TensorRT engines", ("tensorrt",), "tensorrt"),
+    ("run TensorRT engines", ("tensorrt", "cuda-bindings"), "tensorrt"),
 )
 
 
@@ -33,16 +34,8 @@ def purposes() -> dict[str, dict[str, Any]]:
 
 
 def _purpose(needs: tuple[str, ...], extra: str) -> dict[str, Any]:
-    versions = {need.partition("|")[0]: _version(need) for need in needs}
+    found = {need: known_distribution(need) for need in needs}
+    versions = {need: installed and installed[1] for need, installed in found.items()}
     fix = f'pip install "edgevit[{extra}]"' if extra else "pip install edgevit"
     ready = all(versions.values())
     return {"ready": ready, "versions": versions, "fix": None if ready else fix}
-
-
-def _version(alternatives: str) -> str | None:
-    for name in alternatives.split("|"):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None

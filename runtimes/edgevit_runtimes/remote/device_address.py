@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import cannot_write, write_atomically
-from edgevit.common.locks import locked
 from edgevit.common.schema import typed
+from edgevit.common.storage.files import cannot_write, write_atomically
+from edgevit.common.storage.locks import locked
+from edgevit.common.untrusted.bounded import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+_MOST_BYTES = 1 << 20
 DEFAULT_FOLDER = ".cache/edgevit-device"
 _USER = r"(?:[A-Za-z0-9_][\w.-]*@)?"
 _HOST = r"(?:[A-Za-z0-9_][\w.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+(?:%\w+)?)"
@@ -78,11 +80,11 @@ def read_devices() -> dict[str, Device]:
         InputError: the file is malformed; the line or the entry is named.
     """
     file = devices_file()
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.exists():
         return {}
-    except (OSError, ValueError) as error:  # TOML's and UTF-8's errors are ValueErrors
+    try:
+        content = tomllib.loads(read_text(file, _MOST_BYTES, "list of devices"))
+    except ValueError as error:
         raise InputError(f"Cannot read {file}: {error}. Mend or delete it.") from error
     except RecursionError as error:
         raise InputError(f"Cannot read {file}: nested too deep. Mend or delete it.") from error

@@ -9,13 +9,13 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any
 
-import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import ConnectionLostError, DeviceError, EdgevitError
-from edgevit.common.files import write_atomically
-from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress
-from edgevit.common.sanitize import harmless
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.untrusted.sanitize import harmless
+from edgevit.common.version import __version__
 from edgevit.results.bench_result import BenchResult, parse_result
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import protocol
@@ -69,9 +69,8 @@ def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> BenchResult:
     """
     last: dict[str, Any] = {}
     try:
-        with conversation(ssh, {"verb": "follow", "run": pending.run}) as process:
-            assert process.stdout is not None
-            for last in protocol.messages(process.stdout, ssh.device.host):
+        with conversation(ssh, {"verb": "follow", "run": pending.run}) as running:
+            for last in protocol.messages(running, ssh.device.host):
                 if "line" in last:
                     progress.line(harmless(str(last["line"])))
     except ConnectionLostError as error:
@@ -105,7 +104,7 @@ def _brought_home(pending: PendingRun, last: dict[str, Any]) -> BenchResult:
 
 
 def _refuse_other_code(host: str, there: dict[str, Any]) -> None:
-    here = {"edgevit": edgevit.__version__, "code": protocol.code_digest()}
+    here = {"edgevit": __version__, "code": protocol.code_digest()}
     if any(there.get(key) != value for key, value in here.items()):
         said, ours = (
             f"edgevit {harmless(str(side.get('edgevit')))} (code {harmless(str(side.get('code')))})"
