@@ -22,7 +22,8 @@ from edgevit.results.bundle_summary import untrained_note
 
 if TYPE_CHECKING:
     from edgevit.workflows.predict.loaded_model import Model
-    from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
+    from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
+    from edgevit_runtimes.sources.feed_source import FeedSource
 
 _FEED = "A feed"
 _CAMERA = "The source"
@@ -121,8 +122,8 @@ def run(
     """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
     from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.predict.loaded_model import Model
-    from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
     from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
+    from edgevit_runtimes.sources.feed_source import FeedSource
     from edgevit_runtimes.sources.source_address import Kind
 
     set_max_pixels(max_pixels)
@@ -140,6 +141,8 @@ def run(
         if source.address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):
             _answer_files(model, source, top, save, json)
             return
+        from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
+
         options = FeedOptions(top, every, smooth, frames, duration)
         outputs = OutputOptions(save, serve, token, show, jsonl, bench)
         _answer_feed(model, source, options, outputs, json)
