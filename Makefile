@@ -48,7 +48,7 @@ bench: $(READY)
 # Builds the bundle that the package ships from the weights that it ships.
 prebuilt: $(READY)
 	$(BIN)/python benchmarks/sample_photos.py out/photos
-	$(BIN)/edgevit export --model lla_tiny --half-storage --parity-images out/photos \
+	$(BIN)/edgevit export --model lla_tiny --fp16-storage --parity-images out/photos \
 		--output edgevit/zoo/lla_tiny.edgevit --force
 
 # Whether TensorRT-RTX builds every model, precision and compute capability: docs/compile.md's table.

@@ -3,7 +3,7 @@
     python benchmarks/parity.py IMAGES [--model lla_tiny] [--count 200]
 
 Three comparisons: one picture at a time; batches of 8; and batches of 8 against single pictures,
-both in ONNX Runtime. Exit code 1 if one does not hold (limits in edgevit_export/parity.py).
+both in ONNX Runtime. Exit code 1 if one does not hold (limits in edgevit/inference/agreement.py).
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import numpy as np
 
 from edgevit.common.console import print_table
 from edgevit.images import image_files, image_io
+from edgevit.inference.agreement import EXPORT_LIMITS, Agreement, compare
+from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array
 from edgevit.zoo.registry import find
 from edgevit.zoo.spec import Preprocess
-from edgevit_export.convert.parity import ParityReport, compare_outputs, run_all
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.trace import trace
@@ -31,16 +32,16 @@ def main() -> None:
     arguments = _arguments()
     model = load_model(find(arguments.model))
     pictures = _pictures(arguments.images, arguments.count, model.module.spec.image_px)
-    expected = run_all(TorchRunner(model.module), pictures)
+    expected = infer_all(TorchRunner(model.module), pictures)
     answers: dict[int, dict[str, Array]] = {}
     for batch in (1, 8):
         onnx_model = simplify(trace(model.module, batch)).SerializeToString()
         with OnnxRuntimeRunner(onnx_model, threads=2) as runner:
-            answers[batch] = run_all(runner, pictures)
+            answers[batch] = infer_all(runner, pictures)
     reports = {
-        "ONNX Runtime against torch": compare_outputs(expected, answers[1]),
-        "ONNX Runtime, batches of 8, against torch": compare_outputs(expected, answers[8]),
-        "batches of 8 against single pictures": compare_outputs(answers[1], answers[8]),
+        "ONNX Runtime against torch": compare(expected, answers[1], EXPORT_LIMITS),
+        "ONNX Runtime, batches of 8, against torch": compare(expected, answers[8], EXPORT_LIMITS),
+        "batches of 8 against single pictures": compare(answers[1], answers[8], EXPORT_LIMITS),
     }
     rows = [_row(name, report) for name, report in reports.items()]
     columns = (
@@ -58,7 +59,7 @@ def main() -> None:
     sys.exit(any(report.failures() for report in reports.values()))
 
 
-def _row(name: str, report: ParityReport) -> tuple[str, ...]:
+def _row(name: str, report: Agreement) -> tuple[str, ...]:
     return (
         name,
         str(report.images),

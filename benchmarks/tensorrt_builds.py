@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx_ir as ir
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
@@ -26,7 +27,6 @@ from edgevit.common.errors import EdgevitError
 from edgevit.common.progress import SilentProgress
 from edgevit.common.tensorrt_library import RTX, find_tensorrt
 from edgevit.images import image_io
-from edgevit.inference.runner import Array
 from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
@@ -90,10 +90,9 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
     pictures = image_io.batch(photos, Preprocess(spec.image_px))
     request = ExportRequest(entry, folder / "bundle.edgevit", pictures, classes=CLASSES)
     exported = export_bundle(request, open_runner, SilentProgress()).variant()
-    model = onnx.load(exported)
-    batches: list[Array] = [picture[None] for picture in pictures]
-    half = to_half(model, batches, open_runner).model
-    observed = observe_products(model, batches, open_runner)
+    model = ir.load(exported)
+    half = to_half(model, pictures, open_runner).model
+    observed = observe_products(model, pictures, open_runner)
     ranges = {name: minmax(seen) for name, seen in observed.items()}
     files = {"fp32": exported}
     for precision, form in (

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from claim_models import CONTENDERS, find_contender
+from claim.claim_models import CONTENDERS, find_contender
 from edgevit.common.console import print_json, print_table
 from edgevit.models.build import build
 from edgevit.models.classifier import Classifier

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.common.progress import SilentProgress
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo.registry import PREBUILT_BUNDLE, find
 from edgevit.zoo.spec import Preprocess
 from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.classifier import BundleClassifier
-from support import Command, Finished, crops, python, write_png
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from support import Command, Finished, crops, write_png
 from support.cameras import write_clip
-from support.made_once import made_once
+from support.made_once import folder_of_the_run, made_once
 from support.needs import KERNEL_HEADERS, apply_marks, need_tool, only_if
 
 
@@ -30,6 +33,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     missing = sum("missing: " in str(report.longrepr) for report in skipped)
     terminalreporter.write_line(f"{len(skipped)} skipped, {missing} of them for a missing tool")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the run keeps what torch.onnx made, see tests/support/traces.py."""
+    root = folder_of_the_run(tmp_path_factory) / "traces"
+    with pytest.MonkeyPatch.context() as patch:
+        if "torch" in sys.modules:  # tests that do without it need not wait for it
+            from support.traces import share_traces
+
+            share_traces(root, patch)
+        yield root
 
 
 @pytest.fixture
@@ -86,16 +101,36 @@ def class_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def lla_bundle(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
+def lla_bundle(tmp_path_factory: pytest.TempPathFactory, photo_batch: Image) -> Path:
     """The shipped weights, exported here with a superpixel output and a dynamic batch."""
 
     def export(folder: Path) -> None:
-        options = ("--with-superpixels", "--dynamic-batch", "--parity-images", photo_folder)
-        target = folder / "lla_tiny.edgevit"
-        ended = python("-m", "edgevit", "export", "--output", target, *options)
-        assert ended.code == 0, ended.err
+        from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
 
-    return made_once(tmp_path_factory, "exported", export) / "lla_tiny.edgevit"
+        request = ExportRequest(
+            find("lla_tiny"),
+            folder / "lla_tiny.edgevit",
+            photo_batch,
+            batch=None,
+            with_superpixels=True,
+        )
+        export_bundle(request, OnnxRuntimeRunner, SilentProgress())
+
+    return made_once(folder_of_the_run(tmp_path_factory) / "exported", export) / "lla_tiny.edgevit"
+
+
+@pytest.fixture(scope="session")
+def vit_bundle(tmp_path_factory: pytest.TempPathFactory, photo_batch: Image) -> Path:
+    """A model without superpixels and without weights, as small as the zoo has them."""
+
+    def export(folder: Path) -> None:
+        from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
+
+        pictures = image_io.batch(list(photo_batch), Preprocess(32))
+        request = ExportRequest(find("vit_tiny_32"), folder / "vit_tiny_32.edgevit", pictures)
+        export_bundle(request, OnnxRuntimeRunner, SilentProgress())
+
+    return made_once(folder_of_the_run(tmp_path_factory) / "vit", export) / "vit_tiny_32.edgevit"
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +142,9 @@ def all_forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         with_all_forms(folder / "lla_tiny.edgevit")
 
-    return made_once(tmp_path_factory, "all_forms", quantize) / "lla_tiny.edgevit"
+    return (
+        made_once(folder_of_the_run(tmp_path_factory) / "all_forms", quantize) / "lla_tiny.edgevit"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -138,7 +175,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> P
                     (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
                     write_png(root / part / answer[0].label / f"{i}.png", view)
 
-    return made_once(tmp_path_factory, "answered", classify)
+    return made_once(folder_of_the_run(tmp_path_factory) / "answered", classify)
 
 
 @pytest.fixture(scope="session")

@@ -14,31 +14,34 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.manifest import (
     MANIFEST_FILE,
     SCHEMA,
+    SCHEMA_MINOR,
     FileFact,
     MachineChoice,
     Manifest,
     Variant,
 )
 from edgevit.common.errors import BundleError, InputError
-from edgevit.common.files import write_atomically
-from edgevit.common.folders import (
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.folders import (
     folder_written_aside,
     put_in_place,
     why_not_replaceable,
     workspace,
 )
-from edgevit.common.hashes import known_sha256, remember, sha256_of
+from edgevit.common.storage.hashes import known_sha256, remember, sha256_of
 
 WAIT_S = 30.0
+_VERSION: Mapping[str, Any] = {"schema": SCHEMA, "schema_minor": SCHEMA_MINOR}
 
 
 class Draft:
@@ -123,7 +126,7 @@ def create(path: Path, replace_existing: bool) -> Iterator[Path]:
 def seal(folder: Path, manifest: Manifest) -> None:
     """Hashes every file of a folder and writes the manifest last."""
     files = sorted(file for file in folder.iterdir() if file.name != MANIFEST_FILE)
-    sealed = replace(manifest, schema=SCHEMA, files={file.name: _fact(file) for file in files})
+    sealed = replace(manifest, **_VERSION, files={file.name: _fact(file) for file in files})
     (folder / MANIFEST_FILE).write_text(sealed.to_json(), encoding="utf-8")
 
 
@@ -142,7 +145,7 @@ def _finish(draft: Draft, folder: Path) -> None:
     new = {file.name: _fact(file) for file in folder.iterdir()}
     gone = _files_of_variants(before) - _files_of_variants(draft.manifest) - set(new)
     kept = {name: fact for name, fact in before.files.items() if name not in {*gone, *new}}
-    manifest = replace(draft.manifest, schema=SCHEMA, files=dict(sorted({**kept, **new}.items())))
+    manifest = replace(draft.manifest, **_VERSION, files=dict(sorted({**kept, **new}.items())))
     manifest.check()
     if manifest == before:
         return

@@ -1,21 +1,31 @@
-"""``manifest.json``: what a bundle is, how to feed it, what was checked, a hash of every file."""
+"""``manifest.json``: what a bundle is, how to feed it, what was checked, a hash of every file.
+
+Its version is a major and a minor number, ``schema`` and ``schema_minor``; see
+:mod:`edgevit.common.schema`.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgevit.bundle.reports import check_options, check_parity, check_report
+from edgevit.bundle.reports import (
+    AccuracyReport,
+    CalibrationReport,
+    CompileOptions,
+    ParityReport,
+    read_report,
+)
 from edgevit.common.errors import BundleError
-from edgevit.common.typed import from_plain
+from edgevit.common.schema import is_newer_minor, plain_json, to_plain, typed
 from edgevit.zoo.spec import LOGITS, Preprocess, TensorSpec
 
 # 2: variants say their target and report, and which is chosen where. 3: how one was compiled, and
 # what was measured on which machine.
-SCHEMA = 3
+SCHEMA, SCHEMA_MINOR = 3, 0
 _AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
@@ -89,9 +99,24 @@ class Variant:
                 f"{where}.runtime is an unknown runtime {self.runtime!r}, expected one of "
                 f"{', '.join(RUNTIMES)}"
             )
-        check_report(self.report, f"{where}.report")
+        self.accuracy(where)
+        self.calibration(where)
         if self.build is not None:
-            check_options(self.build.options, f"{where}.build.options")
+            read_report(CompileOptions, self.build.options, f"{where}.build.options")
+
+    def accuracy(self, where: str = "variant") -> AccuracyReport | None:
+        """Its accuracy after quantization; None for a form that was not quantized.
+
+        Raises:
+            ValueError: the report says too little; ``where`` begins the name of the field.
+        """
+        return read_report(AccuracyReport, self.report, f"{where}.report") if self.report else None
+
+    def calibration(self, where: str = "variant") -> CalibrationReport | None:
+        """How it was calibrated; None for a form that needed no calibration."""
+        if not self.report.keys() & {"calibration", "layers"}:
+            return None
+        return read_report(CalibrationReport, self.report, f"{where}.report")
 
     @property
     def files(self) -> set[str]:
@@ -146,9 +171,13 @@ class Manifest:
     machines: Mapping[str, MachineChoice] = field(default_factory=dict)
     files: Mapping[str, FileFact] = field(default_factory=dict)
     schema: int = SCHEMA
+    schema_minor: int = SCHEMA_MINOR
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
+        content = to_plain(self)
+        if not content["schema_minor"]:
+            del content["schema_minor"]
+        return json.dumps(content, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: Path) -> Manifest:
@@ -158,9 +187,11 @@ class Manifest:
             BundleError: not JSON, of a newer schema, or with parts missing or of the wrong kind.
         """
         try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise BundleError(f"{source} is not JSON ({error}). {_AGAIN}") from error
+            content = plain_json(text)
+        except ValueError as error:
+            raise BundleError(
+                f"{source} is not JSON that can be used ({error}). {_AGAIN}"
+            ) from error
         schema = content.get("schema") if isinstance(content, dict) else None
         if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
             raise BundleError(f"{source} has no schema number. {_AGAIN}")
@@ -170,7 +201,8 @@ class Manifest:
                 "Upgrade: pip install --upgrade edgevit."
             )
         try:
-            manifest = from_plain(cls, content, "the manifest")
+            newer = schema == SCHEMA and is_newer_minor(content, SCHEMA_MINOR)
+            manifest = typed(cls, content, unknown_fields=newer)
             manifest.check()
         except ValueError as error:
             raise BundleError(
@@ -187,6 +219,8 @@ class Manifest:
         logits = next((o for o in self.outputs if o.name == LOGITS), None)
         if logits is None or logits.shape[1:] != (classes,):
             raise ValueError(f"the output {logits} does not fit {classes} classes")
+        if not self.preprocess.normalised_in_graph:
+            raise ValueError("preprocess.normalised_in_graph is false, expected true")
         if not self.variants:
             raise ValueError("it has no variant of the model")
         chosen = {*self.chosen.values(), *(choice.variant for choice in self.machines.values())}
@@ -194,7 +228,7 @@ class Manifest:
             raise ValueError(f"a variant is chosen that is not there: {', '.join(sorted(absent))}")
         self._check_file_names()
         for name, report in self.parity.items():
-            check_parity(report, f"parity.{name}")
+            read_report(ParityReport, report, f"parity.{name}")
         for name, variant in self.variants.items():
             variant.check(f"variants.{name}")
 

@@ -31,10 +31,11 @@ from edgevit.cli.measure.report_command import report
 from edgevit.cli.model.eval_command import evaluate
 from edgevit.cli.model.models_command import models
 from edgevit.cli.model.train_command import train
-from edgevit.common.credentials import without_passwords
+from edgevit.cli.renamed import with_current_names
 from edgevit.common.errors import EdgevitError
-from edgevit.common.sanitize import printable, shortened
+from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.native_output import native_output_filtered
+from edgevit.common.untrusted.sanitize import printable, shortened
 from edgevit.common.version import __version__
 from edgevit.common.workers import any_abandoned
 
@@ -76,13 +77,13 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 class _Interrupted(BaseException):
     """Ctrl-C or SIGTERM. No ``except Exception`` on the way swallows it."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
+
+_received: list[int] = []  # signals that asked for the end
 
 
 def main() -> NoReturn:
     """Entry point: a user's mistake is one message and exit code 2, never a traceback."""
+    _received.clear()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _interrupt)
     for stream in ("stdout", "stderr"):
@@ -95,9 +96,12 @@ def main() -> NoReturn:
         with native_output_filtered():
             code = _run()
         sys.exit(code)
-    except _Interrupted as interrupted:
+    except BaseException:
+        # Code in C may turn the interruption into an error of its own, such as ImportError.
+        if not _received:
+            raise
         print("interrupted; nothing was left half-written", file=sys.stderr)
-        _end_now(128 + interrupted.signum)
+        _end_now(128 + _received[0])
 
 
 def _end_now(code: int) -> NoReturn:
@@ -118,7 +122,7 @@ def _run() -> int:
     try:
         try:
             # Else typer prints a box, passwords and all.
-            code = app(prog_name="edgevit", standalone_mode=False)
+            code = app(with_current_names(sys.argv[1:]), prog_name="edgevit", standalone_mode=False)
         finally:
             sys.stdout.flush()
     except _USAGE_ERROR as error:
@@ -148,4 +152,5 @@ def _say_usage(error: Any) -> None:
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     """Ends by an exception, so that what was written aside is cleaned up."""
     del frame
+    _received.append(signum)
     raise _Interrupted(signum)

@@ -17,31 +17,47 @@ if TYPE_CHECKING:
 _MOST_CLASSES = 1_000_000
 _MOST_CLASS_BYTES = 64 << 20
 
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output.")
+]
 ThreadsOption = Annotated[
     int,
     typer.Option(
-        "--threads", min=1, callback=refuse_too_many_threads, help="Threads inside an operator."
+        "--threads",
+        min=1,
+        callback=refuse_too_many_threads,
+        help="Number of threads per inference.",
     ),
 ]
 CoresOption = Annotated[
     str | None,
-    typer.Option("--cores", help="Processors to stay on, such as 0,1. Default: all there are."),
+    typer.Option("--cores", help="CPU cores to run on, such as 0,1. Default: all."),
 ]
 ArenaOption = Annotated[
     bool,
-    typer.Option("--arena/--no-arena", help="ONNX Runtime: keep freed memory for the next one."),
+    typer.Option(
+        "--arena/--no-arena", help="ONNX Runtime: keep freed memory for the next inference."
+    ),
 ]
 VariantOption = Annotated[
     str | None,
-    typer.Option(help="Which form of the model. Default: the one chosen for this machine."),
+    typer.Option(help="Variant of the model. Default: the one chosen for this machine."),
 ]
 LoaderThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, callback=refuse_too_many_threads, help="Default: all cores."),
+    typer.Option(
+        "--threads",
+        min=1,
+        callback=refuse_too_many_threads,
+        help="Threads of the data loader and of torch. Default: all cores.",
+    ),
+]
+CheckHashesOption = Annotated[
+    bool,
+    typer.Option("--check-hashes", help="Hash every file of the bundle, remembered or not."),
 ]
 SkipCorruptOption = Annotated[
-    bool, typer.Option("--skip-corrupt", help="Leave damaged images out, instead of stopping.")
+    bool, typer.Option("--skip-corrupt", help="Skip damaged images instead of stopping.")
 ]
 
 MaxPixelsOption = Annotated[
@@ -51,7 +67,7 @@ MaxPixelsOption = Annotated[
         envvar="EDGEVIT_MAX_PIXELS",
         min=1,
         max=MOST_PIXELS,
-        help="Larger pictures are refused, before they take memory.",
+        help="Refuse images with more pixels than this.",
     ),
 ]
 
@@ -111,12 +127,16 @@ def looks_like_bundle(path: Path) -> bool:
     return path.suffix == ".edgevit" or (path / "manifest.json").is_file()
 
 
-def open_bundle(path: Path | None) -> Bundle:
-    """The bundle of that path, or the one that the package ships."""
+def open_bundle(path: Path | None, check_hashes: bool = False) -> Bundle:
+    """The bundle of that path, or the one that the package ships.
+
+    Args:
+        check_hashes: hash every file, even those whose hash is remembered.
+    """
     from edgevit.bundle.bundle import Bundle
     from edgevit.zoo.registry import PREBUILT_BUNDLE
 
-    return Bundle.open(path or PREBUILT_BUNDLE)
+    return Bundle.open(path or PREBUILT_BUNDLE, check_hashes)
 
 
 def open_for_change(path: Path) -> Bundle:

@@ -9,9 +9,9 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from edgevit.common.files import write_atomically
 from edgevit.common.result import Result, Section, Table
-from edgevit.common.sanitize import printable
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.untrusted.sanitize import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

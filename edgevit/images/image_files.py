@@ -17,7 +17,7 @@ HIDDEN = "hidden"
 UNREAD = "pictures of a format that is not read"
 OTHER = "not pictures, by their suffix"
 IRREGULAR = "no regular files (a pipe, a device, a broken link)"
-REPEATED = "links to a folder that is listed already"
+REPEATED = "links to a folder that is listed already, or lies above"
 UNREADABLE = "folders that may not be read"
 
 
@@ -85,7 +85,8 @@ def images_in(folder: Path) -> Listing:
 
 def _entries(root: Path) -> Iterator[tuple[Path, str | None]]:
     """Every file with the reason why it is left out; None for a picture."""
-    seen = {_identity(root)}
+    above = (*root.absolute().parents, *root.resolve().parents)  # a link to there leads round
+    seen = {_identity(folder) for folder in (root, *above)}
     waiting = [root]
     while waiting:
         folder = waiting.pop()

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_Z_95 = 1.959963984540054  # of the normal distribution, two-sided 95 %
+from edgevit.inference.intervals import Pairs, wilson
+
 TOP = 5
 
 
@@ -28,13 +29,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's score interval, which stays inside 0 to 1 and is right for few images too."""
-        if not self.of:
-            return 0.0, 1.0
-        n, p = self.of, self.value
-        scale = 1 + _Z_95**2 / n
-        middle = p + _Z_95**2 / (2 * n)
-        half = _Z_95 * float(np.sqrt(p * (1 - p) / n + _Z_95**2 / (4 * n * n)))
-        return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+        return wilson(self.right, self.of)
 
     def to_json(self) -> dict[str, Any]:
         low, high = self.interval
@@ -119,4 +114,51 @@ class Accuracy:
                 "labels": names,
                 "images": confusion.tolist(),
             },
+        }
+
+
+@dataclass(frozen=True)
+class PairedDrop:
+    """Float against quantized answers to the same pictures, bool [n] each: right or not."""
+
+    float_right: NDArray[np.bool_]
+    quantized_right: NDArray[np.bool_]
+    same_answer: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, expected: NDArray[np.float32], got: NDArray[np.float32], labels: NDArray[np.int64]
+    ) -> PairedDrop:
+        """From logits [n, classes] and labels [n]."""
+        before, after = expected.argmax(axis=1), got.argmax(axis=1)
+        return cls(before == labels, after == labels, before == after)
+
+    @property
+    def points(self) -> float:
+        """Points of top-1 that were lost; negative where it gained."""
+        lost = int(self.float_right.sum()) - int(self.quantized_right.sum())
+        return 100 * lost / len(self.float_right)  # of whole counts: exact at the limit
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the drop lies with 95 % confidence, in points: paired score interval."""
+        before, after = self.float_right, self.quantized_right
+        pairs = Pairs(
+            both=int((before & after).sum()),
+            only_first=int((before & ~after).sum()),
+            only_second=int((~before & after).sum()),
+            neither=int((~before & ~after).sum()),
+        )
+        low, high = pairs.difference_interval()
+        return 100 * low, 100 * high
+
+    def to_json(self) -> dict[str, Any]:
+        low, high = self.interval
+        return {
+            "images": len(self.float_right),
+            "float_top1": round(float(self.float_right.mean()), 5),
+            "top1": round(float(self.quantized_right.mean()), 5),
+            "drop_points": round(self.points, 3),
+            "drop_points_interval_95": [round(low, 3), round(high, 3)],
+            "same_answer": round(float(self.same_answer.mean()), 5),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.hashes import sha256_of
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
 from edgevit.images.image_io import Image
-from edgevit.inference.runner import Array, full_batches
+from edgevit.inference.runner import Array
 from edgevit.zoo.spec import Preprocess
 
 FEWEST = 8
@@ -25,23 +25,21 @@ _KEPT_BYTES = 512 * 2**20
 
 @dataclass(frozen=True)
 class Pictures:
-    """Files, resized when they are read, in batches of ``batch``; iterate as often as you like.
+    """Files, resized when they are read: pictures for :func:`edgevit.inference.batches.infer_all`.
 
     Resized pictures stay in memory while they fit in 512 MiB together; the others are read again.
     """
 
     files: tuple[Path, ...]
     preprocess: Preprocess
-    batch: int
     _kept: dict[Path, Image] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __iter__(self) -> Iterator[Array]:
-        """uint8 [batch, H, W, 3]; the last batch repeats its last picture until it is full."""
-        for places in full_batches(len(self.files), self.batch):
-            yield np.stack([self._picture(self.files[place]) for place in places])
+    def __getitem__(self, places: list[int], /) -> Array:
+        """uint8 [len(places), H, W, 3]."""
+        return np.stack([self._picture(self.files[place]) for place in places])
 
     def _picture(self, file: Path) -> Image:
         kept = self._kept.get(file)

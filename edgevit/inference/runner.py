@@ -83,15 +83,6 @@ def batch_size(inputs: tuple[TensorSpec, ...], otherwise: int) -> int:
     return fixed if isinstance(fixed, int) else otherwise
 
 
-def full_batches(count: int, size: int) -> Iterator[list[int]]:
-    """Places of ``count`` pictures, ``size`` at a time; the last is repeated to fill a batch.
-
-    Answers to the repeated ones are a surplus to be cut off.
-    """
-    for start in range(0, count, size):
-        yield [min(place, count - 1) for place in range(start, start + size)]
-
-
 def check_feeds(feeds: Mapping[str, Array], inputs: tuple[TensorSpec, ...]) -> None:
     """Refuses feeds whose names, dtypes or shapes are not the model's.
 

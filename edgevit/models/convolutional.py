@@ -25,11 +25,12 @@ class ConvolutionalClassifier(Classifier):
         self.summary: nn.Module = layer_norm(width)
         if spec.hidden:
             activation = ACTIVATIONS[spec.trunk.blocks[-1].activation]()
-            self.summary = nn.Sequential(nn.Linear(width, spec.hidden), activation)
+            hidden = nn.Linear(width, spec.hidden)
+            self.summary = nn.Sequential(hidden, activation)
         self.head = nn.Linear(spec.summary_width, spec.classes)
         self.apply(init_linear)
         if spec.hidden:
-            nn.init.normal_(self.summary[0].weight, std=width**-0.5)
+            nn.init.normal_(hidden.weight, std=width**-0.5)
 
     def steps(self, image: Tensor) -> dict[str, Tensor]:
         """The logits, the summary, and the trunk's map [B, C, H, W] as ``map``."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _DEFAULT = "DejaVu Sans"  # which matplotlib brings
+_BOXES = "Last Resort"  # claims every character, and draws the name of its script in a box
 _LONGEST = 40
 _MISSING = "\N{REPLACEMENT CHARACTER}"
 
@@ -48,9 +49,9 @@ def _fonts_for(characters: set[str]) -> tuple[list[str], set[str]]:
 
         families = [_DEFAULT]
         missing = characters - _of(findfont(_DEFAULT), characters)
-        # Fonts with many scripts are few and large; a regular one is as good as its italics.
-        regular = (f for f in fontManager.ttflist if f.style == "normal" and f.name != _DEFAULT)
-        for font in regular:
+        for font in fontManager.ttflist:
+            if font.style != "normal" or font.name.startswith((_DEFAULT, _BOXES)):
+                continue
             if not missing:
                 break
             if found := _of(font.fname, missing):

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import refuse_target, write_atomically
 from edgevit.common.result import Result, Section
+from edgevit.common.schema import plain_json
+from edgevit.common.storage.files import refuse_target, write_atomically
 from edgevit.inference.accuracy import Share
-from edgevit.results.bench_result import parse_result, plain_json, read_text
+from edgevit.results.bench_result import BenchResult, parse_result, read_text
 from edgevit.results.charts import Entry
 from edgevit.results.html_page import page
 
@@ -108,16 +109,16 @@ def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_IMAGES
 
 
-def _accuracy(result: dict[str, Any], evaluations: list[dict[str, Any]]) -> dict[str, float] | None:
+def _accuracy(result: BenchResult, evaluations: list[dict[str, Any]]) -> dict[str, float] | None:
     """Of the same model file, evaluated; else what its bundle knows from quantization."""
     for evaluation in evaluations:
-        if evaluation["file_sha256"] == result["model"].get("file_sha256"):
+        if evaluation["file_sha256"] == result.model.file_sha256:
             accuracy: dict[str, float] = evaluation["accuracy"]
             return accuracy
-    known = result["model"].get("accuracy")
-    if not isinstance(known, dict):
+    known = result.model.accuracy
+    if known is None:
         return None
-    top1, images = known.get("top1"), known.get("images")
+    top1, images = known.top1, known.images
     if not _is_share(top1) or not _is_count(images) or not images:
         return None
     low, high = Share(round(top1 * images), images).interval

@@ -16,16 +16,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.common.cache import cache_folder
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
 from edgevit.common.progress import Progress
+from edgevit.common.storage.cache import cache_folder
+from edgevit.common.storage.files import write_atomically
 from edgevit.images.image_folder import ImageFolder
 from edgevit.inference.answers import class_places, softmax
-from edgevit.inference.runner import Runner, batch_size, full_batches
+from edgevit.inference.batches import infer_all
+from edgevit.inference.runner import Runner
 from edgevit.training.data import Batch, BatchLoader
 from edgevit.training.recipe import Recipe
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS, is_stage_map
+from edgevit.zoo.spec import LOGITS, is_stage_map
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,7 @@ class Teacher:
 
     def answers(self, pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Any number of pictures to logits [B, its classes] and feature maps [B, C, H, W]."""
-        size = batch_size(self.runner.inputs, len(pictures))
-        parts = [
-            self.runner.infer({IMAGE_INPUT: pictures[places]})
-            for places in full_batches(len(pictures), size)
-        ]
-        return {
-            name: np.concatenate([part[name] for part in parts])[: len(pictures)]
-            for name in (LOGITS, *self.maps)
-        }
+        return infer_all(self.runner, pictures, (LOGITS, *self.maps))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result, Section
 from edgevit.common.workers import refuse_too_many_threads
-from edgevit.results.bench_result import read_result
-from edgevit.results.bench_tables import comparison_table, result_sections, results_table
-from edgevit.results.bundle_summary import untrained_note
+from edgevit.results.bench_result import BenchResult, Comparison, read_result
+from edgevit.results.bench_tables import comparison_table, results_table
 from edgevit.results.compare import compare
 
 if TYPE_CHECKING:
@@ -22,44 +21,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BenchResult(Result):
-    """figures: what was measured, as ``--json`` prints it.
-
-    note: what must be known of the model, such as that it is untrained.
-    """
-
-    figures: dict[str, Any]
-    note: str | None = None
-
-    @property
-    def latency_ms(self) -> dict[str, Any]:
-        """Percentiles ``p50``, ``p90`` and ``p99`` of an inference, in milliseconds."""
-        latency: dict[str, Any] = self.figures["latency_ms"]
-        return latency
-
-    def to_dict(self) -> dict[str, Any]:
-        return self.figures
-
-    def sections(self) -> list[Section]:
-        sections = result_sections(self.figures, self.note)
-        if "kept" in self.figures:
-            sections.append(f"kept in {self.figures['kept']}")
-        if "repeats" in self.figures:
-            sections.append(comparison_table("this run, over the former", self.figures["repeats"]))
-        return sections
-
-
-@dataclass(frozen=True)
 class ComparisonResult(Result):
     """Results by the names of their files, and the ratios of all but the first to the first."""
 
     names: tuple[str, ...]
-    results: tuple[dict[str, Any], ...]
-    comparisons: tuple[dict[str, Any], ...]
+    results: tuple[BenchResult, ...]
+    comparisons: tuple[Comparison, ...]
 
     def to_dict(self) -> dict[str, Any]:
         others = zip(self.names[1:], self.comparisons, strict=True)
-        return {"first": self.names[0], "others": [{"result": n, **c} for n, c in others]}
+        return {"first": self.names[0], "others": [{**c.to_dict(), "result": n} for n, c in others]}
 
     def sections(self) -> list[Section]:
         others = zip(self.names[1:], self.comparisons, strict=True)
@@ -145,11 +116,10 @@ def repeat(
         InputError: the result cannot be repeated, or the model is not the same.
     """
     former = read_result(Path(result))
+    options = _options_of(former)
     bundle = _same_model(former, bundle)
-    repeated = _measured(bundle, _options_of(former), host, device, progress or SilentProgress())
-    comparison = compare(former, repeated.figures)
-    figures = {**repeated.figures, "repeats": {"result": str(result), **comparison}}
-    return BenchResult(figures, repeated.note)
+    repeated = _measured(bundle, options, host, device, progress or SilentProgress())
+    return repeated.repeating(compare(former, repeated, str(result)))
 
 
 def resume(run: str, *, progress: Progress | None = None) -> BenchResult:
@@ -165,7 +135,7 @@ def resume(run: str, *, progress: Progress | None = None) -> BenchResult:
 
     pending = read_pending(run)
     with Ssh(Device(pending.host, pending.folder)) as ssh:
-        return BenchResult(follow(ssh, pending, progress or SilentProgress()))
+        return follow(ssh, pending, progress or SilentProgress())
 
 
 def compare_results(paths: Sequence[Path | str]) -> ComparisonResult:
@@ -185,7 +155,7 @@ def compare_results(paths: Sequence[Path | str]) -> ComparisonResult:
 
 
 def require_no_slower(
-    comparisons: Sequence[dict[str, Any]], names: Sequence[str], limit: float
+    comparisons: Sequence[Comparison], names: Sequence[str], limit: float
 ) -> None:
     """Fails where p50 rose by more than a limit with its whole interval: noise breaks no build.
 
@@ -196,10 +166,10 @@ def require_no_slower(
         CheckFailedError: names what is slower.
     """
     slower = [
-        f"{name}: p50 times {c['latency_p50']['ratio']:.3f} "
-        f"({c['latency_p50']['interval_95'][0]:.3f} to {c['latency_p50']['interval_95'][1]:.3f})"
+        f"{name}: p50 times {c.latency_p50.ratio:.3f} "
+        f"({c.latency_p50.interval_95[0]:.3f} to {c.latency_p50.interval_95[1]:.3f})"
         for name, c in zip(names, comparisons, strict=True)
-        if c["latency_p50"]["interval_95"][0] > 1 + limit
+        if c.latency_p50.interval_95[0] > 1 + limit
     ]
     if slower:
         raise CheckFailedError(f"Slower by more than {100 * limit:g} %: {'; '.join(slower)}.")
@@ -208,17 +178,16 @@ def require_no_slower(
 def _measured(
     bundle: Bundle, options: BenchOptions, host: str | None, device: str, progress: Progress
 ) -> BenchResult:
-    note = untrained_note(bundle)
     if host is not None:
         from edgevit_runtimes.remote.runs import bench_there
         from edgevit_runtimes.remote.ssh import connection
 
         with connection(host) as ssh:
-            return BenchResult(bench_there(ssh, bundle, options, device, progress), note)
+            return bench_there(ssh, bundle, options, device, progress)
     from edgevit_runtimes.bench import measure
 
     _refuse_other_device(device)
-    return BenchResult(measure.bench(bundle, options, progress), note)
+    return measure.bench(bundle, options, progress)
 
 
 def _refuse_other_device(device: str) -> None:
@@ -233,13 +202,13 @@ def _refuse_other_device(device: str) -> None:
         )
 
 
-def _options_of(former: dict[str, Any]) -> BenchOptions:
+def _options_of(former: BenchResult) -> BenchOptions:
     """Of a result to repeat, which may hold anything."""
-    from edgevit.common.typed import from_plain
+    from edgevit.common.schema import typed
     from edgevit_runtimes.bench.bench_options import BenchOptions
 
     try:
-        options = from_plain(BenchOptions, former["options"], "options")
+        options = typed(BenchOptions, former.options, where="options")
         refuse_too_many_threads(options.threads)
     except (ValueError, InputError) as error:
         reason = str(error).rstrip(".")
@@ -247,21 +216,20 @@ def _options_of(former: dict[str, Any]) -> BenchOptions:
     return options
 
 
-def _same_model(former: dict[str, Any], bundle: Bundle | None) -> Bundle:
+def _same_model(former: BenchResult, bundle: Bundle | None) -> Bundle:
     """The bundle that was given, or the one of the result, if its model is still the same."""
-    model = former["model"]
+    model = former.model
     if bundle is None:
-        named = Path(str(model.get("bundle")))
+        named = Path(str(model.bundle))
         if not named.exists():
             raise InputError(
                 f"The result was measured with {named}, which is not here. Give the bundle too: "
                 "edgevit bench BUNDLE --repeat RESULT"
             )
         bundle = Bundle.open(named)
-    file = bundle.variant(model["variant"])
-    if bundle.manifest.files[file.name].sha256 != model.get("file_sha256"):
+    if bundle.sha256(model.variant) != model.file_sha256:
         raise InputError(
-            f"{bundle.path} holds another {model['variant']} model than the result was measured "
+            f"{bundle.path} holds another {model.variant} model than the result was measured "
             "with (its SHA-256 differs). Give the bundle that it was."
         )
     return bundle

@@ -10,9 +10,9 @@ from edgevit.common.errors import InputError
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 
 if TYPE_CHECKING:
+    from edgevit.results.bench_result import BenchResult
     from edgevit.results.bundle_summary import BundleSummary
     from edgevit.results.evaluation import EvaluationResult
-    from edgevit.workflows.bench import BenchResult
     from edgevit.workflows.compile import CompileResult, SelectionResult
     from edgevit.workflows.profile import ProfileResult
     from edgevit.workflows.quantize import QuantizeResult

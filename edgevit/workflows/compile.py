@@ -20,7 +20,7 @@ from edgevit.workflows.targets.openvino_target import plan_openvino
 from edgevit.workflows.targets.tensorrt_target import plan_tensorrt
 
 if TYPE_CHECKING:
-    from edgevit_runtimes.selection.agreement import Judging
+    from edgevit.inference.agreement import EvalSet
 
 
 _PLANS: dict[Target, Callable[[Bundle, CompileRequest, Progress], Plan]] = {
@@ -103,7 +103,7 @@ class SelectionResult(Result):
 class _Work:
     """How it is gone about. force: compile even what is fresh. threads: of the measurements."""
 
-    judging: Judging
+    evaluation: EvalSet
     force: bool
     threads: int
     progress: Progress
@@ -157,7 +157,7 @@ def compile_bundle(
         cuda_graph,
     )
     request.check()
-    work = _Work(_judging(bundle, images), force, threads, progress or SilentProgress())
+    work = _Work(_eval_set(bundle, images), force, threads, progress or SilentProgress())
     if request.target is not Target.auto:
         return CompileResult(*compile_variant(bundle, request, work))
     wanted = [r for r in candidates() if precision is None or r.precision is request.precision]
@@ -175,19 +175,18 @@ def _member(kind: type[_Member], value: object, option: str) -> _Member:
         raise InputError(f"{option} is one of {known}; got '{value}'.") from None
 
 
-def _judging(bundle: Bundle, images: Path | str | None) -> Judging:
-    from edgevit_runtimes.selection.agreement import Judging
+def _eval_set(bundle: Bundle, images: Path | str | None) -> EvalSet:
+    from edgevit_runtimes.selection.agreement import float_set, reference_set
 
     if images is None:
-        return Judging.of_bundle(bundle)
+        return reference_set(bundle)
     from edgevit.images import image_io
     from edgevit.images.image_files import files_in
 
     path = Path(images)
     files = files_in(path) if path.is_dir() else [path]
-    read = (image_io.read(file) for file in files)
-    resized = [image_io.resize(picture, bundle.manifest.preprocess) for picture in read]
-    return Judging.of_pictures(bundle, resized)
+    pictures = (image_io.read(file) for file in files)
+    return float_set(bundle, image_io.batch(pictures, bundle.manifest.preprocess))
 
 
 # One variant -------------------------------------------------------------------------------------
@@ -195,7 +194,7 @@ def _judging(bundle: Bundle, images: Path | str | None) -> Judging:
 
 def compile_variant(bundle: Bundle, request: CompileRequest, work: _Work) -> tuple[Bundle, Outcome]:
     """Compiles what is not fresh; what does not agree with the float reference is not kept."""
-    from edgevit_runtimes.selection.agreement import agreement, require
+    from edgevit_runtimes.selection.agreement import agreement, require_variant
 
     wanted, compile_it = _PLANS[request.target](bundle, request, work.progress)
     with stage(work.progress, f"compile   {wanted.name}"):
@@ -203,13 +202,13 @@ def compile_variant(bundle: Bundle, request: CompileRequest, work: _Work) -> tup
     if outcome.was_kept or request.capability is not None:
         return bundle, outcome  # ahead of time: there is no GPU of that capability to ask
     try:
-        found = agreement(bundle, wanted.name, work.judging)
-        require(found, wanted.name)
+        found = agreement(bundle, wanted.name, work.evaluation)
+        require_variant(found, wanted.name)
     except EdgevitError:
         with edit(bundle) as draft:
             draft.drop([wanted.name])
         raise
-    return _with_facts(bundle, wanted.name, {"agreement": found.to_json()}), outcome
+    return _with_facts(bundle, wanted.name, {"agreement": found.logits_dict()}), outcome
 
 
 def _with_facts(bundle: Bundle, name: str, facts: dict[str, Any]) -> Bundle:
@@ -246,7 +245,7 @@ def compile_fastest(
     Args:
         keep_all: keep the others too.
     """
-    from edgevit_runtimes.selection.auto import Candidates, choose
+    from edgevit_runtimes.selection.choose import Candidates, choose_fastest
 
     names, not_tried = [], {}
     before = set(bundle.manifest.variants)
@@ -258,7 +257,7 @@ def compile_fastest(
             not_tried[request.name] = str(error)
             bundle = Bundle.open(bundle.path)  # what did not agree is gone again
     tried = Candidates(names, not_tried)
-    bundle, choice = choose(bundle, tried, work.judging, work.threads, work.progress)
+    bundle, choice = choose_fastest(bundle, tried, work.evaluation, work.threads, work.progress)
     losers = set(names) - before - {choice.variant}
     if losers and not keep_all:
         with edit(bundle) as draft:

@@ -135,8 +135,8 @@ def _work_by_group(bundle: Bundle) -> dict[str, Work]:
     """Products of every part; nothing where the module ``onnx`` is not installed."""
     if not is_installed("onnx"):
         return {}
+    from edgevit.inference.node_names import SUPERPIXELS, group_of, module_of
     from edgevit_export.inspect.work import Work, product_work
-    from edgevit_runtimes.selection.profile import SUPERPIXELS, group_of, module_of
 
     groups: dict[str, Work] = {}
     for work in product_work(bundle):

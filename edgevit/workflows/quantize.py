@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import refuse_unwritable
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result, Section
-from edgevit.inference.runner import batch_size
 from edgevit.results.bundle_summary import variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 ALL_TARGETS = "all"
 _MODULES = ("onnx",)
-_BATCH = 8  # where the bundle takes any
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,7 @@ def quantize(
     from edgevit_runtimes.devices.target import this_target
 
     progress = progress or SilentProgress()
+    refuse_unwritable(bundle)
     wanted = _targets(targets, this_target())
     _check_method(method)
     if plot is not None:
@@ -161,12 +161,11 @@ def _pictures(
 
     calibrating, judging = folders
     labels = places_of(judging.classes, bundle)[np.asarray(judging.labels)]
-    batch = batch_size(bundle.manifest.inputs, _BATCH)
     preprocess = bundle.manifest.preprocess
     chosen = calibrating.part(balanced(calibrating, count, seed))
     return (
-        Pictures(chosen.files, preprocess, batch),
-        Pictures(judging.files, preprocess, batch),
+        Pictures(chosen.files, preprocess),
+        Pictures(judging.files, preprocess),
         labels,
     )
 
@@ -174,13 +173,13 @@ def _pictures(
 def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
     """Measures what this machine runs, and judges the others by their accuracy alone."""
     from edgevit_export.quantize.quantize_pipeline import variant_of
-    from edgevit_runtimes.selection.choose import measure_and_choose
+    from edgevit_runtimes.selection.choose import choose_form
     from edgevit_runtimes.selection.verdict import judge
 
     verdicts = []
     for target in targets:
         if target in _targets_here():
-            bundle, verdict = measure_and_choose(bundle, target)
+            bundle, verdict = choose_form(bundle, target)
         else:
             name = variant_of(target)
             verdict = judge(bundle, name, bundle.manifest.variants[name])
@@ -208,7 +207,7 @@ def _check_method(method: str) -> None:
     from edgevit_export.quantize.search import AUTO
 
     if method not in (*METHODS, AUTO):
-        raise InputError(f"--calibration is {', '.join(METHODS)} or {AUTO}; got '{method}'.")
+        raise InputError(f"--calibration-method is {', '.join(METHODS)} or {AUTO}; got '{method}'.")
 
 
 def _draw(found: Mapping[str, Found], target: Path) -> None:

@@ -118,7 +118,7 @@ def train(
     from edgevit.training.hardware import prepare
     from edgevit.training.loop import TrainingJob
     from edgevit.training.loop import train as run_training
-    from edgevit.workflows.teacher import open_teacher
+    from edgevit.workflows.teacher_bundle import open_teacher
 
     progress = progress or SilentProgress()
     spec = find(model).spec

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.repair import Dropped
+from edgevit.bundle.repair import repair as repair_bundle
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
@@ -40,6 +42,7 @@ class VerifyResult(Result):
     """tensors: by variant, what was looked at to find the first tensor that differs.
 
     asked: the variants that were asked for by name; they must open.
+    dropped: by variant, what the repair left out because its file was damaged.
     sees_superpixels: False where the module ``onnx`` is missing, so that they were not compared.
     """
 
@@ -48,6 +51,7 @@ class VerifyResult(Result):
     tensors: Mapping[str, Sequence[Look]]
     asked: tuple[str, ...]
     sees_superpixels: bool
+    dropped: Mapping[str, Dropped] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -75,10 +79,12 @@ class VerifyResult(Result):
         content: dict[str, Any] = {
             "bundle": str(self.bundle.path),
             "holds": found.holds,
-            "comparisons": [comparison.to_json() for comparison in found.comparisons],
+            "comparisons": [comparison.to_dict() for comparison in found.comparisons],
             "not_opened": dict(found.not_opened),
             "damaged": dict(found.damaged),
         }
+        if self.dropped:
+            content["dropped"] = {name: asdict(why) for name, why in self.dropped.items()}
         if self.tensors:
             content["tensors"] = {
                 name: [asdict(look) for look in looks] for name, looks in self.tensors.items()
@@ -89,7 +95,11 @@ class VerifyResult(Result):
         found = self.verification
         title = f"{self.bundle.path}: against the float reference"
         rows = [_row(comparison) for comparison in found.comparisons]
-        lines = [f"{name}: not verified here: {why}" for name, why in found.not_opened.items()]
+        lines = [
+            f"{name}: dropped, because {why.reason}. Make it again with: {why.again}"
+            for name, why in self.dropped.items()
+        ]
+        lines += [f"{name}: not verified here: {why}" for name, why in found.not_opened.items()]
         lines += [f"{name}: damaged: {why}" for name, why in found.damaged.items()]
         if not self.sees_superpixels:
             lines.append('superpixels were not compared: that needs pip install "edgevit[export]"')
@@ -105,8 +115,9 @@ def verify(
     images: Path | str | None = None,
     count: int = 200,
     variants: Sequence[str] | None = None,
-    tensors: bool = False,
+    bisect: bool = False,
     tolerance: float | None = None,
+    repair: bool = False,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> VerifyResult:
@@ -116,20 +127,22 @@ def verify(
         images: a folder of pictures to compare on, beside the bundle's own.
         count: at most so many of them, spread evenly.
         variants: names; by default all that the bundle has.
-        tensors: find the first tensor in which a variant differs from the float model.
-        tolerance: of ``tensors``: relative error; by default by the variant's precision.
+        bisect: find the first tensor in which a variant differs from the float model.
+        tolerance: of ``bisect``: relative error; by default by the variant's precision.
+        repair: first drop the variants whose files are damaged, and say how to make them again.
 
     Raises:
         BundleError: the bundle has no such variant.
         InputError: an option or a picture cannot be used.
-        MissingExtraError: ``tensors`` were asked for, and onnx is not installed.
+        MissingExtraError: ``bisect`` was asked for, and onnx is not installed.
     """
     from edgevit_runtimes.selection.verify import VerifyRequest
     from edgevit_runtimes.selection.verify import verify as compare_variants
 
-    if tolerance is not None and not tensors:
-        raise InputError("--tolerance is one of --tensors; give both.")
+    if tolerance is not None and not bisect:
+        raise InputError("--tolerance is one of --bisect; give both.")
     progress = progress or SilentProgress()
+    bundle, dropped = repair_bundle(bundle) if repair else (bundle, {})
     named = tuple(variants or bundle.manifest.variants)
     for name in named:
         bundle.entry(name)  # an unknown one is an error before the work
@@ -139,8 +152,9 @@ def verify(
     return VerifyResult(
         bundle=bundle,
         verification=found,
-        tensors=_bisect(bundle, found, tolerance, threads, progress) if tensors else {},
+        tensors=_bisect(bundle, found, tolerance, threads, progress) if bisect else {},
         asked=tuple(variants or ()),
+        dropped=dropped,
         sees_superpixels=expose is not None or bundle.manifest.superpixel_map is None,
     )
 
@@ -169,7 +183,7 @@ def _bisect(
     bundle: Bundle, found: Verification, tolerance: float | None, threads: int, progress: Progress
 ) -> dict[str, list[Look]]:
     """Of every ONNX variant that was compared, the tensors that were looked at."""
-    require_modules("edgevit verify --tensors", "export", ("onnx",))
+    require_modules("edgevit verify --bisect", "export", ("onnx",))
     from edgevit_export.inspect.bisect import Pair, find_parting
     from edgevit_runtimes.backends.open_model import open_model, open_variant
 
@@ -197,11 +211,11 @@ def _row(comparison: Comparison) -> tuple[str, ...]:
     return (
         comparison.variant,
         comparison.runtime,
-        found.precision,
+        found.limits.precision,
         comparison.reference,
         str(count),
         _percent(found.top1_agrees, count),
-        f"{found.max_difference:.2g}",
+        f"{found.max_logit_difference:.2g}",
         f"{found.mean_difference:.2g}",
         "not seen" if same is None else _percent(same, count),
         "no: " + "; ".join(failures) if failures else "yes",

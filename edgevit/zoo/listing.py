@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgevit.common.result import Result, Section, Table
-from edgevit.zoo import complexity
 from edgevit.zoo.registry import MODELS
+from edgevit.zoo.sizes import size_of
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def list_models() -> ModelList:
                 name=name,
                 family=entry.spec.family,
                 image_px=entry.spec.image_px,
-                parameters=complexity.parameters(entry.spec),
-                macs=sum(complexity.macs(entry.spec).values()),
+                parameters=size_of(name).parameters,
+                macs=size_of(name).macs,
                 classes=entry.spec.classes,
                 shipped_weights=entry.weights.name if entry.weights else None,
                 summary=entry.summary,

@@ -72,7 +72,7 @@ class Preprocess:
     dtype: Literal["uint8"] = "uint8"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    normalised_in_graph: Literal[True] = True
+    normalised_in_graph: bool = True
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,16 @@ def test_a_quantized_variant_runs_and_is_measured_in_it(
 ) -> None:
     bundle = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
     data = ("--data", answered / "train", "--eval-data", answered / "val")
-    options = ("--target", "openvino", "--calibration", "mse", "--images", 16, "--max-drop", 100)
+    options = (
+        "--target",
+        "openvino",
+        "--calibration-method",
+        "mse",
+        "--images",
+        16,
+        "--max-drop",
+        100,
+    )
     ended = edgevit("quantize", bundle, *data, *options, "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)

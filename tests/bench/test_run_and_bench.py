@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.images import image_files, image_io
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import TensorSpec

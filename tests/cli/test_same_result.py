@@ -96,7 +96,7 @@ def test_compile_verify_inspect(copies: tuple[Path, Path], edgevit: Command) -> 
 def test_quantize(copies: tuple[Path, Path], answered: Path, edgevit: Command) -> None:
     one, other = copies
     folders = (answered / "train", answered / "val")
-    options = ("--target", "tensorrt", "--images", 8, "--calibration", "minmax", "--json")
+    options = ("--target", "tensorrt", "--images", 8, "--calibration-method", "minmax", "--json")
     cli = document(
         edgevit("quantize", one, "--data", folders[0], "--eval-data", folders[1], *options)
     )

@@ -6,17 +6,14 @@ import os
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
-
-import pytest
 
 from edgevit.common.telemetry import SWITCHES
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import environment
 from support.cameras import jpeg
-from support.needs import needs_strace
+from support.needs import needs_openvino, needs_strace, not_here
 
 _INTERNET = re.compile(r"sa_family=AF_INET6?,")
 _HERE = re.compile(r"127\.0\.0\.1|::1")
@@ -72,7 +69,7 @@ def test_a_run_longer_than_onnxruntimes_patience(tmp_path: Path, photos: list[Im
 
 
 @needs_strace
-@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+@needs_openvino
 def test_importing_openvino(tmp_path: Path) -> None:
     """It looked up Google Analytics, and wrote a client id into the home folder."""
     home = tmp_path / "home"
@@ -91,13 +88,13 @@ import openvino_telemetry  # it is there for whoever wants it
 
 
 @needs_strace
-@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+@needs_openvino
 def test_these_tests_would_see_it(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     traced(["-c", "import openvino, time; time.sleep(2)"], home, tmp_path / "trace")
     if not calls_elsewhere(tmp_path / "trace"):
-        pytest.skip("this OpenVINO reports nothing")
+        not_here("this OpenVINO reports nothing, or there is no network to look for")
     assert left_behind(home)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.reference
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 import torch
@@ -22,21 +23,25 @@ from edgevit.common.errors import CheckFailedError
 from edgevit.common.progress import SilentProgress
 from edgevit.images import image_files, image_io
 from edgevit.images.image_io import Image
+from edgevit.inference.agreement import EXPORT_LIMITS, compare
+from edgevit.inference.batches import infer_all
 from edgevit.models.build import build
 from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert import superpixel_op
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
-from edgevit_export.convert.parity import compare_outputs, run_all
 from edgevit_export.convert.torch_runner import TorchRunner
+from edgevit_export.convert.trace import trace
 from edgevit_export.convert.weights import load_model
 from edgevit_export.passes.halve_weights import halve_weights
 from edgevit_export.passes.keep_outputs import keep_outputs
 from edgevit_export.passes.regroup_gelu import regroup_gelu
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-from support import Command, begin, shallow
+from support import Command, shallow
+from support.traces import begin_with_traces
 
+_HANGS_S = 600  # no limit of a test: it would never end
 TINY = [name for name in MODELS if "tiny" in name]
 
 
@@ -51,11 +56,14 @@ def export(tmp_path: Path, pictures: Image, name: str = "lla_tiny", **options: o
     return export_bundle(request, OnnxRuntimeRunner, SilentProgress())
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(
+    ("name", "batch"),
+    [*((name, None) for name in TINY), ("lla_tiny", 1), ("vit_tiny", 1), ("lavit_tiny_128", 1)],
+)
 def test_every_model_keeps_the_contract_of_the_file(
-    name: str, tmp_path: Path, photo_batch: Image
+    name: str, batch: int | None, tmp_path: Path, photo_batch: Image
 ) -> None:
-    bundle = export(tmp_path, photo_batch, name)
+    bundle = export(tmp_path, photo_batch, name, batch=batch)
     model = onnx.load(bundle.variant())
     onnx.checker.check_model(model, full_check=True)
     assert {e.domain: e.version for e in model.opset_import}[""] == 18
@@ -91,13 +99,13 @@ def test_batches_answer_like_single_pictures(
 ) -> None:
     bundle = export(tmp_path, photo_batch, name, batch=batch)
     pictures = of_size(photo_batch, name)
-    expected = run_all(TorchRunner(load_model(shallow(name)).module), pictures)
+    expected = infer_all(TorchRunner(load_model(shallow(name)).module), pictures)
     with OnnxRuntimeRunner(bundle.variant()) as runner:
-        got = run_all(runner, pictures)
+        got = infer_all(runner, pictures)
         if batch is None:
             together = runner.infer({"image": pictures})["logits"]
             np.testing.assert_allclose(together, got["logits"], atol=1e-4)
-    assert compare_outputs(expected, got).failures() == []
+    assert compare(expected, got, EXPORT_LIMITS).failures() == []
 
 
 def test_the_superpixel_map_is_the_models(lla_bundle: Path, photo_batch: Image) -> None:
@@ -120,7 +128,7 @@ def test_half_storage_computes_the_same_bits(tmp_path: Path, photo_batch: Image)
     half = export(tmp_path / "half", photo_batch, half_storage=True)
     with OnnxRuntimeRunner(whole.variant()) as a, OnnxRuntimeRunner(half.variant()) as b:
         np.testing.assert_array_equal(
-            run_all(a, photo_batch)["logits"], run_all(b, photo_batch)["logits"]
+            infer_all(a, photo_batch)["logits"], infer_all(b, photo_batch)["logits"]
         )
     assert half.variant().stat().st_size < 0.6 * whole.variant().stat().st_size
 
@@ -148,11 +156,13 @@ def test_gelu_is_regrouped_bit_for_bit() -> None:
     values = np.random.default_rng(0).normal(0, 3, 4000).astype(np.float32)
     evaluate = onnx.reference.ReferenceEvaluator
     before = evaluate(model).run(None, {"x": values})[0]
-    assert regroup_gelu(model)
+    graph = ir.from_proto(model)
+    assert regroup_gelu(graph)
+    model = ir.to_proto(graph)
     onnx.checker.check_model(model, full_check=True)
     assert [list(n.input) for n in model.graph.node[-2:]] == [["x", "e"], ["half_e", "half"]]
     np.testing.assert_array_equal(evaluate(model).run(None, {"x": values})[0], before)
-    assert not regroup_gelu(model), "there is nothing left to do"
+    assert not regroup_gelu(graph), "there is nothing left to do"
 
 
 def test_onnxruntime_fuses_every_gelu(lla_bundle: Path, tmp_path: Path) -> None:
@@ -166,26 +176,30 @@ def test_onnxruntime_fuses_every_gelu(lla_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_passes_say_whether_they_changed_anything(lla_bundle: Path) -> None:
-    model = onnx.load(Bundle.open(lla_bundle).variant())
+    model = ir.load(Bundle.open(lla_bundle).variant())
     assert not keep_outputs(model, ["logits", "superpixels"])
     assert keep_outputs(model, ["logits"])
     assert not keep_outputs(model, ["logits"])
-    whole = {w.name: w.SerializeToString() for w in model.graph.initializer}
+    whole = _weights(model)
     assert halve_weights(model)
     assert not halve_weights(model)
     assert widen_weights(model)
     assert not widen_weights(model)
-    assert {w.name: w.SerializeToString() for w in model.graph.initializer} == whole
+    assert _weights(model) == whole
+
+
+def _weights(model: ir.Model) -> dict[str, bytes]:
+    return {name: w.const_value.tobytes() for name, w in model.graph.initializers.items()}
 
 
 def test_the_prebuilt_bundle_is_what_an_export_makes(photo_batch: Image) -> None:
     """The shipped file answers like the shipped weights in torch."""
     pictures = Bundle.open(PREBUILT_BUNDLE).reference().images
     module = load_model(find("lla_tiny")).module
-    expected = run_all(TorchRunner(module), np.concatenate([pictures, photo_batch]))
+    expected = infer_all(TorchRunner(module), np.concatenate([pictures, photo_batch]))
     with OnnxRuntimeRunner(Bundle.open(PREBUILT_BUNDLE).variant()) as runner:
-        got = run_all(runner, np.concatenate([pictures, photo_batch]))
-    assert compare_outputs(expected, got).failures() == []
+        got = infer_all(runner, np.concatenate([pictures, photo_batch]))
+    assert compare(expected, got, EXPORT_LIMITS).failures() == []
     stored = Bundle.open(PREBUILT_BUNDLE).reference().outputs["logits"]
     np.testing.assert_allclose(got["logits"][: len(stored)], stored, atol=1e-4)
 
@@ -304,7 +318,16 @@ def test_a_file_in_the_way(tmp_path: Path, edgevit: Command) -> None:
     assert "Cannot write" in ended.err
 
 
-def _export_process(target: Path, limit_bytes: int | None = None) -> subprocess.Popen[str]:
+@pytest.fixture
+def known_trace(traces: Path) -> Path:
+    """lla_tiny's is among the traces: children of the tests below start with writing, soon."""
+    trace(load_model(find("lla_tiny")).module, batch=1)
+    return traces
+
+
+def _export_process(
+    target: Path, traces: Path, limit_bytes: int | None = None
+) -> subprocess.Popen[str]:
     """An export in another process, perhaps one that may not write files beyond a size."""
 
     def limit() -> None:
@@ -313,13 +336,13 @@ def _export_process(target: Path, limit_bytes: int | None = None) -> subprocess.
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
     # No threads in the child before exec, so that a function may run there.
-    return begin("export", "--output", target, preexec_fn=limit)
+    return begin_with_traces(traces, "export", "--output", target, preexec_fn=limit)
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing(tmp_path: Path, known_trace: Path) -> None:
     """The system refuses to let the model file grow (EFBIG, like ENOSPC an OSError)."""
-    with _export_process(tmp_path / "out.edgevit", limit_bytes=1_000_000) as child:
-        _, err = child.communicate(timeout=120)
+    with _export_process(tmp_path / "out.edgevit", known_trace, limit_bytes=1_000_000) as child:
+        _, err = child.communicate(timeout=_HANGS_S)
     assert child.returncode == 2, err
     assert "Cannot write" in err
     assert "Traceback" not in err
@@ -327,14 +350,14 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_killed_in_the_middle(tmp_path: Path, signum: int, edgevit: Command) -> None:
+def test_killed_in_the_middle(tmp_path: Path, traces: Path, signum: int, edgevit: Command) -> None:
     target, partial = tmp_path / "out.edgevit", tmp_path / ".out.edgevit.partial"
-    with _export_process(target) as child:
-        deadline = time.monotonic() + 60
+    with _export_process(target, known_trace) as child:
+        deadline = time.monotonic() + _HANGS_S
         while not partial.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         os.kill(child.pid, signum)
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate(timeout=_HANGS_S)
     assert child.returncode != 0
     assert "Traceback" not in err
     assert not target.exists()
@@ -344,10 +367,13 @@ def test_killed_in_the_middle(tmp_path: Path, signum: int, edgevit: Command) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["out.edgevit"]
 
 
-def test_two_exports_into_one_folder(tmp_path: Path) -> None:
+def test_two_exports_into_one_folder(tmp_path: Path, known_trace: Path) -> None:
     target = tmp_path / "out.edgevit"
-    with _export_process(target) as first, _export_process(target) as second:
-        errors = [child.communicate(timeout=120)[1] for child in (first, second)]
+    with (
+        _export_process(target, known_trace) as first,
+        _export_process(target, known_trace) as second,
+    ):
+        errors = [child.communicate(timeout=_HANGS_S)[1] for child in (first, second)]
     codes = sorted(child.returncode for child in (first, second))
     assert codes == [0, 2], errors
     assert any("Another process" in e or "already exists" in e for e in errors)

@@ -124,10 +124,8 @@ def test_the_source_is_never_overwritten(
 
 
 def test_a_model_without_superpixels_saves_its_answer(
-    tmp_path: Path, photo_folder: Path, edgevit: Command
+    vit_bundle: Path, tmp_path: Path, photo_folder: Path, edgevit: Command
 ) -> None:
-    bundle = tmp_path / "vit.edgevit"
-    assert edgevit("export", "--model", "vit_tiny_32", "--output", bundle).code == 0
     target = tmp_path / "out.jpg"
-    assert edgevit("run", bundle, photo_folder / "photo0.png", "--save", target).code == 0
+    assert edgevit("run", vit_bundle, photo_folder / "photo0.png", "--save", target).code == 0
     assert image_io.read(target).shape == image_io.read(photo_folder / "photo0.png").shape

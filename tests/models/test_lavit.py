@@ -203,12 +203,12 @@ def test_an_impossible_lavit_is_refused(changes: dict[str, object], message: str
 
 def test_low_rank_transforms_pay_at_224() -> None:
     """As printed, LA does not lower the MACs at 224; at 128 it does, and of rank 32 it does."""
-    from edgevit.zoo import complexity
+    from edgevit.models.count import count_spec
 
     def saved(name: str) -> float:
         spec = find(name).spec
         vanilla = replace(spec, stages=tuple(replace(s, less=0) for s in spec.stages))
-        with_la, without = (sum(complexity.macs(s).values()) for s in (spec, vanilla))
+        with_la, without = (count_spec(s).macs for s in (spec, vanilla))
         return 1 - with_la / without
 
     assert -0.01 < saved("lavit_tiny") < 0.005

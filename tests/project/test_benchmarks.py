@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-import claim_verdicts
 import superpixels as quality
+from claim import claim_verdicts
 from edgevit.images.image_io import Image
 from edgevit.zoo.spec import SuperpixelSpec
 from edgevit_runtimes.bench import interleave
@@ -192,7 +192,7 @@ def test_the_claims_are_tested_from_end_to_end(class_folder: Path, tmp_path: Pat
 
 def test_the_cameras_figures_are_measured(clip: Path) -> None:
     """The loop's own share on a real stream, in two seconds; more takes minutes."""
-    script = ROOT / "benchmarks" / "camera.py"
+    script = ROOT / "benchmarks" / "cameras" / "camera.py"
     ended = python(script, "fast", clip, "--seconds", 2)
     assert ended.code in (0, 1), ended.err
     found = json.loads(ended.out)
@@ -204,6 +204,6 @@ def test_the_cameras_figures_are_measured(clip: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [("memory", "--frames", 4000), ("viewers", "--rounds", 1)])
 def test_long_figures_of_the_camera(options: tuple[object, ...], clip: Path) -> None:
-    ended = python(ROOT / "benchmarks" / "camera.py", options[0], clip, *options[1:])
+    ended = python(ROOT / "benchmarks" / "cameras" / "camera.py", options[0], clip, *options[1:])
     assert ended.code in (0, 1), ended.err
     assert "holds" in ended.out

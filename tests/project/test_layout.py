@@ -35,15 +35,11 @@ def functions_in(file: Path) -> Iterator[Function]:
 
 
 def statement_lines(function: Function) -> int:
-    """Lines from ``def`` on; those of a command line's options, which are parameters, aside."""
-    body = function.body[0].lineno if _has_options(function) else function.lineno
-    assert function.end_lineno is not None
-    return function.end_lineno - body + 1
-
-
-def _has_options(function: Function) -> bool:
-    written = ast.unparse(function.args)
-    return "typer.Option(" in written or "typer.Argument(" in written or "Annotated[" in written
+    """Lines of a function's body: neither its parameters, options among them, nor its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    last = function.end_lineno
+    assert last is not None
+    return last - body[0].lineno + 1 if body else 0
 
 
 @pytest.mark.parametrize("root", CODE, ids=lambda root: root.name)
@@ -97,6 +93,6 @@ def test_the_ruler_measures(tmp_path: Path) -> None:
     file = tmp_path / "made.py"
     body = "\n".join("    pass" for _ in range(MOST_LINES))
     options = "\n".join(f"    o{i}: int = typer.Option(1)," for i in range(MOST_LINES))
-    file.write_text(f"def long():\n{body}\n\ndef command(\n{options}\n):\n    pass\n")
+    file.write_text(f"def long():\n{body}\n    pass\n\ndef command(\n{options}\n):\n    pass\n")
     lines = {function.name: statement_lines(function) for function in functions_in(file)}
     assert lines == {"long": MOST_LINES + 1, "command": 1}

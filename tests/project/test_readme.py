@@ -13,7 +13,7 @@ import typer
 
 from edgevit import cli
 from edgevit.images import image_io
-from support import ROOT, python
+from support import ROOT, Command
 
 README = (ROOT / "README.md").read_text()
 LINES = [
@@ -45,10 +45,13 @@ def place(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, class_fo
     return place
 
 
-def test_the_commands_work_one_after_the_other(place: Path) -> None:
+def test_the_commands_work_one_after_the_other(
+    place: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
     assert len(COMMANDS) >= 8
     for command in COMMANDS:
-        ended = python("-m", "edgevit", *shlex.split(command)[1:], cwd=place)
+        ended = edgevit(*shlex.split(command)[1:])
         assert ended.code == 0, f"{command}\n{ended.err}"
 
 

@@ -9,28 +9,28 @@ import numpy as np
 import pytest
 
 from edgevit.common.errors import InputError
-from edgevit.results.bench_result import parse_result, read_result
+from edgevit.results.bench_result import parse_result, read_result, result_from
 from edgevit.results.compare import compare, latency_ratio
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
-from support.made_results import made, write
+from support.made_results import made, made_result, write
 
 
 def test_a_slower_model_is_slower() -> None:
-    ratio = latency_ratio(made(1.5, seed=1), made(1.8, seed=2))
+    ratio = latency_ratio(made_result(1.5, seed=1), made_result(1.8, seed=2))
     assert ratio.value == pytest.approx(1.2, rel=0.01)
     assert 1.18 < ratio.low < ratio.value < ratio.high < 1.22
 
 
 def test_the_same_twice_has_one_inside() -> None:
-    ratio = latency_ratio(made(seed=1), made(seed=2))
+    ratio = latency_ratio(made_result(seed=1), made_result(seed=2))
     assert ratio.low < 1 < ratio.high
 
 
 def test_processes_that_differ_widen_the_interval() -> None:
-    calm = latency_ratio(made(seed=1), made(1.55, seed=2))
+    calm = latency_ratio(made_result(seed=1), made_result(1.55, seed=2))
     restless = latency_ratio(
-        made(seed=1, process_spread=0.1), made(1.55, seed=2, process_spread=0.1)
+        made_result(seed=1, process_spread=0.1), made_result(1.55, seed=2, process_spread=0.1)
     )
     assert restless.high - restless.low > 4 * (calm.high - calm.low)
     assert calm.low > 1, "3 % more is sure on a calm machine"
@@ -40,27 +40,28 @@ def test_processes_that_differ_widen_the_interval() -> None:
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     inside = 0
     for seed in range(20):
-        ratio = latency_ratio(made(1.5, seed=2 * seed), made(1.53, seed=2 * seed + 1))
+        ratio = latency_ratio(made_result(1.5, seed=2 * seed), made_result(1.53, seed=2 * seed + 1))
         inside += ratio.low <= 1.02 <= ratio.high
     assert inside >= 17, "95 % of 20 is 19"
 
 
 def test_what_one_of_them_could_not_read_is_no_ratio() -> None:
     energy = {**made()["energy"], "per_inference_mj": 12.0, "why_not": None}
-    first, second = made(energy=energy), made()
-    assert compare(first, second)["energy per inference"] is None
-    assert compare(first, made(energy=energy))["energy per inference"] == 1.0
+    first, second = made_result(energy=energy), made_result()
+    assert compare(first, second).energy_per_inference is None
+    assert compare(first, made_result(energy=energy)).energy_per_inference == 1.0
 
 
 def test_differing_conditions_are_named() -> None:
-    first, second = made(), made(device="NVIDIA Jetson Orin Nano", variant="int8")
-    second["conditions"]["threads"] = 2
-    second["conditions"]["machine"]["jetson"] = {"power_mode": "15W", "l4t": "36.4.3"}
-    differing = compare(first, second)["differing_conditions"]
+    content = made(device="NVIDIA Jetson Orin Nano", variant="int8")
+    content["conditions"]["threads"] = 2
+    content["conditions"]["machine"]["jetson"] = {"power_mode": "15W", "l4t": "36.4.3"}
+    first, second = made_result(), result_from(content)
+    differing = compare(first, second).differing_conditions
     assert "device: Some Processor / NVIDIA Jetson Orin Nano" in differing
     assert {"variant: float / int8", "threads: 1 / 2"} <= set(differing)
     assert "power mode: unavailable / 15W" in differing
-    assert compare(first, made(seed=9))["differing_conditions"] == []
+    assert compare(first, made_result(seed=9)).differing_conditions == ()
 
 
 @pytest.fixture
@@ -116,29 +117,90 @@ def _without(*path: str) -> str:
         ("[]", "not a result of edgevit bench"),
         ('{"top1": 0.8}', "not a result of edgevit bench"),
         (json.dumps(made(schema=2)), "has schema 2"),
-        (_without("latency_ms"), "'latency_ms' is missing"),
-        (_without("latency_ms", "warmup", "steady"), "'latency_ms.warmup.steady' is missing"),
-        (json.dumps(made(throughput_images_per_s="many")), "not a number"),
-        (json.dumps(made(energy={"per_inference_mj": True})), "energy.per_inference_mj"),
-        (_without("model", "variant"), "'model.variant' is missing"),
-        (_without("conditions", "machine"), "'conditions.machine' is missing"),
-        (json.dumps(made(durations_us=[])), "'durations_us' is empty"),
-        (json.dumps(made(durations_us=[[1.0, -2.0]])), r"'durations_us\[0\]'"),
-        (json.dumps(made(durations_us=[[1.0, "x"]])), r"'durations_us\[0\]'"),
+        (_without("latency_ms"), "latency_ms is missing"),
+        (_without("latency_ms", "warmup", "steady"), "latency_ms.warmup.steady is missing"),
+        (
+            json.dumps(made(throughput_images_per_s="many")),
+            "per_s is str, expected float",
+        ),
+        (
+            json.dumps(made(energy={"per_inference_mj": True})),
+            "energy.per_inference_mj is bool",
+        ),
+        (_without("model", "variant"), "model.variant is missing"),
+        (_without("conditions", "machine"), "conditions.machine is missing"),
+        (json.dumps(made(durations_us=[])), "durations_us: Expected `array` of length >= 1"),
+        (
+            json.dumps(made(durations_us=[[1.0, -2.0]])),
+            r"us\[0\]\[1\]: Expected `float` >= 0.001",
+        ),
+        (json.dumps(made(durations_us=[[1.0, "x"]])), r"durations_us\[0\]\[1\] is str"),
         (json.dumps(made(durations_us=[[float("nan")]])), "NaN is no figure"),
-        (json.dumps(made(durations_us=[[5e-324]])), r"'durations_us\[0\]'"),
-        (json.dumps(made(durations_us=[[1e300]])), r"'durations_us\[0\]'"),
+        (
+            json.dumps(made(durations_us=[[5e-324]])),
+            r"us\[0\]\[0\]: Expected `float` >= 0.001",
+        ),
+        (
+            json.dumps(made(durations_us=[[1e300]])),
+            r"us\[0\]\[0\]: Expected `float` <= 86400",
+        ),
         (json.dumps(made(throughput_images_per_s=1e308)), "out of all bounds"),
-        (json.dumps(made(throughput_images_per_s=-1)), "out of all bounds"),
+        (
+            json.dumps(made(throughput_images_per_s=-1)),
+            "per_s: Expected `float` >= 0.0",
+        ),
         (json.dumps(made(anything=10**400)), "401 digits"),
         (json.dumps(made(anything=0.5)).replace("0.5", "1e999"), "1e999 is too large"),
         (json.dumps(made(anything="?")).replace('"?"', "[" * 700 + "]" * 700), "too deep"),
-        (json.dumps(made(disturbed=0)), "'disturbed' is missing or of the wrong kind"),
+        (json.dumps(made(disturbed=0)), "disturbed is int, expected bool"),
     ],
 )
 def test_what_is_no_result_is_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_result(text, "x.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "read"),
+    [
+        ({"anything": 1}, True),
+        ({"schema_minor": 7, "of_tomorrow": {"a": [1]}}, True),
+        ({"schema_minor": "x"}, False),
+        ({"schema_minor": -1}, False),
+    ],
+)
+def test_a_newer_minor_version_only_adds_fields(changes: dict[str, object], read: bool) -> None:
+    text = json.dumps(made(**changes))
+    if read:
+        assert parse_result(text, "x.json") == made_result()
+    else:
+        with pytest.raises(InputError, match="schema_minor"):
+            parse_result(text, "x.json")
+
+
+def test_a_result_with_the_former_names_of_ratios_is_read() -> None:
+    former = {
+        "result": "first.json",
+        "latency_p50": {"ratio": 1.1, "interval_95": [1.0, 1.2]},
+        "latency_p90": None,
+        "latency_p99": None,
+        "throughput": 0.9,
+        "cold start": 1.5,
+        "peak memory, load": 1.0,
+        "peak memory, steady": 1.0,
+        "energy per inference": None,
+        "differing_conditions": [],
+        "disturbed": [False, True],
+    }
+    repeats = parse_result(json.dumps(made(repeats=former)), "x.json").repeats
+    assert repeats is not None
+    assert repeats.cold_start == 1.5
+    assert repeats.disturbed == (False, True)
+
+
+def test_a_result_is_read_as_it_was_written() -> None:
+    result = made_result()
+    assert parse_result(json.dumps(result.to_dict()), "x.json") == result
 
 
 def test_a_result_that_is_not_there(tmp_path: Path, edgevit: Command) -> None:
@@ -156,12 +218,10 @@ def test_a_result_is_repeated_and_compared(tmp_path: Path, edgevit: Command) -> 
     assert printed.code == 0, printed.err
     assert "over the former" in printed.out
     again = read_result(second)
-    assert again["options"] == read_result(first)["options"]
-    p50 = [
-        np.median(np.concatenate(result["durations_us"])) for result in (read_result(first), again)
-    ]
-    assert again["repeats"]["latency_p50"]["ratio"] == pytest.approx(p50[1] / p50[0])
-    assert again["repeats"]["differing_conditions"] == []
+    assert again.options == read_result(first).options
+    p50 = [np.median(np.concatenate(result.durations_us)) for result in (read_result(first), again)]
+    assert again.repeats.latency_p50.ratio == pytest.approx(p50[1] / p50[0])
+    assert again.repeats.differing_conditions == ()
 
 
 def test_a_result_of_another_model_is_not_repeated(tmp_path: Path, edgevit: Command) -> None:

@@ -13,23 +13,24 @@ import numpy as np
 import pytest
 from selenium import webdriver
 
+from edgevit.results.bench_result import result_from
 from edgevit.results.charts import Entry
 from edgevit.results.html_page import page
 from edgevit.results.svg import Scale
 from support import Command
 from support.browser import browser, complaints
-from support.made_results import made, write
+from support.made_results import made, made_result, write
 
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)>\"'&"
 
 
 def _entries() -> list[Entry]:
-    slow = made(2.4, device="NVIDIA Jetson Orin Nano Developer Kit", seed=3, disturbed=True)
+    slow = made_result(2.4, device="NVIDIA Jetson Orin Nano Developer Kit", seed=3, disturbed=True)
     slow["disturbances"] = ["throttled: gpu-throttle-alert"]
     accuracy = {"top1": 0.803, "low": 0.785, "high": 0.82}
     return [
-        Entry("a.json", made(1.5, seed=1), accuracy),
-        Entry("b.json", made(0.8, variant="int8", seed=2), {**accuracy, "top1": 0.80}),
+        Entry("a.json", made_result(1.5, seed=1), accuracy),
+        Entry("b.json", made_result(0.8, variant="int8", seed=2), {**accuracy, "top1": 0.80}),
         Entry("c.json", slow),
     ]
 
@@ -58,7 +59,7 @@ def test_the_page_needs_no_other_file() -> None:
 def test_what_stands_in_a_result_is_no_markup() -> None:
     hostile = made(device=HOSTILE, variant=HOSTILE, disturbances=[HOSTILE], disturbed=True)
     hostile["conditions"]["environment"] = {HOSTILE: HOSTILE}
-    content = page([Entry(HOSTILE, hostile), *_entries()], HOSTILE)
+    content = page([Entry(HOSTILE, result_from(hostile)), *_entries()], HOSTILE)
     assert {tag for tag, _ in _tags(content)} <= {tag for tag, _ in _tags(page(_entries()))}
     assert "<script" not in content
 
@@ -67,7 +68,7 @@ def test_what_was_not_measured_is_unavailable() -> None:
     result = made()
     result["latency_ms"]["p99"] = None
     result["peak_memory_mib"]["steady"] = None
-    content = page([Entry("a.json", result)])
+    content = page([Entry("a.json", result_from(result))])
     assert content.count("unavailable") >= 3
     assert "steady: unavailable" in content
     assert "No result has a known accuracy" in content
@@ -215,7 +216,7 @@ def test_a_phone_scrolls_the_charts_and_not_the_page(
 
 def test_a_hostile_result_runs_nothing(chromium: webdriver.Chrome, tmp_path: Path) -> None:
     hostile = made(device=HOSTILE, variant=HOSTILE, disturbances=[HOSTILE], disturbed=True)
-    _show(chromium, tmp_path, [Entry(HOSTILE, hostile)])
+    _show(chromium, tmp_path, [Entry(HOSTILE, result_from(hostile))])
     assert _evaluate(chromium, "document.title") == "edgevit report"
     assert _evaluate(chromium, "document.scripts.length + document.images.length") == 0
     assert complaints(chromium) == []

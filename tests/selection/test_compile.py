@@ -18,14 +18,21 @@ from edgevit.bundle.compiled import Built, Wanted, ensure, reasons_to_build
 from edgevit.bundle.edit import edit
 from edgevit.common.errors import BundleError, CheckFailedError, InputError
 from edgevit.common.progress import SilentProgress
+from edgevit.inference.agreement import (
+    EXPORT_LIMITS,
+    Agreement,
+    EvalSet,
+    compare,
+    variant_limits,
+)
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.quantize.quantize_pipeline import _kept, refuse_quantized
 from edgevit_runtimes.backends.open_model import open_variant
 from edgevit_runtimes.bench import measure, measurement_process
 from edgevit_runtimes.devices.facts import chosen_here, machine_label
 from edgevit_runtimes.selection import agreement as agreement_module
-from edgevit_runtimes.selection import auto
-from edgevit_runtimes.selection.agreement import Agreement, Judging, agreement
+from edgevit_runtimes.selection import choose
+from edgevit_runtimes.selection.agreement import agreement, reference_set
 from edgevit_runtimes.selection.verdict import LEAST_GAIN
 from support import ROOT, Command, python
 from support.compiled_bundles import ON_ORIN, pretend_orin, with_engine
@@ -186,13 +193,18 @@ def test_what_does_not_agree_is_not_kept(
     path: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = set(contents(path))
-    wrong = Agreement("float32", 8, 3, 9.0, 1.0)
+    wrong = an_agreement("float32", 8, 3)
     monkeypatch.setattr(agreement_module, "agreement", lambda *_: wrong)
     ended = edgevit("compile", path, "--target", "onnxruntime")
     assert ended.code == 1
-    assert "does not answer as the float reference: top class agrees on 3 of 8" in ended.err
+    assert "does not answer as the float reference: the top class agrees on 3 of 8" in ended.err
     assert set(contents(path)) == before
     assert "onnxruntime-fp32" not in Bundle.open(path).manifest.variants
+
+
+def an_agreement(precision: str, images: int, agrees: int) -> Agreement:
+    limits = variant_limits(precision)
+    return Agreement(limits, images, agrees, images, {"logits": 0.1}, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -208,8 +220,41 @@ def test_what_does_not_agree_is_not_kept(
     ],
 )
 def test_limits_of_agreement(precision: str, images: int, agrees: int, holds: bool) -> None:
-    assert Agreement(precision, images, agrees, 0.1, 0.01).holds is holds
-    assert not Agreement(precision, images, images, float("nan"), 0.0).holds
+    assert an_agreement(precision, images, agrees).holds is holds
+
+
+def test_logits_that_are_not_finite_never_agree() -> None:
+    expected = np.eye(8, 10, dtype=np.float32)
+    got = expected.copy()
+    got[3, 4] = np.nan
+    for limits in (variant_limits("int8"), EXPORT_LIMITS):
+        matches = np.arange(8) != 3  # even on a picture whose superpixels differ
+        found = compare({"logits": expected}, {"logits": got}, limits, matches)
+        assert "logits are not finite" in found.failures()
+
+
+def test_an_export_is_held_against_torch_where_superpixels_match() -> None:
+    expected = np.eye(200, 10, dtype=np.float32)
+    off = expected.copy()
+    off[:3] += 5.0  # three pictures went another way
+    one_way = np.zeros((200, 49), np.int8)
+    other_way = one_way.copy()
+    other_way[:3, 7] = 1
+    found = compare(
+        {"logits": expected, "membership": one_way},
+        {"logits": off, "membership": other_way},
+        EXPORT_LIMITS,
+    )
+    assert (found.membership_matches, found.max_logit_difference) == (197, 0.0)
+    assert found.holds
+    without = compare({"logits": expected}, {"logits": off}, EXPORT_LIMITS)
+    assert without.failures() == ["logits differ by 5 where superpixels match (limit 0.0001)"]
+    strict = compare(
+        {"logits": expected, "membership": one_way},
+        {"logits": off, "membership": other_way},
+        variant_limits("float32"),
+    )
+    assert strict.failures() == ["superpixels differ on 3 of 200 pictures"]
 
 
 def test_quantize_keeps_what_was_compiled_from_the_float_model(path: Path) -> None:
@@ -251,7 +296,7 @@ def test_an_engine_of_this_gpu_is_opened_and_answers(
 ) -> None:
     bundle = with_engine(path)
     pretend_orin(monkeypatch, bundle)
-    found = agreement(bundle, "tensorrt-fp32", Judging.of_bundle(bundle))
+    found = agreement(bundle, "tensorrt-fp32", reference_set(bundle))
     assert found.top1_agrees == found.images == 8
 
 
@@ -463,7 +508,7 @@ def test_auto_may_be_held_to_a_precision_and_keep_everything(
 
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
-    """``choose`` on agreements and times that are given."""
+    """``choose_fastest`` on agreements and times that are given."""
     bundle = Bundle.open(path)
 
     def run(
@@ -483,13 +528,15 @@ def pretended(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
             }
 
         def agreement(_: Bundle, name: str, *rest: object) -> Agreement:
-            return Agreement("float32", 200, 100 if name in wrong else 200, 0.1, 0.01)
+            return an_agreement("float32", 200, 100 if name in wrong else 200)
 
         monkeypatch.setattr(measure, "side_by_side", side_by_side)
-        monkeypatch.setattr(auto, "agreement", agreement)
-        candidates = auto.Candidates([n for n in times if n != "float"], {"gone": "no GPU"})
-        judging = Judging([], np.empty((0, 10), np.float32), "none")
-        _, choice = auto.choose(bundle, candidates, judging, 1, SilentProgress())
+        monkeypatch.setattr(choose, "agreement", agreement)
+        candidates = choose.Candidates([n for n in times if n != "float"], {"gone": "no GPU"})
+        evaluation = EvalSet(
+            np.empty((0, 8, 8, 3), np.uint8), np.empty((0, 10), np.float32), "none"
+        )
+        _, choice = choose.choose_fastest(bundle, candidates, evaluation, 1, SilentProgress())
         return {"variant": choice.variant, "table": {row["variant"]: row for row in choice.table}}
 
     return run
@@ -539,7 +586,7 @@ def test_what_quantize_judged_too_inaccurate_is_not_chosen(
     pretended: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        auto, "_quantized_report", lambda *_: {"holds": False, "max_drop_points": 0.5}
+        choose, "_quantized_report", lambda *_: {"holds": False, "max_drop_points": 0.5}
     )
     found = pretended({"float": 2.0, "int8-openvino": 1.0})
     assert found["variant"] == "float"

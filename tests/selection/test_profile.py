@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
+import onnx_ir as ir
 import pytest
 from onnx import inliner
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError
 from edgevit.common.tensorrt_library import find_tensorrt
+from edgevit.inference.node_names import GROUPS, group_of, module_of
 from edgevit.inference.runner import LayerTime
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.inspect.work import product_work
+from edgevit_export.passes.widen_weights import widen_weights
+from edgevit_export.quantize.products import find_products
 from edgevit_runtimes.backends.onnxruntime_profile import read_profile
 from edgevit_runtimes.backends.tensorrt_profile import layer_profiler
 from edgevit_runtimes.bench import peak
-from edgevit_runtimes.selection.profile import GROUPS, group_of, layers, module_of
+from edgevit_runtimes.devices.target import this_target
+from edgevit_runtimes.selection.profile import UNNAMED, layers
 from support import Command
 from support.compiled_bundles import float_model, with_variant
 from support.needs import needs_openvino, needs_tensorrt
@@ -40,6 +46,66 @@ def test_onnx_runtime_is_profiled_by_part(edgevit: Command) -> None:
     assert by_layer["tokens.stem.of_strip/Gemm"]["group"] == "embedding"
     total = sum(layer["microseconds"] for layer in found["layers"])
     assert sum(found["ops"].values()) == pytest.approx(total, rel=0.01)
+
+
+# What computes a product, by runtime; weights only, dynamic and fused ones among them.
+_PRODUCT_OPS = ("Gemm", "MatMulIntegerToFloat", "FullyConnected", "FullyConnectedQuantizedLegacy")
+
+
+@pytest.fixture
+def quantized_bundle(all_forms: Path) -> Path:
+    return all_forms
+
+
+@pytest.mark.parametrize("variant", ["int8", pytest.param("openvino", marks=needs_openvino)])
+def test_quantized_products_keep_the_part_of_their_module(
+    variant: str, quantized_bundle: Path, edgevit: Command
+) -> None:
+    """An INT8 profile once counted all of them as attention: "MLP 2115 % of the limit"."""
+    name = f"int8-{this_target() if variant == 'int8' else variant}"
+    ended = edgevit("profile", quantized_bundle, *_each("--variant", "float", name), "--json")
+    assert ended.code == 0, ended.err
+    as_float, as_int8 = json.loads(ended.out)["profiles"]
+    products = find_products(float_model_of(quantized_bundle))
+    by_module = {layer["module"]: layer for layer in as_int8["layers"] if _is_product(layer)}
+    for product in products:
+        assert by_module[product.name]["group"] == group_of(product.name), product.name
+    assert [row["group"] for row in as_int8["groups"]] == list(GROUPS), "none is unnamed"
+    macs = [{row["group"]: row["macs"] for row in each["groups"]} for each in (as_float, as_int8)]
+    assert macs[0] == macs[1]
+
+
+def _each(option: str, *values: str) -> list[str]:
+    return [part for value in values for part in (option, value)]
+
+
+def _is_product(layer: dict[str, str]) -> bool:
+    return layer["op"].endswith(_PRODUCT_OPS)
+
+
+def float_model_of(bundle: Path) -> ir.Model:
+    model = ir.load(Bundle.open(bundle).variant())
+    widen_weights(model)
+    return model
+
+
+def test_every_node_that_quantizing_adds_has_a_name_of_its_own(quantized_bundle: Path) -> None:
+    for file in quantized_bundle.glob("model.int8-*.onnx"):
+        nodes = onnx.load(file).graph.node
+        added = [n for n in nodes if "Quantize" in n.op_type or n.op_type == "MatMulIntegerToFloat"]
+        names = [node.name for node in added]
+        assert len(names) > 50, file.name
+        assert all(module_of(name) for name in names), file.name
+        assert len(set(names)) == len(names), file.name
+
+
+def test_quantized_products_without_a_name_belong_to_no_part() -> None:
+    """Bundles of version 1.0 have them."""
+    names = ["tokens/Add", "blocks.0.query/Gemm", "MatMulIntegerToFloat_55", "blocks.0/Add_3"]
+    ops = ["Add", "Gemm", "MatMulIntegerToFloat", "Add"]
+    times = [LayerTime(name, op, 1.0) for name, op in zip(names, ops, strict=True)]
+    groups = [layer.group for layer in layers(times, has_superpixels=True)]
+    assert groups == ["embedding", "attention", UNNAMED, "attention"]
 
 
 @needs_openvino

@@ -54,7 +54,7 @@ def test_openvino_agrees_down_to_the_superpixels(tmp_path: Path, edgevit: Comman
 def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Command) -> None:
     wrong = scaled(float_model(), "module.blocks.5.mlp.0.weight", -3)
     bundle = with_variant(tmp_path, "wrong", wrong)
-    ended = edgevit("verify", bundle, "--tensors", "--json")
+    ended = edgevit("verify", bundle, "--bisect", "--json")
     assert ended.code == 1
     assert ended.one_message == "error: Verification failed for wrong."
     content = json.loads(ended.out)
@@ -65,7 +65,7 @@ def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Co
     parted = [look["tensor"] for look in content["tensors"]["wrong"] if look["parted"]]
     assert parted[0] == "blocks.5.mlp.0/Gemm"
     assert not any(look["parted"] for look in content["tensors"]["float"])
-    table = edgevit("verify", bundle, "--tensors", "--variant", "wrong")
+    table = edgevit("verify", bundle, "--bisect", "--variant", "wrong")
     assert "wrong against float: differs first at blocks.5.mlp.0/Gemm" in table.out
 
 
@@ -107,13 +107,13 @@ def test_without_onnx_answers_are_compared_all_the_same(
     ended = edgevit("verify")
     assert ended.code == 0, ended.err
     assert 'needs pip install "edgevit[export]"' in ended.out
-    refused = edgevit("verify", "--tensors")
+    refused = edgevit("verify", "--bisect")
     assert refused.code == 2
     assert 'pip install "edgevit[export]"' in refused.one_message
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path: Path, edgevit: Command) -> None:
-    assert "--tensors" in edgevit("verify", "--tolerance", 0.1).one_message
+    assert "--bisect" in edgevit("verify", "--tolerance", 0.1).one_message
     assert "is not a folder" in edgevit("verify", "--images", tmp_path / "none").one_message
     assert "is not a bundle" in edgevit("verify", tmp_path).one_message
 

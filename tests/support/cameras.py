@@ -53,16 +53,16 @@ def free_port() -> int:
 
 @contextmanager
 def mjpeg_camera(clip: Path, port: int, *options: object) -> Iterator[subprocess.Popen[str]]:
-    """``benchmarks/mjpeg_server.py`` until the block ends; it may be killed before."""
-    script = ROOT / "benchmarks" / "mjpeg_server.py"
+    """``benchmarks/cameras/mjpeg_server.py`` until the block ends; it may be killed before."""
+    script = ROOT / "benchmarks" / "cameras" / "mjpeg_server.py"
     with _server([sys.executable, script, clip, "--port", port, *options]) as process:
         yield process
 
 
 @contextmanager
 def rtsp_camera(jpegs: Path, port: int, *options: object) -> Iterator[subprocess.Popen[str]]:
-    """``benchmarks/rtsp_server.py`` until the block ends; it may be killed before."""
-    script = ROOT / "benchmarks" / "rtsp_server.py"
+    """``benchmarks/cameras/rtsp_server.py`` until the block ends; it may be killed before."""
+    script = ROOT / "benchmarks" / "cameras" / "rtsp_server.py"
     pattern = jpegs / "%05d.jpg"
     with _server([SYSTEM_PYTHON, script, pattern, "--port", port, *options]) as process:
         yield process

@@ -1,4 +1,4 @@
-"""Folders that are expensive to make: once in a run, whichever worker needs them first."""
+"""What is expensive to make: once in a run, whichever worker or child process needs it first."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ import pytest
 from filelock import FileLock
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that ``make`` fills; other workers wait for it. Tests read it and never write.
+def folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
+    """One for all workers of pytest-xdist; without it, this process's."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """A folder that ``make`` fills; whoever comes meanwhile waits. Tests read it and never write.
 
     It is made aside and renamed, so nothing in it may hold its own path.
     """
-    root = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent  # that of the whole run
-    folder = root / name
-    with FileLock(root / f"{name}.lock"):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
-            aside = root / f"{name}.partial"
+            aside = folder.with_name(f"{folder.name}.partial")
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir()
             make(aside)

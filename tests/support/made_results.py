@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from edgevit.results.bench_result import BenchResult, result_from
+
 # A real result's shape, with the parts that :func:`made` fills in.
 _TEMPLATE: dict[str, Any] = {
     "schema": 1,
@@ -128,3 +130,8 @@ def made(
 def write(path: Path, result: dict[str, Any]) -> Path:
     path.write_text(json.dumps(result))
     return path
+
+
+def made_result(*arguments: Any, **options: Any) -> BenchResult:
+    """The same as it is once it was read."""
+    return result_from(made(*arguments, **options))

@@ -69,8 +69,13 @@ def python(*arguments: object, cwd: Path | None = None) -> Finished:
 
 def begin(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """The command line in a process of its own, under way; ``options`` are Popen's."""
+    return begin_python("-m", "edgevit", *arguments, **options)
+
+
+def begin_python(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Python in a process of its own, under way."""
     return subprocess.Popen(
-        [sys.executable, "-m", "edgevit", *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

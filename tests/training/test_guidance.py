@@ -23,7 +23,7 @@ from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
 from edgevit.training.losses.guidance import Guidance, guidance_of
 from edgevit.training.recipe import Recipe
 from edgevit.training.teacher import Teacher, View
-from edgevit.workflows.teacher import EFFICIENTNET, open_teacher
+from edgevit.workflows.teacher_bundle import EFFICIENTNET, open_teacher
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import LavitSpec, Preprocess, StageSpec
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
@@ -161,7 +161,16 @@ def test_guidance_on_the_command_line(
     model: str, maps: int, class_folder: Path, lavit_bundle: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     options = ("--data", class_folder, "--val-data", class_folder, "--output", tmp_path / "run")
-    taught = ("--teacher", lavit_bundle, "--teacher-views", 1, "--guidance", 2, "--mix", 0)
+    taught = (
+        "--teacher",
+        lavit_bundle,
+        "--teacher-views",
+        1,
+        "--feature-distillation",
+        2,
+        "--mix-probability",
+        0,
+    )
     ended = edgevit("train", "--model", model, "--epochs", 1, *options, *taught)
     assert ended.code == 0, ended.err
     kept = {file.name for file in (tmp_path / "cache").rglob("view_*")}
@@ -190,7 +199,7 @@ def test_what_cannot_guide_is_refused(
     edgevit: Command,
 ) -> None:
     options = ("--data", class_folder, "--output", tmp_path / "run", "--model", model)
-    ended = edgevit("train", *options, *teacher, "--guidance", 1)
+    ended = edgevit("train", *options, *teacher, "--feature-distillation", 1)
     assert ended.code == 2
     assert message in ended.err
     assert not (tmp_path / "run").exists()

@@ -1,43 +1,69 @@
-"""Sizes are counted without torch, and the counts are those of the torch modules."""
+"""The zoo: sizes are those that torch counts today, and impossible models are refused."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from edgevit.common.errors import InputError
 from edgevit.models.build import build
-from edgevit.zoo import complexity, registry
+from edgevit.models.count import count, count_spec
+from edgevit.zoo import registry
+from edgevit.zoo.sizes import SIZES_FILE, size_of
 from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
+from edgevit_export.inspect.count_sizes import write_sizes
 
 ALL = sorted(registry.MODELS)
 
 
+def test_the_file_lists_the_models_of_the_zoo() -> None:
+    assert list(json.loads(SIZES_FILE.read_text())) == list(registry.MODELS)
+
+
 @pytest.mark.parametrize("name", ALL)
-def test_parameters_are_the_modules(name: str) -> None:
-    spec = registry.find(name).spec
-    with torch.device("meta"):
-        counted = sum(p.numel() for p in build(spec).parameters())
-    assert complexity.parameters(spec) == counted
+def test_sizes_are_what_torch_counts(name: str) -> None:
+    """If it fails: python -m edgevit_export.inspect.count_sizes"""
+    assert size_of(name) == count_spec(registry.find(name).spec)
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if "base" not in n])
-def test_macs_are_what_torch_counts(name: str) -> None:
-    spec = registry.find(name).spec
-    size = spec.image_px
-    picture = torch.zeros((1, size, size, 3), dtype=torch.uint8)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        build(spec)(picture)
-    assert sum(complexity.macs(spec).values()) == counter.get_total_flops() / 2
+def test_a_module_in_use_is_counted_as_its_spec_is() -> None:
+    spec = registry.find("lla_tiny_32").spec.with_classes(10)
+    counted = count(build(spec))
+    assert counted == count_spec(spec)
+    of_1000 = size_of("lla_tiny_32")
+    assert of_1000.macs - counted.macs == 192 * 990
+    assert of_1000.parameters - counted.parameters == (192 + 1) * 990
+
+
+def test_counts_are_those_of_a_plain_vit_by_hand() -> None:
+    """DeiT-Ti, patches of 16: embedding, and of 12 layers projections, attention and MLP."""
+    patches, tokens, width = 14 * 14, 14 * 14 + 1, 192
+    of_layer = tokens * 12 * width * width + 2 * tokens * tokens * width
+    by_hand = patches * 768 * width + 12 * of_layer + width * 1000
+    assert size_of("vit_tiny").macs == by_hand
+
+
+def test_the_file_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = registry.find("vit_tiny_32")
+    monkeypatch.setattr("edgevit_export.inspect.count_sizes.MODELS", {"vit_tiny_32": entry})
+    write_sizes(tmp_path / "sizes.json")
+    (line,) = [row for row in SIZES_FILE.read_text().splitlines() if '"vit_tiny_32"' in row]
+    assert (tmp_path / "sizes.json").read_text() == "{\n" + line.rstrip(",") + "\n}\n"
+
+
+def test_a_model_that_is_not_listed_names_the_command() -> None:
+    with pytest.raises(InputError, match="count_sizes"):
+        size_of("nobody")
 
 
 def test_pooling_first_costs_a_twelfth_of_the_vit() -> None:
     """design figure: 7.7 % with pool before embed at K=16, self-attention; LLA is below it."""
-    parts = complexity.macs(registry.find("lla_tiny").spec)
-    vit = sum(complexity.macs(registry.find("vit_tiny").spec).values())
-    without = sum(parts.values()) - parts["superpixels"] - parts["head"]
-    assert without / vit < 0.077
+    spec, size = registry.find("lla_tiny").spec, size_of("lla_tiny")
+    assert isinstance(spec, LlaSpec)
+    without = size.macs - size.superpixel_macs - spec.width * spec.classes
+    assert without / size_of("vit_tiny").macs < 0.077
 
 
 def test_an_unknown_model_suggests_the_nearest() -> None:

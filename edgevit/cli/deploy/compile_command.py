@@ -14,9 +14,12 @@ from edgevit.workflows.targets.compile_request import Precision, Provider, Targe
 
 def compile_bundle(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder; the variant is added to it.")],
-    target: Annotated[Target, typer.Option(help="A runtime, or auto: the fastest that is right.")],
+    target: Annotated[
+        Target, typer.Option(help="A runtime, or auto: the fastest variant that answers correctly.")
+    ],
     precision: Annotated[
-        Precision | None, typer.Option(help="Default: fp32; with auto: all that there are.")
+        Precision | None,
+        typer.Option(help="Precision. Default: fp32; with auto: all that are available."),
     ] = None,
     capability: Annotated[
         str | None,
@@ -30,20 +33,26 @@ def compile_bundle(
         bool, typer.Option(help="TensorRT: replay the engine as a CUDA graph.")
     ] = True,
     provider: Annotated[
-        Provider, typer.Option(help="ONNX Runtime: what runs the nodes.")
+        Provider, typer.Option(help="ONNX Runtime: execution provider.")
     ] = Provider.cpu,
     allow_fallback: Annotated[
         bool,
-        typer.Option("--allow-fallback", help="Nodes that the provider does not take run on CPU."),
+        typer.Option(
+            "--allow-fallback",
+            help="Allow nodes that the provider does not support to run on the CPU.",
+        ),
     ] = False,
     images: Annotated[
         Path | None,
-        typer.Option(help="Pictures to judge agreement on. Default: the bundle's own eight."),
+        typer.Option(help="Images to compare the variants on. Default: the bundle's own eight."),
     ] = None,
     keep_all: Annotated[
-        bool, typer.Option("--keep-all", help="auto: keep what was not chosen too.")
+        bool,
+        typer.Option("--keep-all", help="With auto: also keep the variants that were not chosen."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Compile even what is fresh.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compile again even if the variant is up to date.")
+    ] = False,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,

@@ -12,39 +12,45 @@ from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
 def export(
-    model: Annotated[str, typer.Option(help="A name that 'edgevit models' lists.")] = "lla_tiny",
+    model: Annotated[
+        str, typer.Option(help="A model name; 'edgevit models' lists them.")
+    ] = "lla_tiny",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Weights: .safetensors, .pth or .pt. Default: the shipped.")
+        Path | None,
+        typer.Option(help="Weights: .safetensors, .pth or .pt. Default: the shipped weights."),
     ] = None,
     classes: Annotated[
-        str | None, typer.Option(help="How many classes, or a text file with one name a line.")
+        str | None,
+        typer.Option(help="Number of classes, or a text file with one class name per line."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Bundle folder. Default: MODEL.edgevit")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Fixed batch size.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Fixed batch size of the exported model.")] = 1,
     dynamic_batch: Annotated[
-        bool, typer.Option("--dynamic-batch", help="Any batch size, chosen when it runs.")
+        bool, typer.Option("--dynamic-batch", help="Accept any batch size at run time.")
     ] = False,
     with_superpixels: Annotated[
-        bool, typer.Option("--with-superpixels", help="Give the superpixel map as an output too.")
+        bool, typer.Option("--with-superpixels", help="Also output the superpixel map.")
     ] = False,
     with_features: Annotated[
-        bool, typer.Option("--with-features", help="Give a LaViT's or a ViT's maps as outputs too.")
+        bool,
+        typer.Option("--with-features", help="Also output the feature maps of a LaViT or a ViT."),
     ] = False,
     half_storage: Annotated[
         bool,
         typer.Option(
-            "--half-storage",
-            help="Store weights that float16 holds exactly as float16: half the file, same bits.",
+            "--fp16-storage",
+            help="Store weights that are exact in float16 as float16: half the size, same results.",
         ),
     ] = False,
     parity_images: Annotated[
-        Path | None, typer.Option(help="Folder of pictures for the parity gate. Default: built in.")
+        Path | None,
+        typer.Option(help="Folder of images for the parity check. Default: eight built-in images."),
     ] = None,
     parity_count: Annotated[
-        int, typer.Option(min=1, help="At most so many of them, spread evenly.")
+        int, typer.Option(min=1, help="Use at most this many of them, evenly spaced.")
     ] = 32,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,

@@ -13,10 +13,10 @@ from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 def quantize(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder; variants are added to it.")],
-    data: Annotated[Path, typer.Option(help="Images to calibrate with, one folder a class.")],
+    data: Annotated[Path, typer.Option(help="Calibration images, one subfolder per class.")],
     eval_data: Annotated[
         Path | None,
-        typer.Option(help="Other images, to judge accuracy with. Default: half of --data."),
+        typer.Option(help="Images to measure accuracy on. Default: half of --data."),
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -25,16 +25,24 @@ def quantize(
             "tensorrt or all; may be repeated. Default: this machine's, and tensorrt."
         ),
     ] = None,
-    images: Annotated[int, typer.Option(min=8, help="How many images calibrate.")] = 256,
-    max_drop: Annotated[float, typer.Option(min=0, help="Points of top-1 that may be lost.")] = 0.5,
+    images: Annotated[int, typer.Option(min=8, help="Number of calibration images.")] = 256,
+    max_drop: Annotated[
+        float,
+        typer.Option(min=0, help="Largest accepted drop of top-1 accuracy, in percentage points."),
+    ] = 0.5,
     calibration: Annotated[
-        str, typer.Option(help="minmax, percentile, entropy, mse, or auto for the best of them.")
+        str,
+        typer.Option(
+            "--calibration-method",
+            help="Calibration method: minmax, percentile, entropy, mse, or auto for the best.",
+        ),
     ] = "auto",
     plot: Annotated[
-        Path | None, typer.Option(help="Draw accuracy against layers kept in float: .png, .svg.")
+        Path | None,
+        typer.Option(help="Plot accuracy against the number of layers kept in float: .png, .svg."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace variants it has.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice of images.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing variants.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the choice of images.")] = 0,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.cli.options import (
+    CheckHashesOption,
     JsonOption,
     MaxPixelsOption,
     ThreadsOption,
@@ -41,41 +42,49 @@ def run(
             "pipeline, - for JPEGs on standard input.",
         ),
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to show per image.")] = 3,
     save: Annotated[
         Path | None,
         typer.Option(
-            help="Write the picture with its superpixels and answer; a folder for several; .mp4 "
-            "for a video of a feed."
+            help="Write annotated images: a file, or a folder for several; an .mp4 file for a feed."
         ),
     ] = None,
     variant: VariantOption = None,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
     rotate: Annotated[
-        int, typer.Option(help="Turn clockwise: 90, 180, 270.", rich_help_panel=_CAMERA)
+        int,
+        typer.Option(help="Rotate clockwise by 90, 180 or 270 degrees.", rich_help_panel=_CAMERA),
     ] = 0,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Left to right.", rich_help_panel=_CAMERA)
+        bool, typer.Option("--mirror", help="Mirror horizontally.", rich_help_panel=_CAMERA)
     ] = False,
     size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Ask a camera for it.", rich_help_panel=_CAMERA),
+        typer.Option(
+            metavar="WxH", help="Request this resolution from a camera.", rich_help_panel=_CAMERA
+        ),
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Ask a camera for it; read a file so fast.", rich_help_panel=_CAMERA),
+        typer.Option(
+            help="Request this frame rate from a camera; read a file at this rate.",
+            rich_help_panel=_CAMERA,
+        ),
     ] = None,
     pixel_format: Annotated[
         str | None,
-        typer.Option(help="Ask a webcam for it: MJPG, YUYV.", rich_help_panel=_CAMERA),
+        typer.Option(
+            help="Request this pixel format from a webcam: MJPG, YUYV.", rich_help_panel=_CAMERA
+        ),
     ] = None,
     serve: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Show it on a page, such as 127.0.0.1:8080.",
+            help="Serve a live page on this address, such as 127.0.0.1:8080.",
             rich_help_panel=_FEED,
         ),
     ] = None,
@@ -83,38 +92,38 @@ def run(
         str | None,
         typer.Option(
             envvar="EDGEVIT_TOKEN",
-            help="What the page asks for; needed off this machine, and made if not given.",
+            help="Access token of the page; required for other machines, generated if not given.",
             rich_help_panel=_FEED,
         ),
     ] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="In a window.", rich_help_panel=_FEED)
+        bool, typer.Option("--show", help="Show the feed in a window.", rich_help_panel=_FEED)
     ] = False,
     jsonl: Annotated[
         Path | None,
         typer.Option(
-            help="A line of JSON an answer; - for standard output.", rich_help_panel=_FEED
+            help="Write one line of JSON per answer to this file; - for standard output.",
+            rich_help_panel=_FEED,
         ),
     ] = None,
     duration: Annotated[
-        float | None, typer.Option(help="End after so many seconds.", rich_help_panel=_FEED)
+        float | None, typer.Option(help="Stop after this many seconds.", rich_help_panel=_FEED)
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(min=1, help="End after so many answers.", rich_help_panel=_FEED)
+        int | None, typer.Option(min=1, help="Stop after this many answers.", rich_help_panel=_FEED)
     ] = None,
     every: Annotated[
-        int, typer.Option(min=1, help="Answer one frame in so many.", rich_help_panel=_FEED)
+        int, typer.Option(min=1, help="Answer every N-th frame.", rich_help_panel=_FEED)
     ] = 1,
     smooth: Annotated[
         float,
-        typer.Option(help="Average the answers over so many seconds.", rich_help_panel=_FEED),
+        typer.Option(help="Average probabilities over this many seconds.", rich_help_panel=_FEED),
     ] = 0.0,
     bench: Annotated[
         bool,
         typer.Option(
             "--bench",
-            help="Draw every answer, and print the share of capture, decode, resize, inference "
-            "and drawing.",
+            help="Draw every answer, and print how much of the time each stage takes.",
             rich_help_panel=_FEED,
         ),
     ] = False,
@@ -128,7 +137,7 @@ def run(
 
     set_max_pixels(max_pixels)
     bundle_path, texts = _split(sources)
-    model = Model(open_bundle(bundle_path), variant, threads)
+    model = Model(open_bundle(bundle_path, check_hashes), variant, threads)
     source = FeedSource.of(
         texts, CaptureRequest(_size(size), fps, pixel_format), Orientation(rotate, mirror)
     )

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_bundle
+from edgevit.cli.options import (
+    CheckHashesOption,
+    JsonOption,
+    MaxPixelsOption,
+    ThreadsOption,
+    open_bundle,
+)
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
@@ -16,21 +22,31 @@ def verify(
         Path | None, typer.Argument(help="A bundle folder. Default: the prebuilt lla_tiny.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of real pictures, beside the bundle's own eight.")
+        Path | None,
+        typer.Option(help="Folder of images to compare on, in addition to the bundle's own eight."),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pictures of --images, spread evenly.")] = 200,
+    count: Annotated[
+        int, typer.Option(min=1, help="Number of images from --images, evenly spaced.")
+    ] = 200,
     variant: Annotated[
-        list[str] | None, typer.Option(help="A variant to verify, again and again. Default: all.")
+        list[str] | None, typer.Option(help="A variant to verify; may be repeated. Default: all.")
     ] = None,
-    tensors: Annotated[
-        bool, typer.Option("--tensors", help="Find the first tensor in which a variant differs.")
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="Find the first tensor in which a variant differs.")
     ] = False,
     tolerance: Annotated[
         float | None,
-        typer.Option(min=0, help="Of --tensors: relative error. Default: by precision."),
+        typer.Option(
+            min=0,
+            help="With --bisect: relative error of a difference. Default: by precision.",
+        ),
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First drop the variants whose files are damaged.")
+    ] = False,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Compare every variant with the float reference: answers, superpixels, pass or fail."""
@@ -41,12 +57,13 @@ def verify(
 
     set_max_pixels(max_pixels)
     result = verify_bundle(
-        open_bundle(bundle),
+        open_bundle(bundle, check_hashes),
         images=images,
         count=count,
         variants=variant,
-        tensors=tensors,
+        bisect=bisect,
         tolerance=tolerance,
+        repair=repair,
         threads=threads,
         progress=progress_for_stderr(),
     )

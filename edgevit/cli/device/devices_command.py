@@ -14,7 +14,10 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 NameArgument = Annotated[
-    str, typer.Argument(metavar="DEVICE", help="A name that was added, or user@address.")
+    str,
+    typer.Argument(
+        metavar="DEVICE", help="A name added with 'edgevit devices add', or user@address."
+    ),
 ]
 
 
@@ -27,12 +30,12 @@ def devices(context: typer.Context) -> None:
 
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it, such as jetson.")],
+    name: Annotated[str, typer.Argument(help="Name of the device, such as jetson.")],
     host: Annotated[
         str, typer.Argument(help="user@address, ssh://user@address:port, or from ssh's config.")
     ],
     folder: Annotated[
-        str | None, typer.Option(help="Where edgevit lives there; default: in ~/.cache.")
+        str | None, typer.Option(help="Folder of edgevit on the device. Default: in ~/.cache.")
     ] = None,
 ) -> None:
     """Remember a device by name."""
@@ -67,7 +70,9 @@ def list_(json: JsonOption = False) -> None:
 
 
 @app.command("remove")
-def remove(name: Annotated[str, typer.Argument(help="A name that was added.")]) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(help="A name added with 'edgevit devices add'.")],
+) -> None:
     """Forget a device; what lies on it stays there."""
     from edgevit_runtimes.remote.device_address import remove_device
 
@@ -89,14 +94,18 @@ def check(name: NameArgument, json: JsonOption = False) -> None:
 @app.command("setup")
 def setup(
     name: NameArgument,
-    wheel: Annotated[Path | None, typer.Option(help="Our wheel, if not built from here.")] = None,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="An edgevit wheel to install. Default: built from this installation."),
+    ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Fetch all wheels here; the device needs no network.")
+        bool,
+        typer.Option("--offline", help="Download all wheels here; the device needs no network."),
     ] = False,
 ) -> None:
     """Install this edgevit on a device; its own OpenCV, TensorRT and ONNX Runtime are kept."""
     from edgevit.common.progress import progress_for_stderr
-    from edgevit.common.sanitize import harmless
+    from edgevit.common.untrusted.sanitize import harmless
     from edgevit_runtimes.remote.setup import set_up
     from edgevit_runtimes.remote.ssh import connection
 
@@ -116,7 +125,7 @@ def record(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
 ) -> None:
     """Record what a device is, without serial numbers, for doctor --recording or a bug report."""
-    from edgevit.common.files import write_atomically
+    from edgevit.common.storage.files import write_atomically
     from edgevit_runtimes.remote.setup import recording
     from edgevit_runtimes.remote.ssh import connection
 

@@ -12,10 +12,13 @@ from edgevit.common.errors import InputError
 
 RecordingOption = Annotated[
     Path | None,
-    typer.Option(help="Read another device from a file of 'edgevit devices record'."),
+    typer.Option(help="Examine another device from a file of 'edgevit devices record'."),
 ]
 HostOption = Annotated[
-    str | None, typer.Option(help="A device over SSH: user@address, or a name that was added.")
+    str | None,
+    typer.Option(
+        help="A device over SSH: user@address, or a name added with 'edgevit devices add'."
+    ),
 ]
 
 

@@ -10,6 +10,7 @@ import typer
 
 from edgevit.cli.options import (
     ArenaOption,
+    CheckHashesOption,
     CoresOption,
     JsonOption,
     ThreadsOption,
@@ -20,7 +21,7 @@ from edgevit.cli.options import (
 from edgevit.common.errors import InputError
 
 if TYPE_CHECKING:
-    from edgevit.workflows.bench import BenchResult
+    from edgevit.results.bench_result import BenchResult
 
 
 class Device(str, Enum):
@@ -55,44 +56,63 @@ def bench(
             help="A bundle folder (default: the prebuilt lla_tiny); results, with --compare.",
         ),
     ] = None,
-    device: Annotated[Device, typer.Option(help="The device to measure.")] = Device.auto,
+    device: Annotated[Device, typer.Option(help="Kind of device that is measured.")] = Device.auto,
     threads: ThreadsOption = 1,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures an inference.")] = 1,
-    samples: Annotated[int, typer.Option(min=1, help="Inferences of the hot run.")] = 1000,
-    warmup: Annotated[int, typer.Option(min=0, help="Inferences discarded first, at least.")] = 50,
-    fps: Annotated[float, typer.Option(help="Frame rate of the camera-paced run.")] = 30.0,
-    frames: Annotated[int, typer.Option(min=1, help="Frames of the camera-paced run.")] = 150,
-    max_seconds: Annotated[float, typer.Option(help="Ends the hot run early.")] = 60.0,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="Inferences of the back-to-back run.")] = 1000,
+    warmup: Annotated[int, typer.Option(min=0, help="Minimum number of warm-up inferences.")] = 50,
+    fps: Annotated[
+        float, typer.Option(help="Frame rate of the run that is paced like a camera.")
+    ] = 30.0,
+    frames: Annotated[
+        int, typer.Option(min=1, help="Number of frames of the run that is paced like a camera.")
+    ] = 150,
+    max_seconds: Annotated[
+        float, typer.Option(help="Time limit of the back-to-back run, in seconds.")
+    ] = 60.0,
     variant: VariantOption = None,
     native: Annotated[
-        bool, typer.Option("--native/--body", help="Superpixels: built kernels, or the body.")
+        bool,
+        typer.Option(
+            "--native-kernels/--no-native-kernels",
+            help="Use the native superpixel kernels if they are built, or the ONNX function body.",
+        ),
     ] = True,
     cores: CoresOption = None,
     arena: ArenaOption = True,
     host: Annotated[
         str | None,
-        typer.Option(help="Measure over SSH: user@address, or a name of 'edgevit devices add'."),
+        typer.Option(
+            help="Measure over SSH: user@address, or a name added with 'edgevit devices add'."
+        ),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Pick up a run whose connection was lost.")
+        str | None, typer.Option(metavar="RUN", help="Resume a run whose connection was lost.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Keep the result in this file.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")] = None,
     repeat: Annotated[
-        Path | None, typer.Option(metavar="RESULT", help="Measure the same again, and compare.")
+        Path | None,
+        typer.Option(
+            metavar="RESULT", help="Measure again with the options of this result, and compare."
+        ),
     ] = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Compare results; measures nothing.")
+        bool, typer.Option("--compare", help="Compare results instead of measuring.")
     ] = False,
     fail_if_slower: Annotated[
         str | None,
-        typer.Option(metavar="5%", help="Exit code 1 if p50 surely rose by more than this."),
+        typer.Option(
+            metavar="5%",
+            help="Exit with code 1 if p50 rose by more than this, with 95 % confidence.",
+        ),
     ] = None,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Measure a bundle: every figure in a fresh process, without torch. Or compare results."""
     from edgevit.common.console import show
-    from edgevit.common.files import refuse_target
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.common.storage.files import refuse_target
     from edgevit.workflows import bench as workflow
 
     limit = _limit(fail_if_slower)
@@ -113,11 +133,11 @@ def bench(
     path = _one_bundle(paths)
     if repeat is not None:
         _refuse_how(context, repeat)
-        bundle = None if path is None else open_bundle(path)
+        bundle = None if path is None else open_bundle(path, check_hashes)
         result = workflow.repeat(repeat, bundle, host=host, device=device.value, progress=progress)
     else:
         result = workflow.bench(
-            open_bundle(path),
+            open_bundle(path, check_hashes),
             threads=threads,
             batch=batch,
             samples=samples,
@@ -134,8 +154,8 @@ def bench(
             progress=progress,
         )
     _keep_and_show(result, output, json)
-    if limit is not None:
-        workflow.require_no_slower([result.figures["repeats"]], [str(repeat)], limit)
+    if limit is not None and result.repeats is not None:
+        workflow.require_no_slower([result.repeats], [str(repeat)], limit)
 
 
 def _keep_and_show(result: BenchResult, output: Path | None, as_json: bool) -> None:
@@ -149,7 +169,7 @@ def _keep_and_show(result: BenchResult, output: Path | None, as_json: bool) -> N
 def _refuse_how(context: typer.Context, result: Path) -> None:
     """How a result to repeat was measured is its own, so nothing of that may be given."""
     given = [
-        f"--{name.replace('_', '-')}"
+        "--native-kernels" if name == "native" else f"--{name.replace('_', '-')}"
         for name in _HOW
         if str(context.get_parameter_source(name)).endswith("COMMANDLINE")
     ]

@@ -15,8 +15,10 @@ def report(
             metavar="RESULTS...", help="Results of 'bench --json', and of 'eval --json'."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("report.html"),
-    title: Annotated[str, typer.Option(help="Its heading.")] = "edgevit report",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
+        "report.html"
+    ),
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "edgevit report",
 ) -> None:
     """Draw results as one page: latency, memory, accuracy against latency, conditions."""
     from edgevit.common.console import show

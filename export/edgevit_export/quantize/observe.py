@@ -6,18 +6,18 @@ does not grow with the number of pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from edgevit.common.errors import InputError
+from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.runner import Array, OpenRunner, Runner
-from edgevit.zoo.spec import IMAGE_INPUT
-from edgevit_export.convert.graph import copy_of
+from edgevit.zoo.spec import LOGITS
+from edgevit_export.convert.graph import serialized, values_by_name
 from edgevit_export.quantize.products import find_products
 
 BINS = 2048
@@ -75,53 +75,47 @@ class Observed:
         return np.linspace(self.low, self.high, BINS + 1)
 
 
-def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
+def with_outputs(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
     """A copy that gives these tensors, float32, as outputs beside its own."""
-    copy = copy_of(model)
-    present = {output.name for output in copy.graph.output}
+    copy = model.clone()
+    made = values_by_name(copy.graph)
     for name in dict.fromkeys(tensors):
-        if name not in present:
-            copy.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        if not made[name].is_graph_output():
+            made[name].dtype = made[name].dtype or ir.DataType.FLOAT
+            copy.graph.outputs.append(made[name])
     return copy
 
 
-def observe(
-    runner: Runner, tensors: Sequence[str], batches: Iterable[Array]
-) -> dict[str, Observed]:
+def observe(runner: Runner, tensors: Sequence[str], pictures: PictureSource) -> dict[str, Observed]:
     """Looks at tensors of a model opened with :func:`with_outputs`.
 
     Args:
-        batches: uint8 [B, H, W, 3], iterated twice.
+        pictures: read twice.
 
     Raises:
         InputError: a tensor holds NaN or infinity.
     """
     names = list(dict.fromkeys(tensors))
     found = {name: Observed() for name in names}
-    for outputs, pictures in _outputs(runner, batches):
+    for outputs in infer_batches(runner, pictures, names=(LOGITS, *names)):
         for name in names:
-            found[name].see_extremes(outputs[name], pictures)
+            found[name].see_extremes(outputs[name], len(outputs[LOGITS]))
     for name, observed in found.items():
         if not np.isfinite([observed.low, observed.high]).all():
             raise InputError(
                 f"The tensor {name} holds NaN or infinity on these pictures; the float model "
                 "itself is broken. Export it again from good weights."
             )
-    for outputs, _ in _outputs(runner, batches):
+    for outputs in infer_batches(runner, pictures, names=names):
         for name in names:
             found[name].count(outputs[name])
     return found
 
 
 def observe_products(
-    model: onnx.ModelProto, batches: Iterable[Array], open_runner: OpenRunner
+    model: ir.Model, pictures: PictureSource, open_runner: OpenRunner
 ) -> dict[str, Observed]:
     """Looks at the inputs of all products of a model, as :func:`observe` does."""
     sources = [product.source for product in find_products(model)]
-    with open_runner(with_outputs(model, sources).SerializeToString()) as runner:
-        return observe(runner, sources, batches)
-
-
-def _outputs(runner: Runner, batches: Iterable[Array]) -> Iterator[tuple[dict[str, Array], int]]:
-    for batch in batches:
-        yield runner.infer({IMAGE_INPUT: batch}), len(batch)
+    with open_runner(serialized(with_outputs(model, sources))) as runner:
+        return observe(runner, sources, pictures)

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from edgevit_export.passes.name_by_module import layer_of
+from edgevit.inference.node_names import layer_of
 
 _WEIGHT_TYPES = {
     TensorProto.INT8: "int8",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
@@ -16,17 +17,18 @@ from edgevit.bundle.edit import edit, refuse_unwritable
 from edgevit.bundle.manifest import FLOAT_VARIANT, Variant, variant_file
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress, stage
+from edgevit.inference.accuracy import PairedDrop
+from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.runner import OpenRunner
 from edgevit_export.passes.widen_weights import widen_weights
-from edgevit_export.quantize.gate import PairedDrop
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.schemes import SCHEMES
-from edgevit_export.quantize.search import REFERENCE, Found, Judges, Search, logits_of
+from edgevit_export.quantize.search import REFERENCE, Found, Search, logits_of
 
 HALF_VARIANT = "half"
 _HALF_PICTURES = 32
-_HALF_JUDGES = 256
+_HALF_EVALUATED = 256
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,13 @@ def quantize_bundle(
     refuse_unwritable(bundle)
     if not request.replace_variants:
         refuse_quantized(bundle)
-    model = onnx.load(bundle.variant(FLOAT_VARIANT))
+    model = ir.load(bundle.variant(FLOAT_VARIANT))
     widen_weights(model)
     label = "float: accuracy"
     expected = logits_of(model, request.judging, runners[REFERENCE], progress, label)
-    judges = Judges(request.judging, request.labels, expected)
+    evaluation = LabelledEvalSet(request.judging, expected, "the float model", request.labels)
     search = Search(
-        model, request.calibrating, judges, runners, progress, request.max_drop, request.method
+        model, request.calibrating, evaluation, runners, progress, request.max_drop, request.method
     )
     rivals = [s.name for s in SCHEMES.values() if not s.is_target and request.rival_target]
     found = {
@@ -94,9 +96,9 @@ def quantize_bundle(
         draft.manifest = replace(draft.manifest, chosen={}, machines={})
         for scheme, result in found.items():
             name = variant_of(scheme)
-            draft.write(variant_file(name), partial(onnx.save, result.best.model))
+            draft.write(variant_file(name), partial(ir.save, result.best.model))
             draft.put(name, _variant(request, scheme, result))
-        draft.write(half_variant.file, partial(onnx.save, half))
+        draft.write(half_variant.file, partial(ir.save, half))
         draft.put(HALF_VARIANT, half_variant)
     return draft.bundle, found
 
@@ -150,17 +152,14 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
     return Variant(name, "int8", "int8", SCHEMES[scheme].runtime, target, report)
 
 
-def _half(search: Search) -> tuple[onnx.ModelProto, Variant]:
+def _half(search: Search) -> tuple[ir.Model, Variant]:
     """The FP16 graph and its entry; judged on few: a processor computes float16 slowly."""
     open_runner = search.runners[REFERENCE]
     half = to_half(search.model, search.calibration.first(_HALF_PICTURES), open_runner)
-    onnx.checker.check_model(half.model, full_check=True)
-    judges = search.judges
-    spread = np.linspace(0, len(judges.labels) - 1, min(_HALF_JUDGES, len(judges.labels)))
-    picks = np.unique(spread.round().astype(np.int64))
-    shown = judges.pictures.part(picks)
-    got = logits_of(half.model, shown, open_runner, search.progress, "half: accuracy")
-    drop = PairedDrop.of(judges.expected[picks], got, judges.labels[picks])
+    onnx.checker.check_model(ir.to_proto(half.model), full_check=True)
+    few = search.evaluation.spread(_HALF_EVALUATED)
+    got = logits_of(half.model, few.pictures, open_runner, search.progress, "half: accuracy")
+    drop = PairedDrop.of(few.expected, got, few.labels)
     report = {
         **drop.to_json(),
         "accuracy_from": "a simulation in ONNX Runtime",

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit.common.progress import Progress, SilentProgress
+from edgevit.inference.accuracy import PairedDrop
+from edgevit.inference.agreement import LabelledEvalSet, relative_logit_error
+from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.runner import OpenRunner
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS
-from edgevit_export.quantize.gate import PairedDrop, relative_error
+from edgevit.zoo.spec import LOGITS
+from edgevit_export.convert.graph import serialized
 from edgevit_export.quantize.observe import Observed, observe_products
 from edgevit_export.quantize.products import Product, find_products
 from edgevit_export.quantize.ranges import METHODS, Range
@@ -27,15 +30,6 @@ _COMPARED_PICTURES = 64
 _SENSITIVITY_PICTURES = 32
 AUTO = "auto"
 REFERENCE = "onnxruntime"
-
-
-@dataclass(frozen=True)
-class Judges:
-    """Labelled pictures that decide, and the float model's logits [n, classes] for them."""
-
-    pictures: Pictures
-    labels: NDArray[np.int64]
-    expected: Logits
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class LayerCost:
 class Attempt:
     """One form that was judged."""
 
-    model: onnx.ModelProto
+    model: ir.Model
     method: str
     smooth: bool
     keep_float: tuple[str, ...]
@@ -92,14 +86,14 @@ class Search:
     with the least error.
     """
 
-    model: onnx.ModelProto
+    model: ir.Model
     calibration: Pictures
-    judges: Judges
+    evaluation: LabelledEvalSet
     runners: Mapping[str, OpenRunner]
     progress: Progress
     max_drop: float
     method: str = AUTO
-    _observed: dict[bool, tuple[onnx.ModelProto, dict[str, Observed]]] = field(default_factory=dict)
+    _observed: dict[bool, tuple[ir.Model, dict[str, Observed]]] = field(default_factory=dict)
     _ranges: dict[tuple[str, bool], dict[str, Range]] = field(default_factory=dict)
     _float_logits: Logits | None = None
 
@@ -144,7 +138,7 @@ class Search:
 
     def _build(
         self, scheme: Scheme, method: str, smooth: bool, keep_float: frozenset[str]
-    ) -> onnx.ModelProto:
+    ) -> ir.Model:
         ranges = self._ranges_of(method, smooth) if scheme.calibrated else {}
         return quantized(self._base(smooth)[0], scheme, ranges, keep_float)
 
@@ -156,7 +150,7 @@ class Search:
             self._ranges[method, smooth] = found
         return self._ranges[method, smooth]
 
-    def _base(self, smooth: bool) -> tuple[onnx.ModelProto, dict[str, Observed]]:
+    def _base(self, smooth: bool) -> tuple[ir.Model, dict[str, Observed]]:
         """The float model, smoothed or not, and what goes through its products."""
         if smooth not in self._observed:
             model = self.model
@@ -172,8 +166,9 @@ class Search:
         model = self._build(scheme, method, smooth, frozenset(keep_float))
         open_runner = self.runners.get(scheme.runtime, self.runners[REFERENCE])
         label = f"{scheme.name}: accuracy"
-        got = logits_of(model, self.judges.pictures, open_runner, self.progress, label)
-        drop = PairedDrop.of(self.judges.expected, got, self.judges.labels)
+        judged = self.evaluation
+        got = logits_of(model, judged.pictures, open_runner, self.progress, label)
+        drop = PairedDrop.of(judged.expected, got, judged.labels)
         kept = f", {len(keep_float)} layers float" if keep_float else ""
         self.progress.line(f"{scheme.name}: {method}{kept}: drop {drop.points:+.2f} points")
         return Attempt(model, method, smooth, keep_float, drop)
@@ -215,32 +210,31 @@ class Search:
             count *= 2
         return attempts
 
-    def _error(self, model: onnx.ModelProto, count: int) -> float:
+    def _error(self, model: ir.Model, count: int) -> float:
         if self._float_logits is None:
             self._float_logits = self._first_logits(self.model, _COMPARED_PICTURES)
-        return relative_error(self._float_logits[:count], self._first_logits(model, count))
+        return relative_logit_error(self._float_logits[:count], self._first_logits(model, count))
 
-    def _first_logits(self, model: onnx.ModelProto, count: int) -> Logits:
+    def _first_logits(self, model: ir.Model, count: int) -> Logits:
         """Of the first pictures of the calibration."""
         pictures = self.calibration.first(count)
         return logits_of(model, pictures, self.runners[REFERENCE], SilentProgress())
 
 
 def logits_of(
-    model: onnx.ModelProto,
-    pictures: Pictures,
+    model: ir.Model,
+    pictures: PictureSource,
     open_runner: OpenRunner,
     progress: Progress,
     label: str = "",
 ) -> Logits:
     """float32 [n, classes]: what a model answers to every picture; a bar goes by the label."""
-    batches = -(-len(pictures) // pictures.batch)
     answers = []
     with (
-        open_runner(model.SerializeToString()) as runner,
-        progress.bar(label, batches) as advance,
+        open_runner(serialized(model)) as runner,
+        progress.bar(label, len(pictures)) as advance,
     ):
-        for batch in pictures:
-            answers.append(runner.infer({IMAGE_INPUT: batch})[LOGITS])
-            advance()
-    return np.concatenate(answers)[: len(pictures)]
+        for outputs in infer_batches(runner, pictures, names=(LOGITS,)):
+            answers.append(outputs[LOGITS])
+            advance(len(answers[-1]))
+    return np.concatenate(answers)

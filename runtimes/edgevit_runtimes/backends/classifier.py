@@ -8,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest, softmax
-from edgevit.inference.runner import Array, Runner, batch_size, full_batches
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS, SUPERPIXEL_MAP, Preprocess
-from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-from edgevit_runtimes.backends.open_model import open_variant
+from edgevit.inference.batches import Resized, infer_batches
+from edgevit.inference.runner import Array, Runner, batch_size
+from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Tuning
+from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.shared_runner import SharedRunner
 from edgevit_runtimes.devices.facts import chosen_here
+
+_DRAWN_NOW_AND_THEN = Tuning(spinning=False)
 
 
 class BundleClassifier:
@@ -24,12 +26,20 @@ class BundleClassifier:
 
     Args:
         variant: which form of the model; by default the one chosen for this machine or its kind.
+        paced: pictures come now and then, so threads that wait for them sleep.
     """
 
-    def __init__(self, bundle: Bundle, variant: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        variant: str | None = None,
+        threads: int = 1,
+        paced: bool = False,
+    ) -> None:
         self.bundle = bundle
         self.variant = variant or chosen_here(bundle)
-        self.runner: Runner = SharedRunner(open_variant(bundle, self.variant, threads))
+        host = Host(spinning=not paced)
+        self.runner: Runner = SharedRunner(open_variant(bundle, self.variant, threads, host))
 
     @property
     def batch(self) -> int:
@@ -69,7 +79,9 @@ class BundleSuperpixels:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.bundle = bundle
-        self.runner: Runner = SharedRunner(OnnxRuntimeRunner(bundle.superpixel_map(), threads))
+        self.runner: Runner = SharedRunner(
+            OnnxRuntimeRunner(bundle.superpixel_map(), threads, tuning=_DRAWN_NOW_AND_THEN)
+        )
 
     def label_maps(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.int32]]:
         """int32 [rows, columns] for every picture; it is to be stretched over the picture."""
@@ -90,9 +102,7 @@ def _by_picture(
     runner: Runner, pictures: Sequence[Image], preprocess: Preprocess
 ) -> Iterator[dict[str, Array]]:
     """The outputs, picture by picture."""
-    size = batch_size(runner.inputs, max(1, len(pictures)))
-    for places in full_batches(len(pictures), size):
-        feed = {IMAGE_INPUT: image_io.batch([pictures[i] for i in places], preprocess)}
-        outputs = runner.infer(feed)
-        for place in range(min(size, len(pictures) - places[0])):
-            yield {name: array[place] for name, array in outputs.items()}
+    resized = Resized(pictures, preprocess)
+    for outputs in infer_batches(runner, resized, free_batch=max(1, len(pictures))):
+        for arrays in zip(*outputs.values(), strict=True):
+            yield dict(zip(outputs, arrays, strict=True))

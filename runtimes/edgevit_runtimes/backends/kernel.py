@@ -15,10 +15,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from edgevit.common.cache import cache_folder
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
 from edgevit.common.installed import distribution
+from edgevit.common.storage.cache import cache_folder
+from edgevit.common.storage.files import write_atomically
 
 SOURCE = Path(__file__).parent / "native" / "superpixel_kernels.cc"
 HEADER = "onnxruntime_cxx_api.h"

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.cache import cache_folder
 from edgevit.common.errors import DamagedError, InputError
+from edgevit.common.storage.cache import cache_folder
 from edgevit.inference.runner import Runner
-from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement, refuse_absent
+from edgevit_runtimes.backends.onnxruntime_runner import (
+    OnnxRuntimeRunner,
+    Placement,
+    Tuning,
+    refuse_absent,
+)
 from edgevit_runtimes.devices.facts import refuse_foreign
 
 
@@ -25,11 +30,15 @@ class Host:
         on from now on; None: all that the process may use.
     arena: whether ONNX Runtime keeps freed memory for the next inference, which is faster and
         takes more of it. The other runtimes have no such choice and refuse False.
+    spinning: whether ONNX Runtime's threads, with more than one, burn their cores for a while when
+        they wait for work. That pays where inferences follow each other at once, and costs several
+        times the processor time where a camera paces them.
     """
 
     native: bool = True
     cores: tuple[int, ...] | None = None
     arena: bool = True
+    spinning: bool = True
 
 
 def open_variant(bundle: Bundle, variant: str, threads: int = 1, host: Host = Host()) -> Runner:
@@ -55,7 +64,8 @@ def open_variant(bundle: Bundle, variant: str, threads: int = 1, host: Host = Ho
     if host.cores is not None:
         stay_on(host.cores)
     if entry.runtime == "onnxruntime":
-        runner: Runner = OnnxRuntimeRunner(file, threads, host.native, placement, host.arena)
+        tuning = Tuning(host.arena, host.spinning)
+        runner: Runner = OnnxRuntimeRunner(file, threads, host.native, placement, tuning)
     else:
         if not host.arena:
             raise InputError(f"{entry.runtime} has no memory arena that could be switched off.")

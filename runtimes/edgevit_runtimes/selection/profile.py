@@ -11,37 +11,24 @@ from statistics import median
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
+from edgevit.inference.batches import full_batches
+from edgevit.inference.node_names import ATTENTION, GROUPS, HEAD, SUPERPIXELS, group_of, module_of
 from edgevit.inference.runner import (
     Array,
     LayerTime,
     ProfiledRunner,
     Runner,
     batch_size,
-    full_batches,
     profiling,
 )
 from edgevit.zoo.spec import IMAGE_INPUT
 from edgevit_runtimes.backends.open_model import open_variant
 
-SUPERPIXELS, EMBEDDING, ATTENTION, MLP, HEAD = GROUPS = (
-    "superpixels",
-    "embedding",
-    "attention",
-    "MLP",
-    "head",
-)
 _WARMUP = 5
-# A module's name holds one of these, and the first that is found decides.
-_WORDS = {
-    "superpixels": SUPERPIXELS,
-    "mlp": MLP,
-    "norm_mlp": MLP,
-    "blocks": ATTENTION,
-    "keys_and_values": ATTENTION,
-    "residual": ATTENTION,
-}
-_LAST = ("norm", "head")  # modules behind the last block
+UNNAMED = "unnamed"  # products that do not say their module
 _SUPERPIXEL_OPS = ("SuperpixelSlic", "SuperpixelPool")
+# Only edgevit writes these, and with names since version 1.1.
+_NAMED_OPS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,7 @@ class Profile:
     def by_group(self) -> dict[str, float]:
         """Microseconds, of the groups that the model has."""
         sums = _sums((layer.group, layer.microseconds) for layer in self.layers)
-        return {group: sums[group] for group in GROUPS if group in sums}
+        return {group: sums[group] for group in (*GROUPS, UNNAMED) if group in sums}
 
     def by_op(self) -> dict[str, float]:
         """Microseconds, the longest first."""
@@ -116,7 +103,8 @@ def layers(times: Sequence[LayerTime], has_superpixels: bool) -> list[Layer]:
     """Finds the part of the model that every node belongs to.
 
     A node without a module was made by the runtime, from what stands before a node that has one.
-    Before the first block these are the bodies of the superpixel ops.
+    Before the first block these are the bodies of the superpixel ops. A quantized product without
+    one is of a bundle that was quantized before products were named: nobody knows its part.
     """
     modules = [module_of(node.name) for node in times]
     first_block = next((i for i, m in enumerate(modules) if group_of(m) == ATTENTION), len(times))
@@ -125,23 +113,14 @@ def layers(times: Sequence[LayerTime], has_superpixels: bool) -> list[Layer]:
     for place, node in reversed(list(enumerate(times))):
         after = modules[place] or after
         in_body = has_superpixels and not modules[place] and place < first_block
-        is_superpixel = in_body or node.op in _SUPERPIXEL_OPS
-        group = SUPERPIXELS if is_superpixel else group_of(after)
+        if node.op in _NAMED_OPS and not modules[place]:
+            group = UNNAMED
+        elif in_body or node.op in _SUPERPIXEL_OPS:
+            group = SUPERPIXELS
+        else:
+            group = group_of(after)
         found.append(Layer(node.name, modules[place], group, node.op, node.microseconds))
     return found[::-1]
-
-
-def module_of(name: str) -> str:
-    """``blocks.0.mlp.0/Gemm/WithoutBiases`` to ``blocks.0.mlp.0``."""
-    return name.partition("/")[0] if "/" in name else ""
-
-
-def group_of(module: str) -> str:
-    """The part of the model that a module belongs to."""
-    words = module.split(".")
-    if words[0] in _LAST:
-        return HEAD
-    return next((group for word, group in _WORDS.items() if word in words), EMBEDDING)
 
 
 def _run(runner: Runner, pictures: Array, runs: int) -> list[float]:

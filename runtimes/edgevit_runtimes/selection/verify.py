@@ -13,22 +13,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle, Variant
 from edgevit.common.errors import DamagedError, EdgevitError, InputError
 from edgevit.common.progress import Progress
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.inference.runner import Array, Runner, batch_size, full_batches
-from edgevit.zoo.spec import ASSIGNMENT, IMAGE_INPUT, LOGITS
+from edgevit.inference.agreement import Agreement, EvalSet, compare, variant_limits
+from edgevit.inference.batches import PictureSource, infer_all, infer_batches
+from edgevit.inference.runner import Runner
+from edgevit.zoo.spec import ASSIGNMENT, LOGITS
 from edgevit_runtimes.backends.open_model import open_reference, open_variant
-from edgevit_runtimes.selection.agreement import Agreement
+from edgevit_runtimes.selection.agreement import float_set, reference_set
 
-TORCH = "torch, at export"
-ONNX_RUNTIME = "float in plain ONNX Runtime"
-
-_BATCH = 8  # for a model that takes any
-
+Packed = NDArray[np.uint8]
 # (bundle, variant, tensors) to a bundle of which the variant also gives these tensors.
 Expose = Callable[[Bundle, str, Sequence[str]], AbstractContextManager[Bundle]]
 
@@ -37,31 +36,30 @@ Expose = Callable[[Bundle, str, Sequence[str]], AbstractContextManager[Bundle]]
 class Comparison:
     """One variant against one reference.
 
-    agreement: of the logits.
-    superpixels_same: pictures of which every cell is in the same superpixels; None: not compared.
+    has_superpixels: whether superpixels were compared too.
     """
 
     variant: str
     runtime: str
     reference: str
     agreement: Agreement
-    superpixels_same: int | None
+    has_superpixels: bool
+
+    @property
+    def superpixels_same(self) -> int | None:
+        """Pictures of which every cell is in the same superpixels; None: not compared."""
+        return self.agreement.membership_matches if self.has_superpixels else None
 
     def failures(self) -> list[str]:
         """What does not hold: of the logits, and every superpixel must be the same."""
-        found = self.agreement.failures()
-        images = self.agreement.images
-        if self.superpixels_same is not None and self.superpixels_same < images:
-            odd = images - self.superpixels_same
-            found.append(f"superpixels differ on {odd} of {images} pictures")
-        return found
+        return self.agreement.failures()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "variant": self.variant,
             "runtime": self.runtime,
             "reference": self.reference,
-            **self.agreement.to_json(),
+            **self.agreement.logits_dict(),
             "superpixels_same": self.superpixels_same,
             "failures": self.failures(),
             "holds": not self.failures(),
@@ -131,90 +129,78 @@ def verify(request: VerifyRequest, progress: Progress) -> Verification:
 
 @dataclass(frozen=True)
 class _Answers:
-    """logits: float32 [n, classes]. assignment: bool [K, cells] of every picture, packed."""
+    """logits: float32 [n, classes]. assignment: the bits of every picture, uint8 [n, bytes]."""
 
-    logits: Array
-    assignment: list[Array] | None
+    logits: NDArray[np.float32]
+    assignment: Packed | None
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """pictures: uint8 [n, size, size, 3]. answers: what is expected for them."""
+    """assignment: the superpixels of every picture of the set, packed; None: not compared."""
 
-    name: str
-    pictures: Array
-    answers: _Answers
+    evaluation: EvalSet
+    assignment: Packed | None
 
 
 def _references(request: VerifyRequest) -> list[_Reference]:
     bundle, expose, threads = request.bundle, request.expose, request.threads
-    stored = bundle.reference()
-    known: list[tuple[str, Array, Array]] = [(TORCH, stored.images, stored.outputs[LOGITS])]
+    sets = [reference_set(bundle)]
     if request.pictures:
         resized = image_io.batch(request.pictures, bundle.manifest.preprocess)
-        with open_reference(bundle, threads) as runner:
-            known.append((ONNX_RUNTIME, resized, np.stack(_each(runner, resized, LOGITS))))
+        sets.append(float_set(bundle, resized, threads))
     if expose is None or bundle.manifest.superpixel_map is None:
-        return [_Reference(name, shown, _Answers(logits, None)) for name, shown, logits in known]
+        return [_Reference(each, None) for each in sets]
     with (
         expose(bundle, FLOAT_VARIANT, [ASSIGNMENT]) as opened,
         open_reference(opened, threads) as runner,
     ):
-        return [
-            _Reference(name, shown, _Answers(logits, _packed_assignments(runner, shown)))
-            for name, shown, logits in known
-        ]
+        return [_Reference(each, _packed_assignments(runner, each.pictures)) for each in sets]
 
 
 def _answers(request: VerifyRequest, name: str, references: Sequence[_Reference]) -> list[_Answers]:
     """A variant's answers to the pictures of every reference."""
-    bundle, expose, threads = request.bundle, request.expose, request.threads
-    with open_variant(bundle, name, threads) as runner:
-        logits = [np.stack(_each(runner, r.pictures, LOGITS)) for r in references]
-    if expose is None or references[0].answers.assignment is None:
+    shown = [reference.evaluation.pictures for reference in references]
+    with open_variant(request.bundle, name, request.threads) as runner:
+        logits = [infer_all(runner, pictures, (LOGITS,))[LOGITS] for pictures in shown]
+    if request.expose is None or references[0].assignment is None:
         return [_Answers(given, None) for given in logits]
-    packed = _assignments(request, expose, name, references)
+    packed = _assignments(request, request.expose, name, shown)
     return [_Answers(*both) for both in zip(logits, packed, strict=True)]
 
 
 def _assignments(
-    request: VerifyRequest, expose: Expose, name: str, references: Sequence[_Reference]
-) -> list[list[Array] | None]:
-    """None for every reference where nobody can see inside: an engine, or a fused tensor."""
+    request: VerifyRequest, expose: Expose, name: str, shown: Sequence[PictureSource]
+) -> list[Packed | None]:
+    """None for every set where nobody can see inside: an engine, or a fused tensor."""
     with ExitStack() as opened:
         try:
             seen = opened.enter_context(expose(request.bundle, name, [ASSIGNMENT]))
         except DamagedError:
             raise
         except InputError:
-            return [None for _ in references]
+            return [None for _ in shown]
         runner = opened.enter_context(open_variant(seen, name, request.threads))
-        return [_packed_assignments(runner, reference.pictures) for reference in references]
+        return [_packed_assignments(runner, pictures) for pictures in shown]
 
 
-def _packed_assignments(runner: Runner, pictures: Array) -> list[Array]:
-    return [np.packbits(each > 0) for each in _each(runner, pictures, ASSIGNMENT)]
-
-
-def _each(runner: Runner, pictures: Array, output: str) -> list[Array]:
-    """One output, picture by picture."""
-    found: list[Array] = []
-    for places in full_batches(len(pictures), batch_size(runner.inputs, _BATCH)):
-        found.extend(runner.infer({IMAGE_INPUT: pictures[places]})[output])
-    return found[: len(pictures)]
+def _packed_assignments(runner: Runner, pictures: PictureSource) -> Packed:
+    """A bit for every superpixel and cell: of 200 pictures they take 16 MiB, not 500."""
+    batches = infer_batches(runner, pictures, names=(ASSIGNMENT,))
+    seen = (outputs[ASSIGNMENT] > 0 for outputs in batches)
+    return np.concatenate([np.packbits(each.reshape(len(each), -1), axis=1) for each in seen])
 
 
 def _compare(name: str, entry: Variant, reference: _Reference, got: _Answers) -> Comparison:
+    matches = None
+    if reference.assignment is not None and got.assignment is not None:
+        matches = (reference.assignment == got.assignment).all(axis=1)
+    expected = {LOGITS: reference.evaluation.expected}
+    limits = variant_limits(entry.precision)
     return Comparison(
         variant=name,
         runtime=entry.runtime,
-        reference=reference.name,
-        agreement=Agreement.between(entry.precision, reference.answers.logits, got.logits),
-        superpixels_same=_same(reference.answers.assignment, got.assignment),
+        reference=reference.evaluation.reference,
+        agreement=compare(expected, {LOGITS: got.logits}, limits, matches),
+        has_superpixels=matches is not None,
     )
-
-
-def _same(expected: list[Array] | None, got: list[Array] | None) -> int | None:
-    if expected is None or got is None:
-        return None
-    return sum(np.array_equal(a, b) for a, b in zip(expected, got, strict=True))

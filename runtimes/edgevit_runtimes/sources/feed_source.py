@@ -32,5 +32,10 @@ class FeedSource:
         refuse_unused(address, request)
         return cls(address, request, orientation)
 
+    @property
+    def paced(self) -> bool:
+        """Whether frames come at a rate of their own, so that threads wait between them."""
+        return self.address.is_live or self.request.fps is not None
+
     def open(self) -> Source:
         return open_source(self.address, self.request)

@@ -1,10 +1,10 @@
 """The figures of docs/camera.md: what a feed's loop promises, on real streams on loopback.
 
-    python benchmarks/camera.py slow clip.mp4        # the newest frame, by a model that is too slow
-    python benchmarks/camera.py fast clip.mp4        # nothing lost, and what the loop itself costs
-    python benchmarks/camera.py memory clip.mp4      # an hour's worth of frames, minutes long
-    python benchmarks/camera.py restart clip.mp4     # the camera killed and started again
-    python benchmarks/camera.py viewers clip.mp4     # ten viewers that are stuck, or slow
+    python benchmarks/cameras/camera.py slow clip.mp4  # the newest frame, model too slow
+    python benchmarks/cameras/camera.py fast clip.mp4  # nothing lost, the loop's own cost
+    python benchmarks/cameras/camera.py memory clip.mp4  # an hour's worth of frames, minutes long
+    python benchmarks/cameras/camera.py restart clip.mp4  # the camera killed and started again
+    python benchmarks/cameras/camera.py viewers clip.mp4  # ten viewers that are stuck, or slow
 
 Prints JSON with the figure, its limit and whether it holds; exit code 1 where one does not.
 """
@@ -29,6 +29,8 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
+from mjpeg_server import jpegs_of
+
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json
 from edgevit.zoo.registry import PREBUILT_BUNDLE
@@ -45,7 +47,6 @@ from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 from edgevit_runtimes.sources.frame import Decode, Source
 from edgevit_runtimes.sources.open_source import open_source
 from edgevit_runtimes.sources.source_address import parse
-from mjpeg_server import jpegs_of
 
 HERE = Path(__file__).parent
 CAMERA_FPS = 30.0

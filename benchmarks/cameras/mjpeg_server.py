@@ -1,6 +1,6 @@
 """A camera on loopback: plays a video as MJPEG over HTTP, at its pace, to anybody, for ever.
 
-    python benchmarks/mjpeg_server.py clip.mp4 --port 8090 --fps 30
+    python benchmarks/cameras/mjpeg_server.py clip.mp4 --port 8090 --fps 30
 
 Prints its address when it listens. ``--password USER:PASSWORD`` asks for it (basic).
 """

@@ -1,6 +1,6 @@
 """What a bench over SSH costs beside the run itself.
 
-    python benchmarks/remote_overhead.py user@address [--folder FOLDER]
+    python benchmarks/overhead/remote_overhead.py user@address [--folder FOLDER]
 
 Measures the same bench on this machine and over SSH, twice each; the second over SSH finds the
 bundle there. It says most where the device is this machine itself (a server on loopback).
@@ -15,6 +15,7 @@ from typing import Any
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json
 from edgevit.common.progress import SilentProgress
+from edgevit.results.bench_result import BenchResult
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
@@ -44,7 +45,7 @@ def main() -> None:
     )
 
 
-def _there(device: Device, bundle: Bundle) -> dict[str, Any]:
+def _there(device: Device, bundle: Bundle) -> BenchResult:
     with Ssh(device) as ssh:
         return bench_there(ssh, bundle, OPTIONS, "auto", SilentProgress())
 

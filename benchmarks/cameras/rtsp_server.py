@@ -1,6 +1,6 @@
 """A camera on loopback: GStreamer's RTSP server plays numbered JPEGs as H.264, for ever.
 
-    /usr/bin/python3 benchmarks/rtsp_server.py 'frames/%05d.jpg' --port 8554 --fps 30
+    /usr/bin/python3 benchmarks/cameras/rtsp_server.py 'frames/%05d.jpg' --port 8554 --fps 30
 
 Runs in the system's Python (Debian: apt install gir1.2-gst-rtsp-server-1.0 python3-gi
 gstreamer1.0-rtsp gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly).

@@ -1,6 +1,6 @@
 """What measuring costs: the timer of ``edgevit bench``, and how it agrees with ONNX Runtime's own.
 
-    python benchmarks/bench_overhead.py
+    python benchmarks/overhead/bench_overhead.py
 
 Timer: the bench's own loop around a function that does nothing; what is left is the loop's. It is
 set against an inference of 1 ms. Profiler: one session with ONNX Runtime's profiler on (which slows

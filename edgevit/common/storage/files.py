@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgevit.common.errors import InputError
+
+_PARTIAL = re.compile(r"\..+\.(?P<pid>\d+)\.partial")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -21,15 +24,60 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(aside)
-        aside.chmod(0o666 & ~_umask())  # some writers make files that only their owner can read
-        flush(aside)
-        aside.replace(path)
+        _sweep(path.parent)
+        with _locked(aside, os.O_RDWR | os.O_CREAT):
+            write(aside)
+            aside.chmod(0o666 & ~_umask())  # some writers make files only their owner can read
+            flush(aside)
+            aside.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         with suppress(OSError):  # the reason it could not be written is the error to show
             aside.unlink(missing_ok=True)
+
+
+_swept: set[Path] = set()  # once a process is enough
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what processes that died while they wrote a file left in a folder.
+
+    Those that live hold a lock on the file that they write, in another container too.
+    """
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for left_over in folder.glob(".*.partial"):
+        matched = _PARTIAL.fullmatch(left_over.name)
+        if matched is None or not left_over.is_file() or _is_alive(int(matched["pid"])):
+            continue
+        with suppress(OSError), _locked(left_over, os.O_RDONLY):  # another user's, gone, or held
+            left_over.unlink()
+
+
+@contextmanager
+def _locked(file: Path, flags: int) -> Iterator[None]:
+    """
+    Raises:
+        BlockingIOError: another process has locked it.
+    """
+    descriptor = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def refuse_target(path: Path) -> None:

@@ -1,0 +1,45 @@
+"""How nodes of an exported graph are named, and the part of the model that a name belongs to.
+
+A node is called ``MODULE/Op`` by the torch module that computes it, such as
+``blocks.0.mlp.0/Gemm``. Runtimes append to it (``blocks.0.mlp.0/Gemm/WithoutBiases``).
+"""
+
+from __future__ import annotations
+
+SEPARATOR = "/"
+
+SUPERPIXELS, EMBEDDING, ATTENTION, MLP, HEAD = GROUPS = (
+    "superpixels",
+    "embedding",
+    "attention",
+    "MLP",
+    "head",
+)
+# A module's name holds one of these, and the first that is found decides.
+_WORDS = {
+    "superpixels": SUPERPIXELS,
+    "mlp": MLP,
+    "norm_mlp": MLP,
+    "blocks": ATTENTION,
+    "keys_and_values": ATTENTION,
+    "residual": ATTENTION,
+}
+_LAST = ("norm", "head")  # modules behind the last block
+
+
+def module_of(name: str) -> str:
+    """``blocks.0.mlp.0/Gemm`` to ``blocks.0.mlp.0``; empty for what is in no module."""
+    return name.partition(SEPARATOR)[0] if SEPARATOR in name else ""
+
+
+def layer_of(product: str) -> str:
+    """The layer of a matrix product, by its result: the module, for the first product in it."""
+    return product.removesuffix(f"{SEPARATOR}Gemm").removesuffix(f"{SEPARATOR}MatMul")
+
+
+def group_of(module: str) -> str:
+    """The part of the model that a module belongs to, one of ``GROUPS``."""
+    words = module.split(".")
+    if words[0] in _LAST:
+        return HEAD
+    return next((group for word, group in _WORDS.items() if word in words), EMBEDDING)
