@@ -19,7 +19,6 @@ from edgevit.cli.options import (
 )
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
-from edgevit.results.bundle_summary import untrained_note
 
 if TYPE_CHECKING:
     from edgevit.workflows.predict.loaded_model import Model
@@ -161,6 +160,7 @@ def _answer_files(
     model: Model, source: FeedSource, top: int, save: Path | None, json: bool
 ) -> None:
     from edgevit.common.console import print_line, show
+    from edgevit.results.bundle_summary import untrained_note
     from edgevit.workflows.predict.predict_files import predict_files
 
     found = predict_files(
@@ -182,6 +182,7 @@ def _answer_feed(
     model: Model, source: FeedSource, options: FeedOptions, outputs: OutputOptions, json: bool
 ) -> None:
     from edgevit.common.console import show
+    from edgevit.results.bundle_summary import untrained_note
     from edgevit.workflows.predict.stream import follow_feed
     from edgevit_runtimes.live.outputs.status_line import StatusLine
 
