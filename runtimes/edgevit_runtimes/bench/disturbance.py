@@ -1,7 +1,8 @@
 """Whether a run can be trusted: what disturbed it, in words that stand in its result.
 
 Every rule asks for something from outside, or for a change that is larger than the run's own noise.
-Recorded runs of both kinds are in ``tests/bench_runs``; ``benchmarks/disturbance.py`` records more.
+Recorded runs of both kinds are in ``tests/bench/recorded_runs``; ``benchmarks/disturbance.py``
+records more.
 """
 
 from __future__ import annotations
