@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import InputError
-from edgevit.common.result import Result, Section
+from edgevit.common.result import Result
 from edgevit.common.storage.files import refuse_target, write_atomically
+from edgevit.common.tables import Section
+from edgevit.common.untrusted.sanitize import printable
 from edgevit.inference.accuracy import Share
 from edgevit.results.bench_result import BenchResult, parse_result, read_text
 from edgevit.results.charts import Entry
@@ -57,7 +59,7 @@ def report(
         )
     refuse_target(target)
     entries = _entries(files)
-    content = page(entries, title)
+    content = printable(page(entries, title))  # a file's name may hold what no page can
     write_atomically(target, lambda aside: aside.write_text(content, encoding="utf-8"))
     return ReportResult(target, len(entries), len(content))
 

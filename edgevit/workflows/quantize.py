@@ -13,7 +13,8 @@ from edgevit.bundle.edit import refuse_unwritable
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result, Section
+from edgevit.common.result import Result
+from edgevit.common.tables import Section
 from edgevit.results.bundle_summary import variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
 

@@ -105,7 +105,7 @@ def test_bad_files_leave_no_page(tmp_path: Path, edgevit: Command) -> None:
     former = good.read_bytes()
     assert "one of the results" in edgevit("report", good, "-o", good).one_message
     assert good.read_bytes() == former
-    assert "Cannot read" in edgevit("report", tmp_path / "no.json", "-o", target).one_message
+    assert "No such result" in edgevit("report", tmp_path / "no.json", "-o", target).one_message
     evaluation = write(
         tmp_path / "eval.json",
         {"file_sha256": "f", "top1": {"share": 0.9, "interval_95": [0.8, 1.0]}},
