@@ -24,8 +24,8 @@ from claim.claim_verdicts import draw_front, verdicts
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table, write_json
 from edgevit.common.errors import EdgevitError, InputError
-from edgevit.common.files import write_atomically
 from edgevit.common.progress import Progress, progress_for_stderr
+from edgevit.common.storage.files import write_atomically
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
 from edgevit.models.count import count_spec
@@ -33,7 +33,7 @@ from edgevit.training.hardware import prepare
 from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE
-from edgevit.workflows.teacher import open_teacher
+from edgevit.workflows.teacher_bundle import open_teacher
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle

@@ -32,8 +32,8 @@ from edgevit.bundle.manifest import (
 )
 from edgevit.bundle.reference import Reference, read_reference, write_reference
 from edgevit.common.errors import BundleError, DamagedError
-from edgevit.common.folders import recover
-from edgevit.common.hashes import checked_sha256
+from edgevit.common.storage.folders import recover
+from edgevit.common.storage.hashes import checked_sha256
 from edgevit.common.untrusted.bounded import read_text
 
 _MOST_MANIFEST_BYTES = 64 << 20
@@ -63,7 +63,7 @@ class Bundle:
     """An opened bundle: the folder and its checked manifest.
 
     fresh_hashes: whether files are hashed whenever they are asked for, even those whose hash is
-        remembered (:mod:`edgevit.common.hashes`).
+        remembered (:mod:`edgevit.common.storage.hashes`).
     """
 
     path: Path

@@ -31,14 +31,14 @@ from edgevit.bundle.manifest import (
     Variant,
 )
 from edgevit.common.errors import BundleError, InputError
-from edgevit.common.files import write_atomically
-from edgevit.common.folders import (
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.folders import (
     folder_written_aside,
     put_in_place,
     why_not_replaceable,
     workspace,
 )
-from edgevit.common.hashes import known_sha256, remember, sha256_of
+from edgevit.common.storage.hashes import known_sha256, remember, sha256_of
 
 WAIT_S = 30.0
 _VERSION: Mapping[str, Any] = {"schema": SCHEMA, "schema_minor": SCHEMA_MINOR}

@@ -32,10 +32,10 @@ from edgevit.cli.model.eval_command import evaluate
 from edgevit.cli.model.models_command import models
 from edgevit.cli.model.train_command import train
 from edgevit.cli.renamed import with_current_names
-from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import EdgevitError
-from edgevit.common.sanitize import printable, shortened
+from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.native_output import native_output_filtered
+from edgevit.common.untrusted.sanitize import printable, shortened
 from edgevit.common.version import __version__
 from edgevit.common.workers import any_abandoned
 

@@ -52,6 +52,10 @@ LoaderThreadsOption = Annotated[
         help="Threads of the data loader and of torch. Default: all cores.",
     ),
 ]
+CheckHashesOption = Annotated[
+    bool,
+    typer.Option("--check-hashes", help="Hash every file of the bundle, remembered or not."),
+]
 SkipCorruptOption = Annotated[
     bool, typer.Option("--skip-corrupt", help="Skip damaged images instead of stopping.")
 ]
@@ -123,12 +127,16 @@ def looks_like_bundle(path: Path) -> bool:
     return path.suffix == ".edgevit" or (path / "manifest.json").is_file()
 
 
-def open_bundle(path: Path | None) -> Bundle:
-    """The bundle of that path, or the one that the package ships."""
+def open_bundle(path: Path | None, check_hashes: bool = False) -> Bundle:
+    """The bundle of that path, or the one that the package ships.
+
+    Args:
+        check_hashes: hash every file, even those whose hash is remembered.
+    """
     from edgevit.bundle.bundle import Bundle
     from edgevit.zoo.registry import PREBUILT_BUNDLE
 
-    return Bundle.open(path or PREBUILT_BUNDLE)
+    return Bundle.open(path or PREBUILT_BUNDLE, check_hashes)
 
 
 def open_for_change(path: Path) -> Bundle:

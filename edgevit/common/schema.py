@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from edgevit.common.sanitize import harmless
+from edgevit.common.untrusted.sanitize import harmless
 
 T = TypeVar("T")
 _DEEPEST = 30  # objects and lists within each other

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError, some_of
-from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress
-from edgevit.common.sanitize import harmless
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit.common.workers import workers
 from edgevit.images import image_io
 from edgevit.images.image_files import HIDDEN, images_in, is_hidden, left_out_note

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
+from edgevit.common.storage.files import write_atomically
 from edgevit.common.untrusted.bounded import open_regular, read_bytes
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS, MOST_PIXELS
 from edgevit.images import jpeg

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_Z_95 = 1.959963984540054  # of the normal distribution, two-sided 95 %
-_RESAMPLES = 2000
+from edgevit.inference.intervals import Pairs, wilson
+
 TOP = 5
 
 
@@ -29,13 +29,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's score interval, which stays inside 0 to 1 and is right for few images too."""
-        if not self.of:
-            return 0.0, 1.0
-        n, p = self.of, self.value
-        scale = 1 + _Z_95**2 / n
-        middle = p + _Z_95**2 / (2 * n)
-        half = _Z_95 * float(np.sqrt(p * (1 - p) / n + _Z_95**2 / (4 * n * n)))
-        return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+        return wilson(self.right, self.of)
 
     def to_json(self) -> dict[str, Any]:
         low, high = self.interval
@@ -147,12 +141,16 @@ class PairedDrop:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % of the drops of pictures drawn again with replacement (bootstrap), in points."""
-        lost = self.float_right.astype(np.int8) - self.quantized_right
-        rng = np.random.default_rng(0)
-        picks = rng.integers(len(lost), size=(_RESAMPLES, len(lost)))
-        low, high = np.percentile(100 * lost[picks].mean(axis=1), [2.5, 97.5])
-        return float(low), float(high)
+        """Where the drop lies with 95 % confidence, in points: paired score interval."""
+        before, after = self.float_right, self.quantized_right
+        pairs = Pairs(
+            both=int((before & after).sum()),
+            only_first=int((before & ~after).sum()),
+            only_second=int((~before & after).sum()),
+            neither=int((~before & ~after).sum()),
+        )
+        low, high = pairs.difference_interval()
+        return 100 * low, 100 * high
 
     def to_json(self) -> dict[str, Any]:
         low, high = self.interval

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.hashes import sha256_of
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
 from edgevit.images.image_io import Image

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from edgevit.common.errors import CheckpointError, some_of
-from edgevit.common.files import write_atomically
+from edgevit.common.storage.files import write_atomically
 from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
 
 _WRAPPERS = ("model", "state_dict")

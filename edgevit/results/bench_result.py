@@ -10,10 +10,11 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from edgevit.common.errors import InputError
-from edgevit.common.result import Result, Section
-from edgevit.common.sanitize import harmless
+from edgevit.common.result import Result
 from edgevit.common.schema import cleaned, is_newer_minor, plain_json, to_plain, typed
+from edgevit.common.tables import Section
 from edgevit.common.untrusted import bounded
+from edgevit.common.untrusted.sanitize import harmless
 
 RESULT_KIND, RESULT_SCHEMA, RESULT_MINOR = "edgevit bench", 1, 0
 MOST_BYTES = 64 << 20

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import refuse_target, write_atomically
 from edgevit.common.libraries import require_modules
+from edgevit.common.storage.files import refuse_target, write_atomically
 from edgevit.common.untrusted.bounded import read_text
 from edgevit.results import plot_fonts
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.result import Result, Section, Table
-from edgevit.common.sanitize import printable
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
+from edgevit.common.untrusted.sanitize import printable
 from edgevit.images import drawing, image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import refuse_target, write_atomically
-from edgevit.common.result import Result, Section
+from edgevit.common.result import Result
 from edgevit.common.schema import plain_json
+from edgevit.common.storage.files import refuse_target, write_atomically
+from edgevit.common.tables import Section
 from edgevit.inference.accuracy import Share
 from edgevit.results.bench_result import BenchResult, parse_result, read_text
 from edgevit.results.charts import Entry

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgevit.common.errors import CheckpointError, EdgevitError, InputError
-from edgevit.common.files import cannot_write, held
-from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress
+from edgevit.common.storage.files import cannot_write, held
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.images.image_folder import ImageFolder
 from edgevit.models.build import build
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from edgevit.common.errors import CheckpointError
-from edgevit.common.files import write_atomically
+from edgevit.common.storage.files import write_atomically
 from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
 
 STATE_FILE = "last.pt"

@@ -13,7 +13,8 @@ from edgevit.bundle.compiled import Outcome, Plan, ensure
 from edgevit.bundle.edit import edit
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.progress import Progress, SilentProgress, stage
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.workflows.targets.compile_request import CompileRequest, Precision, Provider, Target
 from edgevit.workflows.targets.onnxruntime_target import plan_onnxruntime
 from edgevit.workflows.targets.openvino_target import plan_openvino

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import refuse_unwritable
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result, Section
+from edgevit.common.result import Result
+from edgevit.common.tables import Section
 from edgevit.results.bundle_summary import variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
 
@@ -90,6 +92,7 @@ def quantize(
     from edgevit_runtimes.devices.target import this_target
 
     progress = progress or SilentProgress()
+    refuse_unwritable(bundle)
     wanted = _targets(targets, this_target())
     _check_method(method)
     if plot is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.repair import Dropped
+from edgevit.bundle.repair import repair as repair_bundle
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import untrained_note
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class VerifyResult(Result):
     """tensors: by variant, what was looked at to find the first tensor that differs.
 
     asked: the variants that were asked for by name; they must open.
+    dropped: by variant, what the repair left out because its file was damaged.
     sees_superpixels: False where the module ``onnx`` is missing, so that they were not compared.
     """
 
@@ -48,6 +52,7 @@ class VerifyResult(Result):
     tensors: Mapping[str, Sequence[Look]]
     asked: tuple[str, ...]
     sees_superpixels: bool
+    dropped: Mapping[str, Dropped] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -79,6 +84,8 @@ class VerifyResult(Result):
             "not_opened": dict(found.not_opened),
             "damaged": dict(found.damaged),
         }
+        if self.dropped:
+            content["dropped"] = {name: asdict(why) for name, why in self.dropped.items()}
         if self.tensors:
             content["tensors"] = {
                 name: [asdict(look) for look in looks] for name, looks in self.tensors.items()
@@ -89,7 +96,11 @@ class VerifyResult(Result):
         found = self.verification
         title = f"{self.bundle.path}: against the float reference"
         rows = [_row(comparison) for comparison in found.comparisons]
-        lines = [f"{name}: not verified here: {why}" for name, why in found.not_opened.items()]
+        lines = [
+            f"{name}: dropped, because {why.reason}. Make it again with: {why.again}"
+            for name, why in self.dropped.items()
+        ]
+        lines += [f"{name}: not verified here: {why}" for name, why in found.not_opened.items()]
         lines += [f"{name}: damaged: {why}" for name, why in found.damaged.items()]
         if not self.sees_superpixels:
             lines.append('superpixels were not compared: that needs pip install "edgevit[export]"')
@@ -107,6 +118,7 @@ def verify(
     variants: Sequence[str] | None = None,
     bisect: bool = False,
     tolerance: float | None = None,
+    repair: bool = False,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> VerifyResult:
@@ -118,6 +130,7 @@ def verify(
         variants: names; by default all that the bundle has.
         bisect: find the first tensor in which a variant differs from the float model.
         tolerance: of ``bisect``: relative error; by default by the variant's precision.
+        repair: first drop the variants whose files are damaged, and say how to make them again.
 
     Raises:
         BundleError: the bundle has no such variant.
@@ -130,6 +143,7 @@ def verify(
     if tolerance is not None and not bisect:
         raise InputError("--tolerance is one of --bisect; give both.")
     progress = progress or SilentProgress()
+    bundle, dropped = repair_bundle(bundle) if repair else (bundle, {})
     named = tuple(variants or bundle.manifest.variants)
     for name in named:
         bundle.entry(name)  # an unknown one is an error before the work
@@ -141,6 +155,7 @@ def verify(
         verification=found,
         tensors=_bisect(bundle, found, tolerance, threads, progress) if bisect else {},
         asked=tuple(variants or ()),
+        dropped=dropped,
         sees_superpixels=expose is not None or bundle.manifest.superpixel_map is None,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import onnx
 import pytest
 
-from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.bundle import REFERENCE_FILE, Bundle
 from edgevit.bundle.edit import edit
 from edgevit.common.errors import BundleError, CheckFailedError, InputError
 from edgevit.inference.runner import Runner
@@ -23,9 +24,13 @@ from edgevit.workflows.compile import compile_bundle
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.engines.inline import inlined
 from edgevit_runtimes.backends import onnxruntime_runner
+from edgevit_runtimes.backends import open_model as open_module
+from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
+from edgevit_runtimes.bench import measurement_process
+from edgevit_runtimes.bench.bench_options import BenchOptions
 from support import Command
 from support.compiled_bundles import pretend_orin, with_engine
 from support.needs import AZURE_PROVIDER, CPU_HAS_BFLOAT16, needs_openvino, only_if
@@ -294,3 +299,35 @@ def test_openvino_names_the_op_and_the_layer(tmp_path: Path) -> None:
 
     with pytest.raises(CheckFailedError, match=r"nobody\.Sofftmax.*Layers: odd_layer \(Sofftmax"):
         compile_openvino(odd(tmp_path / "odd.onnx").read_bytes(), OpenVinoRunner)
+
+
+@pytest.mark.parametrize("paced", [True, False])
+def test_threads_that_wait_for_a_camera_sleep(paced: bool) -> None:
+    """27: a clip at 5 fps cost 1.4 s of processor time with one thread, 5.6 s with four."""
+    with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float", 4, paced) as classifier:
+        options = classifier.runner._runner._session.get_session_options()  # type: ignore[attr-defined]
+        for pool in ("intra_op", "inter_op"):
+            allowed = options.get_session_config_entry(f"session.{pool}.allow_spinning")
+            assert allowed == ("0" if paced else "1")
+
+
+def test_the_paced_measurement_is_of_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """27: a bench measures what a feed will run."""
+    hosts: list[Host] = []
+    real = open_module.open_variant
+
+    def note(bundle: Bundle, variant: str, threads: int, host: Host) -> Runner:
+        hosts.append(host)
+        return real(bundle, variant, threads, host)
+
+    monkeypatch.setattr(open_module, "open_variant", note)
+    job = {
+        "bundle": str(PREBUILT_BUNDLE),
+        "variant": "float",
+        "reference": str(PREBUILT_BUNDLE / REFERENCE_FILE),
+        **asdict(BenchOptions(threads=2, warmup=1, max_seconds=0.1)),
+    }
+    for measurement in ("paced", "hot"):
+        options = {"measurement": measurement, "samples": 2, "variant": "float"}
+        measurement_process.MEASUREMENTS[measurement]({**job, **options})
+    assert [host.spinning for host in hosts] == [False, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 from edgevit.bundle.bundle import SCHEMA, Bundle
+from edgevit.bundle.compiled import Built, Wanted, ensure
+from edgevit.bundle.edit import edit as edit_bundle
 from edgevit.bundle.reports import CompileOptions, read_report
 from edgevit.common.errors import BundleError, DamagedError
 from edgevit.zoo.registry import PREBUILT_BUNDLE
@@ -149,7 +152,7 @@ def test_a_manifest_that_lies_about_the_model_is_refused(bundle: Path, edgevit: 
         (("superpixel_map",), "../superpixels.onnx", "outside the bundle"),
         (("parity",), {"a": 5}, "parity.a is int, expected object"),
         (
-            ("parity", "torch against ONNX Runtime"),
+            ("parity", _TORCH),
             {"images": 8},
             "torch against ONNX Runtime.top1_agrees is missing",
         ),
@@ -221,3 +224,91 @@ def test_an_absent_provider_is_named_and_not_its_gpu(bundle: Path, edgevit: Comm
 def test_every_provider_may_be_written_into_a_bundle() -> None:
     for provider in PROVIDERS:
         assert read_report(CompileOptions, {"provider": provider}, "options").provider == provider
+
+
+# A damaged file of one variant -------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_two_variants(bundle: Path) -> Path:
+    """float, and one compiled for ONNX Runtime, whose file is damaged."""
+    wanted = Wanted("onnxruntime-fp32", "float", "onnxruntime", "fp32", "onnx")
+    model = (bundle / "model.onnx").read_bytes()
+    ensure(Bundle.open(bundle), wanted, lambda _: Built(model))
+    return bundle
+
+
+@pytest.mark.parametrize("damage", ["changed", "lost"])
+def test_a_damaged_variant_is_in_nobodys_way_and_is_compiled_again(
+    with_two_variants: Path, damage: str, photo_folder: Path, edgevit: Command
+) -> None:
+    path, file = with_two_variants, with_two_variants / "model.onnxruntime-fp32.onnx"
+    if damage == "lost":
+        file.unlink()
+    else:
+        file.write_bytes(b"another file")
+    photo = photo_folder / "photo0.png"
+    assert edgevit("run", path, photo, "--variant", "float").code == 0
+    ended = edgevit("run", path, photo, "--variant", "onnxruntime-fp32")
+    assert ended.code == 2
+    assert "model.onnxruntime-fp32.onnx" in ended.one_message
+    assert f"edgevit verify {path} --repair" in ended.one_message
+    ended = edgevit("run", path, photo, "--variant", "float", "--check-hashes")
+    assert ended.code == 2
+    assert "model.onnxruntime-fp32.onnx" in ended.one_message
+    ended = edgevit("compile", path, "--target", "onnxruntime", "--json")
+    assert ended.code == 0, ended.err
+    (reason,) = [r for r in json.loads(ended.out)["reasons"] if r.startswith("its file")]
+    assert ("is missing" if damage == "lost" else "was changed") in reason
+    assert edgevit("run", path, photo, "--variant", "onnxruntime-fp32").code == 0
+
+
+def test_repair_drops_what_is_damaged_and_says_how_to_make_it_again(
+    with_two_variants: Path, edgevit: Command
+) -> None:
+    path = with_two_variants
+    (path / "model.onnxruntime-fp32.onnx").write_bytes(b"another file")
+    assert "Verification failed for onnxruntime-fp32" in edgevit("verify", path).err
+    ended = edgevit("verify", path, "--repair", "--json")
+    assert ended.code == 0, ended.err
+    dropped = json.loads(ended.out)["dropped"]["onnxruntime-fp32"]
+    assert dropped["again"] == f"edgevit compile {path} --target onnxruntime --precision fp32"
+    assert set(Bundle.open(path, check_hashes=True).manifest.variants) == {"float"}
+    assert not (path / "model.onnxruntime-fp32.onnx").exists()
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "reference.npz", "superpixels.onnx"])
+def test_what_cannot_be_made_again_is_not_dropped(
+    with_two_variants: Path, file: str, edgevit: Command
+) -> None:
+    (with_two_variants / file).write_bytes(b"another file")
+    before = sorted(with_two_variants.iterdir())
+    ended = edgevit("verify", with_two_variants, "--repair")
+    assert ended.code == 2
+    assert f"{file} cannot be made again" in ended.one_message
+    assert sorted(with_two_variants.iterdir()) == before
+
+
+def test_opening_reads_no_file_whose_hash_is_remembered(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgevit.common.storage import hashes
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for file in bundle.iterdir():
+        os.utime(file, (1, 1))  # written long ago
+    Bundle.open(bundle, check_hashes=True)
+    read: list[Path] = []
+    real = hashes.sha256_of
+    monkeypatch.setattr(hashes, "sha256_of", lambda path: (read.append(path), real(path))[1])
+    opened = Bundle.open(bundle)
+    opened.variant()
+    opened.reference()
+    opened.superpixel_map()
+    assert read == []
+    with edit_bundle(opened) as draft:
+        draft.write("extra.txt", lambda file: file.write_text("more"))
+    draft.bundle.variant()
+    assert read == [], "its hash is remembered beyond an edit that kept it"
+    Bundle.open(bundle, check_hashes=True)
+    assert len(read) == len(opened.manifest.files) + 1

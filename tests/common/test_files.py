@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
-from edgevit.common.folders import folder_written_aside
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.folders import folder_written_aside
 from support import environment
 
 
@@ -100,7 +100,7 @@ def test_the_second_of_two_writers_is_told(tmp_path: Path) -> None:
 _WRITER = """
 import sys, time
 from pathlib import Path
-from edgevit.common.folders import folder_written_aside
+from edgevit.common.storage.folders import folder_written_aside
 with folder_written_aside(Path(sys.argv[1]), replace=False, marker="file") as folder:
     (folder / "half").write_text("half")
     print("writing", flush=True)

@@ -18,16 +18,17 @@ import pytest
 import torch
 from torch import nn
 
-from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import CheckpointError
-from edgevit.common.sanitize import harmless, printable, shortened
+from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.npz import read_npz
+from edgevit.common.untrusted.sanitize import harmless, printable, shortened
 from edgevit.images import drawing
 from edgevit.images.image_io import Image
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
 from edgevit.results import plots
 from support import Command, environment, python, write_png
 from support.made_results import made
+from support.needs import not_here
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def test_captions_have_every_script() -> None:
     import cv2
 
     if not hasattr(cv2, "FontFace"):
-        pytest.skip("OpenCV 4 has no font beyond ASCII")
+        not_here("OpenCV 4 has no font beyond ASCII")
     picture = np.full((360, 640, 3), 120, np.uint8)
     drawn = [drawing.draw_caption(picture, name).tobytes() for name in NAMES]
     unknown = [drawing.draw_caption(picture, "?" * len(name)).tobytes() for name in NAMES]

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
+import re
+import resource
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import edgevit
+from edgevit.bundle.bundle import MANIFEST_FILE
 from edgevit.common.errors import DeviceError, InputError
-from edgevit.common.sanitize import harmless
+from edgevit.common.storage.files import sha256_of
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit.results.bench_result import read_result
 from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.remote import bootstrap, protocol
+from edgevit_runtimes.bench import measure
+from edgevit_runtimes.bench.bench_options import BenchOptions
+from edgevit_runtimes.remote import agent, bootstrap, protocol
 from edgevit_runtimes.remote.device_address import Device, read_devices
 from edgevit_runtimes.remote.send_bundle import _refuse_full
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
@@ -453,6 +463,47 @@ def _holder(run: Path) -> int:
     raise AssertionError("nobody holds the run")
 
 
+def test_a_full_disk_there_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """24: it was called killed, or out of memory. A file may hold 4 KiB; the result needs more."""
+    sha256 = sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)
+    (tmp_path / "bundles").mkdir()
+    shutil.copytree(PREBUILT_BUNDLE, tmp_path / "bundles" / f"{sha256}.edgevit")
+    run = {"run": "0123456789abcdef", "bundle": sha256}
+    monkeypatch.setattr(agent.subprocess, "Popen", lambda *_, **options: os.close(options["stdin"]))
+    agent.start(tmp_path, {**run, "device": "auto", "options": asdict(BenchOptions())})
+    monkeypatch.setattr(measure, "bench", lambda *_: {"durations_us": list(range(9999))})
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, former[1]))  # Python is told by an error
+    try:
+        agent.run_measurement(tmp_path, run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    last = agent.follow(tmp_path, run)
+    assert "result.json: File too large" in last["error"]
+    assert last["code"] == 2
+    left = {file.name for file in (tmp_path / "runs" / run["run"]).iterdir()}
+    assert left == {"job.json", "log", "error.json"}, "what was reserved for it made room"
+
+
+def test_a_run_that_fails_for_a_reason_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """24: its sibling; nothing that a run ends with is called a kill."""
+    run = {"run": "0123456789abcdef", "bundle": 64 * "0"}
+    folder = tmp_path / "runs" / run["run"]
+    folder.mkdir(parents=True)
+    (folder / "log").touch()
+    agent.run_measurement(tmp_path, run)  # there is no job.json
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol, "send", lambda *_: None)
+        assert "job.json: No such file" in agent.follow(tmp_path, run)["error"]
+    (folder / "error.json").unlink()
+    nearly_full = type("Usage", (), {"free": 100})
+    monkeypatch.setattr(agent.shutil, "disk_usage", lambda _: nearly_full)
+    with pytest.raises(DeviceError, match="is full"):
+        agent.follow(tmp_path, run)
+
+
 def test_damaged_knowledge_of_a_run(edgevit: Command, home: Path) -> None:
     folder = home / "state" / "edgevit" / "runs"
     folder.mkdir(parents=True)
@@ -462,6 +513,69 @@ def test_damaged_knowledge_of_a_run(edgevit: Command, home: Path) -> None:
 
 
 # ---- devices that lie
+
+
+def by_verb(hostile: str) -> str:
+    """A device whose agent is as it should be, but for one job, and that starts nothing; in sh."""
+    path = shlex.quote(environment()["PYTHONPATH"])
+    ours = f'PYTHONPATH={path} {shlex.quote(sys.executable)} "$@"'
+    verb, _, instead = hostile.partition(": ")
+    return (
+        f'read line; case "$line" in *\'"{verb}"\'*) {instead};; '
+        f"*'\"start\"'*) printf 'edgevit: {{}}\\n';; "
+        f"*) {{ printf '%s\\n' \"$line\"; cat; }} | {ours};; esac"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hostile", "message"),
+    [
+        ("store: exec sleep 1000", "nothing was taken and nothing came for 2 s"),
+        ("follow: exec sleep 1000", "nothing was taken and nothing came for 2 s"),
+        ("store: exec yes", "nothing was taken and nothing came|more than 500 lines"),
+        ("follow: exec yes", "more than 500 lines"),
+        ('follow: exec yes \'edgevit: {"line": "x"}\'', "more than 500 lines"),
+        ("follow: exec cat /dev/zero", "a line of more than"),
+        ("hello: exec yes", "says more than"),
+    ],
+)
+def test_a_device_that_never_reads_or_floods(
+    hostile: str,
+    message: str,
+    reachable: Loopback,
+    tmp_path: Path,
+    edgevit: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """24: it was waited for without end."""
+    monkeypatch.setattr("edgevit_runtimes.remote.calls._SILENCE_S", 2.0)
+    monkeypatch.setattr("edgevit_runtimes.remote.protocol._MOST_LINES", 500)
+    monkeypatch.setattr("edgevit_runtimes.remote.protocol._LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("edgevit_runtimes.remote.ssh._MOST_BYTES", 1 << 20)
+    _hostile_device(tmp_path, edgevit, by_verb(hostile))
+    if hostile.startswith("follow"):
+        name = f"{sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)}.edgevit"
+        shutil.copytree(PREBUILT_BUNDLE, tmp_path / "hostile" / "bundles" / name)
+    ended = edgevit("bench", "--host", "box", *SHORT)
+    assert ended.code == 2
+    assert re.search(message, ended.err), ended.err
+    assert "Traceback" not in ended.err
+    if hostile.startswith("follow: exec sleep"):
+        assert "Pick it up with" in ended.err
+
+
+def test_a_run_that_goes_on_in_silence_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Now and then the device says that it is still there."""
+    monkeypatch.setattr(agent, "_ALIVE_S", 0.1)
+    held = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    (tmp_path / "log").write_bytes(b"one\n")
+    lines = agent._log_lines(tmp_path)
+    assert [next(lines) for _ in range(3)] == ["one", None, None]
+    os.close(held)
+    assert list(lines) in ([], [None])
 
 
 def test_a_greeting_is_passed_over() -> None:
@@ -611,7 +725,7 @@ def test_the_agent_refuses(job: dict[str, Any], more: bytes, message: str, tmp_p
 
 def test_a_bundle_that_changed_on_the_way_is_refused(tmp_path: Path) -> None:
     from edgevit.bundle.bundle import Bundle
-    from edgevit.common.hashes import sha256_of
+    from edgevit.common.storage.hashes import sha256_of
 
     bundle = Bundle.open(PREBUILT_BUNDLE)
     names = ["manifest.json", *bundle.manifest.used_files()]

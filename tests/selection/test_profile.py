@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import inliner
 
@@ -82,8 +83,8 @@ def _is_product(layer: dict[str, str]) -> bool:
     return layer["op"].endswith(_PRODUCT_OPS)
 
 
-def float_model_of(bundle: Path) -> onnx.ModelProto:
-    model = onnx.load(Bundle.open(bundle).variant())
+def float_model_of(bundle: Path) -> ir.Model:
+    model = ir.load(Bundle.open(bundle).variant())
     widen_weights(model)
     return model
 

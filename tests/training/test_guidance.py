@@ -23,7 +23,7 @@ from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
 from edgevit.training.losses.guidance import Guidance, guidance_of
 from edgevit.training.recipe import Recipe
 from edgevit.training.teacher import Teacher, View
-from edgevit.workflows.teacher import EFFICIENTNET, open_teacher
+from edgevit.workflows.teacher_bundle import EFFICIENTNET, open_teacher
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import LavitSpec, Preprocess, StageSpec
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from edgevit.common.errors import CheckpointError, InputError
-from edgevit.common.files import held
 from edgevit.common.progress import PlainProgress, SilentProgress
+from edgevit.common.storage.files import held
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
 from edgevit.models.checkpoint import read_checkpoint

@@ -468,16 +468,6 @@ def _run(edgevit: Command, *arguments: object) -> Finished:
     return ended
 
 
-def test_the_bundle_that_was_installed_is_never_edited(
-    model: edgevit.Model, photo_folder: Path
-) -> None:
-    before = (PREBUILT_BUNDLE / MANIFEST_FILE).read_bytes()
-    for edit in (model.compile, lambda: model.quantize(photo_folder)):
-        with pytest.raises(edgevit.InputError, match="Make one of your own"):
-            edit()
-    assert (PREBUILT_BUNDLE / MANIFEST_FILE).read_bytes() == before
-
-
 def test_public_names_are_listed_and_there() -> None:
     assert set(edgevit.__all__) <= set(dir(edgevit))
     for name in edgevit.__all__:

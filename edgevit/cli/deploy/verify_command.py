@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_bundle
+from edgevit.cli.options import (
+    CheckHashesOption,
+    JsonOption,
+    MaxPixelsOption,
+    ThreadsOption,
+    open_bundle,
+)
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
@@ -35,8 +41,12 @@ def verify(
             help="With --bisect: relative error of a difference. Default: by precision.",
         ),
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First drop the variants whose files are damaged.")
+    ] = False,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Compare every variant with the float reference: answers, superpixels, pass or fail."""
@@ -47,12 +57,13 @@ def verify(
 
     set_max_pixels(max_pixels)
     result = verify_bundle(
-        open_bundle(bundle),
+        open_bundle(bundle, check_hashes),
         images=images,
         count=count,
         variants=variant,
         bisect=bisect,
         tolerance=tolerance,
+        repair=repair,
         threads=threads,
         progress=progress_for_stderr(),
     )

@@ -105,7 +105,7 @@ def setup(
 ) -> None:
     """Install this edgevit on a device; its own OpenCV, TensorRT and ONNX Runtime are kept."""
     from edgevit.common.progress import progress_for_stderr
-    from edgevit.common.sanitize import harmless
+    from edgevit.common.untrusted.sanitize import harmless
     from edgevit_runtimes.remote.setup import set_up
     from edgevit_runtimes.remote.ssh import connection
 
@@ -125,7 +125,7 @@ def record(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
 ) -> None:
     """Record what a device is, without serial numbers, for doctor --recording or a bug report."""
-    from edgevit.common.files import write_atomically
+    from edgevit.common.storage.files import write_atomically
     from edgevit_runtimes.remote.setup import recording
     from edgevit_runtimes.remote.ssh import connection
 

@@ -10,6 +10,7 @@ import typer
 
 from edgevit.cli.options import (
     ArenaOption,
+    CheckHashesOption,
     CoresOption,
     JsonOption,
     ThreadsOption,
@@ -105,12 +106,13 @@ def bench(
             help="Exit with code 1 if p50 rose by more than this, with 95 % confidence.",
         ),
     ] = None,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Measure a bundle: every figure in a fresh process, without torch. Or compare results."""
     from edgevit.common.console import show
-    from edgevit.common.files import refuse_target
     from edgevit.common.progress import progress_for_stderr
+    from edgevit.common.storage.files import refuse_target
     from edgevit.workflows import bench as workflow
 
     limit = _limit(fail_if_slower)
@@ -131,11 +133,11 @@ def bench(
     path = _one_bundle(paths)
     if repeat is not None:
         _refuse_how(context, repeat)
-        bundle = None if path is None else open_bundle(path)
+        bundle = None if path is None else open_bundle(path, check_hashes)
         result = workflow.repeat(repeat, bundle, host=host, device=device.value, progress=progress)
     else:
         result = workflow.bench(
-            open_bundle(path),
+            open_bundle(path, check_hashes),
             threads=threads,
             batch=batch,
             samples=samples,

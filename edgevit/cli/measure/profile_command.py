@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, ThreadsOption, open_bundle
+from edgevit.cli.options import CheckHashesOption, JsonOption, ThreadsOption, open_bundle
 
 
 def profile(
@@ -21,6 +21,7 @@ def profile(
         int, typer.Option(min=1, help="Number of inferences; medians are reported.")
     ] = 100,
     threads: ThreadsOption = 1,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Time every layer, in every runtime: by part of the model, by op, and against the limit."""
@@ -29,7 +30,7 @@ def profile(
     from edgevit.workflows.profile import profile as profile_bundle
 
     result = profile_bundle(
-        open_bundle(bundle),
+        open_bundle(bundle, check_hashes),
         variants=variant,
         runs=runs,
         threads=threads,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.cli.options import (
+    CheckHashesOption,
     JsonOption,
     MaxPixelsOption,
     SkipCorruptOption,
@@ -46,6 +47,7 @@ def evaluate(
     skip_corrupt: SkipCorruptOption = False,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
@@ -57,7 +59,7 @@ def evaluate(
     set_max_pixels(max_pixels)
     path, data = _split(paths, model)
     progress = progress_for_stderr()
-    with _bundle(path, model, progress) as bundle:
+    with _bundle(path, model, check_hashes, progress) as bundle:
         result = evaluate_bundle(
             bundle,
             data,
@@ -85,10 +87,12 @@ def _split(paths: list[Path], model: str | None) -> tuple[Path | None, Path]:
 
 
 @contextmanager
-def _bundle(path: Path | None, model: str | None, progress: Progress) -> Iterator[Bundle]:
+def _bundle(
+    path: Path | None, model: str | None, check_hashes: bool, progress: Progress
+) -> Iterator[Bundle]:
     """The bundle of that path, or one exported for the occasion, or the prebuilt one."""
     if model is None:
-        yield open_bundle(path)
+        yield open_bundle(path, check_hashes)
         return
     from edgevit.workflows.export import export
 

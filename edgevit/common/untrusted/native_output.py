@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from edgevit.common.sanitize import harmless
+from edgevit.common.untrusted.sanitize import harmless
 
 _STDERR = 2
 _CHUNK_BYTES = 1 << 16

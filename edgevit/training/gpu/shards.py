@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -144,7 +145,7 @@ def _read(path: Path) -> _Shard:
             files = np.split(content["encoded"], content["ends"][:-1])
             labels = content["labels"]
             classes = tuple(str(name) for name in content["classes"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is damaged or no shard of pictures. Pack it again.") from error
     return _Shard(files, labels, classes)
 

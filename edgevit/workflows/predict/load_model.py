@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
-from edgevit.common.cache import cache_folder
 from edgevit.common.errors import BundleError, InputError
-from edgevit.common.hashes import sha256_of
 from edgevit.common.libraries import require_modules
+from edgevit.common.storage.cache import cache_folder
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.version import __version__
 from edgevit.workflows.export import MODULES
 from edgevit.workflows.export import export as _export_model

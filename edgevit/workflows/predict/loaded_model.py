@@ -76,8 +76,12 @@ class Model(BundleWork):
         """The form of the model that is used here; the session is opened to know."""
         return self.classifier().variant
 
-    def classifier(self) -> BundleClassifier:
+    def classifier(self, paced: bool = False) -> BundleClassifier:
         """The session that all threads share, opened when it is first asked for.
+
+        Args:
+            paced: of a session that is opened now: pictures come now and then, so threads that
+                wait for them sleep instead of spinning.
 
         Raises:
             InputError: the model was closed.
@@ -87,7 +91,9 @@ class Model(BundleWork):
         with self._lock:
             self._refuse_closed()
             if self._classifier is None:
-                self._classifier = BundleClassifier(self.bundle, self._asked_variant, self.threads)
+                self._classifier = BundleClassifier(
+                    self.bundle, self._asked_variant, self.threads, paced
+                )
             return self._classifier
 
     @overload
@@ -242,7 +248,8 @@ class Model(BundleWork):
                 was closed, when the first result is asked for.
         """
         from edgevit.workflows.predict.stream import stream_predictions
-        from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource
+        from edgevit_runtimes.live.feed_options import FeedOptions
+        from edgevit_runtimes.sources.feed_source import FeedSource
 
         refuse_top(top)
         request = CaptureRequest(size, fps, pixel_format)

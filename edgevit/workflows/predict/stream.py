@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgevit.common.errors import InputError
 from edgevit.results.prediction import StreamPrediction
 from edgevit_runtimes.live.feed import Feed, Say
-from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
+from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
 from edgevit_runtimes.live.feed_summary import FeedSummary
 from edgevit_runtimes.live.loop import observe
 from edgevit_runtimes.live.observation import Observation
@@ -22,6 +22,7 @@ from edgevit_runtimes.live.outputs.feed_outputs import FeedRun, Outputs
 from edgevit_runtimes.live.outputs.status_line import StatusLine
 from edgevit_runtimes.live.smoothing import Smoothing
 from edgevit_runtimes.live.statistics import Statistics
+from edgevit_runtimes.sources.feed_source import FeedSource
 
 if TYPE_CHECKING:
     from edgevit.workflows.predict.loaded_model import Model
@@ -33,7 +34,7 @@ def stream_predictions(
     model: Model, source: FeedSource, options: FeedOptions
 ) -> Generator[StreamPrediction, None, None]:
     """What a model says of a feed's frames, as they come; see ``Model.stream``."""
-    classifier = model.classifier()
+    classifier = model.classifier(paced=source.paced)
     feed = _feed(source, options, _LOG.warning)
     statistics = Statistics(feed)
     with feed, _stopped_after(options.duration, feed.stop):
@@ -79,7 +80,7 @@ def follow_feed(
         InputError: the source or an output cannot be opened, or no frame could be answered.
     """
     output_options.refuse_overwriting(source.address)
-    classifier = model.classifier()
+    classifier = model.classifier(paced=source.paced)
     feed = _feed(source, options, status.say)
     run = FeedRun(
         classifier,

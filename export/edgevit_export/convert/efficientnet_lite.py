@@ -27,8 +27,8 @@ from edgevit.bundle.bundle import (
     write_reference,
 )
 from edgevit.bundle.edit import create, seal
-from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress, stage
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.inference.agreement import EXPORT_LIMITS, compare
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, Runner

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import onnx
 
 from edgevit.bundle.bundle import (
     FLOAT_VARIANT,
+    MANIFEST_FILE,
     SUPERPIXEL_FILE,
     Bundle,
     Manifest,
@@ -25,6 +27,7 @@ from edgevit.bundle.edit import create, seal
 from edgevit.common.errors import CheckpointError, InputError
 from edgevit.common.installed import distribution
 from edgevit.common.progress import Progress, stage
+from edgevit.common.storage.folders import refuse_existing
 from edgevit.common.version import __version__
 from edgevit.inference.agreement import (
     EXPORT_LIMITS,
@@ -39,7 +42,7 @@ from edgevit.models.classifier import Classifier
 from edgevit.models.count import count
 from edgevit.zoo.registry import ModelEntry
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
-from edgevit_export.convert.graph import copy_of, tensor_specs
+from edgevit_export.convert.graph import Pass, rewritten, tensor_specs
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.trace import trace
@@ -97,16 +100,14 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         raise InputError(
             f"{request.entry.spec.name} has no feature maps; leave out --with-features."
         )
+    refuse_existing(request.output, request.force, MANIFEST_FILE)
     with stage(progress, "load      weights into the torch module"):
         model = _weighted(request)
     with create(request.output, request.force) as folder:
         with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
-            traced = trace(model.module, request.batch)
-            name_by_module(traced)
+            traced = rewritten(trace(model.module, request.batch), name_by_module)
         with stage(progress, "simplify  onnxsim"):
-            probe = simplify(traced)
-            regroup_gelu(probe)
-            name_new_nodes(probe)
+            probe = rewritten(simplify(traced), regroup_gelu, name_new_nodes)
         with stage(progress, "finish    outputs and weight storage"):
             deployed = _deployed(probe, request)
         with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
@@ -143,11 +144,8 @@ def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
 
 def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:
     """The probe without its taps: what goes to the device."""
-    deployed = _part(probe, [LOGITS, *_extra_outputs(request)])
-    if request.half_storage:
-        halve_weights(deployed)
-        onnx.checker.check_model(deployed, full_check=True)
-    return deployed
+    storage = [halve_weights] if request.half_storage else []
+    return _part(probe, [LOGITS, *_extra_outputs(request)], *storage)
 
 
 def _extra_outputs(request: ExportRequest) -> list[str]:
@@ -157,10 +155,9 @@ def _extra_outputs(request: ExportRequest) -> list[str]:
     return list(spec.feature_maps) if request.with_features else []
 
 
-def _part(probe: onnx.ModelProto, outputs: list[str]) -> onnx.ModelProto:
+def _part(probe: onnx.ModelProto, outputs: list[str], *passes: Pass) -> onnx.ModelProto:
     """A copy with some of the outputs, and what they need."""
-    part = copy_of(probe)
-    keep_outputs(part, outputs)
+    part = rewritten(probe, partial(keep_outputs, names=outputs), *passes)
     onnx.checker.check_model(part, full_check=True)
     return part
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from edgevit.common.errors import InputError
-from edgevit.common.hashes import sha256_of
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.models.build import build
 from edgevit.models.checkpoint import Checkpoint, load_into, read_checkpoint, refuse_infinite
 from edgevit.models.classifier import Classifier

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
@@ -75,7 +76,7 @@ def quantize_bundle(
     refuse_unwritable(bundle)
     if not request.replace_variants:
         refuse_quantized(bundle)
-    model = onnx.load(bundle.variant(FLOAT_VARIANT))
+    model = ir.load(bundle.variant(FLOAT_VARIANT))
     widen_weights(model)
     label = "float: accuracy"
     expected = logits_of(model, request.judging, runners[REFERENCE], progress, label)
@@ -95,9 +96,9 @@ def quantize_bundle(
         draft.manifest = replace(draft.manifest, chosen={}, machines={})
         for scheme, result in found.items():
             name = variant_of(scheme)
-            draft.write(variant_file(name), partial(onnx.save, result.best.model))
+            draft.write(variant_file(name), partial(ir.save, result.best.model))
             draft.put(name, _variant(request, scheme, result))
-        draft.write(half_variant.file, partial(onnx.save, half))
+        draft.write(half_variant.file, partial(ir.save, half))
         draft.put(HALF_VARIANT, half_variant)
     return draft.bundle, found
 
@@ -151,11 +152,11 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
     return Variant(name, "int8", "int8", SCHEMES[scheme].runtime, target, report)
 
 
-def _half(search: Search) -> tuple[onnx.ModelProto, Variant]:
+def _half(search: Search) -> tuple[ir.Model, Variant]:
     """The FP16 graph and its entry; judged on few: a processor computes float16 slowly."""
     open_runner = search.runners[REFERENCE]
     half = to_half(search.model, search.calibration.first(_HALF_PICTURES), open_runner)
-    onnx.checker.check_model(half.model, full_check=True)
+    onnx.checker.check_model(ir.to_proto(half.model), full_check=True)
     few = search.evaluation.spread(_HALF_EVALUATED)
     got = logits_of(half.model, few.pictures, open_runner, search.progress, "half: accuracy")
     drop = PairedDrop.of(few.expected, got, few.labels)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit.common.progress import Progress, SilentProgress
@@ -17,6 +17,7 @@ from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.runner import OpenRunner
 from edgevit.zoo.spec import LOGITS
+from edgevit_export.convert.graph import serialized
 from edgevit_export.quantize.observe import Observed, observe_products
 from edgevit_export.quantize.products import Product, find_products
 from edgevit_export.quantize.ranges import METHODS, Range
@@ -49,7 +50,7 @@ class LayerCost:
 class Attempt:
     """One form that was judged."""
 
-    model: onnx.ModelProto
+    model: ir.Model
     method: str
     smooth: bool
     keep_float: tuple[str, ...]
@@ -85,14 +86,14 @@ class Search:
     with the least error.
     """
 
-    model: onnx.ModelProto
+    model: ir.Model
     calibration: Pictures
     evaluation: LabelledEvalSet
     runners: Mapping[str, OpenRunner]
     progress: Progress
     max_drop: float
     method: str = AUTO
-    _observed: dict[bool, tuple[onnx.ModelProto, dict[str, Observed]]] = field(default_factory=dict)
+    _observed: dict[bool, tuple[ir.Model, dict[str, Observed]]] = field(default_factory=dict)
     _ranges: dict[tuple[str, bool], dict[str, Range]] = field(default_factory=dict)
     _float_logits: Logits | None = None
 
@@ -137,7 +138,7 @@ class Search:
 
     def _build(
         self, scheme: Scheme, method: str, smooth: bool, keep_float: frozenset[str]
-    ) -> onnx.ModelProto:
+    ) -> ir.Model:
         ranges = self._ranges_of(method, smooth) if scheme.calibrated else {}
         return quantized(self._base(smooth)[0], scheme, ranges, keep_float)
 
@@ -149,7 +150,7 @@ class Search:
             self._ranges[method, smooth] = found
         return self._ranges[method, smooth]
 
-    def _base(self, smooth: bool) -> tuple[onnx.ModelProto, dict[str, Observed]]:
+    def _base(self, smooth: bool) -> tuple[ir.Model, dict[str, Observed]]:
         """The float model, smoothed or not, and what goes through its products."""
         if smooth not in self._observed:
             model = self.model
@@ -209,19 +210,19 @@ class Search:
             count *= 2
         return attempts
 
-    def _error(self, model: onnx.ModelProto, count: int) -> float:
+    def _error(self, model: ir.Model, count: int) -> float:
         if self._float_logits is None:
             self._float_logits = self._first_logits(self.model, _COMPARED_PICTURES)
         return relative_logit_error(self._float_logits[:count], self._first_logits(model, count))
 
-    def _first_logits(self, model: onnx.ModelProto, count: int) -> Logits:
+    def _first_logits(self, model: ir.Model, count: int) -> Logits:
         """Of the first pictures of the calibration."""
         pictures = self.calibration.first(count)
         return logits_of(model, pictures, self.runners[REFERENCE], SilentProgress())
 
 
 def logits_of(
-    model: onnx.ModelProto,
+    model: ir.Model,
     pictures: PictureSource,
     open_runner: OpenRunner,
     progress: Progress,
@@ -230,7 +231,7 @@ def logits_of(
     """float32 [n, classes]: what a model answers to every picture; a bar goes by the label."""
     answers = []
     with (
-        open_runner(model.SerializeToString()) as runner,
+        open_runner(serialized(model)) as runner,
         progress.bar(label, len(pictures)) as advance,
     ):
         for outputs in infer_batches(runner, pictures, names=(LOGITS,)):

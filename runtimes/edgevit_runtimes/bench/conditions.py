@@ -10,8 +10,8 @@ from typing import Any
 
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common import telemetry
-from edgevit.common.hashes import sha256_of
 from edgevit.common.installed import distribution
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.version import __version__
 from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.onnxruntime_runner import Placement

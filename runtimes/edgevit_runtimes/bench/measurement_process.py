@@ -88,7 +88,8 @@ def _opened(job: dict[str, Any], variant: str | None = None) -> tuple[Any, dict[
 
     bundle = Bundle.open(Path(job["bundle"]))
     cores = tuple(job["cores"]) if job["cores"] else None
-    host = Host(job["native"], cores, job["arena"])
+    spinning = job["measurement"] != "paced"  # as a feed runs it
+    host = Host(job["native"], cores, job["arena"], spinning)
     runner = open_variant(bundle, variant or job["variant"], job["threads"], host)
     with np.load(job["reference"], allow_pickle=False) as reference:
         pictures = reference["images"]

@@ -10,9 +10,10 @@ from typing import Any
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import BundleError, DeviceError
-from edgevit.common.result import Result, Section, Table
-from edgevit.common.sanitize import harmless
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.bounded import read_text
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit.common.version import __version__
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends import kernel

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import cannot_write, write_atomically
-from edgevit.common.locks import locked
 from edgevit.common.schema import typed
+from edgevit.common.storage.files import cannot_write, write_atomically
+from edgevit.common.storage.locks import locked
 from edgevit.common.untrusted.bounded import read_text
 
 if sys.version_info >= (3, 11):

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
 from edgevit.common.schema import typed
+from edgevit.common.storage.files import write_atomically
 
 
 def state_folder() -> Path:

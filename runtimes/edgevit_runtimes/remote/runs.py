@@ -11,10 +11,10 @@ from typing import Any
 
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import ConnectionLostError, DeviceError, EdgevitError
-from edgevit.common.files import write_atomically
-from edgevit.common.hashes import sha256_of
 from edgevit.common.progress import Progress
-from edgevit.common.sanitize import harmless
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit.common.version import __version__
 from edgevit.results.bench_result import BenchResult, parse_result
 from edgevit_runtimes.bench.bench_options import BenchOptions
@@ -69,9 +69,8 @@ def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> BenchResult:
     """
     last: dict[str, Any] = {}
     try:
-        with conversation(ssh, {"verb": "follow", "run": pending.run}) as process:
-            assert process.stdout is not None
-            for last in protocol.messages(process.stdout, ssh.device.host):
+        with conversation(ssh, {"verb": "follow", "run": pending.run}) as running:
+            for last in protocol.messages(running, ssh.device.host):
                 if "line" in last:
                     progress.line(harmless(str(last["line"])))
     except ConnectionLostError as error:

@@ -18,8 +18,8 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.images import image_files, image_io
 from edgevit.images.image_io import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
@@ -53,6 +53,11 @@ class Address:
     kind: Kind
     text: str
     files: tuple[Path, ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether frames come at a pace of their own; standard input may also be a file."""
+        return self.kind not in (Kind.PICTURES, Kind.VIDEO)
 
     @property
     def name(self) -> str:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import cannot_write, flush
-from edgevit.common.locks import lock_file, locked
+from edgevit.common.storage.files import cannot_write, flush
+from edgevit.common.storage.locks import lock_file, locked
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 # What renameat2 says where the system or the file system cannot exchange.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.cache import cache_folder
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress
+from edgevit.common.storage.cache import cache_folder
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import Preprocess
 

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 from edgevit.common.errors import InputError
 
 _PARTIAL = re.compile(r"\..+\.(?P<pid>\d+)\.partial")
-_STILL_WRITTEN_S = 60.0
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -27,10 +25,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
-        write(aside)
-        aside.chmod(0o666 & ~_umask())  # some writers make files that only their owner can read
-        flush(aside)
-        aside.replace(path)
+        with _locked(aside, os.O_RDWR | os.O_CREAT):
+            write(aside)
+            aside.chmod(0o666 & ~_umask())  # some writers make files only their owner can read
+            flush(aside)
+            aside.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
@@ -44,8 +43,7 @@ _swept: set[Path] = set()  # once a process is enough
 def _sweep(folder: Path) -> None:
     """Removes what processes that died while they wrote a file left in a folder.
 
-    One that another machine or another container still writes cannot be told from its process id,
-    but from its time: whatever was written to within the last minute stays.
+    Those that live hold a lock on the file that they write, in another container too.
     """
     if folder in _swept:
         return
@@ -54,9 +52,22 @@ def _sweep(folder: Path) -> None:
         matched = _PARTIAL.fullmatch(left_over.name)
         if matched is None or not left_over.is_file() or _is_alive(int(matched["pid"])):
             continue
-        with suppress(OSError):  # another user's, or gone by now
-            if time.time() - left_over.stat().st_mtime > _STILL_WRITTEN_S:
-                left_over.unlink()
+        with suppress(OSError), _locked(left_over, os.O_RDONLY):  # another user's, gone, or held
+            left_over.unlink()
+
+
+@contextmanager
+def _locked(file: Path, flags: int) -> Iterator[None]:
+    """
+    Raises:
+        BlockingIOError: another process has locked it.
+    """
+    descriptor = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_alive(pid: int) -> bool:

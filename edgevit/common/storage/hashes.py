@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from edgevit.common.cache import writable_cache
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
+from edgevit.common.storage.cache import writable_cache
+from edgevit.common.storage.files import write_atomically
 from edgevit.common.untrusted.bounded import open_regular
 
 _FILE = "hashes.json"
