@@ -82,11 +82,13 @@ def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Co
     failed = next(row for row in content["comparisons"] if row["variant"] == "wrong")
     assert "the top class agrees on" in failed["failures"][0]
     assert failed["superpixels_same"] == 8
-    parted = [look["tensor"] for look in content["tensors"]["wrong"] if look["parted"]]
-    assert parted[0] == "blocks.5.mlp.0/Gemm"
-    assert not any(look["parted"] for look in content["tensors"]["float"])
+    compared = content["tensors"]["wrong"]
+    diverging = [each["tensor"] for each in compared if each["diverges"]]
+    assert diverging[0] == "blocks.5.mlp.0/Gemm"
+    assert [each["parted"] for each in compared] == [each["diverges"] for each in compared]
+    assert not any(each["diverges"] for each in content["tensors"]["float"])
     table = edgevit("verify", bundle, "--tensors", "--variant", "wrong")
-    assert "wrong against float: parts at blocks.5.mlp.0/Gemm" in table.out
+    assert "wrong against float: first divergence at blocks.5.mlp.0/Gemm" in table.out
 
 
 def test_other_superpixels_fail(tmp_path: Path, edgevit: Command) -> None:

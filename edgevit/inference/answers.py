@@ -13,8 +13,8 @@ from edgevit.common.errors import InputError, some_of
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """float32 [..., classes], the last axis adds up to 1."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return shares
+    probabilities: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 def class_places(

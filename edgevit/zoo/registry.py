@@ -142,7 +142,7 @@ _ENTRIES = (
     ),
     ModelEntry(
         VitSpec("vit_tiny", 192, 3, 12),
-        "plain ViT (DeiT-Ti shape): the ruler",
+        "plain ViT (DeiT-Ti shape): the baseline",
         ZOO / "vit_tiny.safetensors",
     ),
     ModelEntry(

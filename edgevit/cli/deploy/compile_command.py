@@ -52,7 +52,7 @@ def compile_bundle(
     ] = False,
     images: Annotated[
         Path | None,
-        typer.Option(help="Pictures to judge agreement on. Default: the bundle's own eight."),
+        typer.Option(help="Pictures to compare answers on. Default: the bundle's own eight."),
     ] = None,
     keep_all: Annotated[
         bool, typer.Option("--keep-all", help="auto: keep what was not chosen too.")
@@ -166,7 +166,7 @@ def _print_choice(bundle: Bundle, choice: MachineChoice, as_json: bool) -> None:
     print_table(f"{bundle.path}, {choice.threads} threads", columns, rows, numeric=columns[1:3])
     print_line(f"chosen for this machine: {choice.variant}")
     for reason in dict.fromkeys(r for row in choice.table for r in row.get("disturbances", [])):
-        print_line(f"DISTURBED: {reason}. Choose again on a calm machine.")
+        print_line(f"DISTURBED: {reason}. Choose again on an idle machine.")
 
 
 def _first_sentence(text: str) -> str:

@@ -233,7 +233,7 @@ def candidates() -> Iterator[Request]:
 def compile_fastest(
     bundle: Bundle, requests: Iterable[Request], work: Work, keep_all: bool
 ) -> tuple[Bundle, MachineChoice]:
-    """Compiles what can be, measures and judges it, and keeps the best.
+    """Compiles what can be, checks and measures it, and keeps the best.
 
     Args:
         keep_all: keep the others too.
@@ -241,17 +241,17 @@ def compile_fastest(
     from edgevit.bundle.bundle import Bundle, drop_variants
     from edgevit_runtimes.selection.choose import Candidates, choose_fastest
 
-    names, not_tried = [], {}
+    names, unavailable = [], {}
     before = set(bundle.manifest.variants)
     for request in requests:
         try:
             bundle, outcome = compile_variant(bundle, request, work)
             names.append(outcome.name)
         except EdgevitError as error:
-            not_tried[request.name] = str(error)
+            unavailable[request.name] = str(error)
             bundle = Bundle.open(bundle.path)  # what did not agree is gone again
-    tried = Candidates(names, not_tried)
-    bundle, choice = choose_fastest(bundle, tried, work.evaluation, work.threads, work.progress)
+    offered = Candidates(names, unavailable)
+    bundle, choice = choose_fastest(bundle, offered, work.evaluation, work.threads, work.progress)
     losers = set(names) - before - {choice.variant}
     if losers and not keep_all:
         bundle = drop_variants(bundle, losers)

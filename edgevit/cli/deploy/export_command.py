@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgevit.inference.runner import Array
     from edgevit.zoo.spec import Preprocess
 
-_MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
+_MODULES = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxscript", "safetensors")
 
 
 def export(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgevit_export.quantize.search import Found
     from edgevit_runtimes.selection.verdict import Verdict
 
-_MODULES = ("onnx",)
+_MODULES = ("onnx", "onnx_ir")
 ALL = "all"
 
 
@@ -33,7 +33,7 @@ def quantize(
     data: Annotated[Path, typer.Option(help="Images to calibrate with, one folder a class.")],
     eval_data: Annotated[
         Path | None,
-        typer.Option(help="Other images, to judge accuracy with. Default: half of --data."),
+        typer.Option(help="Other images, to measure accuracy on. Default: half of --data."),
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -55,7 +55,7 @@ def quantize(
     threads: ThreadsOption = 1,
     json: JsonOption = False,
 ) -> None:
-    """Add INT8 and FP16 variants to a bundle, judge their accuracy, and say whether to use them."""
+    """Add INT8 and FP16 variants to a bundle: their accuracy, and whether to use them."""
     require_modules("edgevit quantize", "export", _MODULES)
     from edgevit.bundle.bundle import Bundle
     from edgevit.common.progress import progress_for_stderr
@@ -66,14 +66,14 @@ def quantize(
     targets = _targets(target, this_target())
     _check(calibration)
     check_picture("--plot", plot)
-    calibrating, judging, labels = _pictures(opened, data, eval_data, images, seed)
+    calibrating, evaluation, labels = _pictures(opened, data, eval_data, images, seed)
     request = QuantizeRequest(
         bundle=opened,
         targets=targets,
         measured=_targets_here(),
-        rival_target=this_target() if this_target() in targets else None,
+        alternatives_for=this_target() if this_target() in targets else None,
         calibrating=calibrating,
-        judging=judging,
+        evaluation=evaluation,
         labels=labels,
         max_drop=max_drop,
         method=calibration,
@@ -104,28 +104,28 @@ def _runners(threads: int) -> dict[str, OpenRunner]:
 def _pictures(
     bundle: Bundle, data: Path, eval_data: Path | None, count: int, seed: int
 ) -> tuple[Pictures, Pictures, NDArray[np.int64]]:
-    """(to calibrate, to judge, labels of these among the bundle's classes)."""
+    """(to calibrate, to evaluate, labels of these among the bundle's classes)."""
     import numpy as np
 
     from edgevit.inference.calibration import Pictures, balanced
     from edgevit_runtimes.selection.evaluate import places_of
 
-    calibrating, judging = _folders(data, eval_data, seed)
-    labels = places_of(judging.classes, bundle)[np.asarray(judging.labels)]
+    calibrating, evaluation = _folders(data, eval_data, seed)
+    labels = places_of(evaluation.classes, bundle)[np.asarray(evaluation.labels)]
     preprocess = bundle.manifest.preprocess
     chosen = calibrating.part(balanced(calibrating, count, seed))
     return (
         Pictures(chosen.files, preprocess),
-        Pictures(judging.files, preprocess),
+        Pictures(evaluation.files, preprocess),
         labels,
     )
 
 
 def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
-    """Measures what this machine runs, and judges the others by their accuracy alone."""
+    """Measures what this machine runs, and takes the others by their accuracy alone."""
     from edgevit_export.quantize.quantize_pipeline import variant_of
     from edgevit_runtimes.selection.choose import choose_form
-    from edgevit_runtimes.selection.verdict import judge
+    from edgevit_runtimes.selection.verdict import verdict_on
 
     verdicts = []
     for target in targets:
@@ -133,7 +133,7 @@ def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Ve
             bundle, verdict = choose_form(bundle, target)
         else:
             name = variant_of(target)
-            verdict = judge(bundle, name, bundle.manifest.variants[name])
+            verdict = verdict_on(bundle, name, bundle.manifest.variants[name])
         verdicts.append(verdict)
     return bundle, verdicts
 
@@ -165,11 +165,14 @@ def _folders(data: Path, eval_data: Path | None, seed: int) -> tuple[ImageFolder
 
     calibrating = ImageFolder.open(data)
     if eval_data is None:
-        typer.echo(f"no --eval-data given: half of {data} judges, the other calibrates", err=True)
+        typer.echo(
+            f"no --eval-data given: half of {data} measures accuracy, the other calibrates",
+            err=True,
+        )
         return split_for_gate(calibrating, seed)
-    judging = ImageFolder.open(eval_data)
-    refuse_overlap(calibrating, judging)
-    return calibrating, judging
+    evaluation = ImageFolder.open(eval_data)
+    refuse_overlap(calibrating, evaluation)
+    return calibrating, evaluation
 
 
 def _draw(found: Mapping[str, Found], target: Path) -> None:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from edgevit.common.progress import Progress
     from edgevit.images.image_io import Image
     from edgevit.inference.runner import Runner
-    from edgevit_export.inspect.bisect import Look
+    from edgevit_export.inspect.bisect import TensorError
     from edgevit_runtimes.selection.verify import Comparison, Expose, Verification
 
-_PARTING_PICTURES = 4
+_BISECT_PICTURES = 4
 
 
 def verify(
@@ -40,7 +40,7 @@ def verify(
         list[str] | None, typer.Option(help="A variant to verify, again and again. Default: all.")
     ] = None,
     tensors: Annotated[
-        bool, typer.Option("--tensors", help="Find the first tensor where a variant parts.")
+        bool, typer.Option("--tensors", help="Find the first tensor that diverges from float.")
     ] = False,
     tolerance: Annotated[
         float | None,
@@ -64,11 +64,11 @@ def verify(
     progress = progress_for_stderr()
     request = VerifyRequest(opened, named, _pictures(images, count), _expose(opened), threads)
     result = verify_bundle(request, progress)
-    looks = _partings(opened, _opened(named, result), tolerance, threads, progress, tensors)
+    compared = _bisected(opened, _opened(named, result), tolerance, threads, progress, tensors)
     if json:
-        print_json(_content(opened, result, looks))
+        print_json(_content(opened, result, compared))
     else:
-        _print(opened, result, looks)
+        _print(opened, result, compared)
     _require(result, explicit=variant is not None)
 
 
@@ -89,25 +89,25 @@ def _pictures(folder: Path | None, count: int) -> list[Image]:
 
 def _expose(bundle: Bundle) -> Expose | None:
     """None where superpixels cannot be seen: a model without them, or no module ``onnx``."""
-    if bundle.manifest.superpixel_map is None or find_spec("onnx") is None:
+    if bundle.manifest.superpixel_map is None or find_spec("onnx_ir") is None:
         return None
     from edgevit_export.inspect.expose import exposed
 
     return exposed
 
 
-def _partings(
+def _bisected(
     bundle: Bundle,
     variants: list[str],
     tolerance: float | None,
     threads: int,
     progress: Progress,
     wanted: bool,
-) -> dict[str, list[Look]]:
+) -> dict[str, list[TensorError]]:
     if not wanted:
         return {}
-    require_modules("edgevit verify --tensors", "export", ("onnx",))
-    from edgevit_export.inspect.bisect import Pair, find_parting
+    require_modules("edgevit verify --tensors", "export", ("onnx", "onnx_ir"))
+    from edgevit_export.inspect.bisect import Pair, bisect
     from edgevit_runtimes.backends.open_model import open_model, open_variant
 
     def open_reference(opened: Bundle, name: str) -> Runner:
@@ -116,19 +116,17 @@ def _partings(
     def open_it(opened: Bundle, name: str) -> Runner:
         return open_variant(opened, name, threads)
 
-    pictures = bundle.reference().images[:_PARTING_PICTURES]
+    pictures = bundle.reference().images[:_BISECT_PICTURES]
     return {
-        name: find_parting(
-            Pair(bundle, name, pictures, open_it, open_reference), progress, tolerance
-        )
+        name: bisect(Pair(bundle, name, pictures, open_it, open_reference), progress, tolerance)
         for name in variants
         if bundle.variant(name).suffix == ".onnx"
     }
 
 
-def _content(bundle: Bundle, result: Verification, looks: dict[str, list[Look]]) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _content(
+    bundle: Bundle, result: Verification, compared: dict[str, list[TensorError]]
+) -> dict[str, Any]:
     content: dict[str, Any] = {
         "bundle": str(bundle.path),
         "holds": result.holds,
@@ -136,12 +134,14 @@ def _content(bundle: Bundle, result: Verification, looks: dict[str, list[Look]])
         "not_opened": dict(result.not_opened),
         "damaged": dict(result.damaged),
     }
-    if looks:
-        content["tensors"] = {name: [asdict(look) for look in seen] for name, seen in looks.items()}
+    if compared:
+        content["tensors"] = {
+            name: [each.to_dict() for each in seen] for name, seen in compared.items()
+        }
     return content
 
 
-def _print(bundle: Bundle, result: Verification, looks: dict[str, list[Look]]) -> None:
+def _print(bundle: Bundle, result: Verification, compared: dict[str, list[TensorError]]) -> None:
     from edgevit.common.console import print_line, print_table
 
     columns = (
@@ -162,12 +162,12 @@ def _print(bundle: Bundle, result: Verification, looks: dict[str, list[Look]]) -
         print_line(f"{name}: not verified here: {reason}")
     for name, reason in result.damaged.items():
         print_line(f"{name}: damaged: {reason}")
-    if bundle.manifest.superpixel_map is not None and find_spec("onnx") is None:
+    if bundle.manifest.superpixel_map is not None and find_spec("onnx_ir") is None:
         print('superpixels were not compared: that needs pip install "edgevit[export]"')
     if note := untrained_note(bundle):
         print_line(f"note: {note}")
-    for name, seen in looks.items():
-        _print_looks(name, seen)
+    for name, seen in compared.items():
+        _print_tensors(name, seen)
 
 
 def _row(comparison: Comparison) -> tuple[str, ...]:
@@ -192,13 +192,15 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %"
 
 
-def _print_looks(name: str, looks: list[Look]) -> None:
+def _print_tensors(name: str, compared: list[TensorError]) -> None:
     from edgevit.common.console import print_table
-    from edgevit_export.inspect.bisect import first_parted
+    from edgevit_export.inspect.bisect import first_divergence
 
-    first = first_parted(looks)
-    where = f"parts at {first.tensor}" if first else "parts nowhere"
-    rows = [(look.tensor, f"{look.error:.2g}", "parted" if look.parted else "") for look in looks]
+    first = first_divergence(compared)
+    where = f"first divergence at {first.tensor}" if first else "no tensor diverges"
+    rows = [
+        (each.tensor, f"{each.error:.2g}", "diverges" if each.diverges else "") for each in compared
+    ]
     columns = ("tensor", "relative error", "")
     print_table(f"{name} against float: {where}", columns, rows, columns[1:2])
 
