@@ -19,20 +19,20 @@ demo: $(READY)
 	$(BIN)/edgevit bench out/lla_tiny.edgevit
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not arm64" --numprocesses auto --dist loadfile
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
 
 # The device package on the other Pythons that are here, each in an environment of its own.
 test-pythons: $(READY)
-	$(BIN)/python -m pytest -m slow tests/test_device_install.py -rA
+	$(BIN)/python -m pytest -m slow tests/project/test_device_install.py -rA
 
 # The device package on an emulated aarch64 Debian; wants debootstrap, qemu-user-static, proot.
 ARM64_ROOT ?= $(CURDIR)/out/arm64
 test-arm64: $(READY)
-	$(BIN)/python tests/arm64_root.py $(ARM64_ROOT)
-	EDGEVIT_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -m arm64 tests/test_arm64.py -rA
+	$(BIN)/python tests/support/machines/arm64_root.py $(ARM64_ROOT)
+	EDGEVIT_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -m arm64 tests/project/test_arm64.py -rA
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -48,7 +48,7 @@ bench: $(READY)
 # Builds the bundle that the package ships from the weights that it ships.
 prebuilt: $(READY)
 	$(BIN)/python benchmarks/sample_photos.py out/photos
-	$(BIN)/edgevit export --model lla_tiny --half-storage --parity-images out/photos \
+	$(BIN)/edgevit export --model lla_tiny --fp16-storage --parity-images out/photos \
 		--output edgevit/zoo/lla_tiny.edgevit --force
 
 # Whether TensorRT-RTX builds every model, precision and compute capability: docs/compile.md's table.

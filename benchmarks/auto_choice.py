@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.cli.deploy.compiling import Work, candidates, compile_fastest
 from edgevit.common.console import print_json, print_table
 from edgevit.common.progress import progress_for_stderr
+from edgevit.workflows.compile import SelectionResult, compile_bundle
 from edgevit_runtimes.bench import measure
-from edgevit_runtimes.selection.agreement import reference_set
 
 
 def main() -> None:
@@ -36,8 +35,11 @@ def main() -> None:
 
 def _repeat(path: Path, threads: int) -> dict[str, Any]:
     bundle = Bundle.open(path)
-    work = Work(reference_set(bundle), False, threads, progress_for_stderr())
-    bundle, choice = compile_fastest(bundle, candidates(), work, keep_all=True)
+    selected = compile_bundle(
+        bundle, "auto", keep_all=True, threads=threads, progress=progress_for_stderr()
+    )
+    assert isinstance(selected, SelectionResult)
+    bundle, choice = selected.bundle, selected.choice
     passed = [row["variant"] for row in choice.table if row.get("passes")]
     names = ["float", *(name for name in passed if name != "float")]
     again = measure.side_by_side(bundle, names, threads)

@@ -19,14 +19,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, find_contender
-from claim_verdicts import draw_front, verdicts
+from claim.claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, find_contender
+from claim.claim_verdicts import draw_front, verdicts
 from edgevit.bundle.bundle import Bundle
-from edgevit.cli.model.train_command import open_teacher
 from edgevit.common.console import print_json, print_table, write_json
 from edgevit.common.errors import EdgevitError, InputError
-from edgevit.common.files import write_atomically
 from edgevit.common.progress import Progress, progress_for_stderr
+from edgevit.common.storage.files import write_atomically
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
 from edgevit.models.count import count_spec
@@ -34,6 +33,7 @@ from edgevit.training.hardware import prepare
 from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE
+from edgevit.workflows.teacher_bundle import open_teacher
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
@@ -168,7 +168,7 @@ def _untrained(contender: Contender, output: Path, progress: Progress) -> dict[s
 
 def _cost(key: str, output: Path, progress: Progress) -> dict[str, Any]:
     progress.line(f"== the cost of {key}")
-    cost = training_cost(key, len(os.sched_getaffinity(0)))
+    cost = training_cost(key, "--threads", str(len(os.sched_getaffinity(0))))
     memory = measure.peak_memory(Bundle.open(output / f"{key}.edgevit"), BenchOptions())
     return {
         "train_epoch_s": cost["epoch_s"],

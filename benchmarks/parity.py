@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from edgevit.common.console import print_table
-from edgevit.images import image_io
+from edgevit.images import image_files, image_io
 from edgevit.inference.agreement import EXPORT_LIMITS, Agreement, compare
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array
@@ -71,7 +71,7 @@ def _row(name: str, report: Agreement) -> tuple[str, ...]:
 
 
 def _pictures(folder: Path, count: int, size_px: int) -> Array:
-    files = image_io.files_in(folder)
+    files = image_files.files_in(folder)
     picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int))
     return image_io.batch((image_io.read(files[i]) for i in picks), Preprocess(size_px))
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from claim_models import CONTENDERS, find_contender
+from claim.claim_models import CONTENDERS, find_contender
 from edgevit.common.console import print_json, print_table
 from edgevit.models.build import build
 from edgevit.models.classifier import Classifier
@@ -35,9 +35,9 @@ BATCH = 128
 STEPS, WARM_UP = 8, 2
 
 
-def measure(key: str, threads: int) -> dict[str, Any]:
+def measure(key: str, *options: str) -> dict[str, Any]:
     """In a fresh process; see the module's text."""
-    command = [sys.executable, __file__, key, "--threads", str(threads), "--here"]
+    command = [sys.executable, __file__, key, *options, "--here"]
     paths = [str(Path(__file__).parent), *sys.path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     finished = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
@@ -45,7 +45,7 @@ def measure(key: str, threads: int) -> dict[str, Any]:
     return measured
 
 
-def _measure_here(key: str, threads: int) -> dict[str, Any]:
+def _measure_here(key: str, threads: int, batch: int, steps: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     entry = find_contender(key)
@@ -53,11 +53,11 @@ def _measure_here(key: str, threads: int) -> dict[str, Any]:
     module = build(entry.spec).train()
     optimizer = torch.optim.AdamW(module.parameters(), fused=True)
     size = entry.spec.image_px
-    pictures = torch.randint(0, 256, (BATCH, size, size, 3), dtype=torch.uint8)
-    targets = torch.softmax(torch.randn(BATCH, entry.spec.classes), dim=1)
+    pictures = torch.randint(0, 256, (batch, size, size, 3), dtype=torch.uint8)
+    targets = torch.softmax(torch.randn(batch, entry.spec.classes), dim=1)
     activations = _activation_bytes(module, pictures, targets, recipe)
     durations = []
-    for _ in range(WARM_UP + STEPS):
+    for _ in range(WARM_UP + steps):
         started = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16):
             loss = loss_of(module, pictures, targets, recipe)
@@ -69,10 +69,10 @@ def _measure_here(key: str, threads: int) -> dict[str, Any]:
     return {
         "model": key,
         "step_s": round(step, 4),
-        "steps": STEPS,
-        "epoch_s": round(step * (IMAGES // BATCH), 2),
+        "steps": steps,
+        "epoch_s": round(step * (IMAGES // batch), 2),
         "activation_mib": round(activations / 2**20, 1),
-        "batch": BATCH,
+        "batch": batch,
         "threads": threads,
     }
 
@@ -111,13 +111,17 @@ def main() -> None:
     keys = [entry.key for entry in CONTENDERS]
     parser.add_argument("models", nargs="*", help=f"default: {', '.join(keys)}")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--steps", type=int, default=STEPS, help="measured; before them warm-up")
     parser.add_argument("--here", action="store_true", help="in this process, as JSON; one model")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.here:
-        print_json(_measure_here(arguments.models[0], arguments.threads))
+        sizes = (arguments.threads, arguments.batch, arguments.steps)
+        print_json(_measure_here(arguments.models[0], *sizes))
         return
-    rows = [measure(key, arguments.threads) for key in arguments.models or keys]
+    options = [f"--{name}={getattr(arguments, name)}" for name in ("threads", "batch", "steps")]
+    rows = [measure(key, *options) for key in arguments.models or keys]
     if arguments.json:
         print_json(rows)
         return
@@ -125,7 +129,10 @@ def main() -> None:
         (row["model"], f"{row['epoch_s']:.1f}", f"{row['activation_mib']:.0f}") for row in rows
     ]
     columns = ("model", "s an epoch", "activations MiB")
-    title = f"{STEPS} steps of {BATCH} pictures, {arguments.threads} threads, bfloat16"
+    title = (
+        f"{arguments.steps} steps of {arguments.batch} pictures, "
+        f"{arguments.threads} threads, bfloat16"
+    )
     print_table(title, columns, table, numeric=columns[1:])
 
 

@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from cameras import write_clip
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.errors import InputError
+from edgevit.common.progress import SilentProgress
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo.registry import PREBUILT_BUNDLE, find
 from edgevit.zoo.spec import Preprocess
 from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.classifier import BundleClassifier
-from support import Command, Finished, python, write_png
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from support import Command, Finished, crops, write_png
+from support.cameras import write_clip
+from support.made_once import folder_of_the_run, made_once
+from support.needs import KERNEL_HEADERS, apply_marks, need_tool, only_if
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    apply_marks(item)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many were skipped, by the reason's first words; pytest's own line comes after it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    missing = sum("missing: " in str(report.longrepr) for report in skipped)
+    terminalreporter.write_line(f"{len(skipped)} skipped, {missing} of them for a missing tool")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the run keeps what torch.onnx made, see tests/support/traces.py."""
+    root = folder_of_the_run(tmp_path_factory) / "traces"
+    with pytest.MonkeyPatch.context() as patch:
+        if "torch" in sys.modules:  # tests that do without it need not wait for it
+            from support.traces import share_traces
+
+            share_traces(root, patch)
+        yield root
 
 
 @pytest.fixture
@@ -75,13 +101,50 @@ def class_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def lla_bundle(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
+def lla_bundle(tmp_path_factory: pytest.TempPathFactory, photo_batch: Image) -> Path:
     """The shipped weights, exported here with a superpixel output and a dynamic batch."""
-    target = tmp_path_factory.mktemp("bundles") / "lla_tiny.edgevit"
-    options = ("--with-superpixels", "--dynamic-batch", "--parity-images", photo_folder)
-    ended = python("-m", "edgevit", "export", "--output", target, *options)
-    assert ended.code == 0, ended.err
-    return target
+
+    def export(folder: Path) -> None:
+        from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
+
+        request = ExportRequest(
+            find("lla_tiny"),
+            folder / "lla_tiny.edgevit",
+            photo_batch,
+            batch=None,
+            with_superpixels=True,
+        )
+        export_bundle(request, OnnxRuntimeRunner, SilentProgress())
+
+    return made_once(folder_of_the_run(tmp_path_factory) / "exported", export) / "lla_tiny.edgevit"
+
+
+@pytest.fixture(scope="session")
+def vit_bundle(tmp_path_factory: pytest.TempPathFactory, photo_batch: Image) -> Path:
+    """A model without superpixels and without weights, as small as the zoo has them."""
+
+    def export(folder: Path) -> None:
+        from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
+
+        pictures = image_io.batch(list(photo_batch), Preprocess(32))
+        request = ExportRequest(find("vit_tiny_32"), folder / "vit_tiny_32.edgevit", pictures)
+        export_bundle(request, OnnxRuntimeRunner, SilentProgress())
+
+    return made_once(folder_of_the_run(tmp_path_factory) / "vit", export) / "vit_tiny_32.edgevit"
+
+
+@pytest.fixture(scope="session")
+def all_forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle with INT8 for three runtimes and FP16."""
+
+    def quantize(folder: Path) -> None:
+        from support.compiled_bundles import with_all_forms
+
+        with_all_forms(folder / "lla_tiny.edgevit")
+
+    return (
+        made_once(folder_of_the_run(tmp_path_factory) / "all_forms", quantize) / "lla_tiny.edgevit"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -90,24 +153,10 @@ def native_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        try:
-            kernel.build()
-        except InputError as error:
-            pytest.skip(f"the native kernels cannot be built here: {error}")
+        need_tool("c++")
+        only_if(KERNEL_HEADERS)
+        kernel.build()
     return cache
-
-
-def crops(photos: list[Image], count: int, seed: int) -> list[Image]:
-    """Views of real photographs."""
-    rng = np.random.default_rng(seed)
-    views = []
-    for i in range(count):
-        photo = photos[i % len(photos)]
-        height, width = photo.shape[:2]
-        side = int(rng.integers(120, min(height, width)))
-        y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
-        views.append(cv2.resize(photo[y : y + side, x : x + side], (224, 224)))
-    return views
 
 
 @pytest.fixture(scope="session")
@@ -116,16 +165,17 @@ def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> P
 
     ``train`` calibrates, ``val`` judges; every class has at least two images of each.
     """
-    root = tmp_path_factory.mktemp("answered")
-    with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
-        for part, seed in (("train", 1), ("val", 2)):
-            views = crops(photos, 48, seed)
-            for i, (view, answer) in enumerate(
-                zip(views, classifier.answer(views, 1), strict=True)
-            ):
-                (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
-                write_png(root / part / answer[0].label / f"{i}.png", view)
-    return root
+
+    def classify(root: Path) -> None:
+        with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
+            for part, seed in (("train", 1), ("val", 2)):
+                views = crops(photos, 48, seed)
+                answers = classifier.answer(views, 1)
+                for i, (view, answer) in enumerate(zip(views, answers, strict=True)):
+                    (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
+                    write_png(root / part / answer[0].label / f"{i}.png", view)
+
+    return made_once(folder_of_the_run(tmp_path_factory) / "answered", classify)
 
 
 @pytest.fixture(scope="session")

@@ -2,27 +2,20 @@
 
 A compiled variant is a file of the bundle like any other: its hash stands in the manifest, and
 nothing else is ever loaded. What it depends on stands beside it
-(:class:`edgevit.bundle.bundle.Build`).
+(:class:`edgevit.bundle.manifest.Build`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgevit.bundle.bundle import (
-    FLOAT_VARIANT,
-    Build,
-    Bundle,
-    Variant,
-    refuse_unwritable,
-    rewrite,
-    variant_file,
-    without_choices,
-)
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit, refuse_unwritable
+from edgevit.bundle.manifest import FLOAT_VARIANT, Build, Variant, variant_file
 from edgevit.common.errors import BundleError, InputError
 
 _INSPECTION_SUFFIX = "layers.json"
@@ -34,7 +27,7 @@ class Wanted:
     """A variant that is to be there.
 
     source: the variant that it is compiled from. precision: of :data:`PRECISIONS`.
-    suffix: of its file. built_for, options: see :class:`edgevit.bundle.bundle.Build`.
+    suffix: of its file. built_for, options: see :class:`edgevit.bundle.manifest.Build`.
     """
 
     name: str
@@ -53,6 +46,10 @@ class Built:
     content: bytes
     facts: Mapping[str, Any] = field(default_factory=dict)
     inspection: str | None = None
+
+
+# What a bundle is to hold, and what makes it from the source variant's file.
+Plan = tuple[Wanted, Callable[[Path], Built]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,9 @@ def reasons_to_build(bundle: Bundle, wanted: Wanted) -> tuple[str, ...]:
             "would go. Export the bundle again."
         )
     build, found = variant.build, []
-    if build.source_sha256 != _hash_of(bundle, wanted.source):
+    if damage := bundle.damage(variant.file):
+        found.append(f"its file {damage}")
+    if build.source_sha256 != bundle.sha256(wanted.source):
         found.append(f"the model it was compiled from ({wanted.source}) is another one now")
     found += differences(build.built_for, wanted.built_for)
     found += differences(build.options, wanted.options)
@@ -146,16 +145,12 @@ def differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
     ]
 
 
-def _hash_of(bundle: Bundle, variant: str) -> str:
-    return bundle.manifest.files[bundle.variant(variant).name].sha256
-
-
 def _with_variant(bundle: Bundle, wanted: Wanted, built: Built, seconds: float) -> Bundle:
     file = variant_file(wanted.name, wanted.suffix)
     inspection = variant_file(wanted.name, _INSPECTION_SUFFIX) if built.inspection else None
     build = Build(
         source=wanted.source,
-        source_sha256=_hash_of(bundle, wanted.source),
+        source_sha256=bundle.sha256(wanted.source),
         built_for=wanted.built_for,
         options=wanted.options,
         facts={"seconds": seconds, **built.facts},
@@ -164,12 +159,11 @@ def _with_variant(bundle: Bundle, wanted: Wanted, built: Built, seconds: float) 
     stored = PRECISIONS[wanted.precision]
     variant = Variant(file, stored, stored, wanted.runtime, build=build)
 
-    def add(folder: Path) -> None:
-        (folder / file).write_bytes(built.content)
+    with edit(bundle) as draft:
+        draft.require_same(bundle, [wanted.source])
+        draft.write(file, lambda path: path.write_bytes(built.content))
         if inspection is not None and built.inspection is not None:
-            (folder / inspection).write_text(built.inspection, encoding="utf-8")
-
-    # A choice that was measured with the file that goes is no longer known to hold.
-    manifest = without_choices(bundle.manifest, {wanted.name})
-    variants = {**manifest.variants, wanted.name: variant}
-    return rewrite(bundle, replace(manifest, variants=variants), add)
+            listed = built.inspection
+            draft.write(inspection, lambda path: path.write_text(listed, encoding="utf-8"))
+        draft.put(wanted.name, variant)
+    return draft.bundle

@@ -1,34 +1,39 @@
-"""What a bundle's reports must hold to be shown and judged by; they may say more."""
+"""What a manifest says of its variants: parity, accuracy after quantization, speed, options.
+
+A report is kept as it was written, and may say more than is read here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, TypeVar
 
-from edgevit.common.typed import from_plain
+from edgevit.common.schema import typed
 
-
-class _Report:
-    """What is checked here is a part of what is there (:mod:`edgevit.common.typed`)."""
-
-    MAY_SAY_MORE: ClassVar[bool] = True
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class _Differences(_Report):
+class LogitDifference:
+    """The largest absolute difference, by tensor; other tensors may be named too."""
+
     logits: float
 
 
 @dataclass(frozen=True)
-class _Parity(_Report):
+class ParityReport:
+    """The check that ended the export: how many of the pictures agree with torch."""
+
     images: int
     top1_agrees: int
-    max_difference: _Differences
+    max_difference: LogitDifference
 
 
 @dataclass(frozen=True)
-class _Speed(_Report):
+class SpeedReport:
+    """Against the float variant, in turn in one process: how many times faster, milliseconds."""
+
     times_faster: float
     times_faster_quartiles: tuple[float, float]
     latency_ms_p50: float
@@ -36,7 +41,9 @@ class _Speed(_Report):
 
 
 @dataclass(frozen=True)
-class _Layer(_Report):
+class LayerReport:
+    """What quantizing one layer alone costs. macs_share: its part of the work, 0 to 1."""
+
     name: str
     logit_error: float
     macs_share: float
@@ -44,8 +51,11 @@ class _Layer(_Report):
 
 
 @dataclass(frozen=True)
-class _Accuracy(_Report):
-    """Of a quantized form. kept_float: layers, or tensors and the largest value of each."""
+class AccuracyReport:
+    """Of a quantized form. Accuracies are 0 to 1, drops in points of a hundred.
+
+    kept_float: layers, or tensors and the largest value of each.
+    """
 
     images: int
     top1: float
@@ -54,12 +64,12 @@ class _Accuracy(_Report):
     drop_points_interval_95: tuple[float, float]
     accuracy_from: str
     kept_float: tuple[str, ...] | Mapping[str, float]
-    speed: _Speed | None = None
+    speed: SpeedReport | None = None
 
 
 @dataclass(frozen=True)
-class _Calibrated(_Report):
-    """What is said of a form that was calibrated, beside its accuracy."""
+class CalibrationReport:
+    """How a form was calibrated, and whether it holds: loses no more than it may."""
 
     calibration: str
     smoothed: bool
@@ -68,11 +78,11 @@ class _Calibrated(_Report):
     calibration_images: int
     calibration_seed: int
     calibration_sha256: str
-    layers: tuple[_Layer, ...] = ()
+    layers: tuple[LayerReport, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Options(_Report):
+class CompileOptions:
     """How a variant was compiled and is opened."""
 
     provider: Literal["cpu", "cuda", "tensorrt"] = "cpu"
@@ -82,19 +92,10 @@ class _Options(_Report):
     cuda_graph: bool = True
 
 
-def check_parity(report: object, where: str) -> None:
-    """Raises ValueError for a report of an export's parity gate that cannot be shown."""
-    from_plain(_Parity, report, where)
+def read_report(kind: type[T], report: Mapping[str, Any], where: str) -> T:
+    """A report as a type.
 
-
-def check_report(report: Mapping[str, Any], where: str) -> None:
-    """Raises ValueError for a variant's report that cannot be shown; it may be empty."""
-    if report:
-        from_plain(_Accuracy, report, where)
-    if "calibration" in report or "layers" in report:
-        from_plain(_Calibrated, report, where)
-
-
-def check_options(options: Mapping[str, Any], where: str) -> None:
-    """Raises ValueError for options with which a variant cannot be opened."""
-    from_plain(_Options, options, where)
+    Raises:
+        ValueError: it says too little, or something of the wrong kind; the field is named.
+    """
+    return typed(kind, report, unknown_fields=True, where=where)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import typer
 
-from edgevit import __version__
 from edgevit.cli.deploy.compile_command import compile_bundle
 from edgevit.cli.deploy.export_command import export
 from edgevit.cli.deploy.inspect_command import inspect
@@ -31,9 +31,13 @@ from edgevit.cli.measure.report_command import report
 from edgevit.cli.model.eval_command import evaluate
 from edgevit.cli.model.models_command import models
 from edgevit.cli.model.train_command import train
-from edgevit.common.credentials import without_passwords
+from edgevit.cli.renamed import with_current_names
 from edgevit.common.errors import EdgevitError
-from edgevit.common.sanitize import printable
+from edgevit.common.untrusted.credentials import without_passwords
+from edgevit.common.untrusted.native_output import native_output_filtered
+from edgevit.common.untrusted.sanitize import printable, shortened
+from edgevit.common.version import __version__
+from edgevit.common.workers import any_abandoned
 
 app = typer.Typer(
     name="edgevit",
@@ -73,35 +77,52 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 class _Interrupted(BaseException):
     """Ctrl-C or SIGTERM. No ``except Exception`` on the way swallows it."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
+
+_received: list[int] = []  # signals that asked for the end
 
 
 def main() -> NoReturn:
     """Entry point: a user's mistake is one message and exit code 2, never a traceback."""
+    _received.clear()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _interrupt)
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by the caller
             setattr(sys, stream, Path(os.devnull).open("w"))  # noqa: SIM115  (until exit)
+        # A name that the terminal's encoding lacks is shown as \\u..., not a reason to end.
+        if isinstance(getattr(sys, stream), TextIOWrapper):
+            getattr(sys, stream).reconfigure(errors="backslashreplace")
     try:
-        sys.exit(_run())
-    except _Interrupted as interrupted:
+        with native_output_filtered():
+            code = _run()
+        sys.exit(code)
+    except BaseException:
+        # Code in C may turn the interruption into an error of its own, such as ImportError.
+        if not _received:
+            raise
         print("interrupted; nothing was left half-written", file=sys.stderr)
-        sys.exit(128 + interrupted.signum)
+        _end_now(128 + _received[0])
+
+
+def _end_now(code: int) -> NoReturn:
+    """Without waiting for threads that read or decode, which Python does when it ends."""
+    if any_abandoned():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _say(message: str) -> None:
     """On standard error, without passwords and without orders to a terminal."""
-    print(printable(without_passwords(message)), file=sys.stderr)
+    print(shortened(printable(without_passwords(message))), file=sys.stderr)
 
 
 def _run() -> int:
     try:
         try:
             # Else typer prints a box, passwords and all.
-            code = app(prog_name="edgevit", standalone_mode=False)
+            code = app(with_current_names(sys.argv[1:]), prog_name="edgevit", standalone_mode=False)
         finally:
             sys.stdout.flush()
     except _USAGE_ERROR as error:
@@ -131,4 +152,5 @@ def _say_usage(error: Any) -> None:
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     """Ends by an exception, so that what was written aside is cleaned up."""
     del frame
+    _received.append(signum)
     raise _Interrupted(signum)

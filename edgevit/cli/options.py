@@ -2,80 +2,74 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.common.errors import InputError, MissingExtraError
+from edgevit.common.errors import InputError, some_of
+from edgevit.common.untrusted.limits import MOST_PIXELS
+from edgevit.common.workers import refuse_too_many_threads
 
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle
 
 _MOST_CLASSES = 1_000_000
-_THREADS_PER_CORE = 4  # far more only take memory: every thread has a stack and an arena
+_MOST_CLASS_BYTES = 64 << 20
 
-
-def _bounded_threads(value: int | None) -> int | None:
-    limit = _THREADS_PER_CORE * (os.cpu_count() or 1)
-    if value is not None and value > limit:
-        raise InputError(
-            f"--threads {value} is more than this machine can use; it has {os.cpu_count()} "
-            f"processors. Give at most {limit}."
-        )
-    return value
-
-
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output.")
+]
 ThreadsOption = Annotated[
     int,
-    typer.Option("--threads", min=1, callback=_bounded_threads, help="Threads inside an operator."),
+    typer.Option(
+        "--threads",
+        min=1,
+        callback=refuse_too_many_threads,
+        help="Number of threads per inference.",
+    ),
 ]
 CoresOption = Annotated[
     str | None,
-    typer.Option("--cores", help="Processors to stay on, such as 0,1. Default: all there are."),
+    typer.Option("--cores", help="CPU cores to run on, such as 0,1. Default: all."),
 ]
 ArenaOption = Annotated[
     bool,
-    typer.Option("--arena/--no-arena", help="ONNX Runtime: keep freed memory for the next one."),
+    typer.Option(
+        "--arena/--no-arena", help="ONNX Runtime: keep freed memory for the next inference."
+    ),
 ]
 VariantOption = Annotated[
     str | None,
-    typer.Option(help="Which form of the model. Default: the one chosen for this machine."),
+    typer.Option(help="Variant of the model. Default: the one chosen for this machine."),
 ]
 LoaderThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, callback=_bounded_threads, help="Default: all cores."),
+    typer.Option(
+        "--threads",
+        min=1,
+        callback=refuse_too_many_threads,
+        help="Threads of the data loader and of torch. Default: all cores.",
+    ),
+]
+CheckHashesOption = Annotated[
+    bool,
+    typer.Option("--check-hashes", help="Hash every file of the bundle, remembered or not."),
 ]
 SkipCorruptOption = Annotated[
-    bool, typer.Option("--skip-corrupt", help="Leave damaged images out, instead of stopping.")
+    bool, typer.Option("--skip-corrupt", help="Skip damaged images instead of stopping.")
 ]
 
-
-def require_modules(purpose: str, extra: str, modules: Sequence[str]) -> None:
-    """Raises the error that names the extra if a module is not installed."""
-    for module in modules:
-        if find_spec(module) is None:
-            raise MissingExtraError(purpose, module, extra)
-
-
-def check_picture(option: str, target: Path | None) -> None:
-    """Refuses a picture that could not be drawn, before the work is done.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-        InputError: the suffix is not one that can be written, or the place cannot be written to.
-    """
-    if target is not None:
-        require_modules(option, "train", ("matplotlib",))
-        from edgevit.common.files import refuse_target
-        from edgevit.results.plots import check_target
-
-        check_target(target)
-        refuse_target(target)
+MaxPixelsOption = Annotated[
+    int,
+    typer.Option(
+        "--max-pixels",
+        envvar="EDGEVIT_MAX_PIXELS",
+        min=1,
+        max=MOST_PIXELS,
+        help="Refuse images with more pixels than this.",
+    ),
+]
 
 
 def core_numbers(value: str | None) -> tuple[int, ...] | None:
@@ -97,15 +91,35 @@ def class_names(value: str | None) -> tuple[str, ...] | int | None:
             raise InputError(f"--classes got {value}; at most {_MOST_CLASSES} are supported.")
         return int(value)
     path = Path(value)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(
             f"--classes got '{value}'; expected a number, or a text file with one name a line."
         )
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    names = tuple(line.strip() for line in lines if line.strip())
-    if not names or len(set(names)) != len(names):
-        raise InputError(f"{path} must hold at least one class name, and none of them twice.")
-    return names
+    return _names_in(path)
+
+
+def _names_in(path: Path) -> tuple[str, ...]:
+    """One name a line; empty lines are none.
+
+    Raises:
+        InputError: no text in UTF-8 or UTF-16, no name, one twice, or one that cannot be a label.
+    """
+    from edgevit.common.untrusted.bounded import read_text
+    from edgevit.images.image_folder import refuse_label
+
+    lines: dict[str, list[int]] = {}
+    for i, line in enumerate(read_text(path, _MOST_CLASS_BYTES, "class file").splitlines(), 1):
+        if name := line.strip():
+            refuse_label(name, f"{path}, line {i}")
+            lines.setdefault(name, []).append(i)
+    if not lines:
+        raise InputError(f"{path} holds no class name; expected one a line.")
+    if twice := [f"'{name}' (lines {some_of(at)})" for name, at in lines.items() if len(at) > 1]:
+        raise InputError(
+            f"{path} names classes more than once: {some_of(twice)}. Every class needs a name of "
+            "its own."
+        )
+    return tuple(lines)
 
 
 def looks_like_bundle(path: Path) -> bool:
@@ -113,15 +127,20 @@ def looks_like_bundle(path: Path) -> bool:
     return path.suffix == ".edgevit" or (path / "manifest.json").is_file()
 
 
-def open_bundle(path: Path | None) -> Bundle:
-    """The bundle of that path, or the one that the package ships."""
+def open_bundle(path: Path | None, check_hashes: bool = False) -> Bundle:
+    """The bundle of that path, or the one that the package ships.
+
+    Args:
+        check_hashes: hash every file, even those whose hash is remembered.
+    """
     from edgevit.bundle.bundle import Bundle
     from edgevit.zoo.registry import PREBUILT_BUNDLE
 
-    return Bundle.open(path or PREBUILT_BUNDLE)
+    return Bundle.open(path or PREBUILT_BUNDLE, check_hashes)
 
 
-def untrained_note(bundle: Bundle) -> str | None:
-    """What every output says of a model that learned nothing."""
-    model = bundle.manifest.model
-    return None if model.trained else f"{model.name} is {model.weights}: its answers mean nothing"
+def open_for_change(path: Path) -> Bundle:
+    """A bundle that variants are added to, by its real path: a link itself is never replaced."""
+    from edgevit.bundle.bundle import Bundle
+
+    return Bundle.open(path if path.is_symlink() else path.resolve())

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgevit.common.files import write_atomically
-from edgevit.common.sanitize import printable
+from edgevit.common.result import Result
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.tables import Table, print_sections
+from edgevit.common.untrusted.sanitize import printable
 
 
 def print_json(content: Any) -> None:
@@ -31,34 +33,19 @@ def print_line(text: str, error: bool = False) -> None:
     print(printable(text), file=sys.stderr if error else sys.stdout)
 
 
+def show(result: Result, as_json: bool) -> None:
+    """A result on standard output: as one JSON document, or as tables."""
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_sections(result.sections())
+
+
 def print_table(
     title: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     numeric: Sequence[str] = (),
 ) -> None:
-    """A table on standard output; columns named in ``numeric`` are aligned right.
-
-    What stands in it may come from a bundle: no cell is markup, or anything that a terminal obeys.
-    """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=Text(printable(title), style="bold"),
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-    )
-    for column in columns:
-        table.add_column(
-            Text(printable(column)),
-            justify="right" if column in numeric else "left",
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    # Off a terminal rich would wrap at 80 columns and break lines that people grep.
-    width = None if sys.stdout.isatty() else 160
-    Console(highlight=False, width=width).print(table)
+    """A table on standard output; columns named in ``numeric`` are aligned right."""
+    print_sections([Table(title, columns, rows, numeric)])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-from edgevit.common.sanitize import printable
+from edgevit.common.untrusted.sanitize import printable
 
 
 class Advance(Protocol):

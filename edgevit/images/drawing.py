@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.images.caption_font import fitted_line
 from edgevit.images.image_io import Image
 
 _SMOOTHING = 8  # label maps are coarse; outlines are found on a map so many times finer
@@ -34,9 +35,9 @@ def draw_superpixels(picture: Image, labels: NDArray[np.integer]) -> Image:
     return drawn
 
 
-def caption(label: str, share: float, trained: bool) -> str:
+def caption(label: str, probability: float, trained: bool) -> str:
     """What stands on a picture; of a model that learned nothing it says so."""
-    text = f"{label} {100 * share:.0f} %"
+    text = f"{label} {100 * probability:.0f} %"
     return text if trained else f"untrained: {text}"
 
 
@@ -44,17 +45,13 @@ def draw_caption(picture: Image, text: str) -> Image:
     """The picture with a line of text in its lower left corner, on a dark plate."""
     drawn = picture.copy()
     height, width = picture.shape[:2]
-    text = text.encode("ascii", "replace").decode()  # OpenCV's fonts hold no more
-    scale, thickness = _text_size(text, width, height)
-    (text_width, text_height), base = cv2.getTextSize(
-        text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness
-    )
-    margin = max(2, text_height // 2)
-    top = max(0, height - text_height - base - 2 * margin)
+    line = fitted_line(text, width, height)
+    text_width, ascent, descent = line.extent
+    margin = max(2, ascent // 2)
+    top = max(0, height - ascent - descent - 2 * margin)
     plate = drawn[top:, : min(width, text_width + 2 * margin)]
     plate[:] = plate * 0.3 + np.array(_DARK) * 0.7
-    place = (margin, height - margin - base)
-    cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _LIGHT, thickness, cv2.LINE_AA)
+    line.draw(drawn, (margin, height - margin - descent), _LIGHT)
     return drawn
 
 
@@ -62,14 +59,6 @@ def line_width_px(picture: Image) -> int:
     """One pixel for a thumbnail, three for a full HD frame."""
     shorter_px = int(min(picture.shape[:2]))
     return max(1, round(shorter_px / 360))
-
-
-def _text_size(text: str, width: int, height: int) -> tuple[float, int]:
-    """Scale and thickness: a twentieth of the height, or less where the text would not fit."""
-    scale = height / 20 / 22  # a capital letter of scale 1 is 22 pixels high
-    (at_one, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
-    scale = min(scale, 0.94 * width / max(1, at_one))
-    return scale, max(1, round(1.6 * scale))
 
 
 def _outlines(labels: NDArray[np.integer], picture: Image) -> list[NDArray[np.int32]]:

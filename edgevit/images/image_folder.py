@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,9 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError, some_of
-from edgevit.common.files import sha256_of
 from edgevit.common.progress import Progress
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.untrusted.sanitize import harmless
+from edgevit.common.workers import workers
 from edgevit.images import image_io
+from edgevit.images.image_files import HIDDEN, images_in, is_hidden, left_out_note
+
+_OUTSIDE = "outside of the class folders"
+_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -24,29 +30,42 @@ class ImageFolder:
     classes: tuple[str, ...]
     files: tuple[Path, ...]
     labels: tuple[int, ...]
+    left_out: Mapping[str, tuple[Path, ...]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, root: Path) -> ImageFolder:
-        """Lists ``root/CLASS/**/*.jpg``.
+        """Lists ``root/CLASS/**/*.jpg``; links are followed, hidden files are left out.
 
         Raises:
-            InputError: no folder, no class folders, or a class without images.
+            InputError: no folder, no class folders, a class without images, or one whose name
+                cannot be a label.
         """
         if not root.is_dir():
             raise InputError(f"{root} is not a folder. --data wants one folder per class inside.")
-        folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+        entries = sorted(root.iterdir())
+        folders = [p for p in entries if p.is_dir() and not is_hidden(p)]
         if not folders:
             raise InputError(f"{root} has no class folders. Expected {root}/CLASS/*.jpg.")
         files: list[Path] = []
         labels: list[int] = []
+        left_out = _outside_of_classes(entries, folders)
         for label, folder in enumerate(folders):
-            found = image_io.files_in(folder)
-            files += found
-            labels += [label] * len(found)
-        return cls(tuple(f.name for f in folders), tuple(files), tuple(labels))
+            refuse_label(folder.name, str(folder))
+            found = images_in(folder)
+            files += found.files
+            labels += [label] * len(found.files)
+            for reason, paths in found.left_out.items():
+                left_out.setdefault(reason, []).extend(paths)
+        names = tuple(f.name for f in folders)
+        return cls(names, tuple(files), tuple(labels), {k: tuple(v) for k, v in left_out.items()})
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def note(self) -> str | None:
+        """What was left out, in a line; None where nothing was."""
+        return left_out_note(self.left_out)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -59,7 +78,8 @@ class ImageFolder:
     def part(self, indices: NDArray[np.int64]) -> ImageFolder:
         """The same classes, some of the files."""
         files = tuple(self.files[i] for i in indices)
-        return ImageFolder(self.classes, files, tuple(self.labels[i] for i in indices))
+        labels = tuple(self.labels[i] for i in indices)
+        return ImageFolder(self.classes, files, labels, self.left_out)
 
     def hold_out(self, share: float, seed: int) -> tuple[ImageFolder, ImageFolder]:
         """(rest, held out): a seeded share of every class, at least one image of each.
@@ -92,11 +112,16 @@ class ImageFolder:
         Raises:
             InputError: files cannot be decoded and are not to be skipped, or a class has no other.
         """
-        with ThreadPoolExecutor(threads) as pool, progress.bar("check images", len(self)) as bar:
-            whole = []
-            for is_whole in pool.map(_is_picture, self.files):
-                whole.append(is_whole)
+        found_notes: dict[str, list[Path]] = {}
+        whole = []
+        with workers(threads) as pool, progress.bar("check images", len(self)) as bar:
+            for file, notes in zip(self.files, pool.map(_notes, self.files), strict=True):
+                whole.append(notes is not None)
+                for note in notes or ():
+                    found_notes.setdefault(note, []).append(file)
                 bar()
+        for note, files in found_notes.items():
+            progress.line(f"note: {len(files)} of {len(self)} images: {note}: {some_of(files)}")
         damaged = [file for file, is_whole in zip(self.files, whole, strict=True) if not is_whole]
         if not damaged:
             return self
@@ -111,9 +136,57 @@ class ImageFolder:
         return rest
 
 
-def _is_picture(file: Path) -> bool:
+def open_image_folder(path: Path, progress: Progress) -> ImageFolder:
+    """Opens a folder with one folder a class, and says what was left out of it."""
+    folder = ImageFolder.open(path)
+    if folder.note:
+        progress.line(f"note: {path}: {folder.note}")
+    return folder
+
+
+def refuse_same_pictures(first: ImageFolder, second: ImageFolder, what: str, remedy: str) -> None:
+    """Pictures that a model learned from must not judge it.
+
+    Args:
+        what: what is wrong, such as ``images of --eval-data are in --data too``.
+
+    Raises:
+        InputError: files of the same content are in both; the first are named.
+    """
+    sizes = {file: file.stat().st_size for file in {*first.files, *second.files}}
+    common = {sizes[file] for file in first.files} & {sizes[file] for file in second.files}
+    known = {sha256_of(file) for file in first.files if sizes[file] in common}
+    shared = [f for f in second.files if sizes[f] in common and sha256_of(f) in known]
+    if shared:
+        raise InputError(f"{len(shared)} {what}, such as {some_of(shared)}. {remedy}")
+
+
+def refuse_label(name: str, source: str) -> None:
+    """Refuses what cannot be shown, or written to a file, as the name of a class.
+
+    Raises:
+        InputError: it is not UTF-8, or holds control characters.
+    """
+    if harmless(name) != name:
+        raise InputError(
+            f"{source}: the class name {name[:_SHOWN]!r} holds bytes that are not UTF-8, or "
+            "control characters. Rename it."
+        )
+
+
+def _outside_of_classes(entries: list[Path], folders: list[Path]) -> dict[str, list[Path]]:
+    """What lies beside the class folders, by reason."""
+    left_out: dict[str, list[Path]] = {}
+    for path in entries:
+        if path not in folders:
+            reason = HIDDEN if is_hidden(path) else _OUTSIDE
+            left_out.setdefault(reason, []).append(path)
+    return left_out
+
+
+def _notes(file: Path) -> tuple[str, ...] | None:
+    """What is to be said of a picture; None for one that cannot be decoded."""
     try:
-        image_io.read(file)
+        return image_io.read_picture(file).notes
     except InputError:
-        return False
-    return True
+        return None

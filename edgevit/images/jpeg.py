@@ -1,4 +1,7 @@
-"""Whether a JPEG is whole. OpenCV fills the missing rest of a cut file with grey, silently."""
+"""Whether a JPEG is whole, and how large it says that it is.
+
+OpenCV fills the missing rest of a cut file with grey, silently.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import re
 from typing import NamedTuple
 
 START_OF_IMAGE = b"\xff\xd8"
+MOST_SEGMENTS = 20_000  # a picture has tens, with large notes hundreds
 _END_OF_IMAGE = 0xD9
+_START_OF_SCAN = 0xDA
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # stuffed zeros and restarts are data
 
 
@@ -17,6 +23,23 @@ def is_whole(data: bytes) -> bool:
     """
     extent = EndFinder().find(data)
     return extent is not None and extent.whole
+
+
+def size_px(data: bytes) -> tuple[int, int] | None:
+    """Width and height that the frame header claims; None where there is none.
+
+    Nothing is decoded, so a few bytes that claim a large picture cost nothing.
+    """
+    position = len(START_OF_IMAGE)
+    while marker := _NEXT_MARKER.search(data, position):
+        code, after = data[marker.start() + 1], marker.end()
+        if code in _FRAME_HEADERS:
+            height, width = data[after + 3 : after + 5], data[after + 5 : after + 7]
+            return int.from_bytes(width, "big"), int.from_bytes(height, "big")
+        if code in (_START_OF_SCAN, _END_OF_IMAGE):
+            return None
+        position = after + max(2, int.from_bytes(data[after : after + 2], "big"))
+    return None
 
 
 class Extent(NamedTuple):
@@ -30,11 +53,12 @@ class EndFinder:
     """Finds how far a JPEG reaches while its bytes come in; no byte is looked at twice.
 
     Walks the segments (ITU-T T.81, annex B), so that a thumbnail's end is not taken for its own.
-    Where the next one starts before the end marker, it was cut.
+    Where the next one starts before the end marker, it was cut; one of countless segments is none.
     """
 
     def __init__(self) -> None:
         self._position = len(START_OF_IMAGE)
+        self._segments = 0
 
     def find(self, data: bytes | bytearray) -> Extent | None:
         """The extent of the JPEG that ``data`` starts with; None if its end is not there.
@@ -45,9 +69,10 @@ class EndFinder:
         while marker := _NEXT_MARKER.search(data, self._position):
             self._position = marker.start()
             code, after = data[marker.start() + 1], marker.end()
+            self._segments += 1
             if code == _END_OF_IMAGE:
                 return Extent(after, True)
-            if code == START_OF_IMAGE[1]:
+            if code == START_OF_IMAGE[1] or self._segments > MOST_SEGMENTS:
                 return Extent(marker.start(), False)
             if len(data) < after + 2:
                 return None

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError, some_of
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A class and its softmax probability, 0 to 1."""
+
+    label: str
+    probability: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Also under ``share``, the former name of ``probability``, until version 0.3."""
+        return {
+            "label": self.label,
+            "probability": self.probability,
+            "share": self.probability,
+        }
+
+
+def likeliest(
+    probabilities: NDArray[np.float32], classes: Sequence[str], count: int
+) -> list[Answer]:
+    """The ``count`` likeliest classes, likeliest first; of equals, the one listed first.
+
+    Args:
+        probabilities: float32 [classes].
+    """
+    best = np.argsort(-probabilities, kind="stable")[:count]
+    return [Answer(classes[i], float(probabilities[i])) for i in best]
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import sha256_of
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.images import image_io
-from edgevit.images.image_folder import ImageFolder
+from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
 from edgevit.images.image_io import Image
 from edgevit.inference.runner import Array
 from edgevit.zoo.spec import Preprocess
@@ -94,17 +94,10 @@ def refuse_overlap(calibration: ImageFolder, evaluation: ImageFolder) -> None:
     Raises:
         InputError: files of the same content are in both; the first are named.
     """
-    by_size: dict[int, list[Path]] = {}
-    for file in calibration.files:
-        by_size.setdefault(file.stat().st_size, []).append(file)
-    shared: list[Path] = []
-    for file in evaluation.files:
-        twins = by_size.get(file.stat().st_size, [])
-        if twins and sha256_of(file) in {sha256_of(twin) for twin in twins}:
-            shared.append(file)
-    if shared:
-        named = ", ".join(map(str, shared[:3]))
-        raise InputError(
-            f"{len(shared)} images of --eval-data are in --data too, such as {named}. Accuracy "
-            "must be measured on pictures that calibration has not seen; give two disjoint folders."
-        )
+    refuse_same_pictures(
+        calibration,
+        evaluation,
+        "images of --eval-data are in --data too",
+        "Accuracy must be measured on pictures that calibration has not seen; give two disjoint "
+        "folders.",
+    )

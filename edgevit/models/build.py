@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgevit.models.classifier import Classifier
+from edgevit.models.convolutional import ConvolutionalClassifier
 from edgevit.models.lavit.lavit import LavitClassifier
 from edgevit.models.superpixel.lla import LlaClassifier
 from edgevit.models.superpixel.lla_carry import CarryClassifier
@@ -10,7 +11,7 @@ from edgevit.models.superpixel.lla_joint import JointClassifier
 from edgevit.models.superpixel.lla_self import SelfClassifier
 from edgevit.models.superpixel.lla_writeback import WritebackClassifier
 from edgevit.models.vit import VitClassifier
-from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, VitSpec
+from edgevit.zoo.spec import ConvolutionalSpec, LavitSpec, LlaSpec, ModelSpec, VitSpec
 
 _WIRINGS: dict[str, type[LlaClassifier]] = {
     "carry": CarryClassifier,
@@ -28,4 +29,6 @@ def build(spec: ModelSpec) -> Classifier:
         return VitClassifier(spec)
     if isinstance(spec, LavitSpec):
         return LavitClassifier(spec)
+    if isinstance(spec, ConvolutionalSpec):
+        return ConvolutionalClassifier(spec)
     raise TypeError(f"no module is written for specs of type {type(spec).__name__}")

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from edgevit.common.errors import CheckpointError, some_of
-from edgevit.common.files import write_atomically
+from edgevit.common.storage.files import write_atomically
+from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
 
 _WRAPPERS = ("model", "state_dict")
+_LENGTH_BYTES = 8  # of a safetensors header, and what it is padded to
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -47,8 +49,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: no such file, not a checkpoint, or one that holds more than tensors.
     """
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(f"No such checkpoint: {path}.")
+    refuse_large_file(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix in {".pth", ".pt"}:
@@ -95,6 +98,7 @@ def _class_names(text: str, path: Path) -> tuple[str, ...]:
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
+    refuse_large_claims(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
@@ -114,7 +118,20 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
             f"{path} holds entries that are not tensors with a name: {some_of(strangers)}. "
             "Expected a state dict."
         )
+    if hollow := [key for key, tensor in content.items() if _is_hollow(tensor)]:
+        raise CheckpointError(
+            f"{path} holds tensors without values of their own (on the meta device, or expanded): "
+            f"{some_of(hollow)}. Save them as they are: tensor.contiguous()."
+        )
     return dict(content)
+
+
+def _is_hollow(tensor: Tensor) -> bool:
+    """Whether it has fewer bytes than its shape says."""
+    if tensor.layout != torch.strided:
+        return False  # load_into names it
+    held = 0 if tensor.is_meta else tensor.untyped_storage().nbytes()
+    return tensor.numel() * tensor.element_size() > held
 
 
 def _is_named_tensor(key: object, value: object) -> bool:
@@ -128,12 +145,13 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
         CheckpointError: keys are missing, unexpected or of the wrong shape (each is named), or a
             value is NaN or infinite.
     """
-    wanted = module.state_dict()
+    own = module.state_dict()
+    wanted = weights_of(own)
     given = checkpoint.tensors
     problems = []
     if missing := [key for key in wanted if key not in given]:
         problems.append(f"missing: {some_of(missing)}")
-    if unexpected := [key for key in given if key not in wanted]:
+    if unexpected := [key for key in given if key not in own]:
         problems.append(f"unexpected: {some_of(unexpected)}")
     mismatched = [
         f"{key} is {list(given[key].shape)}, expected {list(tensor.shape)}"
@@ -157,7 +175,12 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
         )
     weights = {key: given[key].to(tensor.dtype) for key, tensor in wanted.items()}
     refuse_infinite(weights, source)
-    module.load_state_dict(weights)
+    module.load_state_dict({**own, **weights})
+
+
+def weights_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state without its counters (BatchNorm's of batches), which no answer depends on."""
+    return {key: tensor for key, tensor in state.items() if tensor.is_floating_point()}
 
 
 def refuse_infinite(weights: Mapping[str, Tensor], source: str) -> None:
@@ -172,7 +195,23 @@ def refuse_infinite(weights: Mapping[str, Tensor], source: str) -> None:
 def save_checkpoint(
     path: Path, module: nn.Module, model: str, classes: tuple[str, ...], notes: Mapping[str, str]
 ) -> None:
-    """Writes float16 safetensors that name their model and classes, whole or not at all."""
-    half = {key: value.half().contiguous() for key, value in module.state_dict().items()}
+    """Writes float16 safetensors that name their model and classes, whole or not at all.
+
+    Equal weights and notes give equal bytes, so that a hash identifies them.
+    """
+    weights = weights_of(module.state_dict())
+    half = {key: value.half().contiguous() for key, value in weights.items()}
     metadata = {"model": model, "classes": json.dumps(classes), **notes}
-    write_atomically(path, lambda aside: save_file(half, aside, metadata))
+    content = _in_fixed_order(save(half, metadata))
+    write_atomically(path, lambda aside: aside.write_bytes(content))
+
+
+def _in_fixed_order(content: bytes) -> bytes:
+    """A safetensors file whose header is sorted; the library writes notes in a random order.
+
+    The format: the header's length in 8 bytes, the header as JSON padded with spaces, the tensors.
+    """
+    end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+    header = json.dumps(json.loads(content[_LENGTH_BYTES:end]), sort_keys=True).encode()
+    padded = header + b" " * (-len(header) % _LENGTH_BYTES)
+    return len(padded).to_bytes(_LENGTH_BYTES, "little") + padded + content[end:]

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from edgevit.common.errors import CheckpointError, some_of
 from edgevit.common.progress import Progress
-from edgevit.models.checkpoint import Checkpoint, refuse_infinite
+from edgevit.models.checkpoint import Checkpoint, refuse_infinite, weights_of
 from edgevit.models.classifier import Classifier
 
 _POSITION = "position"
@@ -30,7 +30,7 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
     """
     own = module.state_dict()
     taken: dict[str, Tensor] = {}
-    for key, wanted in own.items():
+    for key, wanted in weights_of(own).items():
         given = checkpoint.tensors.get(key)
         if given is not None and key.rsplit(".", 1)[-1] == _POSITION:
             given = _resampled(given.float(), wanted.shape)
@@ -38,7 +38,7 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
             given = module.grown(key, given)
         if given is not None and given.shape == wanted.shape:
             taken[key] = given.to(wanted.dtype)
-    fresh = sorted(set(own) - set(taken))
+    fresh = sorted(set(weights_of(own)) - set(taken))
     refuse_infinite(taken, source)
     if _size(taken) < _LEAST_SHARE * _size(own):
         raise CheckpointError(

@@ -1,69 +1,314 @@
-"""Results of ``edgevit bench``: read back and checked, wherever they come from."""
+"""Results of ``edgevit bench``: their type, and how they are read, wherever they come from."""
 
 from __future__ import annotations
 
-import json
-import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from edgevit.common.errors import InputError
-from edgevit.common.sanitize import harmless
+from edgevit.common.result import Result
+from edgevit.common.schema import cleaned, is_newer_minor, plain_json, to_plain, typed
+from edgevit.common.tables import Section
+from edgevit.common.untrusted import bounded
+from edgevit.common.untrusted.sanitize import harmless
 
-RESULT_KIND, RESULT_SCHEMA = "edgevit bench", 1
+RESULT_KIND, RESULT_SCHEMA, RESULT_MINOR = "edgevit bench", 1, 0
 MOST_BYTES = 64 << 20
-_DEEPEST = 30  # objects and lists within each other
-_MOST_DIGITS = 20  # of a whole number anywhere; nanoseconds since 1970 have 19
 _LEAST, _MOST = 1e-9, 1e15  # of a figure that is not zero
-_SHORTEST_US, _LONGEST_US = 1e-3, 86_400e6  # a nanosecond, a day
-_NUMBER, _MAYBE = "a number", "a number or null"  # zero or above
-_SIGNED, _MAYBE_SIGNED = "a number of either sign", "a number of either sign or null"
-_EACH = "*"  # of an object with names of its own
-_PERCENTILES = {"p50": _NUMBER, "p90": _MAYBE, "p99": _MAYBE, "samples": _NUMBER}
-_WARMUP = {"inferences": _NUMBER, "seconds": _NUMBER, "steady": bool}
-# What is printed, drawn or compared; a result may hold more.
-_SHAPE: dict[str, Any] = {
-    "model": {
-        "name": str,
-        "variant": str,
-        "file_mib": _NUMBER,
-        "parameters": _NUMBER,
-        "verdicts": list,
-    },
-    "latency_ms": {**_PERCENTILES, "p50_by_process": list, "warmup": _WARMUP},
-    "latency_paced_ms": {**_PERCENTILES, "fps": _NUMBER, "late": _NUMBER, "warmup": _WARMUP},
-    "throughput_images_per_s": _NUMBER,
-    "cold_start_ms": {"total": _NUMBER, "open_model": _NUMBER, "samples": _NUMBER},
-    "peak_memory_mib": {
-        "load": _MAYBE,
-        "steady": _MAYBE,
-        "load_pss": _MAYBE,
-        "steady_pss": _MAYBE,
-        "without_model": _NUMBER,
-        "gpu": _MAYBE,
-        "shared_delta": _MAYBE_SIGNED,
-    },
-    "energy": {"per_inference_mj": _MAYBE, "above_idle_mj": _MAYBE_SIGNED, "power_mw": _MAYBE},
-    "disturbed": bool,
-    "disturbances": list,
-    "during": {
-        "temperature_c": {_EACH: {"most": _SIGNED}},
-        "clock_mhz": {_EACH: {"median": _NUMBER}},
-        "vanished": list,
-    },
-    "durations_us": list,
-    "options": {},
-    "conditions": {
-        "runtime": str,
-        "superpixels": str,
-        "threads": _NUMBER,
-        "batch": _NUMBER,
-        "machine": {},
-    },
-}
+
+Figure = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+# A nanosecond to a day.
+Microseconds = Annotated[float, Meta(ge=1e-3, le=86_400e6)]
 
 
-def read_result(path: Path) -> dict[str, Any]:
+class _Bounded:
+    """Figures that can be divided by each other: zero, or of a size that something can have."""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, each.name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and value != 0 and not _LEAST <= abs(value) <= _MOST:
+                raise ValueError(f"{each.name} is out of all bounds")
+
+
+@dataclass(frozen=True)
+class KnownAccuracy:
+    """Top-1 accuracy, 0 to 1, as ``edgevit quantize`` measured it on so many images."""
+
+    top1: float
+    images: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelFacts(_Bounded):
+    """Which model, by name and by hash, and what is known of its accuracy.
+
+    verdicts: what was found when the bundle was quantized, for the target that the machine is.
+    macs: multiply-accumulates of one image.
+    """
+
+    name: str
+    variant: str
+    file_mib: Figure
+    parameters: Count
+    verdicts: tuple[str, ...]
+    bundle: str | None = None
+    bundle_sha256: str | None = None
+    precision: str | None = None
+    file_sha256: str | None = None
+    accuracy: KnownAccuracy | None = None
+    trained: bool | None = None
+    weights: str | None = None
+    macs: Count | None = None
+
+
+@dataclass(frozen=True)
+class WarmUpFacts(_Bounded):
+    """Inferences that were discarded, and whether the latency was steady when they ended."""
+
+    inferences: Count
+    seconds: Figure
+    steady: bool
+
+
+@dataclass(frozen=True)
+class HotLatency(_Bounded):
+    """Milliseconds of an inference, one after the other; None where samples are too few."""
+
+    p50: Figure
+    p90: Figure | None
+    p99: Figure | None
+    samples: Count
+    p50_by_process: tuple[Figure, ...]
+    warmup: WarmUpFacts
+
+
+@dataclass(frozen=True)
+class PacedLatency(_Bounded):
+    """Milliseconds of an inference at a camera's pace. late: frames that were not done in time."""
+
+    p50: Figure
+    p90: Figure | None
+    p99: Figure | None
+    samples: Count
+    fps: Figure
+    late: Count
+    warmup: WarmUpFacts
+
+
+@dataclass(frozen=True)
+class ColdStart(_Bounded):
+    """Milliseconds from the start of a process to its first answer: medians of ``samples``."""
+
+    total: Figure
+    open_model: Figure
+    samples: Count
+    python_start: Figure | None = None
+    first_inference: Figure | None = None
+
+
+@dataclass(frozen=True)
+class PeakMemory(_Bounded):
+    """MiB of a fresh process. shared_delta: by how much less the machine has available."""
+
+    load: Figure | None
+    steady: Figure | None
+    load_pss: Figure | None
+    steady_pss: Figure | None
+    without_model: Figure
+    gpu: Figure | None
+    shared_delta: float | None
+    steady_rss: Figure | None = None
+
+
+@dataclass(frozen=True)
+class EnergyFigures(_Bounded):
+    """Of one inference, in millijoules; None is unavailable, for the reason in ``why_not``."""
+
+    per_inference_mj: Figure | None
+    above_idle_mj: float | None
+    power_mw: Figure | None
+    idle_mw: Figure | None = None
+    source: str | None = None
+    covers: str | None = None
+    why_not: str | None = None
+
+
+@dataclass(frozen=True)
+class ZoneTemperature(_Bounded):
+    """Degrees Celsius."""
+
+    most: float
+    start: float | None = None
+
+
+@dataclass(frozen=True)
+class ClockRange(_Bounded):
+    """MHz while the inferences ran."""
+
+    median: Figure
+    least: Figure | None = None
+    most: Figure | None = None
+
+
+@dataclass(frozen=True)
+class SensorFacts(_Bounded):
+    """What sensors said while the inferences ran, by their names. vanished: unreadable at the end.
+
+    slowed: what throttled, and how far. throttling_events: how many more there were at the end.
+    """
+
+    temperature_c: Mapping[str, ZoneTemperature]
+    clock_mhz: Mapping[str, ClockRange]
+    vanished: tuple[str, ...]
+    readings: Count | None = None
+    interval_s: Figure | None = None
+    slowed: Mapping[str, float] = field(default_factory=dict)
+    throttling_events: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BenchConditions(_Bounded):
+    """What must be the same for figures to be comparable.
+
+    machine: as ``edgevit doctor --json`` describes it. methods: how each figure is measured.
+    """
+
+    runtime: str
+    superpixels: str
+    threads: Count
+    batch: Count
+    machine: Mapping[str, Any]
+    cores: tuple[int, ...] | None = None
+    memory_arena: bool | None = None
+    load_average_1min: Figure | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    edgevit: str | None = None
+    measured: str | None = None
+    methods: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeviceTimes(_Bounded):
+    """Milliseconds that a GPU timed itself, p50."""
+
+    copy_in: Figure
+    compute: Figure
+    copy_out: Figure
+
+
+@dataclass(frozen=True)
+class LatencyRatio:
+    """Second over first: above 1 is slower. interval_95: that of 95 %."""
+
+    ratio: float
+    interval_95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ratios of one result to another; None where one of them has no figure.
+
+    differing_conditions: in words, what else was not the same. disturbed: the first, the second.
+    result: the file of the first, where that is known.
+    """
+
+    latency_p50: LatencyRatio
+    latency_p90: float | None
+    latency_p99: float | None
+    throughput: float | None
+    cold_start: float | None
+    peak_memory_load: float | None
+    peak_memory_steady: float | None
+    energy_per_inference: float | None
+    differing_conditions: tuple[str, ...]
+    disturbed: tuple[bool, bool]
+    result: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        content: dict[str, Any] = to_plain(self)
+        return content
+
+
+@dataclass(frozen=True)
+class BenchResult(_Bounded, Result):
+    """All that ``edgevit bench`` measures of one variant on one machine.
+
+    options: the :class:`edgevit_runtimes.bench.bench_options.BenchOptions` it was measured with.
+    overhead_us: of an inference, spent between the timed calls. disturbances: why the figures may
+    not repeat. durations_us: of every inference, by process. repeats: the ratios to an earlier
+    result. kept: the file in which a result from a device was kept.
+    """
+
+    model: ModelFacts
+    latency_ms: HotLatency
+    latency_paced_ms: PacedLatency
+    throughput_images_per_s: Figure
+    cold_start_ms: ColdStart
+    peak_memory_mib: PeakMemory
+    energy: EnergyFigures
+    disturbed: bool
+    disturbances: tuple[str, ...]
+    during: SensorFacts
+    durations_us: Annotated[
+        tuple[Annotated[tuple[Microseconds, ...], Meta(min_length=1)], ...], Meta(min_length=1)
+    ]
+    options: Mapping[str, Any]
+    conditions: BenchConditions
+    device_ms_p50: DeviceTimes | None = None
+    overhead_us: float | None = None
+    repeats: Comparison | None = None
+    kept: str | None = None
+    schema: int = RESULT_SCHEMA
+    schema_minor: int = RESULT_MINOR
+    kind: str = RESULT_KIND
+
+    @property
+    def device(self) -> str:
+        """The machine in words: the board, or else the processor."""
+        machine = self.conditions.machine
+        parts = (machine.get("name"), machine.get("processor"))
+        return next((str(part) for part in parts if part), "unknown device")
+
+    @property
+    def note(self) -> str | None:
+        """What is to be said before all else: that the model is untrained."""
+        model = self.model
+        if model.trained is not False:
+            return None
+        return f"{model.name} is {model.weights}: its answers mean nothing"
+
+    def repeating(self, comparison: Comparison) -> BenchResult:
+        """The same, with the ratios to an earlier result."""
+        return replace(self, repeats=comparison)
+
+    def to_dict(self) -> dict[str, Any]:
+        content: dict[str, Any] = to_plain(self)
+        first = ("schema", "schema_minor", "kind")
+        optional = ("repeats", "kept", "device_ms_p50")
+        rest = {k: v for k, v in content.items() if k not in first}
+        known = {k: v for k, v in rest.items() if v is not None or k not in optional}
+        return {**{key: content[key] for key in first}, **known}
+
+    def sections(self) -> list[Section]:
+        from edgevit.results.bench_tables import comparison_table, result_sections
+
+        sections = result_sections(self)
+        if self.kept is not None:
+            sections.append(f"kept in {self.kept}")
+        if self.repeats is not None:
+            sections.append(comparison_table("this run, over the former", self.repeats))
+        return sections
+
+
+def read_result(path: Path) -> BenchResult:
     """A result from a file.
 
     Raises:
@@ -78,15 +323,10 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: it cannot be read, or is larger than any result.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} has more than {MOST_BYTES >> 20} MiB; no result has.")
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"Cannot read the result {path}: {error.strerror or error}.") from error
+    return bounded.read_text(path, MOST_BYTES, "result of edgevit bench")
 
 
-def parse_result(text: str, source: str) -> dict[str, Any]:
+def parse_result(text: str, source: str) -> BenchResult:
     """A result from its text, which may come from anywhere; its texts are made harmless.
 
     Raises:
@@ -106,111 +346,34 @@ def parse_result(text: str, source: str) -> dict[str, Any]:
             f"{RESULT_SCHEMA}. Measure again, or upgrade: pip install --upgrade edgevit."
         )
     try:
-        _check(content, _SHAPE, "")
-        _check_durations(content["durations_us"])
+        is_newer_minor(content, RESULT_MINOR)
+        return result_from(_with_present_names(cleaned(content)))
     except ValueError as error:
         raise InputError(f"{source} is incomplete or malformed: {error}. {make}") from error
-    cleaned: dict[str, Any] = _cleaned(content)
-    return cleaned
 
 
-def plain_json(text: str) -> Any:
-    """JSON whose numbers are finite and of a length that can be reckoned with.
+# How ratios were called before they had a type.
+_FORMER_NAMES = {
+    "cold start": "cold_start",
+    "peak memory, load": "peak_memory_load",
+    "peak memory, steady": "peak_memory_steady",
+    "energy per inference": "energy_per_inference",
+}
+
+
+def _with_present_names(content: dict[str, Any]) -> dict[str, Any]:
+    repeats = content.get("repeats")
+    if not isinstance(repeats, dict):
+        return content
+    renamed = {_FORMER_NAMES.get(name, name): value for name, value in repeats.items()}
+    return {**content, "repeats": renamed}
+
+
+def result_from(content: Mapping[str, Any]) -> BenchResult:
+    """A result of our version from parsed JSON, which may hold more than we know.
 
     Raises:
-        ValueError: it is not such JSON, or nested too deep to read.
+        ValueError: a part is missing or of the wrong kind; it is named.
     """
-    try:
-        content = json.loads(
-            text, parse_constant=_refuse_constant, parse_float=_fraction, parse_int=_whole
-        )
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
-    _refuse_depth(content, _DEEPEST)
-    return content
-
-
-def _refuse_depth(content: Any, levels: int) -> None:
-    if not levels:
-        raise ValueError("it is nested too deep")
-    items = content.values() if isinstance(content, dict) else content
-    for item in items if isinstance(content, dict | list) else ():
-        if isinstance(item, dict | list):
-            _refuse_depth(item, levels - 1)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no figure")
-
-
-def _fraction(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ValueError(f"{digits[:_MOST_DIGITS]} is too large for a figure")
-    return value
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
-        raise ValueError(f"a number of {len(digits)} digits is no figure")
-    return int(digits)
-
-
-def _check(content: Any, shape: Any, where: str) -> None:
-    if isinstance(shape, dict):
-        _check_object(content, shape, where)
-    elif shape in (_MAYBE, _MAYBE_SIGNED) and content is None:
-        return
-    elif isinstance(shape, str):
-        if not _is_number(content, signed=shape in (_SIGNED, _MAYBE_SIGNED)):
-            raise ValueError(f"'{where}' is missing, not {shape}, or out of all bounds")
-    elif not isinstance(content, shape):
-        raise ValueError(f"'{where}' is missing or of the wrong kind")
-
-
-def _check_object(content: Any, shape: dict[str, Any], where: str) -> None:
-    if not isinstance(content, dict):
-        raise ValueError(f"'{where}' is missing or of the wrong kind")
-    for key, part in shape.items():
-        names = list(content) if key == _EACH else [key]
-        for name in names:
-            path = f"{where}.{harmless(name)}" if where else name
-            _check(content.get(name), part, path)
-
-
-def _check_durations(runs: list[Any]) -> None:
-    if not runs:
-        raise ValueError("'durations_us' is empty")
-    for i, run in enumerate(runs):
-        if not isinstance(run, list) or not run or not all(map(_is_time, run)):
-            raise ValueError(f"'durations_us[{i}]' is no list of times of a nanosecond to a day")
-
-
-def _is_number(value: object, signed: bool = False) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return value == 0 or _LEAST <= (abs(value) if signed else value) <= _MOST
-
-
-def _is_time(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return _SHORTEST_US <= value <= _LONGEST_US
-
-
-def _cleaned(content: Any) -> Any:
-    """The same, with every text as a terminal may show it."""
-    if isinstance(content, str):
-        return harmless(content)
-    if isinstance(content, dict):
-        return {harmless(key): _cleaned(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_cleaned(item) for item in content]
-    return content
-
-
-def device_name(result: dict[str, Any]) -> str:
-    """The machine in words: the board, or else the processor."""
-    machine = result["conditions"]["machine"]
-    parts = (machine.get("name"), machine.get("processor"))
-    return next((str(part) for part in parts if part), "unknown device")
+    ours = {**content, "schema_minor": RESULT_MINOR}
+    return typed(BenchResult, ours, unknown_fields=True)

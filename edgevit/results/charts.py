@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.results.bench_result import device_name
+from edgevit.results.bench_result import BenchResult
 from edgevit.results.compare import figure
 from edgevit.results.svg import COLOURS, Scale, axis_x, axis_y, chart, element, text, tooltip
 
@@ -22,17 +22,17 @@ class Entry:
     """A result by the name of its file. ``accuracy``: top-1 as {"top1", "low", "high"}, or None."""
 
     name: str
-    result: dict[str, Any]
+    result: BenchResult
     accuracy: dict[str, float] | None = field(default=None)
 
     @property
     def label(self) -> str:
-        model = self.result["model"]
-        return f"{model['name']} {model['variant']}"
+        model = self.result.model
+        return f"{model.name} {model.variant}"
 
     @property
     def device(self) -> str:
-        return device_name(self.result)
+        return self.result.device
 
 
 def colours(entries: Sequence[Entry]) -> dict[str, str]:
@@ -43,7 +43,7 @@ def colours(entries: Sequence[Entry]) -> dict[str, str]:
 
 def distributions(entries: Sequence[Entry]) -> str:
     """How often an inference took how long, a row a result, with p50, p90 and p99 marked."""
-    times = [np.concatenate([np.asarray(r) for r in e.result["durations_us"]]) for e in entries]
+    times = [np.concatenate([np.asarray(r) for r in e.result.durations_us]) for e in entries]
     times = [t / 1e3 for t in times]
     low = min(float(t.min()) for t in times)
     high = max(float(np.percentile(t, 99.5)) for t in times)
@@ -86,7 +86,7 @@ def _density(taken: Any, scale: Scale, base: float, colour: str) -> str:
 def _percentiles(entry: Entry, scale: Scale, base: float) -> list[str]:
     marks = []
     for name in ("p50", "p90", "p99"):
-        value = figure(entry.result, ("latency_ms", name))
+        value = figure(entry.result, f"latency_ms.{name}")
         if value is not None:
             x = scale(min(max(value, scale.low), scale.high))
             tip = tooltip(f"{name} {value:.3f} ms")
@@ -97,7 +97,7 @@ def _percentiles(entry: Entry, scale: Scale, base: float) -> list[str]:
 def memory(entries: Sequence[Entry]) -> str:
     """Peaks of resident memory while loading and while running."""
     figures = [
-        (entry, [figure(entry.result, ("peak_memory_mib", part)) for part in ("load", "steady")])
+        (entry, [figure(entry.result, f"peak_memory_mib.{part}") for part in ("load", "steady")])
         for entry in entries
     ]
     most = max((v for _, values in figures for v in values if v is not None), default=1.0)
@@ -126,7 +126,7 @@ def accuracy_against_latency(entries: Sequence[Entry]) -> str | None:
     known = [entry for entry in entries if entry.accuracy is not None]
     if not known:
         return None
-    latencies = [float(entry.result["latency_ms"]["p50"]) for entry in known]
+    latencies = [entry.result.latency_ms.p50 for entry in known]
     x = Scale(min(latencies) * 0.9, max(latencies) * 1.12, 70, _RIGHT - 150)
     lows = [100 * entry.accuracy["low"] for entry in known if entry.accuracy]
     highs = [100 * entry.accuracy["high"] for entry in known if entry.accuracy]
@@ -142,7 +142,7 @@ def accuracy_against_latency(entries: Sequence[Entry]) -> str | None:
 def _point(entry: Entry, x: float, y: Scale, colour: str) -> str:
     assert entry.accuracy is not None
     low, top1, high = (100 * entry.accuracy[part] for part in ("low", "top1", "high"))
-    p50 = entry.result["latency_ms"]["p50"]
+    p50 = entry.result.latency_ms.p50
     tip = tooltip(f"{entry.label} on {entry.device}: {top1:.2f} %, p50 {p50:.3f} ms")
     return (
         element("line", x1=x, x2=x, y1=y(low), y2=y(high), stroke=colour, stroke_width=1.5)

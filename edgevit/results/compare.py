@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.results.bench_result import device_name
+from edgevit.results.bench_result import BenchResult, Comparison, LatencyRatio
 
 _RESAMPLES = 1000
 _BLOCK = 25  # neighbouring inferences resemble each other: they are drawn together
@@ -25,9 +26,7 @@ class Ratio:
     high: float
 
 
-def latency_ratio(
-    first: Mapping[str, Any], second: Mapping[str, Any], percent: float = 50
-) -> Ratio:
+def latency_ratio(first: BenchResult, second: BenchResult, percent: float = 50) -> Ratio:
     """Of a latency percentile.
 
     The interval is a bootstrap of two levels: the fresh processes that measured are drawn, then
@@ -35,7 +34,7 @@ def latency_ratio(
     from day to day, or between two machines of one kind, is not in it.
     """
     drawn = np.random.default_rng(_SEED)
-    runs = [[np.asarray(run, np.float64) for run in r["durations_us"]] for r in (first, second)]
+    runs = [[np.asarray(run, np.float64) for run in r.durations_us] for r in (first, second)]
     middle = [float(np.percentile(np.concatenate(r), percent)) for r in runs]
     resampled = [_resampled(r, percent, drawn) for r in runs]
     low, high = np.percentile(resampled[1] / resampled[0], [2.5, 97.5])
@@ -63,78 +62,77 @@ def _blocks(run: NDArray[np.float64]) -> NDArray[np.float64]:
     return run[: count * _BLOCK].reshape(count, _BLOCK)
 
 
-# What is compared by plain division: a name, and where it stands in a result.
-_PLAIN = (
-    ("throughput", ("throughput_images_per_s",)),
-    ("cold start", ("cold_start_ms", "total")),
-    ("peak memory, load", ("peak_memory_mib", "load")),
-    ("peak memory, steady", ("peak_memory_mib", "steady")),
-    ("energy per inference", ("energy", "per_inference_mj")),
-)
+def compare(first: BenchResult, second: BenchResult, name: str | None = None) -> Comparison:
+    """All ratios of one result to another; None where one of them has no figure.
 
-
-def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """All ratios of one result to another, JSON-ready; None where one of them has no figure."""
+    Args:
+        name: of the first, such as its file.
+    """
     p50 = latency_ratio(first, second)
-    return {
-        "latency_p50": {"ratio": p50.value, "interval_95": [p50.low, p50.high]},
-        "latency_p90": _division(first, second, ("latency_ms", "p90")),
-        "latency_p99": _division(first, second, ("latency_ms", "p99")),
-        **{name: _division(first, second, path) for name, path in _PLAIN},
-        "differing_conditions": differing_conditions(first, second),
-        "disturbed": [bool(first["disturbed"]), bool(second["disturbed"])],
-    }
+    return Comparison(
+        latency_p50=LatencyRatio(p50.value, (p50.low, p50.high)),
+        latency_p90=_division(first, second, "latency_ms.p90"),
+        latency_p99=_division(first, second, "latency_ms.p99"),
+        throughput=_division(first, second, "throughput_images_per_s"),
+        cold_start=_division(first, second, "cold_start_ms.total"),
+        peak_memory_load=_division(first, second, "peak_memory_mib.load"),
+        peak_memory_steady=_division(first, second, "peak_memory_mib.steady"),
+        energy_per_inference=_division(first, second, "energy.per_inference_mj"),
+        differing_conditions=tuple(differing_conditions(first, second)),
+        disturbed=(first.disturbed, second.disturbed),
+        result=name,
+    )
 
 
-def _division(
-    first: Mapping[str, Any], second: Mapping[str, Any], path: Sequence[str]
-) -> float | None:
+def _division(first: BenchResult, second: BenchResult, path: str) -> float | None:
     below, above = figure(first, path), figure(second, path)
     return None if below is None or above is None or below == 0 else above / below
 
 
-def figure(result: Mapping[str, Any], path: Sequence[str]) -> float | None:
-    """A number of a result; None where it was unavailable."""
-    value: Any = result
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
+def figure(result: BenchResult, path: str) -> float | None:
+    """A number of a result, such as ``latency_ms.p50``; None where it was unavailable."""
+    value: float | None = attrgetter(path)(result)
+    return value
 
 
-def differing_conditions(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+def differing_conditions(first: BenchResult, second: BenchResult) -> list[str]:
     """In words: everything but the model that was not the same; a ratio is of all of it together.
 
     Differences of the model itself (variant, file) are what people compare, and come first.
     """
-    pairs = [
-        (name, _at(first, path), _at(second, path))
-        for name, path in (
-            ("model", ("model", "name")),
-            ("variant", ("model", "variant")),
-            ("model file", ("model", "file_sha256")),
-            ("runtime", ("conditions", "runtime")),
-            ("superpixels", ("conditions", "superpixels")),
-            ("threads", ("conditions", "threads")),
-            ("batch", ("conditions", "batch")),
-            ("edgevit", ("conditions", "edgevit")),
-            ("Python", ("conditions", "python")),
-            ("governor", ("conditions", "machine", "governor")),
-            ("power mode", ("conditions", "machine", "jetson", "power_mode")),
-            ("L4T", ("conditions", "machine", "jetson", "l4t")),
-            ("kernel", ("conditions", "machine", "kernel")),
-            ("environment", ("conditions", "environment")),
-        )
-    ]
-    pairs.insert(0, ("device", device_name(dict(first)), device_name(dict(second))))
+    pairs = [(name, read(first), read(second)) for name, read in _CONDITIONS.items()]
     return [f"{name}: {_short(a)} / {_short(b)}" for name, a, b in pairs if a != b]
 
 
-def _at(result: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = result
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+def _of_machine(*path: str) -> Callable[[BenchResult], Any]:
+    """A fact of the machine's own description, which may lack any of them."""
+
+    def read(result: BenchResult) -> Any:
+        value: Any = result.conditions.machine
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    return read
+
+
+_CONDITIONS: dict[str, Callable[[BenchResult], Any]] = {
+    "device": attrgetter("device"),
+    "model": attrgetter("model.name"),
+    "variant": attrgetter("model.variant"),
+    "model file": attrgetter("model.file_sha256"),
+    "runtime": attrgetter("conditions.runtime"),
+    "superpixels": attrgetter("conditions.superpixels"),
+    "threads": attrgetter("conditions.threads"),
+    "batch": attrgetter("conditions.batch"),
+    "edgevit": attrgetter("conditions.edgevit"),
+    "Python": attrgetter("conditions.python"),
+    "governor": _of_machine("governor"),
+    "power mode": _of_machine("jetson", "power_mode"),
+    "L4T": _of_machine("jetson", "l4t"),
+    "kernel": _of_machine("kernel"),
+    "environment": attrgetter("conditions.environment"),
+}
 
 
 def _short(value: Any) -> str:

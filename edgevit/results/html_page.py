@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from edgevit import __version__
+from edgevit.common.schema import to_plain
+from edgevit.common.version import __version__
 from edgevit.results.charts import Entry, accuracy_against_latency, colours, distributions, memory
 from edgevit.results.compare import differing_conditions, figure
 from edgevit.results.svg import element
@@ -104,16 +105,16 @@ def _table(entries: Sequence[Entry]) -> str:
 
 def _row(entry: Entry) -> str:
     result = entry.result
-    warning = element("div", "disturbed", class_="warn") if result["disturbed"] else ""
+    warning = element("div", "disturbed", class_="warn") if result.disturbed else ""
     first = element("div", escape(entry.label), title=entry.name) + warning
-    words = (entry.device, str(result["conditions"]["runtime"]))
+    words = (entry.device, result.conditions.runtime)
     numbers = (
-        (("latency_ms", "p50"), "{:.3f} ms"),
-        (("latency_ms", "p90"), "{:.3f} ms"),
-        (("latency_ms", "p99"), "{:.3f} ms"),
-        (("throughput_images_per_s",), "{:.1f}"),
-        (("cold_start_ms", "total"), "{:.0f} ms"),
-        (("energy", "per_inference_mj"), "{:.2f} mJ"),
+        ("latency_ms.p50", "{:.3f} ms"),
+        ("latency_ms.p90", "{:.3f} ms"),
+        ("latency_ms.p99", "{:.3f} ms"),
+        ("throughput_images_per_s", "{:.1f}"),
+        ("cold_start_ms.total", "{:.0f} ms"),
+        ("energy.per_inference_mj", "{:.2f} mJ"),
     )
     return (
         element("td", first)
@@ -131,15 +132,16 @@ def _number(value: float | None, form: str) -> str:
 
 def _conditions(entry: Entry) -> str:
     """All that stands in the result, but the single durations."""
-    facts = dict(_flat({k: entry.result[k] for k in ("options", "conditions", "during", "energy")}))
-    facts |= dict(_flat({"model": entry.result["model"]}))
+    content = to_plain(entry.result)
+    shown = ("options", "conditions", "during", "energy", "model")
+    facts = dict(_flat({name: content[name] for name in shown}))
     items = "".join(
         element("dt", escape(name), class_="weak") + element("dd", escape(value))
         for name, value in facts.items()
     )
     reasons = "".join(
         element("p", f"Disturbed: {escape(str(reason))}", class_="warn")
-        for reason in entry.result["disturbances"]
+        for reason in entry.result.disturbances
     )
     heading = element("summary", escape(f"{entry.name}: {entry.label} on {entry.device}"))
     return reasons + element("details", heading + element("dl", items))

@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
+from edgevit.common.libraries import require_modules
+from edgevit.common.storage.files import refuse_target, write_atomically
+from edgevit.common.untrusted.bounded import read_text
+from edgevit.results import plot_fonts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LARGEST_INCHES, _MOST_NUMBERED = 30.0, 60  # beyond, names and numbers cannot be read
+_INCHES_A_LETTER = 0.08
+_MOST_LOG_BYTES = 64 << 20
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -24,7 +29,7 @@ def draw_curves(log: Path, target: Path) -> None:
     """A training log (one JSON line an epoch) as curves: loss, top-1 and learning rate."""
     from matplotlib.figure import Figure
 
-    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    entries = [json.loads(line) for line in read_text(log, _MOST_LOG_BYTES, "log").splitlines()]
     epochs = [entry["epoch"] for entry in entries]
     figure = Figure(figsize=(9, 3), layout="constrained")
     panels = (
@@ -44,14 +49,16 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], target:
     from matplotlib.figure import Figure
 
     count = len(classes)
-    side = min(max(4.0, 0.5 * count + 1.5), _LARGEST_INCHES)
+    names, style = plot_fonts.shown(classes)
+    longest = max(map(len, names)) if count <= _MOST_NUMBERED else 0
+    side = min(max(4.0, 0.5 * count + 1.5) + _INCHES_A_LETTER * longest, _LARGEST_INCHES)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if count <= _MOST_NUMBERED:
-        axes.set_xticks(range(count), classes, rotation=90)
-        axes.set_yticks(range(count), classes)
+        axes.set_xticks(range(count), names, rotation=90, **style)
+        axes.set_yticks(range(count), names, **style)
     axes.set(xlabel="answer", ylabel="label")
     numbered = np.nonzero(confusion) if count <= _MOST_NUMBERED else ((), ())
     for row, column in zip(*numbered, strict=True):
@@ -82,17 +89,21 @@ def draw_trade_off(
     save(figure, target)
 
 
-def check_target(target: Path) -> None:
-    """Refuses a file that is no picture, before the work is done.
+def check_picture(option: str, target: Path) -> None:
+    """Refuses a picture that could not be drawn, before the work is done.
 
     Raises:
-        InputError: the suffix is not one that can be written.
+        MissingExtraError: matplotlib is not installed.
+        InputError: the suffix is not one that can be written, or the place cannot be written to.
     """
+    require_modules(option, "train", ("matplotlib",))
     if target.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{target} must end in {', '.join(_SUFFIXES)}.")
+    refuse_target(target)
 
 
 def save(figure: Figure, target: Path) -> None:
     """Writes a figure in the format of the suffix, whole or not at all."""
     kind = target.suffix.lower().removeprefix(".")
-    write_atomically(target, lambda aside: figure.savefig(aside, dpi=120, format=kind))
+    with plot_fonts.quiet():
+        write_atomically(target, lambda aside: figure.savefig(aside, dpi=120, format=kind))

@@ -17,14 +17,18 @@ def averaged(module: Classifier, decay: float) -> AveragedModel:
     """A copy that follows ``module`` by ``update_parameters``, slowly once it has seen some steps.
 
     After n steps the decay is at most (1 + n) / (10 + n), so that the random start is soon
-    forgotten. With decay 0 it is the module itself, a step behind nothing.
+    forgotten. With decay 0 it is the module itself, a step behind nothing. BatchNorm's means and
+    variances are averaged too, so that they are those of the averaged weights; counters are copied.
     """
-    return AveragedModel(module, multi_avg_fn=_follow(decay))
+    return AveragedModel(module, multi_avg_fn=_follow(decay), use_buffers=True)
 
 
 def _follow(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
     @torch.no_grad()
     def follow(average: _Tensors, current: _Tensors, steps: Tensor | int) -> None:
+        if not average[0].is_floating_point():
+            torch._foreach_copy_(list(average), list(current))
+            return
         seen = int(steps)
         weight = 1 - min(decay, (1 + seen) / (10 + seen))
         torch._foreach_lerp_(list(average), list(current), weight)

@@ -9,12 +9,13 @@ shows it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.common.workers import workers
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
 from edgevit.images.image_io import Image
@@ -118,7 +119,7 @@ class BatchLoader:
         self, chunks: list[NDArray[np.int64]], sample: Callable[[int], Image]
     ) -> Iterator[Batch]:
         labels = np.asarray(self.folder.labels, np.int64)
-        with ThreadPoolExecutor(self.threads) as pool:
+        with workers(self.threads) as pool:
             waiting: list[tuple[list[Future[Image]], NDArray[np.int64]]] = []
             remaining = iter(chunks)
 
@@ -128,12 +129,9 @@ class BatchLoader:
                     if len(waiting) >= _PREFETCHED_BATCHES:
                         return
 
-            try:
+            submit()
+            while waiting:
+                futures, chunk = waiting.pop(0)
                 submit()
-                while waiting:
-                    futures, chunk = waiting.pop(0)
-                    submit()
-                    stacked = np.stack([future.result() for future in futures])
-                    yield Batch(stacked, chunk, labels[chunk])
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                stacked = np.stack([future.result() for future in futures])
+                yield Batch(stacked, chunk, labels[chunk])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgevit.common.files import write_atomically
+from edgevit.common.storage.files import write_atomically
 
 LOG_FILE = "log.jsonl"
 CURVES_FILE = "curves.png"

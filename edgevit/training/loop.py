@@ -1,4 +1,4 @@
-"""The training loop: bfloat16 autocast, cosine schedule, a state a run can be resumed from."""
+"""The training loop: mixed precision, cosine schedule, a state a run can be resumed from."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgevit.common.errors import CheckpointError, EdgevitError, InputError
-from edgevit.common.files import cannot_write, held, sha256_of
 from edgevit.common.progress import Progress
+from edgevit.common.storage.files import cannot_write, held
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.images.image_folder import ImageFolder
 from edgevit.models.build import build
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
@@ -30,6 +31,7 @@ from edgevit.models.transfer import start_from
 from edgevit.results.plots import draw_curves
 from edgevit.training.average import averaged
 from edgevit.training.data import Batch, BatchLoader
+from edgevit.training.hardware import has_fast_bfloat16
 from edgevit.training.log import CURVES_FILE, LOG_FILE, append, keep_epochs
 from edgevit.training.losses.guidance import guidance_of
 from edgevit.training.losses.objective import loss_of, soft_targets, to_device
@@ -118,6 +120,7 @@ class _Run:
 
     def __init__(self, job: TrainingJob, progress: Progress, resume: bool) -> None:
         self.recipe, self.run, self.device = job.recipe, job.run, job.device
+        self.bfloat16 = has_fast_bfloat16(job.device)
         self.progress = progress
         self.classes = job.training.classes
         self.spec = job.spec.with_classes(len(self.classes))
@@ -178,16 +181,17 @@ class _Run:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         """AdamW; vectors (biases, norms, CLS) and tables (latents, positions) do not decay."""
-        linear = {id(m.weight) for m in self.module.modules() if isinstance(m, nn.Linear)}
+        kinds = (nn.Linear, nn.Conv2d)
+        decaying = {id(m.weight) for m in self.module.modules() if isinstance(m, kinds)}
         parameters = list(self.module.parameters())
         if self.guidance is not None:
             parameters += self.guidance.parameters()
         groups = [
             {
-                "params": [p for p in parameters if id(p) in linear],
+                "params": [p for p in parameters if id(p) in decaying],
                 "weight_decay": self.recipe.weight_decay,
             },
-            {"params": [p for p in parameters if id(p) not in linear], "weight_decay": 0.0},
+            {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, lr=self.recipe.learning_rate, fused=True)
 
@@ -231,7 +235,7 @@ class _Run:
         )
         pictures = to_device(batch.images, self.device)
         guidance = None if answers is None else self._guidance(answers.maps_of(batch))
-        with torch.autocast(self.device, torch.bfloat16):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
             loss = loss_of(self.module, pictures, targets, self.recipe, guidance)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

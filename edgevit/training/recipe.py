@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from edgevit.common.errors import InputError
+
+Diagonality = Literal["bounded", "literal", "off"]
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,26 @@ class Recipe:
     teacher_weight: float = 0.7
     teacher_views: int = 20
     guidance: float = 0.0
-    diagonality: Literal["bounded", "literal", "off"] = "bounded"
+    diagonality: Diagonality = "bounded"
     diagonality_weight: float = 0.01
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._check_schedule()
+        for name in ("erase", "mix", "random_strength", "teacher_weight", "ema_decay"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} is a share, 0 to 1; got {value}.")
+        if not (math.isfinite(self.guidance) and self.guidance >= 0):
+            raise InputError(f"The weight of the guidance is 0 or above; got {self.guidance}.")
+        if self.diagonality not in get_args(Diagonality):
+            raise InputError(
+                f"--diagonality is {', '.join(get_args(Diagonality))}; got '{self.diagonality}'."
+            )
+        if self.teacher_views < 1:
+            raise InputError(f"A teacher needs at least one view; got {self.teacher_views}.")
+
+    def _check_schedule(self) -> None:
         if self.epochs < 1 or self.batch < 1:
             raise InputError(
                 f"Training needs at least one epoch and a batch of one; got {self.epochs} epochs "
@@ -74,14 +91,6 @@ class Recipe:
             raise InputError(f"The learning rate must be above zero; got {self.learning_rate}.")
         if not (math.isfinite(self.warmup_epochs) and self.warmup_epochs >= 0):
             raise InputError(f"The warm-up is 0 epochs or longer; got {self.warmup_epochs}.")
-        for name in ("erase", "mix", "random_strength", "teacher_weight", "ema_decay"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} is a share, 0 to 1; got {value}.")
-        if not (math.isfinite(self.guidance) and self.guidance >= 0):
-            raise InputError(f"The weight of the guidance is 0 or above; got {self.guidance}.")
-        if self.teacher_views < 1:
-            raise InputError(f"A teacher needs at least one view; got {self.teacher_views}.")
 
     def in_epoch(self, epoch: int) -> Recipe:
         """The recipe of one epoch, counted from 0: another one for the calm ones at the end."""

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from edgevit.common.errors import CheckpointError
-from edgevit.common.files import write_atomically
+from edgevit.common.storage.files import write_atomically
+from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
 
 STATE_FILE = "last.pt"
 
@@ -53,6 +54,8 @@ class RunState:
         path = run / STATE_FILE
         if not path.is_file():
             raise CheckpointError(f"Nothing to resume: {path} does not exist. Leave out --resume.")
+        refuse_large_file(path)
+        refuse_large_claims(path)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             state = cls(**content)

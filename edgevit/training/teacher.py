@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import cache_folder, write_atomically
 from edgevit.common.progress import Progress
+from edgevit.common.storage.cache import cache_folder
+from edgevit.common.storage.files import write_atomically
 from edgevit.images.image_folder import ImageFolder
 from edgevit.inference.answers import class_places, softmax
 from edgevit.inference.batches import infer_all

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import InputError
-from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, StageSpec, SuperpixelSpec, VitSpec
+from edgevit.zoo.spec import (
+    ConvolutionalSpec,
+    LavitSpec,
+    LlaSpec,
+    ModelSpec,
+    StageSpec,
+    SuperpixelSpec,
+    VitSpec,
+)
+from edgevit.zoo.trunk_spec import TrunkSpec
+from edgevit.zoo.trunks import LLA_MICRO, LLA_SMALL, LLA_TINY, MOBILENET_V3_SMALL
 
 ZOO = Path(__file__).parent
 DEFAULT_MODEL = "lla_tiny"
@@ -26,6 +36,9 @@ class ModelEntry:
 
 _K16 = SuperpixelSpec(grid=(4, 4))
 _K49 = SuperpixelSpec(grid=(7, 7))
+_K25 = SuperpixelSpec(grid=(5, 5))
+_K36 = SuperpixelSpec(grid=(6, 6))
+_K16_OF_64 = SuperpixelSpec(grid=(4, 4), cell_px=2)
 _K16_OF_32 = SuperpixelSpec(grid=(4, 4), cell_px=1)
 
 _WIDTHS, _HEADS = (64, 128, 320, 512), (1, 2, 5, 8)
@@ -50,7 +63,39 @@ _LAVIT_OF_32 = (
     StageSpec(256, 8, 2, 1),
 )
 
+
+def _lla(
+    name: str, trunk: TrunkSpec, width: int, heads: int, depth: int, **options: Any
+) -> LlaSpec:
+    """A convolutional trunk, superpixels of its map, and a few layers of latents."""
+    return LlaSpec(
+        name,
+        width,
+        heads,
+        depth,
+        mlp_ratio=2,
+        patch_px=trunk.stride,
+        stem="convolution",
+        trunk=trunk,
+        picture_latents=True,
+        layers_per_reading=depth,
+        **options,
+    )
+
+
 _ENTRIES = (
+    ModelEntry(
+        _lla("lla_conv_tiny", LLA_TINY, 192, 3, 3, image_px=160, superpixels=_K25),
+        "convolutional trunk, 25 superpixels, 8 latents, 160 px",
+    ),
+    ModelEntry(
+        _lla("lla_conv_small", LLA_SMALL, 256, 4, 4, image_px=192, superpixels=_K36),
+        "lla_conv_tiny, wider and deeper, 192 px",
+    ),
+    ModelEntry(
+        _lla("lla_conv_micro", LLA_MICRO, 128, 2, 3, image_px=64, superpixels=_K16_OF_64),
+        "lla_conv_tiny for small pictures: 16 superpixels, 64 px",
+    ),
     ModelEntry(
         LlaSpec("lla_tiny", 192, 3, 12, superpixels=_K49, stem="strips", layers_per_reading=4),
         "superpixel ViT, 49 superpixels, 8 latents, keys shared by four layers: the fast one",
@@ -149,6 +194,10 @@ _ENTRIES = (
         VitSpec("vit_tiny_32", 192, 3, 12, image_px=32, patch_px=4), "plain ViT for 32x32 images"
     ),
     ModelEntry(VitSpec("vit_small", 384, 6, 12), "plain ViT (DeiT-S shape)"),
+    ModelEntry(
+        ConvolutionalSpec("mobilenet_v3_small", MOBILENET_V3_SMALL, hidden=1024),
+        "MobileNetV3-Small: the baseline among convolutional networks",
+    ),
 )
 
 MODELS: dict[str, ModelEntry] = {entry.spec.name: entry for entry in _ENTRIES}

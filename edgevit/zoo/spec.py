@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from edgevit.common.errors import InputError
 from edgevit.zoo.slic import SlicGeometry
+from edgevit.zoo.trunk_spec import TrunkSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -47,6 +48,17 @@ class TensorSpec:
     def __str__(self) -> str:
         return f"{self.name} {self.dtype}[{', '.join(map(str, self.shape))}]"
 
+    def matches(self, other: TensorSpec) -> bool:
+        """Whether both say the same; what a dynamic dimension is called does not matter."""
+        return (self.name, self.dtype, len(self.shape)) == (
+            other.name,
+            other.dtype,
+            len(other.shape),
+        ) and all(
+            mine == its or (isinstance(mine, str) and isinstance(its, str))
+            for mine, its in zip(self.shape, other.shape, strict=True)
+        )
+
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape can be fed."""
         return len(shape) == len(self.shape) and all(
@@ -71,7 +83,7 @@ class Preprocess:
     dtype: Literal["uint8"] = "uint8"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    normalised_in_graph: Literal[True] = True
+    normalised_in_graph: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,11 @@ class ModelSpec:
     def feature_maps(self) -> dict[str, int]:
         """Channels of every feature map that the model gives, by name; by default none."""
         return {}
+
+    @property
+    def has_superpixels(self) -> bool:
+        """Whether the model computes superpixels of the picture."""
+        return False
 
     def with_classes(self, classes: int) -> ModelSpec:
         return replace(self, classes=classes)
@@ -223,8 +240,11 @@ STRIP_WIDTHS = (64, 128)
 class LlaSpec(IsotropicSpec):
     """Superpixel patch pooling (SPPP) and light latent attention (LLA).
 
-    pooling: a patch belongs to one superpixel (``hard``), or to each by its share (``soft``).
+    pooling: a patch belongs to one superpixel (``hard``), or to each by its share (``soft``); or
+        the blocks of the seed grid are pooled, whatever the picture shows (``squares``).
     stem: what of a patch is pooled; see :mod:`edgevit.models.superpixel.stem`.
+    trunk: of the ``convolution`` stem; its stride is the patch.
+    picture_latents: the latents start from the mean of all that is pooled, too.
     layers_per_reading: of ``carry``, how many layers in a row share the tokens' keys and values.
     wiring: see :mod:`edgevit.models.superpixel.lla`. With ``self`` there are no latents.
     """
@@ -232,8 +252,10 @@ class LlaSpec(IsotropicSpec):
     _: KW_ONLY
     superpixels: SuperpixelSpec = SuperpixelSpec(grid=(4, 4))
     latents: int = 8
-    pooling: Literal["hard", "soft"] = "hard"
-    stem: Literal["linear", "moments", "strips"] = "linear"
+    pooling: Literal["hard", "soft", "squares"] = "hard"
+    stem: Literal["linear", "moments", "strips", "convolution"] = "linear"
+    trunk: TrunkSpec | None = None
+    picture_latents: bool = False
     layers_per_reading: int = 1
     wiring: Literal["carry", "joint", "writeback", "self"] = "carry"
 
@@ -246,6 +268,7 @@ class LlaSpec(IsotropicSpec):
                 f"model {self.name}: a patch of {self.patch_px} rows cannot be cut into {STRIPS} "
                 "strips. Choose another stem."
             )
+        self._check_trunk()
         if self.layers_per_reading < 1 or self.depth % self.layers_per_reading:
             raise InputError(
                 f"model {self.name}: {self.depth} layers cannot share keys and values by "
@@ -254,6 +277,48 @@ class LlaSpec(IsotropicSpec):
         if self.latents < 1:
             raise InputError(f"model {self.name}: got {self.latents} latents; at least 1.")
         self.superpixels.check(f"model {self.name}", self.patches, self.patch_px)
+
+    def _check_trunk(self) -> None:
+        if (self.trunk is None) == (self.stem == "convolution"):
+            raise InputError(
+                f"model {self.name}: the stem 'convolution' needs a trunk, and no other stem has "
+                f"one; got the stem '{self.stem}' {'without' if self.trunk is None else 'with'} it."
+            )
+        if self.trunk is not None:
+            self.trunk.check(f"model {self.name}")
+            if self.trunk.stride != self.patch_px:
+                raise InputError(
+                    f"model {self.name}: the trunk gives a place for {self.trunk.stride} pixels a "
+                    f"side, but a patch has {self.patch_px}. They must be the same."
+                )
+        if self.picture_latents and self.wiring != "carry":
+            raise InputError(
+                f"model {self.name}: only the wiring 'carry' has latents that start from the "
+                f"picture; got '{self.wiring}'."
+            )
+
+    @property
+    def pooled_width(self) -> int:
+        """How many numbers of a patch are pooled."""
+        if self.trunk is not None:
+            return self.trunk.width
+        widths = {"linear": self.patch_values, "moments": 2 * self.patch_values}
+        return widths.get(self.stem, STRIP_WIDTHS[-1])
+
+    @property
+    def has_superpixels(self) -> bool:
+        return self.pooling != "squares"
+
+    def at_size(self, image_px: int) -> LlaSpec:
+        """As for every model; where there are fewer patches than superpixels, each is one."""
+        side = image_px // self.patch_px
+        rows, columns = self.superpixels.grid
+        grid = (
+            (rows, columns) if rows * columns <= side**2 else (min(rows, side), min(columns, side))
+        )
+        name = f"{self.name}@{image_px}"
+        superpixels = replace(self.superpixels, grid=grid)
+        return replace(self, name=name, image_px=image_px, superpixels=superpixels)
 
     @property
     def geometry(self) -> SlicGeometry:
@@ -380,3 +445,26 @@ class LavitSpec(ModelSpec):
         if self.residual == "none" or stage == 0:
             return False
         return self.stages[stage - 1].reduction == 1 == self.stages[stage].reduction
+
+
+@dataclass(frozen=True)
+class ConvolutionalSpec(ModelSpec):
+    """A convolutional network: a trunk, the mean of its map, and a linear head.
+
+    hidden: features of one layer between mean and head, with the activation of the trunk's last
+        block; 0: none.
+    """
+
+    trunk: TrunkSpec
+    _: KW_ONLY
+    hidden: int = 0
+
+    family: ClassVar[str] = "convolutional"
+
+    def __post_init__(self) -> None:
+        self.trunk.check(f"model {self.name}")
+
+    @property
+    def summary_width(self) -> int:
+        """Numbers that the head reads."""
+        return self.hidden or self.trunk.width

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgevit.cli.options import (
+    CheckHashesOption,
     JsonOption,
+    MaxPixelsOption,
     ThreadsOption,
     VariantOption,
     looks_like_bundle,
     open_bundle,
 )
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
+
+if TYPE_CHECKING:
+    from edgevit.workflows.predict.loaded_model import Model
+    from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
+    from edgevit_runtimes.sources.feed_source import FeedSource
 
 _FEED = "A feed"
 _CAMERA = "The source"
@@ -33,40 +41,49 @@ def run(
             "pipeline, - for JPEGs on standard input.",
         ),
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to show per image.")] = 3,
     save: Annotated[
         Path | None,
         typer.Option(
-            help="Write the picture with its superpixels and answer; a folder for several; .mp4 "
-            "for a video of a feed."
+            help="Write annotated images: a file, or a folder for several; an .mp4 file for a feed."
         ),
     ] = None,
     variant: VariantOption = None,
     threads: ThreadsOption = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
     rotate: Annotated[
-        int, typer.Option(help="Turn clockwise: 90, 180, 270.", rich_help_panel=_CAMERA)
+        int,
+        typer.Option(help="Rotate clockwise by 90, 180 or 270 degrees.", rich_help_panel=_CAMERA),
     ] = 0,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Left to right.", rich_help_panel=_CAMERA)
+        bool, typer.Option("--mirror", help="Mirror horizontally.", rich_help_panel=_CAMERA)
     ] = False,
     size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Ask a camera for it.", rich_help_panel=_CAMERA),
+        typer.Option(
+            metavar="WxH", help="Request this resolution from a camera.", rich_help_panel=_CAMERA
+        ),
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Ask a camera for it; read a file so fast.", rich_help_panel=_CAMERA),
+        typer.Option(
+            help="Request this frame rate from a camera; read a file at this rate.",
+            rich_help_panel=_CAMERA,
+        ),
     ] = None,
     pixel_format: Annotated[
         str | None,
-        typer.Option(help="Ask a webcam for it: MJPG, YUYV.", rich_help_panel=_CAMERA),
+        typer.Option(
+            help="Request this pixel format from a webcam: MJPG, YUYV.", rich_help_panel=_CAMERA
+        ),
     ] = None,
     serve: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Show it on a page, such as 127.0.0.1:8080.",
+            help="Serve a live page on this address, such as 127.0.0.1:8080.",
             rich_help_panel=_FEED,
         ),
     ] = None,
@@ -74,81 +91,115 @@ def run(
         str | None,
         typer.Option(
             envvar="EDGEVIT_TOKEN",
-            help="What the page asks for; needed off this machine, and made if not given.",
+            help="Access token of the page; required for other machines, generated if not given.",
             rich_help_panel=_FEED,
         ),
     ] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="In a window.", rich_help_panel=_FEED)
+        bool, typer.Option("--show", help="Show the feed in a window.", rich_help_panel=_FEED)
     ] = False,
     jsonl: Annotated[
         Path | None,
         typer.Option(
-            help="A line of JSON an answer; - for standard output.", rich_help_panel=_FEED
+            help="Write one line of JSON per answer to this file; - for standard output.",
+            rich_help_panel=_FEED,
         ),
     ] = None,
     duration: Annotated[
-        float | None, typer.Option(help="End after so many seconds.", rich_help_panel=_FEED)
+        float | None, typer.Option(help="Stop after this many seconds.", rich_help_panel=_FEED)
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(min=1, help="End after so many answers.", rich_help_panel=_FEED)
+        int | None, typer.Option(min=1, help="Stop after this many answers.", rich_help_panel=_FEED)
     ] = None,
     every: Annotated[
-        int, typer.Option(min=1, help="Answer one frame in so many.", rich_help_panel=_FEED)
+        int, typer.Option(min=1, help="Answer every N-th frame.", rich_help_panel=_FEED)
     ] = 1,
     smooth: Annotated[
         float,
-        typer.Option(help="Average the answers over so many seconds.", rich_help_panel=_FEED),
+        typer.Option(help="Average probabilities over this many seconds.", rich_help_panel=_FEED),
     ] = 0.0,
     bench: Annotated[
         bool,
         typer.Option(
             "--bench",
-            help="Draw every answer, and print the share of capture, decode, resize, inference "
-            "and drawing.",
+            help="Draw every answer, and print how much of the time each stage takes.",
             rich_help_panel=_FEED,
         ),
     ] = False,
 ) -> None:
     """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
-    from edgevit.cli.deploy.run_pictures import run_pictures
-    from edgevit.cli.feed.feed_options import FeedOptions
-    from edgevit.cli.feed.follow import follow_feed
+    from edgevit.images.image_io import set_max_pixels
+    from edgevit.workflows.predict.loaded_model import Model
     from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
-    from edgevit_runtimes.sources.open_source import refuse_unused
-    from edgevit_runtimes.sources.source_address import Kind, parse
+    from edgevit_runtimes.sources.feed_source import FeedSource
+    from edgevit_runtimes.sources.source_address import Kind
 
+    set_max_pixels(max_pixels)
     bundle_path, texts = _split(sources)
-    bundle = open_bundle(bundle_path)
-    address = parse(texts)
-    orientation = Orientation(rotate, mirror)
-    request = CaptureRequest(_size(size), fps, pixel_format)
-    refuse_unused(address, request)
+    model = Model(open_bundle(bundle_path, check_hashes), variant, threads)
+    source = FeedSource.of(
+        texts, CaptureRequest(_size(size), fps, pixel_format), Orientation(rotate, mirror)
+    )
     token_given = str(context.get_parameter_source("token")).endswith("COMMANDLINE")
     if token_given and serve is None:  # one in the environment may be there for another run
         raise InputError("--token is what the page asks for; give --serve HOST:PORT for a page.")
     wants_video = save is not None and save.suffix.lower() == VIDEO_SUFFIX
     feed_options = (serve, show, jsonl, duration, frames, every > 1, smooth, bench, fps)
-    if address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):
-        run_pictures(bundle, address.files, orientation, top, save, variant, threads, json)
-        return
-    options = FeedOptions(
-        top=top,
-        save=save,
-        variant=variant,
-        threads=threads,
-        json=json,
-        serve=serve,
-        token=token,
-        show=show,
-        jsonl=jsonl,
-        duration=duration,
-        frames=frames,
-        every=every,
-        smooth=smooth,
-        bench=bench,
+    with model:
+        if source.address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):
+            _answer_files(model, source, top, save, json)
+            return
+        from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
+
+        options = FeedOptions(top, every, smooth, frames, duration)
+        outputs = OutputOptions(save, serve, token, show, jsonl, bench)
+        _answer_feed(model, source, options, outputs, json)
+
+
+def _answer_files(
+    model: Model, source: FeedSource, top: int, save: Path | None, json: bool
+) -> None:
+    from edgevit.common.console import print_line, show
+    from edgevit.results.bundle_summary import untrained_note
+    from edgevit.workflows.predict.predict_files import predict_files
+
+    found = predict_files(
+        model, source.address.files, top=top, orientation=source.orientation, save=save
     )
-    follow_feed(bundle, address, request, orientation, options)
+    show(found, json)
+    if note := untrained_note(model.bundle):
+        print_line(f"note: {note}", error=True)
+    for prediction in found.predictions:
+        for said in prediction.notes:
+            print_line(f"note: {prediction.source}: {said}", error=True)
+    for error in found.failed.values():
+        print_line(f"error: {error}", error=True)
+    if found.failed:
+        raise typer.Exit(2)
+
+
+def _answer_feed(
+    model: Model, source: FeedSource, options: FeedOptions, outputs: OutputOptions, json: bool
+) -> None:
+    from edgevit.common.console import show
+    from edgevit.results.bundle_summary import untrained_note
+    from edgevit.workflows.predict.stream import follow_feed
+    from edgevit_runtimes.live.outputs.status_line import StatusLine
+
+    if json and outputs.uses_standard_output:
+        raise InputError(
+            "--jsonl - and --json both write to standard output. Give --jsonl a file's name."
+        )
+    status = StatusLine()
+    summary = follow_feed(model, source, options, outputs, status)
+    if outputs.uses_standard_output:  # which is for programs
+        status.say(summary.line)
+    else:
+        show(summary, json)
+    if note := untrained_note(model.bundle):
+        status.say(f"note: {note}")
+    if summary.errors:
+        raise typer.Exit(2)
 
 
 def _split(sources: list[str]) -> tuple[Path | None, list[str]]:

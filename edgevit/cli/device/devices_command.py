@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from edgevit.cli.options import JsonOption
-
-if TYPE_CHECKING:
-    from edgevit_runtimes.remote.ssh import Ssh
 
 app = typer.Typer(
     help="Devices that are reached over SSH: name them, set them up, look at them.",
     invoke_without_command=True,
 )
 NameArgument = Annotated[
-    str, typer.Argument(metavar="DEVICE", help="A name that was added, or user@address.")
+    str,
+    typer.Argument(
+        metavar="DEVICE", help="A name added with 'edgevit devices add', or user@address."
+    ),
 ]
 
 
@@ -32,12 +30,12 @@ def devices(context: typer.Context) -> None:
 
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it, such as jetson.")],
+    name: Annotated[str, typer.Argument(help="Name of the device, such as jetson.")],
     host: Annotated[
         str, typer.Argument(help="user@address, ssh://user@address:port, or from ssh's config.")
     ],
     folder: Annotated[
-        str | None, typer.Option(help="Where edgevit lives there; default: in ~/.cache.")
+        str | None, typer.Option(help="Folder of edgevit on the device. Default: in ~/.cache.")
     ] = None,
 ) -> None:
     """Remember a device by name."""
@@ -72,7 +70,9 @@ def list_(json: JsonOption = False) -> None:
 
 
 @app.command("remove")
-def remove(name: Annotated[str, typer.Argument(help="A name that was added.")]) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(help="A name added with 'edgevit devices add'.")],
+) -> None:
     """Forget a device; what lies on it stays there."""
     from edgevit_runtimes.remote.device_address import remove_device
 
@@ -83,46 +83,31 @@ def remove(name: Annotated[str, typer.Argument(help="A name that was added.")]) 
 @app.command("check")
 def check(name: NameArgument, json: JsonOption = False) -> None:
     """Look whether a device can be reached, what it is, and what it is ready for."""
-    from edgevit.cli.device.examination import print_examination
-    from edgevit.common.console import print_json
+    from edgevit.common.console import show
+    from edgevit_runtimes.doctor.examination import check_over_ssh
+    from edgevit_runtimes.remote.ssh import connection
 
     with connection(name) as ssh:
-        content = _checked(ssh)
-    if json:
-        print_json(content)
-    else:
-        print_examination(content)
-
-
-def _checked(ssh: Ssh) -> dict[str, Any]:
-    """The device's own account of itself, and whether edgevit is there."""
-    from edgevit.common.errors import DeviceError
-    from edgevit.common.sanitize import harmless
-    from edgevit_runtimes.remote.calls import ask
-
-    content = examine_there(ssh)
-    try:
-        there = ask(ssh, {"verb": "hello", "bundle": "0" * 64})
-    except DeviceError as error:
-        content["edgevit"] = harmless(str(error))
-    else:
-        free = harmless(str(there.get("free_mib")))
-        content["edgevit"] = f"{harmless(str(there.get('edgevit')))}, {free} MiB free"
-    return content
+        show(check_over_ssh(ssh), json)
 
 
 @app.command("setup")
 def setup(
     name: NameArgument,
-    wheel: Annotated[Path | None, typer.Option(help="Our wheel, if not built from here.")] = None,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="An edgevit wheel to install. Default: built from this installation."),
+    ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Fetch all wheels here; the device needs no network.")
+        bool,
+        typer.Option("--offline", help="Download all wheels here; the device needs no network."),
     ] = False,
 ) -> None:
     """Install this edgevit on a device; its own OpenCV, TensorRT and ONNX Runtime are kept."""
     from edgevit.common.progress import progress_for_stderr
-    from edgevit.common.sanitize import harmless
+    from edgevit.common.untrusted.sanitize import harmless
     from edgevit_runtimes.remote.setup import set_up
+    from edgevit_runtimes.remote.ssh import connection
 
     with connection(name) as ssh:
         done = set_up(ssh, progress_for_stderr(), wheel, offline)
@@ -140,33 +125,11 @@ def record(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
 ) -> None:
     """Record what a device is, without serial numbers, for doctor --recording or a bug report."""
-    from edgevit.common.files import write_atomically
+    from edgevit.common.storage.files import write_atomically
     from edgevit_runtimes.remote.setup import recording
+    from edgevit_runtimes.remote.ssh import connection
 
     with connection(name) as ssh:
         text = recording(ssh)
     write_atomically(output, lambda aside: aside.write_text(text, encoding="utf-8"))
     print(f"{output}: {len(text.splitlines())} lines; see: edgevit doctor --recording {output}")
-
-
-@contextmanager
-def connection(name: str) -> Iterator[Ssh]:
-    """A device by name or address."""
-    from edgevit_runtimes.remote.device_address import find_device
-    from edgevit_runtimes.remote.ssh import Ssh
-
-    with Ssh(find_device(name)) as ssh:
-        yield ssh
-
-
-def examine_there(ssh: Ssh) -> dict[str, Any]:
-    """What ``doctor`` says of a device, from a recording made now; it needs no Python there."""
-    from tempfile import TemporaryDirectory
-
-    from edgevit.cli.device.examination import examine_recording
-    from edgevit_runtimes.remote.setup import recording
-
-    with TemporaryDirectory() as scratch:
-        file = Path(scratch) / "recording.txt"
-        file.write_text(recording(ssh), encoding="utf-8", errors="replace")
-        return examine_recording(file)

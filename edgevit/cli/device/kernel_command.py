@@ -9,7 +9,10 @@ import typer
 
 def kernel(
     remove: Annotated[
-        bool, typer.Option("--remove", help="Delete the built kernels; the body runs again.")
+        bool,
+        typer.Option(
+            "--remove", help="Delete the built kernels; the ONNX function body runs again."
+        ),
     ] = False,
 ) -> None:
     """Build the native superpixel kernels for ONNX Runtime on this machine."""

@@ -43,8 +43,10 @@ class LlaClassifier(Classifier):
         """Tokens to (encoded rows [B * count, D], one normalised summary [B, D])."""
 
     def taps(self, image: Tensor) -> dict[str, Tensor]:
-        """The steps and the superpixel map."""
+        """The steps and, where there are superpixels, their map."""
         steps = self.steps(image)
+        if not self.spec.has_superpixels:
+            return steps
         labels = self.tokens.superpixels.label_map(steps[ASSIGNMENT])
         return {**steps, SUPERPIXEL_MAP: labels}
 
@@ -52,15 +54,19 @@ class LlaClassifier(Classifier):
         """The logits, the summary, and the superpixels and tokens that lead to them."""
         sppp = self.tokens(image)
         encoded, summary = self.encode(sppp)
-        return {
+        steps = {
             LOGITS: self.head(summary),
             SUMMARY: summary,
-            ASSIGNMENT: sppp.assignment,
-            "membership": sppp.pooled.membership,
             "pooled": sppp.pooled.means,
-            "centroids": sppp.pooled.centroids,
             "tokens": sppp.tokens,
             "encoded": encoded,
+        }
+        if not self.spec.has_superpixels:  # the same for every picture
+            return steps
+        return steps | {
+            ASSIGNMENT: sppp.assignment,
+            "membership": sppp.pooled.membership,
+            "centroids": sppp.pooled.centroids,
         }
 
 

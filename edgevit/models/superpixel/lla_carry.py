@@ -83,6 +83,8 @@ class CarryClassifier(LlaClassifier):
         self.keys_and_values = KeysAndValues(spec)
         self.latents = nn.Parameter(torch.zeros(spec.latents, spec.width))
         self.blocks = nn.ModuleList(CarryBlock(spec) for _ in range(spec.depth))
+        if spec.picture_latents:
+            self.from_picture = nn.Linear(spec.pooled_width, spec.width)
         self.initialise()
         nn.init.normal_(self.latents, std=0.02)
 
@@ -97,11 +99,19 @@ class CarryClassifier(LlaClassifier):
     def encode(self, sppp: SuperpixelTokens) -> tuple[Tensor, Tensor]:
         batch = sppp.tokens.shape[0]
         keys, values = self.keys_and_values(sppp.tokens)
-        latents = self.latents.expand(batch, -1, -1).reshape(-1, self.spec.width)
+        latents = self._first_latents(sppp.values, batch).reshape(-1, self.spec.width)
         for number, block in enumerate(self.blocks):
             reading = number // self.spec.layers_per_reading
             latents = block(latents, keys[reading], values[reading], sppp.mask)
         return latents, self.norm(latents).reshape(batch, self.spec.latents, -1).mean(dim=1)
+
+    def _first_latents(self, values: Tensor, batch: int) -> Tensor:
+        """[B, L, D]: the learned ones, and what the mean of all that is pooled adds to each."""
+        learned = self.latents.expand(batch, -1, -1)
+        if not self.spec.picture_latents:
+            return learned
+        of_picture: Tensor = self.from_picture(values.mean(dim=1))
+        return learned + of_picture[:, None]
 
 
 def _copies(latents: Tensor, count: int) -> Tensor:

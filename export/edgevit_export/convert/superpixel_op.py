@@ -4,7 +4,7 @@ Each is one node in the graph, and the model carries its body as a local functio
 ONNX Runtime and TensorRT's parser inline the body, a person sees one node, and a kernel registered
 under the same name may replace it. The bodies state what
 ``edgevit.models.superpixel.superpixels`` states in torch;
-``tests/test_superpixel_op.py`` holds the two together.
+``tests/convert/test_superpixel_op.py`` holds the two together.
 
 A body is written for one geometry: its loops are unrolled and its tables are constants. The node's
 attributes repeat the geometry for whoever implements a kernel.
@@ -82,15 +82,6 @@ def slic_function(geometry: SlicGeometry, superpixels: SuperpixelSpec) -> onnx.F
     if coarse:
         coarsen, coarse_constants = _coarsen(geometry)
         constants |= coarse_constants
-    # The cells of every round's assignment; the start is on those of the first round.
-    levels = [
-        "coarse" if i < superpixels.coarse_iterations else "features"
-        for i in range(superpixels.iterations)
-    ]
-    rounds = [
-        _slic_round(i, before, after)
-        for i, (before, after) in enumerate(zip([levels[0], *levels], levels, strict=False))
-    ]
     body = f"""
     strips = Reshape (patches, strip_shape)
     strip_cells = MatMul (strips, strip_to_cells)
@@ -111,10 +102,20 @@ def slic_function(geometry: SlicGeometry, superpixels: SuperpixelSpec) -> onnx.F
     features = Concat <axis = 1> (lab, batch_position)
     {coarsen}
     assignment_0 = Identity (seeds)
-    {"".join(rounds)}
+    {_slic_rounds(superpixels)}
     assignment = Identity (assignment_{superpixels.iterations})
     """
     return _function(SLIC_OP, ("patches",), ("assignment",), constants, body)
+
+
+def _slic_rounds(superpixels: SuperpixelSpec) -> str:
+    """All rounds, on the cells of each one's assignment; the start is on those of the first."""
+    levels = [
+        "coarse" if i < superpixels.coarse_iterations else "features"
+        for i in range(superpixels.iterations)
+    ]
+    pairs = zip([levels[0], *levels], levels, strict=False)
+    return "".join(_slic_round(i, before, after) for i, (before, after) in enumerate(pairs))
 
 
 def _coarsen(geometry: SlicGeometry) -> tuple[str, dict[str, _Constant]]:

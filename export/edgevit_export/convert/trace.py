@@ -43,7 +43,7 @@ def trace(module: Classifier, batch: int | None) -> onnx.ModelProto:
     with torch.no_grad():
         names = list(module.taps(example))
     model = to_onnx(_Taps(module), example, names, dynamic_batch=batch is None)
-    if isinstance(spec, LlaSpec):
+    if isinstance(spec, LlaSpec) and spec.has_superpixels:
         _add_superpixel_bodies(model, spec)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import sha256_of
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.models.build import build
-from edgevit.models.checkpoint import Checkpoint, load_into, read_checkpoint
+from edgevit.models.checkpoint import Checkpoint, load_into, read_checkpoint, refuse_infinite
 from edgevit.models.classifier import Classifier
 from edgevit.zoo.registry import MODELS, ModelEntry
 
 UNTRAINED_SEED = 0
+_IN_MEMORY = "a module in memory"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,36 @@ def load_model(
     return WeightedModel(
         _prepared(module), names, source, sha256_of(path), dict(content.notes or {})
     )
+
+
+def model_in_memory(
+    module: Classifier, classes: tuple[str, ...] | int | None = None
+) -> WeightedModel:
+    """A copy of a module with the weights that it has now; the module itself stays as it is.
+
+    Raises:
+        InputError: the number of classes is not that of the module's head.
+        CheckpointError: a weight is NaN or infinite.
+    """
+    refuse_infinite(module.state_dict(), _IN_MEMORY)
+    wanted = module.spec.classes if classes is None else classes
+    names = wanted if isinstance(wanted, tuple) else _numbered(wanted)
+    if len(names) != module.spec.classes:
+        raise InputError(
+            f"classes gives {len(names)} classes, but the head of the module has "
+            f"{module.spec.classes}."
+        )
+    copy = deepcopy(module).cpu().float()
+    return WeightedModel(_prepared(copy), names, _IN_MEMORY, _digest(copy), {})
+
+
+def _digest(module: Classifier) -> str:
+    """Hex SHA-256 over the names and values of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _untrained(entry: ModelEntry, classes: tuple[str, ...] | int | None) -> WeightedModel:

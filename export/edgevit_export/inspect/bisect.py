@@ -1,4 +1,4 @@
-"""Where two variants diverge: the first tensor that differs by more than a tolerance.
+"""Where two variants differ: the first tensor that differs by more than a tolerance.
 
 Both are asked for one tensor at a time: a runtime that has to give every tensor fuses nothing, and
 a difference that comes from fusing would not show.
@@ -32,17 +32,17 @@ OpenVariant = Callable[[Bundle, str], Runner]
 class TensorError:
     """One tensor in both variants.
 
-    error: |a - b| / |b| over all its values; nan where one is not finite. diverges: it is above the
+    error: |a - b| / |b| over all its values; nan where one is not finite. differs: it is above the
     tolerance.
     """
 
     tensor: str
     error: float
-    diverges: bool
+    differs: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """``parted`` is the former name of ``diverges``; it goes with version 0.2."""
-        return {**asdict(self), "parted": self.diverges}
+        """``parted`` is the former name of ``differs``; it goes with version 0.2."""
+        return {**asdict(self), "parted": self.differs}
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def bisect(pair: Pair, progress: Progress, tolerance: float | None = None) -> li
 
     Returns:
         Every tensor that was compared, in the order in which they are computed. The first that
-        diverges is where the two differ; none diverges if they do not.
+        differs is where the two differ; none differs if they do not.
 
     Raises:
         InputError: one of the two is no ONNX file, or they have no tensors in common.
@@ -104,24 +104,24 @@ def bisect(pair: Pair, progress: Progress, tolerance: float | None = None) -> li
     limit = TOLERANCES[precision] if tolerance is None else tolerance
     compared: dict[int, TensorError] = {}
 
-    def diverges(place: int) -> bool:
+    def differs(place: int) -> bool:
         if place not in compared:
             with progress.working(f"compare {names[place]}"):
                 error = pair.error(names[place])
             compared[place] = TensorError(names[place], error, not error <= limit)
-        return compared[place].diverges
+        return compared[place].differs
 
     spread = np.linspace(0, len(names) - 1, _FIRST_COMPARED).round().astype(int)
     places = sorted(set(spread.tolist()))
-    high = next((place for place in places if diverges(place)), None)
+    high = next((place for place in places if differs(place)), None)
     if high is not None:
         low = max((place for place in places if place < high), default=-1)
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if diverges(middle) else (middle, high)
+            low, high = (low, middle) if differs(middle) else (middle, high)
     return [compared[place] for place in sorted(compared)]
 
 
-def first_divergence(compared: Sequence[TensorError]) -> TensorError | None:
-    """The first tensor that diverges, if one does."""
-    return next((each for each in compared if each.diverges), None)
+def first_difference(compared: Sequence[TensorError]) -> TensorError | None:
+    """The first tensor that differs, if one does."""
+    return next((each for each in compared if each.differs), None)

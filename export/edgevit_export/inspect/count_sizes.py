@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from edgevit.common.files import write_atomically
+from edgevit.common.storage.files import write_atomically
 from edgevit.models.count import count_spec
 from edgevit.zoo.registry import MODELS
 from edgevit.zoo.sizes import SIZES_FILE

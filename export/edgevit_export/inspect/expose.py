@@ -16,7 +16,9 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
-from edgevit.bundle.bundle import FLOAT_VARIANT, REFERENCE_FILE, Bundle, seal
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import seal
+from edgevit.bundle.manifest import FLOAT_VARIANT, REFERENCE_FILE
 from edgevit.common.errors import DamagedError, InputError
 from edgevit.zoo.spec import TensorSpec
 from edgevit_export.convert.graph import tensor_specs, values_by_name

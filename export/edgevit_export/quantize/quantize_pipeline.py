@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,10 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgevit.bundle.bundle import (
-    FLOAT_VARIANT,
-    MANIFEST_FILE,
-    SCHEMA,
-    Bundle,
-    Variant,
-    copy_files,
-    refuse_unwritable,
-    seal,
-    variant_file,
-)
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit, refuse_unwritable
+from edgevit.bundle.manifest import FLOAT_VARIANT, Variant, variant_file
 from edgevit.common.errors import InputError
-from edgevit.common.files import folder_written_aside
 from edgevit.common.progress import Progress, stage
 from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet
@@ -101,20 +92,18 @@ def quantize_bundle(
         scheme: search.run(SCHEMES[scheme], explain=scheme in request.measured)
         for scheme in (*request.targets, *alternatives)
     }
-    with (
-        stage(progress, "write     bundle"),
-        folder_written_aside(bundle.path, True, MANIFEST_FILE) as folder,
-    ):
-        variants = _kept(bundle)
-        copy_files(bundle, folder, without=set(bundle.manifest.variants) - set(variants))
+    half, half_variant = _half(search)
+    with stage(progress, "write     bundle"), edit(bundle) as draft:
+        draft.require_same(bundle, [FLOAT_VARIANT])
+        draft.drop(set(draft.manifest.variants) - set(_kept(draft.bundle)))
+        draft.manifest = replace(draft.manifest, chosen={}, machines={})
         for scheme, result in found.items():
             name = variant_of(scheme)
-            ir.save(result.best.model, folder / variant_file(name))
-            variants[name] = _variant(request, scheme, result)
-        variants[HALF_VARIANT] = _add_half(search, folder)
-        manifest = replace(bundle.manifest, variants=variants, chosen={}, machines={})
-        seal(folder, replace(manifest, schema=SCHEMA))
-    return Bundle.open(bundle.path), found
+            draft.write(variant_file(name), partial(ir.save, result.best.model))
+            draft.put(name, _variant(request, scheme, result))
+        draft.write(half_variant.file, partial(ir.save, half))
+        draft.put(HALF_VARIANT, half_variant)
+    return draft.bundle, found
 
 
 def refuse_quantized(bundle: Bundle) -> None:
@@ -166,12 +155,11 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
     return Variant(name, "int8", "int8", SCHEMES[scheme].runtime, target, report)
 
 
-def _add_half(search: Search, folder: Path) -> Variant:
-    """The FP16 graph. A processor computes it slowly: its accuracy is measured on few pictures."""
+def _half(search: Search) -> tuple[ir.Model, Variant]:
+    """The FP16 graph and its entry. A processor computes it slowly: few pictures measure it."""
     open_runner = search.runners[REFERENCE]
     half = to_half(search.model, search.calibration.first(_HALF_PICTURES), open_runner)
     onnx.checker.check_model(ir.to_proto(half.model), full_check=True)
-    ir.save(half.model, folder / variant_file(HALF_VARIANT))
     few = search.evaluation.spread(_HALF_EVALUATED)
     got = logits_of(half.model, few.pictures, open_runner, search.progress, "half: accuracy")
     drop = PairedDrop.of(few.expected, got, few.labels)
@@ -180,4 +168,5 @@ def _add_half(search: Search, folder: Path) -> Variant:
         "accuracy_from": "a simulation in ONNX Runtime",
         "kept_float": {name: round(peak, 1) for name, peak in half.kept_float.items()},
     }
-    return Variant(variant_file(HALF_VARIANT), "float16", "float16", "onnxruntime", "gpu", report)
+    file = variant_file(HALF_VARIANT)
+    return half.model, Variant(file, "float16", "float16", "onnxruntime", "gpu", report)

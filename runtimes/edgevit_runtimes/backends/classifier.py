@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import CheckFailedError
 from edgevit.images.image_io import Image
-from edgevit.inference.answers import softmax
+from edgevit.inference.answers import Answer, likeliest, softmax
 from edgevit.inference.batches import Resized, infer_batches
-from edgevit.inference.runner import Array, Runner
+from edgevit.inference.runner import Array, Runner, batch_size
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
-from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-from edgevit_runtimes.backends.open_model import open_variant
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Tuning
+from edgevit_runtimes.backends.open_model import Host, open_variant
+from edgevit_runtimes.backends.shared_runner import SharedRunner
 from edgevit_runtimes.devices.facts import chosen_here
 
-
-@dataclass(frozen=True)
-class Answer:
-    """A class and its softmax share, 0 to 1."""
-
-    label: str
-    share: float
+_DRAWN_NOW_AND_THEN = Tuning(spinning=False)
 
 
 class BundleClassifier:
-    """Answers pictures of any size with a bundle's model. A context manager.
+    """Answers pictures of any size with a bundle's model. A context manager, safe in threads.
 
     Args:
         variant: which form of the model; by default the one chosen for this machine or its kind.
+        paced: pictures come now and then, so threads that wait for them sleep.
     """
 
-    def __init__(self, bundle: Bundle, variant: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        variant: str | None = None,
+        threads: int = 1,
+        paced: bool = False,
+    ) -> None:
         self.bundle = bundle
         self.variant = variant or chosen_here(bundle)
-        self.runner: Runner = open_variant(bundle, self.variant, threads)
+        host = Host(spinning=not paced)
+        self.runner: Runner = SharedRunner(open_variant(bundle, self.variant, threads, host))
+
+    @property
+    def batch(self) -> int:
+        """Pictures an inference, where the model takes no other number; else 1."""
+        return batch_size(self.runner.inputs, 1)
 
     def answer(self, pictures: Sequence[Image], top: int) -> Iterator[list[Answer]]:
         """The ``top`` likeliest classes of every picture, likeliest first."""
@@ -53,11 +61,9 @@ class BundleClassifier:
         """All of the model's outputs for every picture, by name, without their batch dimension."""
         return _by_picture(self.runner, pictures, self.bundle.manifest.preprocess)
 
-    def named(self, shares: NDArray[np.float32], top: int) -> list[Answer]:
-        """The ``top`` largest shares and the names of their classes, largest first."""
-        best = np.argsort(-shares, kind="stable")[:top]
-        classes = self.bundle.manifest.classes
-        return [Answer(classes[i], float(shares[i])) for i in best]
+    def named(self, probabilities: NDArray[np.float32], top: int) -> list[Answer]:
+        """The ``top`` largest probabilities and the names of their classes, largest first."""
+        return likeliest(probabilities, self.bundle.manifest.classes, top)
 
     def close(self) -> None:
         self.runner.close()
@@ -74,7 +80,9 @@ class BundleSuperpixels:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.bundle = bundle
-        self.runner: Runner = OnnxRuntimeRunner(bundle.superpixel_map(), threads)
+        self.runner: Runner = SharedRunner(
+            OnnxRuntimeRunner(bundle.superpixel_map(), threads, tuning=_DRAWN_NOW_AND_THEN)
+        )
 
     def label_maps(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.int32]]:
         """int32 [rows, columns] for every picture; it is to be stretched over the picture."""
@@ -91,11 +99,25 @@ class BundleSuperpixels:
         self.close()
 
 
+def _refuse_infinite(outputs: dict[str, Array]) -> None:
+    """No answer is made from logits that are no numbers, whatever runtime they come from."""
+    if LOGITS in outputs and not np.isfinite(outputs[LOGITS]).all():
+        raise CheckFailedError(
+            "The model answered with NaN or infinity, which is no answer. Find the variant that "
+            "does with: edgevit verify BUNDLE; then use another one with --variant."
+        )
+
+
 def _by_picture(
     runner: Runner, pictures: Sequence[Image], preprocess: Preprocess
 ) -> Iterator[dict[str, Array]]:
-    """The outputs, picture by picture."""
+    """The outputs, picture by picture.
+
+    Raises:
+        CheckFailedError: the logits are not finite.
+    """
     resized = Resized(pictures, preprocess)
     for outputs in infer_batches(runner, resized, free_batch=max(1, len(pictures))):
+        _refuse_infinite(outputs)
         for arrays in zip(*outputs.values(), strict=True):
             yield dict(zip(outputs, arrays, strict=True))

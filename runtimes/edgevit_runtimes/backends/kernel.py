@@ -16,8 +16,9 @@ import subprocess
 from pathlib import Path
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import cache_folder, write_atomically
-from edgevit_runtimes.devices.installed import distribution
+from edgevit.common.installed import distribution
+from edgevit.common.storage.cache import cache_folder, writable_cache
+from edgevit.common.storage.files import write_atomically
 
 SOURCE = Path(__file__).parent / "native" / "superpixel_kernels.cc"
 HEADER = "onnxruntime_cxx_api.h"
@@ -65,6 +66,10 @@ def build() -> Path:
             "Install one, for example: apt install g++"
         )
     command = [compiler, *_FLAGS, f"-I{_headers()}", str(SOURCE)]
+    if writable_cache() is None:
+        raise InputError(
+            "There is no folder of yours to keep the kernels in. Name one: XDG_CACHE_HOME=FOLDER"
+        )
     target = _library_path()
     write_atomically(target, lambda aside: _compile([*command, "-o", str(aside)]))
     return target

@@ -31,6 +31,7 @@ PROVIDERS = {
 }
 _RECORD = "session.record_ep_graph_assignment_info"  # since ONNX Runtime 1.24
 _UNREADABLE = ("InvalidProtobuf", "InvalidGraph")  # whatever the provider
+_POOLS = ("intra_op", "inter_op")
 _REFUSE_CPU = "session.disable_cpu_ep_fallback"
 
 
@@ -68,6 +69,27 @@ class Placement:
 ON_CPU = Placement()
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """Where ONNX Runtime may trade one thing for another; see :class:`.open.Host`.
+
+    arena: keep freed memory for the next inference.
+    spinning: let threads that wait for work spin for a while.
+    """
+
+    arena: bool = True
+    spinning: bool = True
+
+    def apply(self, options: ort.SessionOptions) -> None:
+        options.enable_cpu_mem_arena = self.arena
+        for pool in _POOLS:
+            allowed = str(int(self.spinning))
+            options.add_session_config_entry(f"session.{pool}.allow_spinning", allowed)
+
+
+DEFAULT_TUNING = Tuning()
+
+
 class OnnxRuntimeRunner:
     """A session.
 
@@ -77,7 +99,7 @@ class OnnxRuntimeRunner:
         native: use the native superpixel kernels where they are built (:mod:`..kernel`); without
             them, or with False, the function bodies in the model run.
         placement: which provider runs the nodes.
-        arena: keep freed memory for the next inference.
+        tuning: memory for time, and processor time for latency.
 
     Raises:
         DamagedError: ONNX Runtime cannot read the model.
@@ -92,10 +114,10 @@ class OnnxRuntimeRunner:
         threads: int = 1,
         native: bool = True,
         placement: Placement = ON_CPU,
-        arena: bool = True,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         options = _options(threads, placement)
-        options.enable_cpu_mem_arena = arena
+        tuning.apply(options)
         self._profiles = start_profiling(options) if is_profiling() else None
         self.uses_native_kernels = _use_kernels(options, native)
         self._session = _session(model, options, placement)

@@ -10,9 +10,15 @@ from pathlib import Path
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import DamagedError, InputError
-from edgevit.common.files import cache_folder
+from edgevit.common.storage.cache import writable_cache
 from edgevit.inference.runner import Runner
-from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement, refuse_absent
+from edgevit.zoo.spec import TensorSpec
+from edgevit_runtimes.backends.onnxruntime_runner import (
+    OnnxRuntimeRunner,
+    Placement,
+    Tuning,
+    refuse_absent,
+)
 from edgevit_runtimes.devices.facts import refuse_foreign
 
 
@@ -25,11 +31,15 @@ class Host:
         on from now on; None: all that the process may use.
     arena: whether ONNX Runtime keeps freed memory for the next inference, which is faster and
         takes more of it. The other runtimes have no such choice and refuse False.
+    spinning: whether ONNX Runtime's threads, with more than one, burn their cores for a while when
+        they wait for work. That pays where inferences follow each other at once, and costs several
+        times the processor time where a camera paces them.
     """
 
     native: bool = True
     cores: tuple[int, ...] | None = None
     arena: bool = True
+    spinning: bool = True
 
 
 def open_variant(bundle: Bundle, variant: str, threads: int = 1, host: Host = Host()) -> Runner:
@@ -55,7 +65,8 @@ def open_variant(bundle: Bundle, variant: str, threads: int = 1, host: Host = Ho
     if host.cores is not None:
         stay_on(host.cores)
     if entry.runtime == "onnxruntime":
-        runner: Runner = OnnxRuntimeRunner(file, threads, host.native, placement, host.arena)
+        tuning = Tuning(host.arena, host.spinning)
+        runner: Runner = OnnxRuntimeRunner(file, threads, host.native, placement, tuning)
     else:
         if not host.arena:
             raise InputError(f"{entry.runtime} has no memory arena that could be switched off.")
@@ -69,13 +80,12 @@ def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
     if entry.runtime == "openvino":
         from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
 
-        cache = cache_folder() / "openvino" if entry.build else None
         keep = options.get("keep_float32")
         return OpenVinoRunner(
             bundle.variant(variant),
             threads,
             str(options.get("precision", "f32")),
-            cache,
+            entry.build is not None,
             None if keep is None else str(keep),
         )
     if entry.runtime == "tensorrt" and entry.build is not None:
@@ -98,13 +108,14 @@ def _open_engine(bundle: Bundle, variant: str) -> Runner:
     digest = hashlib.sha256(engine).hexdigest()
     if digest != bundle.manifest.files[file.name].sha256:
         raise DamagedError(f"{file} is not the engine whose SHA-256 stands in the manifest.")
+    cache = writable_cache("tensorrt_rtx")
     flavour = str(build.built_for.get("runtime", "")).partition(" ")[0] if build else ""
     return TensorRTRunner(
         engine,
         find_tensorrt(flavour or None),
         Cuda.open(),
         bool(build.options.get("cuda_graph", True)) if build else True,
-        cache_folder() / "tensorrt_rtx" / f"{digest[:16]}.cache",
+        cache and cache / f"{digest[:16]}.cache",
     )
 
 
@@ -161,11 +172,18 @@ def refuse_cores(cores: Iterable[int]) -> set[int]:
 def _refuse_other_tensors(bundle: Bundle, runner: Runner) -> Runner:
     """Whatever the runtime, a bundle's model takes and gives what its manifest says."""
     manifest = bundle.manifest
-    if runner.inputs == manifest.inputs and runner.outputs == manifest.outputs:
+    if _match(runner.inputs, manifest.inputs) and _match(runner.outputs, manifest.outputs):
         return runner
     inputs, outputs = (", ".join(map(str, specs)) for specs in (runner.inputs, runner.outputs))
     runner.close()
     raise DamagedError(
         f"{bundle.path}: the model has inputs {inputs} and outputs {outputs}, but the manifest "
         "says otherwise. Export it again."
+    )
+
+
+def _match(given: tuple[TensorSpec, ...], expected: tuple[TensorSpec, ...]) -> bool:
+    """The names of dynamic dimensions are the exporter's own; runtimes have others, or none."""
+    return len(given) == len(expected) and all(
+        one.matches(other) for one, other in zip(given, expected, strict=True)
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from edgevit.common.errors import DamagedError, InputError, MissingExtraError
+from edgevit.common.telemetry import import_quietly
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec
+from edgevit_runtimes.backends.openvino_cache import Compiling, compiled_model
 from edgevit_runtimes.backends.openvino_profile import OpenVinoProfile
 
 _DYNAMIC = "batch"
@@ -28,7 +31,7 @@ class OpenVinoRunner:
         model: an ONNX file, or its bytes.
         threads: threads of an inference.
         precision: of what the file leaves in float: ``f32`` or ``bf16``.
-        cache: where compiled models are kept, to start faster the next time; None: nowhere.
+        keep_compiled: keep the compiled model of a file, to start faster the next time.
         keep_float32: a tensor that is computed in float32, with everything before it, whatever
             the precision of the rest: two compiled models that run one after the other.
 
@@ -43,13 +46,12 @@ class OpenVinoRunner:
         model: Path | bytes,
         threads: int = 1,
         precision: str = "f32",
-        cache: Path | None = None,
+        keep_compiled: bool = False,
         keep_float32: str | None = None,
     ) -> None:
         if find_spec("openvino") is None:
             raise MissingExtraError("this variant", "openvino", "openvino")
-        import openvino
-
+        openvino = import_quietly("openvino")
         core = openvino.Core()
         _refuse_precision(core, precision)
         options: dict[str, Any] = {
@@ -57,14 +59,17 @@ class OpenVinoRunner:
             "PERFORMANCE_HINT": "LATENCY",
             "PERF_COUNT": is_profiling(),
         }
-        if cache is not None:
-            options["CACHE_DIR"] = str(cache)
+        precisions = [precision] if keep_float32 is None else ["f32", precision]
+        wanted = [{**options, "INFERENCE_PRECISION_HINT": kind} for kind in precisions]
+        cached = model if keep_compiled and isinstance(model, Path) else None
+        parts = cache(lambda: _parts(core, model, keep_float32))
         try:
-            parts = _parts(core, model, keep_float32)
-            precisions = ["f32", precision] if len(parts) > 1 else [precision]
             compiled = [
-                core.compile_model(part, "CPU", {**options, "INFERENCE_PRECISION_HINT": kind})
-                for part, kind in zip(parts, precisions, strict=True)
+                compiled_model(
+                    Compiling(core, cached, f"{place} of {keep_float32}", option),
+                    _compiler(core, parts, place, option),
+                )
+                for place, option in enumerate(wanted)
             ]
         except RuntimeError as error:
             name = "the model" if isinstance(model, bytes) else str(model)
@@ -99,6 +104,13 @@ class OpenVinoRunner:
         self.close()
 
 
+def _compiler(
+    core: Any, parts: Callable[[], list[Any]], place: int, options: dict[str, Any]
+) -> Callable[[], Any]:
+    """Compiles one of the models that run one after the other; the file is read by then."""
+    return lambda: core.compile_model(parts()[place], "CPU", options)
+
+
 def _refuse_precision(core: Any, precision: str) -> None:
     able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and "BF16" not in able:
@@ -113,8 +125,8 @@ def _parts(core: Any, model: Path | bytes, keep_float32: str | None) -> list[Any
     source = model if isinstance(model, bytes) else str(model)
     if keep_float32 is None:
         return [core.read_model(source)]
-    import openvino
-    from openvino import opset8
+    openvino = import_quietly("openvino")
+    opset8 = import_quietly("openvino.opset8")
 
     whole, rest = core.read_model(source), core.read_model(source)
     first = openvino.Model([_tensor(whole, keep_float32)], whole.get_parameters())

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgevit.common.errors import CheckFailedError, DamagedError, InputError
-from edgevit.common.files import write_atomically
+from edgevit.common.storage.files import write_atomically
 from edgevit.common.tensorrt_library import TensorRT
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec

@@ -9,6 +9,7 @@ from edgevit.common.errors import InputError
 from edgevit_runtimes.backends.open_model import Host
 
 _LONGEST_RUN_S = 86_400
+_LARGEST_BATCH, _MOST_SAMPLES = 4096, 10_000_000
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,15 @@ class BenchOptions:
                 raise InputError(
                     f"--{name.replace('_', '-')} must be a number above zero; got {value}."
                 )
+        if self.batch > _LARGEST_BATCH:
+            raise InputError(
+                f"--batch got {self.batch} pictures; at most {_LARGEST_BATCH} are measured at once."
+            )
+        if max(self.samples, self.warmup, self.frames) > _MOST_SAMPLES:
+            raise InputError(
+                f"--samples, --warmup and --frames are at most {_MOST_SAMPLES}; got "
+                f"{self.samples}, {self.warmup} and {self.frames}."
+            )
         if self.warmup < 0:
             raise InputError(f"--warmup must not be negative; got {self.warmup}.")
         if max(self.max_seconds, self.frames / self.fps) > _LONGEST_RUN_S:

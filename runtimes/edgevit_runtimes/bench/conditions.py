@@ -8,14 +8,15 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
-from edgevit.common.files import sha256_of
+from edgevit.common import telemetry
+from edgevit.common.installed import distribution
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.version import __version__
 from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.onnxruntime_runner import Placement
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
-from edgevit_runtimes.devices.installed import distribution
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.selection.verdict import verdict_on
 
@@ -73,12 +74,17 @@ def conditions(options: BenchOptions, bundle: Bundle, variant: str) -> dict[str,
         "batch": options.batch,
         "machine": asdict(machine.describe()),
         "load_average_1min": round(os.getloadavg()[0], 2),
-        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(_TELLING)},
+        "environment": _environment(),
         "python": platform.python_version(),
-        "edgevit": edgevit.__version__,
+        "edgevit": __version__,
         "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "methods": METHODS,
     }
+
+
+def _environment() -> dict[str, str]:
+    names = sorted(name for name in os.environ if name.startswith(_TELLING))
+    return {name: os.environ[name] for name in names if name not in telemetry.SWITCHES}
 
 
 METHODS = {

@@ -12,7 +12,7 @@ from edgevit.bundle.bundle import FLOAT_VARIANT, REFERENCE_FILE, Bundle
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.inference.runner import batch_size
-from edgevit.results.bench_result import RESULT_KIND, RESULT_SCHEMA
+from edgevit.results.bench_result import BenchResult, result_from
 from edgevit_runtimes.backends.open_model import open_variant, refuse_cores
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.bench.conditions import conditions, model_facts, runtime_module
@@ -37,10 +37,8 @@ _BLOCK, _ROUNDS, _DISCARDED = 50, 20, 10
 _TIMEOUT_MARGIN_S = 120.0
 
 
-def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str, Any]:
-    """Measures everything and returns one JSON-ready dictionary.
-
-    ``edgevit.results.bench_result`` reads it.
+def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> BenchResult:
+    """Measures everything.
 
     Raises:
         InputError: the options do not fit the bundle, it has no such variant, or that is for
@@ -66,9 +64,7 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         hot = _measure_hot(bundle, options, runtime)
     with stage(progress, f"latency, paced  {options.frames} frames at {options.fps:g} fps"):
         paced = _run(bundle, options, "paced", samples=options.frames)
-    return {
-        "schema": RESULT_SCHEMA,
-        "kind": RESULT_KIND,
+    content = {
         "model": model_facts(bundle, name),
         **hot,
         "latency_paced_ms": {
@@ -85,6 +81,7 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> dict[str
         "options": asdict(options),
         "conditions": conditions(options, bundle, name),
     }
+    return result_from(content)
 
 
 def _measure_hot(bundle: Bundle, options: BenchOptions, runtime: str) -> dict[str, Any]:
@@ -154,6 +151,7 @@ def _as_run(run: dict[str, Any], window: Window) -> Run:
         run["cpu_seconds"],
         run["warmup"]["steady"],
         window.readings,
+        run["delayed_seconds"],
     )
 
 
@@ -193,7 +191,7 @@ def side_by_side(bundle: Bundle, variants: Sequence[str], threads: int = 1) -> d
         time.sleep(sampler.interval_s)  # for a reading behind the last inference
         readings = sampler.between(found["began_ns"], found["ended_ns"])
     seconds = (found["ended_ns"] - found["began_ns"]) / 1e9
-    run = Run((), seconds, found["cpu_seconds"], True, readings)
+    run = Run((), seconds, found["cpu_seconds"], True, readings, found["delayed_seconds"])
     on_gpu = any(bundle.manifest.variants[name].runtime in GPU_RUNTIMES for name in variants)
     return {**found, "disturbances": outer_disturbances([run], on_gpu)}
 

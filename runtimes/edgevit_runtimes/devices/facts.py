@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.compiled import differences
 from edgevit.common.errors import BundleError, EdgevitError
+from edgevit.common.installed import distribution
 from edgevit.common.tensorrt_library import find_tensorrt
 from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.cuda import Cuda
 from edgevit_runtimes.devices import arm64, x86
-from edgevit_runtimes.devices.installed import distribution
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.devices.tree import Tree
 

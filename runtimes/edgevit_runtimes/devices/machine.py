@@ -56,6 +56,12 @@ class Machine:
     jetson: jetson.Jetson | None
     gpus: tuple[Gpu, ...]
 
+    @property
+    def label(self) -> str:
+        """One name for it: of a board its own, of a computer its processor's."""
+        board = None if self.kind == "x86" else self.name
+        return board or self.processor or self.name or self.architecture
+
 
 def describe(root: Path = Path("/")) -> Machine:
     """Reads this machine, or a recorded tree of another."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from edgevit.images import image_io
 from edgevit.inference.answers import softmax
-from edgevit.inference.runner import Array
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
@@ -39,15 +38,16 @@ def observe(
         resized_ns = time.perf_counter_ns()
         (outputs,) = classifier.outputs([resized])
         inferred_ns = time.perf_counter_ns()
-        shares = smoothing.add(softmax(outputs[LOGITS]), frame.captured_ns / 1e9)
+        probabilities = smoothing.add(softmax(outputs[LOGITS]), frame.captured_ns / 1e9)
         observation = Observation(
             frame,
-            tuple(classifier.named(shares, top)),
+            tuple(classifier.named(probabilities, top)),
             resized,
-            _kept(outputs.get(SUPERPIXEL_MAP)),
+            outputs.get(SUPERPIXEL_MAP),
             resize_ns=resized_ns - taken_ns,
             inference_ns=inferred_ns - resized_ns,
             latency_ns=time.perf_counter_ns() - frame.captured_ns,
+            probabilities=probabilities,
         )
         statistics.add(observation)
         yield observation
@@ -58,8 +58,3 @@ def _warm_up(classifier: BundleClassifier) -> None:
     size_px = classifier.bundle.manifest.preprocess.size_px
     for _ in classifier.logits([np.zeros((size_px, size_px, 3), np.uint8)]):
         pass
-
-
-def _kept(array: Array | None) -> Array | None:
-    """A copy: a runner may write its next outputs where the last ones are."""
-    return None if array is None else array.copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.images.image_io import Image
-from edgevit_runtimes.backends.classifier import Answer
+from edgevit.inference.answers import Answer
 from edgevit_runtimes.sources.frame import Frame
 
 
@@ -21,6 +21,7 @@ class Observation:
     resized: what the model saw, uint8 RGB [size, size, 3].
     labels: int32 [rows, columns], the superpixels, where the model itself gives them out.
     latency_ns: from when the source handed the frame over to the answer.
+    probabilities: float32 [classes], smoothed where that was asked for.
     """
 
     frame: Frame
@@ -30,6 +31,7 @@ class Observation:
     resize_ns: int
     inference_ns: int
     latency_ns: int
+    probabilities: NDArray[np.float32]
 
     @property
     def waiting_ns(self) -> int:
@@ -47,6 +49,10 @@ class Observation:
             "latency": self.latency_ns,
         }
 
+    def stages_ms(self) -> dict[str, float]:
+        """The same in milliseconds."""
+        return {name: round(ns / 1e6, 3) for name, ns in self.stages_ns().items()}
+
     def to_json(self) -> dict[str, Any]:
         """Plain values with units in their keys; no pictures, no credentials."""
         captured = datetime.fromtimestamp(self.frame.captured_unix_s, timezone.utc)
@@ -57,6 +63,6 @@ class Observation:
             "captured": captured.isoformat(timespec="milliseconds"),
             "width_px": width,
             "height_px": height,
-            "answers": [asdict(answer) for answer in self.answers],
-            "ms": {name: round(ns / 1e6, 3) for name, ns in self.stages_ns().items()},
+            "answers": [answer.to_dict() for answer in self.answers],
+            "ms": self.stages_ms(),
         }

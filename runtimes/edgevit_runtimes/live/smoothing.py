@@ -1,4 +1,4 @@
-"""Answers that do not flicker: shares averaged over time."""
+"""Answers that do not flicker: probabilities averaged over time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgevit.common.errors import InputError
 
 
 class Smoothing:
-    """An exponential mean of the classes' shares over ``seconds``, whatever the frame rate.
+    """An exponential mean of the classes' probabilities over ``seconds``, whatever the frame rate.
 
     A frame that comes t seconds after the one before has the weight 1 - exp(-t / seconds).
     """
@@ -23,13 +23,13 @@ class Smoothing:
         self._mean: NDArray[np.float32] | None = None
         self._last_s = 0.0
 
-    def add(self, shares: NDArray[np.float32], captured_s: float) -> NDArray[np.float32]:
-        """The mean with these shares in it, float32 [classes]."""
+    def add(self, probabilities: NDArray[np.float32], captured_s: float) -> NDArray[np.float32]:
+        """The mean with these probabilities in it, float32 [classes]."""
         if self._mean is None or self._seconds == 0:
-            self._mean = shares
+            self._mean = probabilities
         else:
             elapsed_s = max(0.0, captured_s - self._last_s)
             weight = np.float32(-math.expm1(-elapsed_s / self._seconds))
-            self._mean = self._mean + weight * (shares - self._mean)
+            self._mean = self._mean + weight * (probabilities - self._mean)
         self._last_s = captured_s
         return self._mean

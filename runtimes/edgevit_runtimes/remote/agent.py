@@ -20,12 +20,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import CheckFailedError, DeviceError, EdgevitError, InputError
-from edgevit.common.files import folder_written_aside, sha256_of, write_atomically
 from edgevit.common.progress import PlainProgress
-from edgevit.common.typed import from_plain
+from edgevit.common.schema import typed
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.folders import folder_written_aside
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.version import __version__
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
@@ -34,6 +36,9 @@ from edgevit_runtimes.remote import protocol
 _HASH = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"[0-9a-f]{16}")
 _POLL_S = 0.1
+_ALIVE_S = 5.0  # how often who follows hears that the run goes on
+_RESERVE = "reserve"  # a file that makes room for the reason of a failure
+_RESERVE_BYTES = 1 << 12
 _CHUNK_BYTES = 1 << 20
 
 
@@ -53,7 +58,7 @@ def hello(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Who is there, and whether it has the bundle that is wanted."""
     here = machine.describe()
     return {
-        "edgevit": edgevit.__version__,
+        "edgevit": __version__,
         "code": protocol.code_digest(),
         "kind": here.kind,
         "architecture": platform.machine(),
@@ -72,7 +77,7 @@ def store(home: Path, job: dict[str, Any]) -> dict[str, Any]:
             _receive(folder / name, size)
         if sha256_of(folder / MANIFEST_FILE) != job["bundle"]:
             raise InputError("The bundle arrived changed. Send it again.")
-        Bundle.open(folder)  # checks the hash of every file
+        Bundle.open(folder, check_hashes=True)
     return {"stored": True}
 
 
@@ -91,6 +96,7 @@ def start(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     folder = _run_folder(home, job)
     folder.mkdir(parents=True)
     _write_json(folder / "job.json", job)
+    (folder / _RESERVE).write_bytes(bytes(_RESERVE_BYTES))
     lock = os.open(folder, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     with (folder / "log").open("wb") as log:
@@ -117,21 +123,34 @@ def _as_input(content: dict[str, Any]) -> int:
 def run_measurement(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     """The run itself, with the lock inherited; what it says goes to the log."""
     folder = _run_folder(home, job)
-    wanted = json.loads((folder / "job.json").read_text())
     try:
-        _refuse_other_device(wanted["device"])
-        try:
-            options = from_plain(BenchOptions, wanted["options"], "options")
-        except ValueError as error:
-            raise InputError(str(error)) from error
-        bundle = Bundle.open(_bundle_folder(home, job))
-        result = measure.bench(bundle, options, PlainProgress())
-        _write_json(folder / "result.json", result)
-    except EdgevitError as error:
-        failure = {"error": str(error), "code": error.exit_code}
+        _write_json(folder / "result.json", _measured(home, folder, job))
+    except Exception as error:  # whatever it is, who follows the run is told
+        failure = _failure(error)
+        (folder / _RESERVE).unlink(missing_ok=True)  # on a full disk there is room for this now
         _write_json(folder / "error.json", failure)
         return failure
     return {"ended": True}
+
+
+def _measured(home: Path, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    wanted = json.loads((folder / "job.json").read_text())
+    _refuse_other_device(wanted["device"])
+    try:
+        options = typed(BenchOptions, wanted["options"], where="options")
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    bundle = Bundle.open(_bundle_folder(home, job))
+    return measure.bench(bundle, options, PlainProgress()).to_dict()
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    if isinstance(error, EdgevitError):
+        return {"error": str(error), "code": error.exit_code}
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return {"error": f"The run failed: {where}{error.strerror or error}.", "code": 2}
+    return {"error": f"The run failed: {type(error).__name__}: {error}.", "code": 1}
 
 
 def _refuse_other_device(wanted: str) -> None:
@@ -146,18 +165,25 @@ def follow(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError(f"There is no run {job['run']} on this device any more.")
     for line in _log_lines(folder):
-        protocol.send({"line": line}, sys.stdout.buffer)
+        protocol.send({"alive": True} if line is None else {"line": line}, sys.stdout.buffer)
     for name in ("result", "error"):
         file = folder / f"{name}.json"
         if file.is_file():
             content = json.loads(file.read_text())
             return {"result": content} if name == "result" else content
+    _refuse_full_disk(folder)
     raise CheckFailedError("The run was ended from outside: killed, out of memory, or a restart.")
 
 
-def _log_lines(folder: Path) -> Iterator[str]:
-    """Whole lines of the log as they come, until the run is over."""
-    begun = b""
+def _refuse_full_disk(folder: Path) -> None:
+    """Where a run could not even write down why it ended."""
+    if shutil.disk_usage(folder).free < _RESERVE_BYTES:
+        raise DeviceError(f"The run ended, and the disk that holds {folder} is full. Make room.")
+
+
+def _log_lines(folder: Path) -> Iterator[str | None]:
+    """Whole lines of the log as they come, until the run is over; None every few seconds."""
+    begun, said_s = b"", time.monotonic()
     with (folder / "log").open("rb") as log:
         is_over = False
         while not is_over:
@@ -168,6 +194,9 @@ def _log_lines(folder: Path) -> Iterator[str]:
                 for line in lines
                 if not line.startswith(protocol.MARK)
             )
+            if time.monotonic() - said_s > _ALIVE_S:
+                yield None
+                said_s = time.monotonic()
             time.sleep(0 if is_over else _POLL_S)
 
 

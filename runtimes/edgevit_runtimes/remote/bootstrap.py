@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 MARK = "edgevit: "
-NEEDED = ["numpy>=1.26,<3", "onnxruntime>=1.18,<2", "typer>=0.12,<1", "rich>=13,<16"]
+NEEDED = [
+    "msgspec>=0.19,<1",
+    "numpy>=1.26,<3",
+    "onnxruntime>=1.18,<2",
+    "rich>=13,<16",
+    "typer>=0.12,<1",
+]
 NEEDED_BEFORE_3_11 = ["tomli>=2,<3"]
 OPENCV = "opencv-python-headless>=4.8,<6"
 # An OpenCV built for NumPy 1 cannot be imported with NumPy 2, and brings no metadata that says so.

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from edgevit.common.errors import CheckFailedError, DeviceError
-from edgevit.common.sanitize import harmless
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit_runtimes.remote import protocol
+from edgevit_runtimes.remote.running import Running
 from edgevit_runtimes.remote.ssh import Ssh
 
 _ANSWER_TIMEOUT_S = 120.0
+_SILENCE_S = 120.0  # a run says every few seconds that it goes on
 
 
 def ask(ssh: Ssh, job: dict[str, Any]) -> dict[str, Any]:
@@ -32,17 +34,16 @@ def ask(ssh: Ssh, job: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def conversation(ssh: Ssh, job: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
-    """A job whose answers are read while it runs; its standard input stays open for more."""
+def conversation(ssh: Ssh, job: dict[str, Any]) -> Iterator[Running]:
+    """A job whose answers are read while it runs; its standard input stays open for more.
+
+    Raises:
+        ConnectionLostError: the device took or said nothing for two minutes.
+    """
     try:
-        with ssh.streaming(_agent(ssh), subprocess.PIPE) as process:
-            assert process.stdin is not None
-            try:
-                process.stdin.write(_line(job))
-                process.stdin.flush()
-            except BrokenPipeError:
-                process.wait()  # it ended early, and its exit code says why
-            yield process
+        with ssh.streaming(_agent(ssh), subprocess.PIPE, silence_s=_SILENCE_S) as running:
+            running.write(_line(job))
+            yield running
     except DeviceError as error:
         raise _explained(ssh, error) from error
 

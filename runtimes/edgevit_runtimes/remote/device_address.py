@@ -6,19 +6,24 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
-from edgevit.common.typed import from_plain
+from edgevit.common.schema import typed
+from edgevit.common.storage.files import cannot_write, write_atomically
+from edgevit.common.storage.locks import locked
+from edgevit.common.untrusted.bounded import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+_MOST_BYTES = 1 << 20
 DEFAULT_FOLDER = ".cache/edgevit-device"
 _USER = r"(?:[A-Za-z0-9_][\w.-]*@)?"
 _HOST = r"(?:[A-Za-z0-9_][\w.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+(?:%\w+)?)"
@@ -75,11 +80,11 @@ def read_devices() -> dict[str, Device]:
         InputError: the file is malformed; the line or the entry is named.
     """
     file = devices_file()
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.exists():
         return {}
-    except (OSError, ValueError) as error:  # TOML's and UTF-8's errors are ValueErrors
+    try:
+        content = tomllib.loads(read_text(file, _MOST_BYTES, "list of devices"))
+    except ValueError as error:
         raise InputError(f"Cannot read {file}: {error}. Mend or delete it.") from error
     except RecursionError as error:
         raise InputError(f"Cannot read {file}: nested too deep. Mend or delete it.") from error
@@ -89,7 +94,7 @@ def read_devices() -> dict[str, Device]:
 def _device(file: Path, name: str, entry: Any) -> Device:
     try:
         _check_name(name)
-        return from_plain(Device, entry, f"[{name}]")
+        return typed(Device, entry, where=f"[{name}]")
     except (ValueError, InputError) as error:
         reason = str(error).rstrip(".")
         raise InputError(f"{file}: {reason}. Mend it; an entry is [name] and host = ...") from error
@@ -108,7 +113,8 @@ def write_devices(devices: dict[str, Device]) -> None:
 
 def add_device(name: str, device: Device) -> None:
     _check_name(name)
-    write_devices({**read_devices(), name: device})
+    with _changing():
+        write_devices({**read_devices(), name: device})
 
 
 def remove_device(name: str) -> None:
@@ -116,11 +122,28 @@ def remove_device(name: str) -> None:
     Raises:
         InputError: there is no device of that name.
     """
-    devices = read_devices()
-    if name not in devices:
-        raise InputError(f"There is no device '{name}'. {_known(devices)}")
-    del devices[name]
-    write_devices(devices)
+    with _changing():
+        devices = read_devices()
+        if name not in devices:
+            raise InputError(f"There is no device '{name}'. {_known(devices)}")
+        del devices[name]
+        write_devices(devices)
+
+
+@contextmanager
+def _changing() -> Iterator[None]:
+    """One process at a time reads the file, changes it and writes it.
+
+    Raises:
+        InputError: its folder cannot be written to, or another process does not end.
+    """
+    file = devices_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with locked(file):
+            yield
+    except OSError as error:
+        raise cannot_write(file, error) from error
 
 
 def find_device(name_or_host: str) -> Device:

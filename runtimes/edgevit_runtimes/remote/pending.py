@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edgevit.common.errors import InputError
-from edgevit.common.files import write_atomically
-from edgevit.common.typed import from_plain
+from edgevit.common.schema import typed
+from edgevit.common.storage.files import write_atomically
 
 
 def state_folder() -> Path:
@@ -63,7 +63,7 @@ def read_pending(run: str) -> PendingRun:
         raise InputError(f"No run {run[:40]!r} was begun from here. {listed}")
     file = _folder() / f"{run}.json"
     try:
-        return from_plain(PendingRun, json.loads(file.read_text()), "it")
+        return typed(PendingRun, json.loads(file.read_text()))
     except ValueError as error:
         raise InputError(f"{file} is damaged ({error}). Delete it, and measure again.") from error
 

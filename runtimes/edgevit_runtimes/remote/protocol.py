@@ -9,12 +9,13 @@ import json
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from edgevit.common.errors import DeviceError
 
 MARK = b"edgevit: "
 _LONGEST_LINE = 64 << 20  # a result with every duration is the longest
+_MOST_LINES = 50_000  # pip's and a run's progress are a few hundred
 
 
 def send(content: dict[str, Any], stream: IO[bytes]) -> None:
@@ -22,17 +23,28 @@ def send(content: dict[str, Any], stream: IO[bytes]) -> None:
     stream.flush()
 
 
-def messages(stream: IO[bytes], host: str) -> Iterator[dict[str, Any]]:
+class Lines(Protocol):
+    """What is read line by line: a file, or a command under way."""
+
+    def readline(self, most_bytes: int, /) -> bytes: ...
+
+
+def messages(stream: Lines, host: str) -> Iterator[dict[str, Any]]:
     """Every message of a stream, in order.
 
     Raises:
-        DeviceError: a line behind the marker is no message, or is too long.
+        DeviceError: a line behind the marker is no message; or a line is too long, or there are
+            more of them than any run has to say.
     """
-    while line := stream.readline(_LONGEST_LINE + 1):
+    for _ in range(_MOST_LINES):
+        line = stream.readline(_LONGEST_LINE + 1)
+        if not line:
+            return
         if len(line) > _LONGEST_LINE:
             raise DeviceError(f"{host} sent a line of more than {_LONGEST_LINE >> 20} MiB.")
         if line.startswith(MARK):
             yield _parsed(line[len(MARK) :], host)
+    raise DeviceError(f"{host} sent more than {_MOST_LINES} lines; no more are read.")
 
 
 def only_message(text: str, host: str) -> dict[str, Any]:
@@ -59,12 +71,12 @@ def _parsed(text: bytes, host: str) -> dict[str, Any]:
 
 def code_digest() -> str:
     """Of the code that measures: the same on both sides, or figures cannot be compared."""
-    import edgevit
     import edgevit_runtimes
+    from edgevit.common import version
 
     digest = sha256()
-    for package in (edgevit, edgevit_runtimes):
-        root = Path(str(package.__file__)).parent
+    packages = (Path(version.__file__).parents[1], Path(str(edgevit_runtimes.__file__)).parent)
+    for root in packages:
         for file in sorted(root.rglob("*.py")):
             digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import secrets
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any
 
-import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import ConnectionLostError, DeviceError, EdgevitError
-from edgevit.common.files import sha256_of, write_atomically
 from edgevit.common.progress import Progress
-from edgevit.common.sanitize import harmless
-from edgevit.results.bench_result import parse_result
+from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.untrusted.sanitize import harmless
+from edgevit.common.version import __version__
+from edgevit.results.bench_result import BenchResult, parse_result
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.calls import ask, conversation, refuse_error
@@ -26,7 +27,7 @@ from edgevit_runtimes.remote.ssh import Ssh
 
 def bench_there(
     ssh: Ssh, bundle: Bundle, options: BenchOptions, device: str, progress: Progress
-) -> dict[str, Any]:
+) -> BenchResult:
     """Sends what is missing, begins a run, follows it, and brings its result home.
 
     Args:
@@ -60,7 +61,7 @@ def bench_there(
     return follow(ssh, pending, progress)
 
 
-def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> dict[str, Any]:
+def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> BenchResult:
     """Shows a run's progress until it ends; its result is kept, and returned with its place.
 
     Raises:
@@ -68,9 +69,8 @@ def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> dict[str, Any]:
     """
     last: dict[str, Any] = {}
     try:
-        with conversation(ssh, {"verb": "follow", "run": pending.run}) as process:
-            assert process.stdout is not None
-            for last in protocol.messages(process.stdout, ssh.device.host):
+        with conversation(ssh, {"verb": "follow", "run": pending.run}) as running:
+            for last in protocol.messages(running, ssh.device.host):
                 if "line" in last:
                     progress.line(harmless(str(last["line"])))
     except ConnectionLostError as error:
@@ -90,7 +90,7 @@ def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> dict[str, Any]:
             ask(ssh, {"verb": "forget", "run": pending.run})
 
 
-def _brought_home(pending: PendingRun, last: dict[str, Any]) -> dict[str, Any]:
+def _brought_home(pending: PendingRun, last: dict[str, Any]) -> BenchResult:
     """The result, checked and kept.
 
     Raises:
@@ -98,13 +98,13 @@ def _brought_home(pending: PendingRun, last: dict[str, Any]) -> dict[str, Any]:
     """
     refuse_error(last, pending.host)
     result = parse_result(json.dumps(last["result"]), f"The result of {pending.host}")
-    text = json.dumps(result, indent=2)
+    text = json.dumps(result.to_dict(), indent=2)
     write_atomically(pending.result_file, lambda aside: aside.write_text(text, encoding="utf-8"))
-    return {**result, "kept": str(pending.result_file)}
+    return replace(result, kept=str(pending.result_file))
 
 
 def _refuse_other_code(host: str, there: dict[str, Any]) -> None:
-    here = {"edgevit": edgevit.__version__, "code": protocol.code_digest()}
+    here = {"edgevit": __version__, "code": protocol.code_digest()}
     if any(there.get(key) != value for key, value in here.items()):
         said, ours = (
             f"edgevit {harmless(str(side.get('edgevit')))} (code {harmless(str(side.get('code')))})"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import DeviceError
 from edgevit.common.progress import Advance, Progress
-from edgevit.common.sanitize import harmless
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.calls import conversation, refuse_error
+from edgevit_runtimes.remote.running import Running
 from edgevit_runtimes.remote.ssh import Ssh
 
 _CHUNK_BYTES = 1 << 18
@@ -36,12 +36,11 @@ def send_bundle(
     job = {"verb": "store", "bundle": sha256, "files": files}
     with (
         progress.bar(f"send {bundle.path.name}", total) as advance,
-        conversation(ssh, job) as process,
+        conversation(ssh, job) as running,
     ):
-        all(_pour(bundle.path / name, process, advance) for name in names)
-        _close_input(process)
-        assert process.stdout is not None
-        answers = list(protocol.messages(process.stdout, ssh.device.host))
+        all(_pour(bundle.path / name, running, advance) for name in names)
+        running.end_input()
+        answers = list(protocol.messages(running, ssh.device.host))
     refuse_error(answers[-1] if answers else {}, ssh.device.host)
 
 
@@ -54,22 +53,11 @@ def _refuse_full(host: str, free_mib: object, total: int) -> None:
         )
 
 
-def _pour(file: Path, process: subprocess.Popen[bytes], advance: Advance) -> bool:
+def _pour(file: Path, running: Running, advance: Advance) -> bool:
     """False if the device ended early; its answer or its exit code says why."""
-    assert process.stdin is not None
     with file.open("rb") as source:
         while chunk := source.read(_CHUNK_BYTES):
-            try:
-                process.stdin.write(chunk)
-            except OSError:
+            if not running.write(chunk):
                 return False
             advance(len(chunk))
     return True
-
-
-def _close_input(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    try:
-        process.stdin.close()
-    except OSError:
-        process.wait()  # as in _pour

@@ -10,11 +10,11 @@ from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
-import edgevit
+from edgevit.common import version
 from edgevit.common.errors import DeviceError, InputError
-from edgevit.common.files import sha256_of
 from edgevit.common.progress import Progress
-from edgevit.common.sanitize import harmless
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.untrusted.sanitize import harmless
 from edgevit_runtimes.devices import record
 from edgevit_runtimes.devices.advice import python_is_supported
 from edgevit_runtimes.remote import bootstrap, protocol
@@ -111,9 +111,8 @@ def _bootstrapped(
         with tempfile.TemporaryFile() as given:
             given.write(script)
             given.seek(0)
-            with ssh.streaming(words, given, timeout_s) as process:
-                assert process.stdout is not None
-                for last in protocol.messages(process.stdout, ssh.device.host):
+            with ssh.streaming(words, given, timeout_s) as running:
+                for last in protocol.messages(running, ssh.device.host):
                     if progress is not None and "line" in last:
                         progress.line(f"  {harmless(str(last['line']))}")
     except DeviceError:
@@ -137,7 +136,7 @@ def build_wheel(folder: Path) -> Path:
     Raises:
         InputError: neither is there.
     """
-    root = Path(edgevit.__file__).parents[1]
+    root = Path(version.__file__).parents[2]
     if not (root / "pyproject.toml").is_file():
         return _repacked(folder)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]

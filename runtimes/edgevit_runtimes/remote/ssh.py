@@ -10,13 +10,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from edgevit.common.errors import ConnectionLostError, DeviceError, InputError
-from edgevit.common.sanitize import harmless, last_line
-from edgevit_runtimes.remote.device_address import Device
+from edgevit.common.untrusted.sanitize import harmless, last_line
+from edgevit_runtimes.remote.device_address import Device, find_device
+from edgevit_runtimes.remote.running import Running
 
 _NOT_FOUND, _SSH_FAILED = 127, 255
 _MOST_BYTES = 64 << 20
@@ -59,9 +60,8 @@ class Ssh:
         with tempfile.TemporaryFile() as given:
             given.write(content)
             given.seek(0)
-            with self.streaming(command, given, timeout_s) as process:
-                assert process.stdout is not None
-                answer = process.stdout.read(_MOST_BYTES + 1)
+            with self.streaming(command, given, timeout_s) as running:
+                answer = running.read(_MOST_BYTES + 1)
                 if len(answer) > _MOST_BYTES:
                     raise DeviceError(
                         f"{self.device.host}: '{command[0]}' says more than "
@@ -75,33 +75,27 @@ class Ssh:
         command: Sequence[str],
         content: IO[bytes] | int = subprocess.DEVNULL,
         timeout_s: float | None = None,
-    ) -> Iterator[subprocess.Popen[bytes]]:
+        silence_s: float | None = None,
+    ) -> Iterator[Running]:
         """A command whose output is read while it runs; it is ended with the block.
 
+        Args:
+            timeout_s, silence_s: see :class:`.Running`.
+
         Raises:
-            DeviceError: when the block has ended, if the command failed.
+            DeviceError: when the block has ended, if the command failed or took too long.
+            ConnectionLostError: it took or said nothing any more.
         """
         process = subprocess.Popen(
             self._call(command), stdin=content, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         said = _Tail(process.stderr)
-        late = threading.Event()
-
-        def kill() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(timeout_s or 0, kill)
-        if timeout_s:
-            timer.start()
+        running = Running(process, self.device.host, command[0], timeout_s, silence_s)
         try:
-            yield process
-            code = process.wait()
+            yield running
+            code = running.wait()
         finally:
-            timer.cancel()
-            _end(process)
-        if late.is_set():
-            raise DeviceError(f"{self.device.host}: no end of '{command[0]}' in {timeout_s:g} s.")
+            running.close()
         if code:
             raise self.failure(code, said.text(), command)
 
@@ -169,16 +163,6 @@ class _Tail:
         return self._last.decode(errors="replace")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            with suppress(OSError):  # what was not sent yet no longer matters
-                stream.close()
-    if process.poll() is None:
-        process.terminate()
-    process.wait()
-
-
 def ssh_command() -> list[str]:
     """``ssh``, or what ``EDGEVIT_SSH`` says, such as ``ssh -F other_config``.
 
@@ -193,3 +177,14 @@ def ssh_command() -> list[str]:
             f"EDGEVIT_SSH is {harmless(repr(said))}, which is no command ({error}). "
             "Set it to one such as 'ssh -F other_config', or unset it."
         ) from error
+
+
+@contextmanager
+def connection(name: str) -> Iterator[Ssh]:
+    """A device by the name that was added for it, or by its address.
+
+    Raises:
+        DeviceError: it cannot be reached. InputError: it is no address.
+    """
+    with Ssh(find_device(name)) as ssh:
+        yield ssh

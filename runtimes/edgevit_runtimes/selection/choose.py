@@ -12,14 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from edgevit.bundle.bundle import (
-    FLOAT_VARIANT,
-    Bundle,
-    MachineChoice,
-    Variant,
-    drop_variants,
-    write_manifest,
-)
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit
+from edgevit.bundle.manifest import FLOAT_VARIANT, MachineChoice, Variant
 from edgevit.common.errors import EdgevitError
 from edgevit.common.progress import Progress, stage
 from edgevit.inference.agreement import EvalSet
@@ -73,8 +68,10 @@ def choose_fastest(
         table=tuple(table),
         measured=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    machines = {**bundle.manifest.machines, machine_label(): choice}
-    return write_manifest(bundle, replace(bundle.manifest, machines=machines)), choice
+    with edit(bundle) as draft:
+        draft.require_same(bundle, [best])
+        draft.choose_on_machine(machine_label(), choice)
+    return draft.bundle, choice
 
 
 def _agreements(
@@ -160,13 +157,13 @@ def choose_form(bundle: Bundle, target: str) -> tuple[Bundle, Verdict]:
         useful, key=lambda n: _times(variants[n]) * (_HEAD_START if n == own else 1.0), default=own
     )
     variants[best] = _with(variants[best], forms=[_form(name, variants[name]) for name in names])
-    chosen = {k: v for k, v in bundle.manifest.chosen.items() if v not in names}
-    if useful and target == this_target():  # another runtime may not be installed elsewhere
-        chosen[target] = best
-    manifest = replace(bundle.manifest, variants=variants, chosen=chosen)
-    if losers := set(names) - {best}:
-        return drop_variants(replace(bundle, manifest=manifest), losers), verdicts[best]
-    return write_manifest(bundle, manifest), verdicts[best]
+    with edit(bundle) as draft:
+        draft.require_same(bundle, names)
+        draft.drop(set(names) - {best})
+        draft.put(best, variants[best])
+        if useful and target == this_target():  # another runtime may not be installed elsewhere
+            draft.choose(target, best)
+    return draft.bundle, verdicts[best]
 
 
 def _with(variant: Variant, **facts: Any) -> Variant:

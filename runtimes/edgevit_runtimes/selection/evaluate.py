@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import Progress
+from edgevit.common.workers import workers
 from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
 from edgevit.images.image_io import Image
@@ -76,7 +76,7 @@ def places_of(classes: tuple[str, ...], bundle: Bundle) -> NDArray[np.int64]:
 def _pictures(files: tuple[Path, ...]) -> Iterator[list[Image]]:
     """Chunks of decoded pictures, read one chunk ahead."""
     remaining = iter(files)
-    with ThreadPoolExecutor(1) as pool:
+    with workers(1) as pool:
 
         def read() -> list[Image]:
             return [image_io.read(file) for file in islice(remaining, _CHUNK)]

@@ -25,7 +25,7 @@ def verdict_on(bundle: Bundle, name: str, variant: Variant) -> Verdict:
     """From a variant's report. One without a measured speed is not used."""
     report = variant.report
     speed: dict[str, Any] | None = report.get("speed")
-    size = bundle.variant(name).stat().st_size
+    size = bundle.manifest.files[variant.file].bytes
     percent = 100 * size / (_FLOAT_BYTES * bundle.manifest.model.parameters)
     low, high = report["drop_points_interval_95"]
     drop = (

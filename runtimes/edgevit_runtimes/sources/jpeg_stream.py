@@ -7,33 +7,45 @@ The JPEGs are found by their own markers, so the parts and boundaries that HTTP 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from edgevit.common.errors import InputError
 from edgevit.images import image_io, jpeg
 from edgevit.images.image_io import Image
-from edgevit_runtimes.sources.frame import SourceLostError, UnreadableFrameError
+from edgevit_runtimes.sources.frame import Decode, SourceLostError, UnreadableFrameError
 from edgevit_runtimes.sources.source_address import without_credentials
+from edgevit_runtimes.sources.source_clock import SourceClock
 
 _CHUNK_BYTES = 1 << 16
 _LARGEST_JPEG_BYTES = 64 << 20
+_MOST_PIXELS = 64_000_000  # of a frame of a stream: twice those of 8K video
+_HEADER_BYTES = 1024  # of what stands between two JPEGs, the last so many are kept
+_STAMP = re.compile(rb"timestamp:[ \t]*([0-9]{1,15}(?:\.[0-9]{1,9})?)", re.IGNORECASE)
 _MJPEG_TYPES = ("multipart/", "image/jpeg", "image/jpg", "video/x-motion-jpeg")
 
 ReadBytes = Callable[[], bytes]
 
 
 class JpegSplitter:
-    """Cuts a stream of bytes into JPEGs; holds no more than one and the chunk read last."""
+    """Cuts a stream of bytes into JPEGs; holds no more than one and the chunk read last.
+
+    stamp_s: what the part's ``X-Timestamp`` says of the JPEG found last, seconds; many cameras
+        send one.
+    """
 
     def __init__(self, read: ReadBytes) -> None:
+        self.stamp_s: float | None = None
         self._read = read
         self._held = bytearray()
+        self._header = bytearray()
         self._end = jpeg.EndFinder()
 
     def next(self) -> bytes | None:
@@ -48,8 +60,9 @@ class JpegSplitter:
             self._drop_until_start()
             if extent := self._end.find(self._held):
                 self._end = jpeg.EndFinder()
-                found = bytes(self._held[: extent.end])
+                found = bytes(memoryview(self._held)[: extent.end])
                 del self._held[: extent.end]
+                self._read_header()
                 return found
             if len(self._held) > _LARGEST_JPEG_BYTES:
                 raise SourceLostError("the stream sent a JPEG of more than 64 MiB")
@@ -63,7 +76,15 @@ class JpegSplitter:
     def _drop_until_start(self) -> None:
         start = self._held.find(jpeg.START_OF_IMAGE + b"\xff")
         # Without a start, the last two bytes may be the beginning of one.
-        del self._held[: start if start >= 0 else max(0, len(self._held) - 2)]
+        end = start if start >= 0 else max(0, len(self._held) - 2)
+        if end:
+            self._header = (self._header + self._held[:end])[-_HEADER_BYTES:]
+            del self._held[:end]
+
+    def _read_header(self) -> None:
+        stamps = _STAMP.findall(self._header)
+        self.stamp_s = float(stamps[-1]) if stamps else None
+        self._header.clear()
 
 
 class JpegSource:
@@ -74,13 +95,16 @@ class JpegSource:
 
     fps = None
     expected = None
+    is_behind = False  # undecoded frames cost nothing, so whoever takes them takes the newest
 
     def __init__(
         self, name: str, live: bool, ends: bool, read: ReadBytes, close: Callable[[], None]
     ) -> None:
         self.name, self.live = name, live
+        self.lag_s = 0.0
         self._ends = ends
         self._splitter = JpegSplitter(read)
+        self._clock = SourceClock()
         self._data = b""
         self._close = close
 
@@ -88,19 +112,30 @@ class JpegSource:
         data = self._splitter.next()
         if data is not None:
             self._data = data
+            self.lag_s = self._clock.lag_s(self._splitter.stamp_s, time.monotonic())
             return True
         if not self._ends:
             raise SourceLostError("the stream ended")
         return False
 
-    def retrieve(self) -> Image:
-        try:
-            return image_io.decode(self._data, f"a frame of {self.name}")
-        except InputError as error:
-            raise UnreadableFrameError(str(error)) from error
+    def retrieve(self) -> Decode:
+        return partial(_decode, self._data, f"a frame of {self.name}")
 
     def close(self) -> None:
         self._close()
+
+
+def _decode(data: bytes, name: str) -> Image:
+    width, height = jpeg.size_px(data) or (0, 0)
+    if width * height > _MOST_PIXELS:
+        raise UnreadableFrameError(
+            f"{name} says that it has {width} x {height} pixels; of a stream at most "
+            f"{_MOST_PIXELS // 1_000_000} million are read. Give a larger picture as a file."
+        )
+    try:
+        return image_io.decode(data, name)
+    except InputError as error:
+        raise UnreadableFrameError(str(error)) from error
 
 
 def open_stdin() -> JpegSource:

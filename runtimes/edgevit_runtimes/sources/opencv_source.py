@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.bounded import open_regular
 from edgevit.images.image_io import Image
 from edgevit_runtimes.sources.capture_request import CaptureRequest
-from edgevit_runtimes.sources.frame import SourceLostError, UnreadableFrameError
+from edgevit_runtimes.sources.frame import (
+    Decode,
+    FallenBehindError,
+    SourceLostError,
+    UnreadableFrameError,
+)
+from edgevit_runtimes.sources.frame_queue import QueueWatch
 from edgevit_runtimes.sources.source_address import Address, Kind
+from edgevit_runtimes.sources.thread_sleep import Sleep
 
 # OpenCV reads these when it first opens something. FFmpeg's messages would hold addresses with
 # their passwords.
@@ -32,35 +43,58 @@ class OpenCvSource:
     """Frames of a ``cv2.VideoCapture``; grabbed and converted apart.
 
     Where FFmpeg decodes, a frame is handed over decompressed; what is left is its colours.
+    FFmpeg stamps frames with their presentation time, Video4Linux with that of the exposure.
     """
 
     def __init__(self, capture: cv2.VideoCapture, name: str, live: bool) -> None:
         self.name, self.live = name, live
         self._capture = capture
+        self._queue = QueueWatch()
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps: float | None = fps if 0 < fps <= 1000 else None
         count = 0 if live else int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.expected: int | None = count if count > 0 else None
 
-    def grab(self) -> bool:
-        if self._capture.grab():
-            return True
-        if self.live:
-            raise SourceLostError("the stream ended or stalled")
-        return False
+    @property
+    def lag_s(self) -> float:
+        return self._queue.lag_s
 
-    def retrieve(self) -> Image:
+    @property
+    def is_behind(self) -> bool:
+        return self._queue.is_behind
+
+    def grab(self) -> bool:
+        if not self.live:
+            return self._capture.grab()
+        with Sleep() as sleep:
+            grabbed = self._capture.grab()
+        if not grabbed:
+            raise SourceLostError("the stream ended or stalled")
+        stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+        self._queue.note(stamp_s, time.monotonic(), sleep.slept_ns / 1e9)
+        if self._queue.is_hopeless:
+            raise FallenBehindError(
+                f"its frames come {self._queue.lag_s:.1f} s late, because this machine decodes "
+                "them slower than they are sent; a smaller or slower stream of it would help"
+            )
+        return True
+
+    def retrieve(self) -> Decode:
         try:
             got, picture = self._capture.retrieve()
         except cv2.error as error:
             raise UnreadableFrameError(f"a frame of {self.name} cannot be converted") from error
         if not got or picture is None or picture.size == 0:
             raise UnreadableFrameError(f"a frame of {self.name} is empty")
-        code = cv2.COLOR_GRAY2RGB if picture.ndim == 2 else cv2.COLOR_BGR2RGB
-        return np.asarray(cv2.cvtColor(picture, code), np.uint8)
+        return partial(_to_rgb, picture)
 
     def close(self) -> None:
         self._capture.release()
+
+
+def _to_rgb(picture: np.ndarray[Any, Any]) -> Image:
+    code = cv2.COLOR_GRAY2RGB if picture.ndim == 2 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(picture, code), np.uint8)
 
 
 def open_video(address: Address) -> OpenCvSource:
@@ -69,7 +103,8 @@ def open_video(address: Address) -> OpenCvSource:
     Raises:
         InputError: OpenCV cannot read it.
     """
-    capture = cv2.VideoCapture(address.text, cv2.CAP_FFMPEG)
+    with _named_in_utf8(Path(address.text)) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise InputError(
             f"OpenCV cannot read {address.name}: damaged, cut off, or a codec that it lacks. "
@@ -175,6 +210,14 @@ def csi_pipeline(address: Address, request: CaptureRequest) -> str:
 def with_sink(pipeline: str) -> str:
     """A pipeline as it is, or with the end that OpenCV reads from."""
     return pipeline if "appsink" in pipeline else f"{pipeline} ! {_MAKE_BGR} ! {_NEWEST}"
+
+
+@contextmanager
+def _named_in_utf8(file: Path) -> Iterator[str]:
+    """A name of a regular file that OpenCV takes: of any other encoding it would crash."""
+    with open_regular(file, "video") as opened:
+        is_utf8 = os.fsencode(file).decode(errors="replace") == str(file)
+        yield str(file) if is_utf8 else f"/proc/self/fd/{opened.fileno()}"
 
 
 @contextmanager

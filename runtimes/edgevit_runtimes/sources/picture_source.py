@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from edgevit.common.errors import InputError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit_runtimes.sources.frame import UnreadableFrameError
+from edgevit_runtimes.sources.frame import Decode, UnreadableFrameError
 
 
 class PictureSource:
@@ -16,6 +17,8 @@ class PictureSource:
 
     live = False
     fps = None
+    lag_s = 0.0
+    is_behind = False
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.expected: int | None = len(files)
@@ -30,11 +33,15 @@ class PictureSource:
         self._file, self.name = file, str(file)
         return True
 
-    def retrieve(self) -> Image:
-        try:
-            return image_io.read(self._file)
-        except InputError as error:
-            raise UnreadableFrameError(str(error)) from error
+    def retrieve(self) -> Decode:
+        return partial(_read, self._file)
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _read(file: Path) -> Image:
+    try:
+        return image_io.read(file)
+    except InputError as error:
+        raise UnreadableFrameError(str(error)) from error

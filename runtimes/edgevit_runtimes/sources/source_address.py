@@ -18,10 +18,10 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edgevit.common.credentials import without_passwords
 from edgevit.common.errors import InputError
-from edgevit.images import image_io
-from edgevit.images.image_io import IMAGE_SUFFIXES
+from edgevit.common.untrusted.credentials import without_passwords
+from edgevit.images import image_files, image_io
+from edgevit.images.image_io import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
 _GLOB = re.compile(r"[*?\[]")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -29,6 +29,7 @@ _WEBCAM = re.compile(r"(?:/dev/video)?([0-9]{1,4})")
 _SECRET_IN_PATH = re.compile(
     r"((?:pass(?:wor[dt])?|pwd|pw|token|key|secret|auth|user(?:name)?)=)[^/&;]*", re.IGNORECASE
 )
+_PICTURE_SUFFIXES = IMAGE_SUFFIXES | UNREAD_SUFFIXES  # of the latter, an error says so
 _NETWORK = {"rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp", "srt"}
 
 
@@ -52,6 +53,11 @@ class Address:
     kind: Kind
     text: str
     files: tuple[Path, ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether frames come at a pace of their own; standard input may also be a file."""
+        return self.kind not in (Kind.PICTURES, Kind.VIDEO)
 
     @property
     def name(self) -> str:
@@ -149,11 +155,11 @@ def _check_host(text: str) -> None:
 def _parse_path(text: str) -> Address:
     path = Path(text)
     if path.is_dir():
-        return Address(Kind.PICTURES, text, tuple(image_io.files_in(path)))
+        return Address(Kind.PICTURES, text, tuple(image_files.files_in(path)))
     if not path.exists() and _GLOB.search(text):
         return Address(Kind.PICTURES, text, _matches(path))
     shown = without_credentials(text)
-    is_named_picture = path.suffix.lower() in IMAGE_SUFFIXES and shown == text
+    is_named_picture = path.suffix.lower() in _PICTURE_SUFFIXES and shown == text
     if image_io.is_picture(path) or is_named_picture:
         return Address(Kind.PICTURES, text, (path,))
     if not path.is_file():
@@ -167,7 +173,8 @@ def _parse_path(text: str) -> Address:
 def _matches(pattern: Path) -> tuple[Path, ...]:
     root = Path(pattern.anchor) if pattern.is_absolute() else Path()
     relative = pattern.relative_to(pattern.anchor) if pattern.is_absolute() else pattern
-    found = sorted(f for f in root.glob(str(relative)) if f.suffix.lower() in IMAGE_SUFFIXES)
+    matches = (f for f in root.glob(str(relative)) if not image_files.is_hidden(f))
+    found = sorted(f for f in matches if f.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
         raise InputError(f"No image matches '{without_credentials(str(pattern))}'.")
     return tuple(found)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from edgevit.common.errors import EdgevitError
-from edgevit.common.files import cannot_write
+from edgevit.common.storage.files import cannot_write
 from edgevit_runtimes.live.observation import Observation
 
 STANDARD_OUTPUT = Path("-")

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from edgevit.common.errors import EdgevitError
-from edgevit.common.files import cannot_write
+from edgevit.common.storage.files import cannot_write
 from edgevit.images.image_io import Image
 from edgevit_runtimes.live.observation import Observation
 

@@ -2,8 +2,9 @@
 
 A page on a loopback address is for this machine's users. A web site that they visit must not read
 it either: it could point its own name at 127.0.0.1 (DNS rebinding), so the Host header must be a
-name of this machine, and a WebSocket's Origin must be the page itself. On any other address a token
-is asked for once and remembered in a cookie.
+name of this machine, a WebSocket's Origin must be the page itself, and a request that the browser
+says another site made (``Sec-Fetch-Site``), for a picture say, is refused. On any other address a
+token is asked for once and remembered in a cookie.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ipaddress
 import re
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -94,13 +96,25 @@ class Access:
         """Whether a request comes from this page, or from no page at all."""
         return origin is None or _authority(origin) == (host or "").lower()
 
-    def lets_in(self, cookie: str | None, authorization: str | None) -> bool:
-        """By the cookie of the page, or ``Authorization: Bearer TOKEN`` of a program."""
-        if self.token is None:
-            return True
-        scheme, _, bearer = (authorization or "").partition(" ")
-        by_token = scheme.lower() == "bearer" and self.is_token(bearer)
-        return by_token or _same(cookie or "", self.session)
+    def is_asked_by_another_site(self, headers: Mapping[str, str]) -> bool:
+        """Whether a browser says that a page of another site asks, for a picture of ours, say.
+
+        A link to the page itself may stand anywhere. Of older browsers nothing is known.
+        """
+        site = headers.get("Sec-Fetch-Site", "none")
+        is_link = headers.get("Sec-Fetch-Mode") == "navigate"
+        goes_to_a_tab = headers.get("Sec-Fetch-Dest", "document") == "document"
+        return site not in ("none", "same-origin") and not (is_link and goes_to_a_tab)
+
+    def knows(self, cookie: str | None) -> bool:
+        """Whether nothing is asked for, or the cookie is that of a person who gave the token."""
+        return self.token is None or _same(cookie or "", self.session)
+
+    @staticmethod
+    def bearer(authorization: str | None) -> str | None:
+        """The token in ``Authorization: Bearer TOKEN``, as programs send it."""
+        scheme, _, token = (authorization or "").partition(" ")
+        return token if scheme.lower() == "bearer" else None
 
     def is_token(self, text: str) -> bool:
         return self.token is not None and _same(text, self.token)

@@ -2,6 +2,8 @@
 
 There is no queue: a viewer asks for what is newer than what it has, and a picture is drawn when it
 is first asked for, once for all viewers. So a viewer that is slow, or stuck, holds nothing up.
+While a snapshot is drawn, whoever asks for one gets that; so at most two frames are held, however
+many ask.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import cv2
 
@@ -23,6 +26,14 @@ _DRAWING_NICENESS = 10
 _LIVE_QUALITY, _SNAPSHOT_QUALITY = 80, 95
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """A JPEG, and the number of its frame."""
+
+    number: int
+    jpeg: bytes
+
+
 class NewestPictures:
     """Filled by the loop's thread, read in an event loop."""
 
@@ -34,6 +45,7 @@ class NewestPictures:
         self._drawing = ThreadPoolExecutor(1, "page-drawing", initializer=_give_way)
         self._drawn: dict[bool, asyncio.Future[bytes]] = {}
         self._drawn_of: Observation | None = None
+        self._snapshots: dict[bool, asyncio.Future[Snapshot]] = {}
 
     def publish(self, observation: Observation) -> None:
         """From any thread."""
@@ -61,9 +73,19 @@ class NewestPictures:
             self._drawn[outlines] = self._draw(observation, outlines, LONGEST_PX, _LIVE_QUALITY)
         return await asyncio.shield(self._drawn[outlines])
 
-    async def snapshot(self, observation: Observation, outlines: bool) -> bytes:
-        """The annotated picture in full size."""
-        return await self._draw(observation, outlines, None, _SNAPSHOT_QUALITY)
+    async def snapshot(self, outlines: bool) -> Snapshot | None:
+        """The newest annotated picture in full size, or the one that is being drawn; None: none."""
+        if outlines not in self._snapshots:
+            if self.newest is None:
+                return None
+            drawing = asyncio.ensure_future(self._draw_snapshot(self.newest, outlines))
+            self._snapshots[outlines] = drawing
+            drawing.add_done_callback(lambda _: self._snapshots.pop(outlines))
+        return await asyncio.shield(self._snapshots[outlines])
+
+    async def _draw_snapshot(self, observation: Observation, outlines: bool) -> Snapshot:
+        data = await self._draw(observation, outlines, None, _SNAPSHOT_QUALITY)
+        return Snapshot(observation.frame.number, data)
 
     def close(self) -> None:
         self._drawing.shutdown(wait=True, cancel_futures=True)

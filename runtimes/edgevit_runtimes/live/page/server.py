@@ -7,7 +7,6 @@ route is fixed. Connections, viewers, request sizes and what is buffered for a v
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -15,24 +14,27 @@ from importlib import resources
 from urllib.parse import parse_qs
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from edgevit.common.errors import InputError
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.outputs.annotator import Annotator
 from edgevit_runtimes.live.page.access import COOKIE, Access
-from edgevit_runtimes.live.page.page_pictures import NewestPictures
+from edgevit_runtimes.live.page.attempts import Attempts
+from edgevit_runtimes.live.page.connections import Connections, cancel_others, listening_on
+from edgevit_runtimes.live.page.logs import errors_of_this_thread, logger_of
+from edgevit_runtimes.live.page.metrics import Metrics
+from edgevit_runtimes.live.page.page_pictures import NewestPictures, Snapshot
 from edgevit_runtimes.live.page.viewers import Viewers
 from edgevit_runtimes.live.statistics import Statistics
-from edgevit_runtimes.live.status import About, prometheus, state, status
+from edgevit_runtimes.live.status import About, state, status
 
 _MOST_CONNECTIONS = 128
+_BACKLOG = 256  # connections that the system accepts before we do
 _LARGEST_REQUEST_BYTES = 4096
-_SEND_BUFFER_BYTES = 1 << 18  # a live picture or two
 _STARTING_S, _STOPPING_S = 10.0, 5.0
-_WRONG_TOKEN_WAIT_S = 1.0
-_MOST_LOGINS = 8  # that wait at once; the others are told to come back
+_LOGIN_S = 5.0  # for sending a few bytes
+_MOST_SNAPSHOTS = 4  # on their way at once, each a frame's worth of bytes
+_SNAPSHOT_S = 20.0
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -66,16 +68,18 @@ class PageServer:
         say: Callable[[str], None] = print,
     ) -> None:
         self._access, self._about, self._statistics = access, about, statistics
-        self._logger = _logger(say)
+        self._say, self._logger = say, logger_of(say)
         self._annotator = annotator
         self._files = {name: _read(name) for name in ("page.html", "page.css", "page.js")}
         self._login_page = _read("login.html")
         self._loop = asyncio.new_event_loop()
         self._pictures = NewestPictures(annotator, self._loop)
         self._viewers = Viewers(self._pictures, self.status)
-        self._logins = 0
-        self._login_turn = asyncio.Lock()
-        self._socket = _listening(access)
+        self._attempts = Attempts(access.is_token)
+        self._connections = Connections(_MOST_CONNECTIONS)
+        self._snapshots = 0
+        self._metrics = Metrics(about, statistics, lambda: self.viewers)
+        self._socket = listening_on(access.listen)
         self._stopping = asyncio.Event()
         self._started = threading.Event()
         self._error: Exception | None = None
@@ -113,15 +117,17 @@ class PageServer:
         self._socket.close()
 
     def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._serve())
-        except Exception as error:  # raised again where the server is entered
-            self._error = error
-            self._logger.exception("the server ended")
-        finally:
-            self._started.set()
-            self._pictures.close()
-            self._loop.close()
+        with errors_of_this_thread(self._say):
+            try:
+                self._loop.run_until_complete(self._serve())
+            except Exception as error:  # raised again where the server is entered
+                self._error = error
+                self._logger.exception("the server ended")
+            finally:
+                self._started.set()
+                self._loop.run_until_complete(cancel_others())
+                self._pictures.close()
+                self._loop.close()
 
     async def _serve(self) -> None:
         runner = web.AppRunner(
@@ -135,10 +141,9 @@ class PageServer:
         server = runner.server
         assert server is not None
 
-        def bounded() -> asyncio.BaseProtocol:
-            return server() if len(server.connections) < _MOST_CONNECTIONS else _Refusal()
-
-        listening = await self._loop.create_server(bounded, sock=self._socket)
+        listening = await self._loop.create_server(
+            lambda: self._connections.guard(server()), sock=self._socket, backlog=_BACKLOG
+        )
         self._started.set()
         await self._stopping.wait()
         listening.close()
@@ -158,7 +163,7 @@ class PageServer:
                 web.get("/live", self._viewers.serve),
                 web.get("/api/answer", self._answer),
                 web.get("/api/snapshot.jpg", self._snapshot),
-                web.get("/metrics", self._metrics),
+                web.get("/metrics", self._prometheus),
                 web.get("/healthz", self._health),
             ]
         )
@@ -174,34 +179,43 @@ class PageServer:
             raise web.HTTPMisdirectedRequest(text="This is not the address of this page.\n")
         if not access.is_own_origin(request.headers.get("Origin"), host):
             raise web.HTTPForbidden(text="Another page may not ask this one.\n")
-        credentials = request.cookies.get(COOKIE), request.headers.get("Authorization")
-        if request.path not in _OPEN_PATHS and not access.lets_in(*credentials):
+        if access.is_asked_by_another_site(request.headers):
+            raise web.HTTPForbidden(text="Another site may not ask this page.\n")
+        if request.path in _OPEN_PATHS:
+            return await handler(request)
+        if not await self._lets_in(request):
             if request.path == "/":
                 return _text(self._login_page, "text/html", status=401)
             raise web.HTTPUnauthorized(
                 text="Give the token: Authorization: Bearer TOKEN\n",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        return await handler(request)
+        with self._connections.working(request.protocol):
+            return await handler(request)
+
+    async def _lets_in(self, request: web.Request) -> bool:
+        if self._access.knows(request.cookies.get(COOKIE)):
+            return True
+        token = self._access.bearer(request.headers.get("Authorization"))
+        return token is not None and await self._is_right(token, request)
+
+    async def _is_right(self, token: str, request: web.Request) -> bool:
+        return await self._attempts.is_right(
+            token, request.remote, lambda: request.transport is not None
+        )
 
     async def _page(self, request: web.Request) -> web.Response:
         name = request.path.strip("/") or "page.html"
         return _text(self._files[name], _TYPES[name.rpartition(".")[2]])
 
     async def _login(self, request: web.Request) -> web.Response:
-        """A wrong token costs a second, one after the other."""
-        if self._logins >= _MOST_LOGINS:
-            raise web.HTTPTooManyRequests(text="Too many attempts. Try again in a minute.\n")
-        form = parse_qs((await request.read()).decode("ascii", "replace"))
-        token = form.get("token", [""])[0]
-        self._logins += 1
         try:
-            async with self._login_turn:
-                if not self._access.is_token(token):
-                    await asyncio.sleep(_WRONG_TOKEN_WAIT_S)
-                    return _text(self._login_page, "text/html", status=401)
-        finally:
-            self._logins -= 1
+            body = await asyncio.wait_for(request.read(), _LOGIN_S)
+        except asyncio.TimeoutError:
+            raise web.HTTPRequestTimeout(text="The token did not come.\n") from None
+        token = parse_qs(body.decode("ascii", "replace")).get("token", [""])[0]
+        if not await self._is_right(token, request):
+            return _text(self._login_page, "text/html", status=401)
         response = web.Response(status=303, headers={"Location": "/"})
         session = self._access.session
         response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", path="/")
@@ -211,20 +225,22 @@ class PageServer:
         del request
         return web.json_response(self.status())
 
-    async def _snapshot(self, request: web.Request) -> web.Response:
-        newest = self._pictures.newest
-        if newest is None:
-            raise web.HTTPServiceUnavailable(text="No frame has been answered yet.\n")
-        data = await self._pictures.snapshot(newest, request.query.get("outlines") != "0")
-        name = f'attachment; filename="edgevit-{newest.frame.number}.jpg"'
-        headers = {"Content-Disposition": name}
-        return web.Response(body=data, content_type="image/jpeg", headers=headers)
+    async def _snapshot(self, request: web.Request) -> web.StreamResponse:
+        if self._snapshots >= _MOST_SNAPSHOTS:
+            busy = f"{_MOST_SNAPSHOTS} snapshots are on their way already.\n"
+            raise web.HTTPServiceUnavailable(text=busy, headers={"Retry-After": "1"})
+        self._snapshots += 1
+        try:
+            snapshot = await self._pictures.snapshot(request.query.get("outlines") != "0")
+            if snapshot is None:
+                raise web.HTTPServiceUnavailable(text="No frame has been answered yet.\n")
+            return await _deliver(snapshot, request)
+        finally:
+            self._snapshots -= 1
 
-    async def _metrics(self, request: web.Request) -> web.Response:
-        del request
-        text = prometheus(self._about, self._statistics, self.viewers)
-        content_type = "text/plain; version=0.0.4; charset=utf-8"
-        return web.Response(body=text.encode(), headers={"Content-Type": content_type})
+    async def _prometheus(self, request: web.Request) -> web.Response:
+        body, content_type = self._metrics.encoded(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _health(self, request: web.Request) -> web.Response:
         del request
@@ -234,52 +250,18 @@ class PageServer:
         return web.json_response(content, status=200 if now == "live" else 503)
 
 
-class _Refusal(asyncio.Protocol):
-    """Hangs up: there are too many connections."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
-
-
-class _OneLine(logging.Handler):
-    """Says what went wrong here; what went wrong at the other end is not worth a line."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(logging.ERROR)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError):
-            self._say(f"page: {record.getMessage()}: {error!r}")
-
-
-def _logger(say: Callable[[str], None]) -> logging.Logger:
-    logger = logging.Logger("edgevit.page")
-    logger.addHandler(_OneLine(say))
-    return logger
-
-
-def _listening(access: Access) -> socket.socket:
-    """Bound here, so that an address in use is an error before anything starts."""
-    host, port = access.listen.host, access.listen.port
+async def _deliver(snapshot: Snapshot, request: web.Request) -> web.StreamResponse:
+    """Whoever does not fetch it is hung up on."""
+    name = f'attachment; filename="edgevit-{snapshot.number}.jpg"'
+    response = web.StreamResponse(headers={"Content-Disposition": name})
+    response.content_type, response.content_length = "image/jpeg", len(snapshot.jpeg)
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Its connections inherit it; without, the system keeps megabytes for one that is not read.
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        listening.bind(address)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"Cannot serve on {host}:{port}: {reason}. Give another address or port, such as "
-            "--serve 127.0.0.1:8081."
-        ) from error
-    return listening
+        await response.prepare(request)
+        await asyncio.wait_for(response.write(snapshot.jpeg), _SNAPSHOT_S)
+    except (asyncio.TimeoutError, ConnectionError):
+        if request.transport is not None:
+            request.transport.abort()  # what was not read is dropped with it
+    return response
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -95,17 +95,17 @@ function showBars(answers) {
   while (list.children.length > answers.length) {
     list.lastChild.remove();
   }
-  answers.forEach(({ label, share }, place) => {
+  answers.forEach(({ label, probability }, place) => {
     const bar = list.children[place];
     bar.querySelector(".label").textContent = label;
-    bar.querySelector(".share").textContent = `${(100 * share).toFixed(1)} %`;
-    bar.querySelector(".fill").style.transform = `scaleX(${share})`;
+    bar.querySelector(".probability").textContent = `${(100 * probability).toFixed(1)} %`;
+    bar.querySelector(".fill").style.transform = `scaleX(${probability})`;
   });
 }
 
 function newBar() {
   const bar = document.createElement("li");
-  for (const part of ["fill", "label", "share"]) {
+  for (const part of ["fill", "label", "probability"]) {
     const span = document.createElement("span");
     span.className = part;
     bar.append(span);

@@ -1,0 +1,257 @@
+"""``manifest.json``: what a bundle is, how to feed it, what was checked, a hash of every file.
+
+Its version is a major and a minor number, ``schema`` and ``schema_minor``; see
+:mod:`edgevit.common.schema`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from edgevit.bundle.reports import (
+    AccuracyReport,
+    CalibrationReport,
+    CompileOptions,
+    ParityReport,
+    read_report,
+)
+from edgevit.common.errors import BundleError
+from edgevit.common.schema import is_newer_minor, plain_json, to_plain, typed
+from edgevit.zoo.spec import LOGITS, Preprocess, TensorSpec
+
+# 2: variants say their target and report, and which is chosen where. 3: how one was compiled, and
+# what was measured on which machine.
+SCHEMA, SCHEMA_MINOR = 3, 0
+_AGAIN = "Export the bundle again."
+MANIFEST_FILE = "manifest.json"
+REFERENCE_FILE = "reference.npz"
+RUNTIMES = ("onnxruntime", "openvino", "tensorrt")
+SUPERPIXEL_FILE = "superpixels.onnx"
+FLOAT_VARIANT = "float"
+
+
+def variant_file(variant: str, suffix: str = "onnx") -> str:
+    """``model.onnx`` for the float model, ``model.<variant>.onnx`` for the others."""
+    return f"model.{suffix}" if variant == FLOAT_VARIANT else f"model.{variant}.{suffix}"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model, of which weights. ``macs`` are for one image."""
+
+    name: str
+    family: str
+    parameters: int
+    macs: int
+    trained: bool
+    weights: str
+    weights_sha256: str | None
+    spec: Mapping[str, Any]
+    notes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Build:
+    """How a variant was compiled. What it is kept by: while none of this changes, it is fresh.
+
+    source, source_sha256: the variant that it was compiled from, and the hash of its file.
+    built_for: what must be so where it is opened, such as ``{"runtime": "onnxruntime 1.31.1"}``;
+        empty for a file that opens anywhere.
+    options: how it was compiled and how it is opened, in the words of ``edgevit compile``.
+    facts: what is worth knowing and decides nothing: seconds, agreement with the float reference.
+    inspection: the file that lists an engine's layers; None where there is none.
+    """
+
+    source: str
+    source_sha256: str
+    built_for: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    inspection: str | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One form of the model. ``weights_stored_as`` is what the file holds, not what is computed.
+
+    runtime: what reads the file: ``onnxruntime``, ``openvino`` or ``tensorrt``.
+    target: the kind of machine it was quantized for; None: any.
+    report: how it was calibrated, its accuracy and, where measured, its speed.
+    build: how it was compiled; None for what export and quantize wrote.
+    """
+
+    file: str
+    precision: str
+    weights_stored_as: str
+    runtime: str = "onnxruntime"
+    target: str | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
+    build: Build | None = None
+
+    def check(self, where: str) -> None:
+        """Raises ValueError for an unknown runtime, a report or options that cannot be used."""
+        if self.runtime not in RUNTIMES:
+            raise ValueError(
+                f"{where}.runtime is an unknown runtime {self.runtime!r}, expected one of "
+                f"{', '.join(RUNTIMES)}"
+            )
+        self.accuracy(where)
+        self.calibration(where)
+        if self.build is not None:
+            read_report(CompileOptions, self.build.options, f"{where}.build.options")
+
+    def accuracy(self, where: str = "variant") -> AccuracyReport | None:
+        """Its accuracy after quantization; None for a form that was not quantized.
+
+        Raises:
+            ValueError: the report says too little; ``where`` begins the name of the field.
+        """
+        return read_report(AccuracyReport, self.report, f"{where}.report") if self.report else None
+
+    def calibration(self, where: str = "variant") -> CalibrationReport | None:
+        """How it was calibrated; None for a form that needed no calibration."""
+        if not self.report.keys() & {"calibration", "layers"}:
+            return None
+        return read_report(CalibrationReport, self.report, f"{where}.report")
+
+    @property
+    def files(self) -> set[str]:
+        """Names of the files that go when it goes."""
+        inspection = self.build.inspection if self.build else None
+        return {self.file, *([inspection] if inspection else [])}
+
+
+@dataclass(frozen=True)
+class MachineChoice:
+    """What ``edgevit compile --target auto`` found on one machine.
+
+    variant: the fastest that passed. table: a row for every candidate, those that could not be
+    tried too, with the reason.
+    """
+
+    variant: str
+    threads: int
+    table: tuple[Mapping[str, Any], ...]
+    measured: str
+
+
+@dataclass(frozen=True)
+class FileFact:
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``manifest.json``.
+
+    parity: the report of the check that ended the export.
+    chosen: the variant to use, by target; the float one where there is none.
+    machines: what was measured to be best on single machines, by their label; it goes before
+        ``chosen``.
+    superpixel_map: the file that gives the superpixels of a picture, int32 [B, rows, columns], or
+        None for a model without superpixels.
+    """
+
+    model: ModelInfo
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocess: Preprocess
+    classes: tuple[str, ...]
+    variants: Mapping[str, Variant]
+    versions: Mapping[str, str]
+    parity: Mapping[str, Any]
+    superpixel_map: str | None
+    created: str
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    machines: Mapping[str, MachineChoice] = field(default_factory=dict)
+    files: Mapping[str, FileFact] = field(default_factory=dict)
+    schema: int = SCHEMA
+    schema_minor: int = SCHEMA_MINOR
+
+    def to_json(self) -> str:
+        content = to_plain(self)
+        if not content["schema_minor"]:
+            del content["schema_minor"]
+        return json.dumps(content, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: Path) -> Manifest:
+        """Parses and checks.
+
+        Raises:
+            BundleError: not JSON, of a newer schema, or with parts missing or of the wrong kind.
+        """
+        try:
+            content = plain_json(text)
+        except ValueError as error:
+            raise BundleError(
+                f"{source} is not JSON that can be used ({error}). {_AGAIN}"
+            ) from error
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+            raise BundleError(f"{source} has no schema number. {_AGAIN}")
+        if schema > SCHEMA:
+            raise BundleError(
+                f"{source} has schema {schema}; this edgevit reads up to {SCHEMA}. "
+                "Upgrade: pip install --upgrade edgevit."
+            )
+        try:
+            newer = schema == SCHEMA and is_newer_minor(content, SCHEMA_MINOR)
+            manifest = typed(cls, content, unknown_fields=newer)
+            manifest.check()
+        except ValueError as error:
+            raise BundleError(
+                f"{source}: the manifest is damaged, incomplete or malformed: {error}. {_AGAIN}"
+            ) from error
+        return manifest
+
+    def check(self) -> None:
+        """Whether the parts fit each other; raises ValueError where they do not."""
+        size, classes = self.preprocess.size_px, len(self.classes)
+        picture = self.inputs[0] if self.inputs else None
+        if picture is None or picture.shape[1:] != (size, size, 3):
+            raise ValueError(f"the input {picture} does not take pictures of {size} px")
+        logits = next((o for o in self.outputs if o.name == LOGITS), None)
+        if logits is None or logits.shape[1:] != (classes,):
+            raise ValueError(f"the output {logits} does not fit {classes} classes")
+        if not self.preprocess.normalised_in_graph:
+            raise ValueError("preprocess.normalised_in_graph is false, expected true")
+        if not self.variants:
+            raise ValueError("it has no variant of the model")
+        chosen = {*self.chosen.values(), *(choice.variant for choice in self.machines.values())}
+        if absent := chosen - set(self.variants):
+            raise ValueError(f"a variant is chosen that is not there: {', '.join(sorted(absent))}")
+        self._check_file_names()
+        for name, report in self.parity.items():
+            read_report(ParityReport, report, f"parity.{name}")
+        for name, variant in self.variants.items():
+            variant.check(f"variants.{name}")
+
+    def without(self, names: set[str]) -> Manifest:
+        """The same without some variants, and without the choices that fell on them."""
+        kept = {name: entry for name, entry in self.variants.items() if name not in names}
+        return replace(self, variants=kept).without_choices(names)
+
+    def without_choices(self, names: set[str]) -> Manifest:
+        """The same, where no target and no machine chooses one of these variants any more."""
+        chosen = {k: v for k, v in self.chosen.items() if v not in names}
+        machines = {k: v for k, v in self.machines.items() if v.variant not in names}
+        return replace(self, chosen=chosen, machines=machines)
+
+    def _check_file_names(self) -> None:
+        for name in self.used_files():
+            if Path(name).name != name:
+                raise ValueError(f"it names a file outside the bundle: {name}")
+            if name not in self.files:
+                raise ValueError(f"{name} is used but has no hash listed")
+
+    def used_files(self) -> list[str]:
+        """Names of all files of the bundle but the manifest itself."""
+        maps = [self.superpixel_map] if self.superpixel_map else []
+        used = [file for variant in self.variants.values() for file in variant.files]
+        return sorted({*self.files, *used, *maps, REFERENCE_FILE})

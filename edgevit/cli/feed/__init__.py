@@ -1,1 +1,0 @@
-"""``edgevit run`` for a feed: a video, a camera, a stream."""

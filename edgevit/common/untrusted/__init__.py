@@ -1,0 +1,1 @@
+"""Reading what comes from outside: bounded, and made harmless."""

@@ -1,0 +1,153 @@
+"""What is in a bundle, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edgevit.bundle.bundle import Bundle, Variant
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
+
+_SHOWN_LAYERS = 5
+_SHOWN_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class BundleSummary(Result):
+    """layers: by variant, the precision of every layer by name; empty where nobody asked."""
+
+    bundle: Bundle
+    layers: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        content = bundle_document(self.bundle)
+        return {**content, "layers": self.layers} if self.layers else content
+
+    def sections(self) -> list[Section]:
+        manifest = self.bundle.manifest
+        model = manifest.model
+        facts = [
+            *note_rows(self.bundle),
+            ("model", f"{model.name}, {model.parameters / 1e6:.2f} M parameters"),
+            ("weights", model.weights),
+            *input_rows(self.bundle),
+            (
+                "classes",
+                f"{len(manifest.classes)}: {', '.join(manifest.classes[:_SHOWN_CLASSES])}",
+            ),
+            ("exported", f"{manifest.created} by edgevit {manifest.versions.get('edgevit', '?')}"),
+            *((name, _parity(report)) for name, report in manifest.parity.items()),
+        ]
+        return [
+            Table(str(self.bundle.path), ("", ""), facts),
+            variants_table("variants", self.bundle),
+            *(line for item in manifest.variants.items() for line in _quantization_lines(*item)),
+            *(
+                Table(f"{name}: layers", ("layer", "precision"), list(precisions.items()))
+                for name, precisions in self.layers.items()
+            ),
+        ]
+
+
+def bundle_document(bundle: Bundle) -> dict[str, Any]:
+    """The manifest as plain values, and where it is."""
+    return {"bundle": str(bundle.path), **asdict(bundle.manifest)}
+
+
+def untrained_note(bundle: Bundle) -> str | None:
+    """What every result says of a model that learned nothing."""
+    model = bundle.manifest.model
+    return None if model.trained else f"{model.name} is {model.weights}: its answers mean nothing"
+
+
+def note_rows(bundle: Bundle) -> list[tuple[str, str]]:
+    """The same as the first row of a table, if there is anything to say."""
+    note = untrained_note(bundle)
+    return [("note", note)] if note else []
+
+
+def input_rows(bundle: Bundle) -> list[tuple[str, str]]:
+    """What goes in, what comes out, and how a picture becomes the input."""
+    manifest = bundle.manifest
+    return [
+        ("input", ", ".join(map(str, manifest.inputs))),
+        ("output", ", ".join(map(str, manifest.outputs))),
+        ("preprocessing", f"{manifest.preprocess.resize} to {manifest.preprocess.size_px} px, RGB"),
+    ]
+
+
+def variants_table(title: str, bundle: Bundle) -> Table:
+    """A row for every variant."""
+    columns = ("variant", "file MiB", "top-1", "drop, points", "speed", "kept in float")
+    used_on = {variant: target for target, variant in bundle.manifest.chosen.items()}
+    used_on |= {choice.variant: label for label, choice in bundle.manifest.machines.items()}
+    rows = [
+        (
+            f"{name} (used on {used_on[name]})" if name in used_on else name,
+            f"{bundle.manifest.files[variant.file].bytes / 2**20:.1f}",
+            *_figures(variant),
+        )
+        for name, variant in bundle.manifest.variants.items()
+    ]
+    return Table(title, columns, rows, numeric=columns[1:2])
+
+
+def _figures(variant: Variant) -> tuple[str, str, str, str]:
+    report = variant.report
+    if variant.build is not None:
+        return f"compiled from {variant.build.source}", "-", "-", f"as {variant.build.source}"
+    if not report:
+        return "-", "-", "-", "all"
+    low, high = report["drop_points_interval_95"]
+    speed = report.get("speed")
+    kept = report["kept_float"]
+    return (
+        f"{100 * report['top1']:.2f} % of {report['images']}",
+        f"{report['drop_points']:+.2f} ({low:+.2f} to {high:+.2f})",
+        "not measured" if speed is None else f"{speed['times_faster']:.2f} x float",
+        ", ".join(kept) if kept else "none",
+    )
+
+
+def _parity(report: Any) -> str:
+    return (
+        f"{report['images']} pictures, top class agrees on {report['top1_agrees']}, largest logit "
+        f"difference {report['max_difference']['logits']:.1e}"
+    )
+
+
+def _quantization_lines(name: str, variant: Variant) -> list[str]:
+    """How a variant was calibrated, and what its layers cost in accuracy."""
+    report = variant.report
+    lines = [f"{name}: {_calibration(report)}"] if report.get("calibration") else []
+    return lines + [f"  {line}" for line in _layer_lines(report)]
+
+
+def _calibration(report: Any) -> str:
+    smooth = ", smoothed" if report["smoothed"] else ""
+    return (
+        f"calibrated by {report['calibration']}{smooth} on {report['calibration_images']} images "
+        f"(seed {report['calibration_seed']}, SHA-256 {report['calibration_sha256'][:12]}), "
+        f"accuracy from {report['accuracy_from']}"
+    )
+
+
+def _layer_lines(report: Any) -> list[str]:
+    """The layers that hurt most when they alone are int8, and those with outliers."""
+    layers = report.get("layers", [])
+    shown = layers[:_SHOWN_LAYERS]
+    shown += [layer for layer in layers[_SHOWN_LAYERS:] if layer["outlier_channels"]]
+    speed = report.get("speed")
+    saved_ms = speed["other_latency_ms_p50"] - speed["latency_ms_p50"] if speed else None
+    return [_layer_line(layer, saved_ms) for layer in shown]
+
+
+def _layer_line(layer: Any, saved_ms: float | None) -> str:
+    parts = [f"{layer['name']}: alone, logit error {layer['logit_error']:.2g}"]
+    if saved_ms is not None:
+        gain_us = 1000 * saved_ms * layer["macs_share"]
+        parts.append(f"saves about {gain_us:.0f} us (its share of the MACs)")
+    if layer["outlier_channels"]:
+        parts.append(f"{layer['outlier_channels']} outlier channels in its input")
+    return ", ".join(parts)

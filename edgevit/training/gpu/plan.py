@@ -1,0 +1,147 @@
+"""What is trained on a GPU, most useful first; every run names its own data, recipe and start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from edgevit.training.recipe import Recipe
+from edgevit.zoo.registry import find
+from edgevit.zoo.spec import ConvolutionalSpec, LlaSpec, ModelSpec, SuperpixelSpec
+
+TINY_IMAGENET, IMAGENETTE = "tiny_imagenet", "imagenette"
+HELD_OUT_CLASSES = 10
+FEW_PICTURES = 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    spec: the model at the size that it is trained at. answer_px: the size that it is validated at.
+    data: a set of shards. classes: how many of its classes are used, from the ``first_class`` on;
+        None: all. per_class: how many training pictures of each; None: all.
+    init: the run whose weights it starts from.
+    keeps_weights: whether weights are a result, and not only the line of the log.
+    """
+
+    name: str
+    spec: ModelSpec
+    data: str
+    recipe: Recipe
+    answer_px: int
+    init: str | None = None
+    first_class: int = 0
+    classes: int | None = None
+    per_class: int | None = None
+    taught: bool = True
+    keeps_weights: bool = True
+    facts: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def answering_spec(self) -> ModelSpec:
+        """The model that is validated and saved."""
+        if self.answer_px == self.spec.image_px:
+            return self.spec
+        return self.spec.at_size(self.answer_px)
+
+
+_PRETRAIN = Recipe(
+    epochs=30,
+    batch=512,
+    learning_rate=2e-3,
+    warmup_epochs=2,
+    random_strength=0.3,
+    crop_area=(0.3, 1.0),
+    calm_epochs=3,
+    teacher_weight=0.5,
+)
+_FINE = Recipe(epochs=100, batch=256, learning_rate=1e-3, calm_epochs=10, teacher_weight=0.8)
+_PROBE = Recipe(epochs=40, batch=256, learning_rate=2e-3, calm_epochs=4)
+_FEW = Recipe(epochs=100, batch=64, learning_rate=5e-4, calm_epochs=10)
+
+SEEDS = (0, 1, 2)
+
+
+def plan() -> list[Run]:
+    """Every run, in the order of its use."""
+    return [
+        *_model("lla_conv_tiny", train_px=128),
+        *_model("lavit_tiny_128", train_px=128),
+        _pretraining("lla_conv_micro", train_px=64),
+        *_model("mobilenet_v3_small", train_px=176),
+        *_model("vit_tiny", train_px=224),
+        *_regions_and_latents(),
+        *_transfer(),
+        *_model("lla_conv_small", train_px=160),
+    ]
+
+
+def run_named(name: str) -> Run:
+    """Raises KeyError where the plan has none of that name."""
+    return {run.name: run for run in plan()}[name]
+
+
+def _model(name: str, train_px: int) -> Iterator[Run]:
+    """Two hundred classes, then the ten, from those weights."""
+    first = _pretraining(name, train_px)
+    yield first
+    yield replace(first, name=f"{name}.10", data=IMAGENETTE, recipe=_FINE, init=first.name)
+
+
+def _pretraining(name: str, train_px: int) -> Run:
+    spec = find(name).spec
+    trained = spec if train_px == spec.image_px else spec.at_size(train_px)
+    return Run(f"{name}.200", trained, TINY_IMAGENET, _PRETRAIN, spec.image_px)
+
+
+def _regions_and_latents() -> Iterator[Run]:
+    """The same trunk with superpixels, with squares, and with a plain mean; three seeds each.
+
+    Without a teacher and from random weights: what is compared is all that differs.
+    """
+    own = find("lla_conv_tiny").spec
+    assert isinstance(own, LlaSpec)
+    assert own.trunk is not None
+    k49 = replace(own, superpixels=SuperpixelSpec(grid=(7, 7)))
+    variants: dict[str, ModelSpec] = {
+        "superpixels_k25": own,
+        "squares_k25": replace(own, pooling="squares"),
+        "mean": ConvolutionalSpec("mean", own.trunk, image_px=own.image_px),
+        "superpixels_k49": k49,
+        "squares_k49": replace(k49, pooling="squares"),
+    }
+    for seed in SEEDS:
+        recipe = replace(_PROBE, seed=seed)
+        for name, spec in variants.items():
+            yield Run(
+                f"ab.{name}.seed{seed}",
+                spec,
+                IMAGENETTE,
+                recipe,
+                spec.image_px,
+                taught=False,
+                keeps_weights=False,
+                facts={"variant": name},
+            )
+
+
+def _transfer() -> Iterator[Run]:
+    """Whether pretraining helps with few pictures of classes that it never saw."""
+    whole = _pretraining("lla_conv_tiny", 128)
+    known = 200 - HELD_OUT_CLASSES
+    before = replace(whole, name="transfer.pretraining", classes=known)
+    yield before
+    for seed in SEEDS:
+        recipe = replace(_FEW, seed=seed)
+        few = replace(
+            whole,
+            recipe=recipe,
+            first_class=known,
+            classes=HELD_OUT_CLASSES,
+            per_class=FEW_PICTURES,
+            taught=False,
+            keeps_weights=False,
+        )
+        yield replace(few, name=f"transfer.scratch.seed{seed}")
+        yield replace(few, name=f"transfer.pretrained.seed{seed}", init=before.name)

@@ -1,0 +1,257 @@
+"""One run on one device: epochs until it is done or the time is up, and a state in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgevit.common.errors import InputError
+from edgevit.models.build import build
+from edgevit.models.classifier import Classifier
+from edgevit.training.average import averaged
+from edgevit.training.gpu.augment import Augmentation
+from edgevit.training.gpu.plan import Run
+from edgevit.training.gpu.shards import Pictures
+from edgevit.training.gpu.states import load_parts, save_parts
+from edgevit.training.gpu.teacher import FoldedNetwork
+from edgevit.training.hardware import has_fast_bfloat16
+from edgevit.training.imagenet_classes import NUMBERS
+from edgevit.training.losses.diagonality import diagonality_loss
+from edgevit.zoo.spec import LOGITS
+
+_VALIDATION_BATCH = 256
+_SCORES = "scores_"  # of a LaViT's less-attention layers, in the steps
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with all that it needs.
+
+    training: at the size that pictures are stored in. validation: at the size of the answers.
+    start: weights to start from, by name; those of another shape stay random.
+    teacher: answers for every batch as the student sees it; None: labels alone.
+    """
+
+    run: Run
+    training: Pictures
+    validation: Pictures
+    device: str
+    start: dict[str, Tensor] | None = None
+    teacher: FoldedNetwork | None = None
+
+
+class GpuRun:
+    """A run with its data on the device."""
+
+    def __init__(self, job: Job) -> None:
+        run, training, device = job.run, job.training, job.device
+        self.run, self.recipe, self.device = run, run.recipe, device
+        self.classes = training.classes
+        self.images = torch.from_numpy(training.pixels).to(device)
+        self.labels = torch.from_numpy(training.labels).to(device)
+        self.validation = job.validation
+        torch.manual_seed(self.recipe.seed)
+        spec = run.spec.with_classes(len(self.classes))
+        self.module = build(spec)
+        if job.start is not None:
+            fit = fitting(self.module, job.start)
+            self.module.load_state_dict({**self.module.state_dict(), **fit})
+        self.module.to(device)
+        self.average = averaged(self.module, self.recipe.ema_decay)
+        self.optimizer = _optimizer(self.module, run)
+        self.teacher = None if job.teacher is None else job.teacher.to(device)
+        self.bfloat16 = has_fast_bfloat16(device)
+        self.epoch, self.seconds = 0, 0.0
+        self.columns = None if job.teacher is None else _columns(self.classes, device)
+
+    @property
+    def done(self) -> bool:
+        return self.epoch >= self.recipe.epochs
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch; whole batches only, unless there are fewer pictures than one holds."""
+        return max(1, len(self.labels) // self.recipe.batch)
+
+    def train(self, deadline: float, say: Callable[[str], None]) -> bool:
+        """Epochs while there is time for another (``time.monotonic``); whether it is done."""
+        longest = 0.0
+        while not self.done and time.monotonic() + longest < deadline:
+            started = time.monotonic()
+            loss = self._epoch()
+            taken = time.monotonic() - started
+            longest = max(longest, taken)
+            self.seconds += taken
+            self.epoch += 1
+            say(
+                f"{self.run.name}  epoch {self.epoch}/{self.recipe.epochs}  loss {loss:.3f}  "
+                f"{self.steps * self.recipe.batch / taken:.0f} pictures/s"
+            )
+        return self.done
+
+    def _epoch(self) -> float:
+        recipe, seed = self.recipe.in_epoch(self.epoch), (self.recipe.seed, self.epoch)
+        augment = Augmentation(recipe, self.run.spec.image_px, self.device, seed)
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self.labels)))
+        order = order.to(self.device)
+        total = torch.zeros((), device=self.device)
+        self.module.train()
+        for step in range(self.steps):
+            rate = recipe.learning_rate_at(self.epoch * self.steps + step, self.steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+            total += self._step(augment, chosen)
+        loss = float(total) / self.steps
+        if not np.isfinite(loss):
+            raise InputError(
+                f"The loss of {self.run.name} became {loss} in epoch {self.epoch + 1}. Lower its "
+                "learning rate in the plan."
+            )
+        return loss
+
+    def _step(self, augment: Augmentation, chosen: Tensor) -> Tensor:
+        smoothing, classes = self.recipe.label_smoothing, len(self.classes)
+        labels = functional.one_hot(self.labels[chosen], classes).float()
+        targets = labels * (1 - smoothing) + smoothing / classes
+        pictures, targets = augment(self.images[chosen], targets)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
+            targets = self._taught(pictures, targets)
+            steps = self.module.steps(pictures)
+            loss = functional.cross_entropy(steps[LOGITS].float(), targets)
+            scores = [tensor for name, tensor in steps.items() if name.startswith(_SCORES)]
+            if scores and self.recipe.diagonality != "off":
+                penalty = diagonality_loss(scores, self.recipe.diagonality)
+                loss = loss + self.recipe.diagonality_weight * penalty
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        self.average.update_parameters(self.module)
+        return loss.detach()
+
+    @torch.no_grad()
+    def _taught(self, pictures: Tensor, targets: Tensor) -> Tensor:
+        if self.teacher is None or self.columns is None:
+            return targets
+        answers = self.teacher(pictures)[:, self.columns].float().softmax(dim=1)
+        return torch.lerp(targets, answers, self.recipe.teacher_weight)
+
+    @torch.inference_mode()
+    def evaluate(self) -> dict[str, float]:
+        """Top-1 and top-5 of the averaged weights, float32, at the size of the answers."""
+        module = build(self.run.answering_spec.with_classes(len(self.classes))).to(self.device)
+        module.load_state_dict(self.average.module.state_dict())
+        module.eval()
+        right = {1: 0, 5: 0}
+        pixels, labels = self.validation.pixels, torch.from_numpy(self.validation.labels)
+        for first in range(0, len(labels), _VALIDATION_BATCH):
+            pictures = torch.from_numpy(pixels[first : first + _VALIDATION_BATCH]).to(self.device)
+            wanted = labels[first : first + _VALIDATION_BATCH].to(self.device)
+            order = module(pictures).argsort(dim=1, descending=True)
+            for count in right:
+                right[count] += int((order[:, :count] == wanted[:, None]).any(1).sum())
+        return {f"val_top{count}": round(hits / len(labels), 5) for count, hits in right.items()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """The averaged weights in float16, without counters."""
+        state = self.average.module.state_dict()
+        return {key: value.half() for key, value in state.items() if value.is_floating_point()}
+
+    def row(self) -> dict[str, Any]:
+        """The line of the log: what was trained, how, and how well it answers."""
+        return {
+            "run": self.run.name,
+            "model": self.run.spec.name,
+            "data": self.run.data,
+            "init": self.run.init,
+            **self.run.facts,
+            "train_px": self.run.spec.image_px,
+            "answer_px": self.run.answer_px,
+            "taught": self.teacher is not None,
+            "pictures": len(self.labels),
+            "seconds": round(self.seconds, 1),
+            "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",
+            "recipe": asdict(self.recipe),
+            **({"classes": self.classes} if self.run.keeps_weights else {}),
+            **self.evaluate(),
+        }
+
+    def save(self, folder: Path) -> None:
+        """The state after an epoch, in parts."""
+        tensors = {f"model.{key}": value for key, value in self.module.state_dict().items()}
+        tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
+        for number, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{key}": value for key, value in moments.items()}
+        tensors["progress"] = torch.tensor([self.epoch, self.seconds], dtype=torch.float64)
+        save_parts(folder, f"{self.run.name}.state", tensors)
+
+    def restore(self, folder: Path) -> bool:
+        """Goes on from :meth:`save`; whether there was something."""
+        tensors = load_parts(folder, f"{self.run.name}.state")
+        if tensors is None:
+            return False
+        self.module.load_state_dict(_below("model.", tensors))
+        self.average.load_state_dict(_below("average.", tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below("optimizer.", tensors).items():
+            number, _, moment = key.partition(".")
+            state.setdefault(int(number), {})[moment] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        epoch, self.seconds = tensors["progress"].tolist()
+        self.epoch = int(epoch)
+        return True
+
+
+def fitting(module: Classifier, start: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the same name and shape."""
+    own = module.state_dict()
+    return {
+        key: value.to(own[key].dtype)
+        for key, value in start.items()
+        if key in own and own[key].shape == value.shape
+    }
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
+
+
+def _columns(classes: tuple[str, ...], device: str) -> Tensor:
+    """Where the classes are among the teacher's.
+
+    Raises:
+        InputError: the teacher does not know some of them.
+    """
+    unknown = [name for name in classes if name not in NUMBERS]
+    if unknown:
+        raise InputError(f"The teacher does not know {', '.join(unknown[:5])}. Train without it.")
+    return torch.tensor([NUMBERS[name] for name in classes], device=device)
+
+
+def _optimizer(module: Classifier, run: Run) -> torch.optim.Optimizer:
+    """AdamW; only the weights of linear layers and convolutions decay."""
+    kinds = (nn.Linear, nn.Conv2d)
+    decaying = {id(layer.weight) for layer in module.modules() if isinstance(layer, kinds)}
+    groups = [
+        {
+            "params": [p for p in module.parameters() if id(p) in decaying],
+            "weight_decay": run.recipe.weight_decay,
+        },
+        {
+            "params": [p for p in module.parameters() if id(p) not in decaying],
+            "weight_decay": 0.0,
+        },
+    ]
+    return torch.optim.AdamW(groups, lr=run.recipe.learning_rate, fused=True)

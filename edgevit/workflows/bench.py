@@ -1,0 +1,236 @@
+"""Latency, throughput, cold start, memory and energy of a bundle, here or on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import CheckFailedError, InputError
+from edgevit.common.progress import Progress, SilentProgress
+from edgevit.common.result import Result
+from edgevit.common.tables import Section
+from edgevit.common.workers import refuse_too_many_threads
+from edgevit.results.bench_result import BenchResult, Comparison, read_result
+from edgevit.results.bench_tables import comparison_table, results_table
+from edgevit.results.compare import compare
+
+if TYPE_CHECKING:
+    from edgevit_runtimes.bench.bench_options import BenchOptions
+
+
+@dataclass(frozen=True)
+class ComparisonResult(Result):
+    """Results by the names of their files, and the ratios of all but the first to the first."""
+
+    names: tuple[str, ...]
+    results: tuple[BenchResult, ...]
+    comparisons: tuple[Comparison, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        others = zip(self.names[1:], self.comparisons, strict=True)
+        return {"first": self.names[0], "others": [{**c.to_dict(), "result": n} for n, c in others]}
+
+    def sections(self) -> list[Section]:
+        others = zip(self.names[1:], self.comparisons, strict=True)
+        return [
+            results_table(self.results, self.names),
+            *(comparison_table(f"{name}, over the first", found) for name, found in others),
+        ]
+
+    def require_no_slower(self, limit: float) -> None:
+        """See :func:`require_no_slower`."""
+        require_no_slower(self.comparisons, self.names[1:], limit)
+
+
+def bench(
+    bundle: Bundle,
+    *,
+    threads: int = 1,
+    batch: int = 1,
+    samples: int = 1000,
+    warmup: int = 50,
+    fps: float = 30.0,
+    frames: int = 150,
+    max_seconds: float = 60.0,
+    variant: str | None = None,
+    native: bool = True,
+    cores: Sequence[int] | None = None,
+    arena: bool = True,
+    host: str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> BenchResult:
+    """Measures a bundle; every figure comes from a fresh process without torch.
+
+    Args:
+        threads: threads inside an operator. batch: pictures an inference.
+        samples: inferences of the hot run. warmup: inferences discarded first, at least.
+        fps, frames: frame rate and length of the camera-paced run.
+        max_seconds: ends the hot run early.
+        variant: by default the one that is chosen for this machine.
+        native: superpixels by the native kernels where they are built.
+        cores: processors to stay on; by default all that there are.
+        arena: ONNX Runtime: keep freed memory for the next inference.
+        host: measure over SSH: ``user@address``, or a name of ``edgevit devices add``.
+        device: the kind of machine that it has to be, ``x86`` or ``jetson``, or ``auto``.
+
+    Raises:
+        InputError: an option does not fit the bundle or the machine.
+        CheckFailedError: a measuring process failed.
+        DeviceError: the device cannot be reached, or refuses.
+    """
+    from edgevit_runtimes.bench.bench_options import BenchOptions
+
+    options = BenchOptions(
+        threads=threads,
+        batch=batch,
+        samples=samples,
+        warmup=warmup,
+        fps=fps,
+        frames=frames,
+        max_seconds=max_seconds,
+        variant=variant,
+        native=native,
+        cores=None if cores is None else tuple(cores),
+        arena=arena,
+    )
+    return _measured(bundle, options, host, device, progress or SilentProgress())
+
+
+def repeat(
+    result: Path | str,
+    bundle: Bundle | None = None,
+    *,
+    host: str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> BenchResult:
+    """Measures what a former result measured once more, with its options, and compares.
+
+    Args:
+        bundle: must hold the same model file; by default the bundle that the result names.
+
+    Raises:
+        InputError: the result cannot be repeated, or the model is not the same.
+    """
+    former = read_result(Path(result))
+    options = _options_of(former)
+    bundle = _same_model(former, bundle)
+    repeated = _measured(bundle, options, host, device, progress or SilentProgress())
+    return repeated.repeating(compare(former, repeated, str(result)))
+
+
+def resume(run: str, *, progress: Progress | None = None) -> BenchResult:
+    """Picks up a run on a device whose connection was lost.
+
+    Raises:
+        InputError: no such run is pending. DeviceError: the device cannot be reached.
+    """
+    from edgevit_runtimes.remote.device_address import Device
+    from edgevit_runtimes.remote.pending import read_pending
+    from edgevit_runtimes.remote.runs import follow
+    from edgevit_runtimes.remote.ssh import Ssh
+
+    pending = read_pending(run)
+    with Ssh(Device(pending.host, pending.folder)) as ssh:
+        return follow(ssh, pending, progress or SilentProgress())
+
+
+def compare_results(paths: Sequence[Path | str]) -> ComparisonResult:
+    """Compares two or more results; measures nothing.
+
+    Raises:
+        InputError: fewer than two, or a file that is no result.
+    """
+    if len(paths) < 2:
+        raise InputError(
+            f"--compare got {len(paths)} results; it needs two or more: "
+            "edgevit bench --compare before.json after.json"
+        )
+    results = [read_result(Path(path)) for path in paths]
+    comparisons = tuple(compare(results[0], other) for other in results[1:])
+    return ComparisonResult(tuple(map(str, paths)), tuple(results), comparisons)
+
+
+def require_no_slower(
+    comparisons: Sequence[Comparison], names: Sequence[str], limit: float
+) -> None:
+    """Fails where p50 rose by more than a limit with its whole interval: noise breaks no build.
+
+    Args:
+        limit: 0.05 is 5 %.
+
+    Raises:
+        CheckFailedError: names what is slower.
+    """
+    slower = [
+        f"{name}: p50 times {c.latency_p50.ratio:.3f} "
+        f"({c.latency_p50.interval_95[0]:.3f} to {c.latency_p50.interval_95[1]:.3f})"
+        for name, c in zip(names, comparisons, strict=True)
+        if c.latency_p50.interval_95[0] > 1 + limit
+    ]
+    if slower:
+        raise CheckFailedError(f"Slower by more than {100 * limit:g} %: {'; '.join(slower)}.")
+
+
+def _measured(
+    bundle: Bundle, options: BenchOptions, host: str | None, device: str, progress: Progress
+) -> BenchResult:
+    if host is not None:
+        from edgevit_runtimes.remote.runs import bench_there
+        from edgevit_runtimes.remote.ssh import connection
+
+        with connection(host) as ssh:
+            return bench_there(ssh, bundle, options, device, progress)
+    from edgevit_runtimes.bench import measure
+
+    _refuse_other_device(device)
+    return measure.bench(bundle, options, progress)
+
+
+def _refuse_other_device(device: str) -> None:
+    from edgevit_runtimes.devices.machine import describe
+
+    here = describe()
+    if device not in ("auto", here.kind):
+        raise InputError(
+            f"--device {device} was asked for, but this machine is {here.kind} "
+            f"({here.architecture}). Measure another one with --host user@address, or this one "
+            "with --device auto."
+        )
+
+
+def _options_of(former: BenchResult) -> BenchOptions:
+    """Of a result to repeat, which may hold anything."""
+    from edgevit.common.schema import typed
+    from edgevit_runtimes.bench.bench_options import BenchOptions
+
+    try:
+        options = typed(BenchOptions, former.options, where="options")
+        refuse_too_many_threads(options.threads)
+    except (ValueError, InputError) as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"The result cannot be repeated: {reason}.") from error
+    return options
+
+
+def _same_model(former: BenchResult, bundle: Bundle | None) -> Bundle:
+    """The bundle that was given, or the one of the result, if its model is still the same."""
+    model = former.model
+    if bundle is None:
+        named = Path(str(model.bundle))
+        if not named.exists():
+            raise InputError(
+                f"The result was measured with {named}, which is not here. Give the bundle too: "
+                "edgevit bench BUNDLE --repeat RESULT"
+            )
+        bundle = Bundle.open(named)
+    if bundle.sha256(model.variant) != model.file_sha256:
+        raise InputError(
+            f"{bundle.path} holds another {model.variant} model than the result was measured "
+            "with (its SHA-256 differs). Give the bundle that it was."
+        )
+    return bundle

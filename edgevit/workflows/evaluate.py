@@ -1,0 +1,64 @@
+"""How often a deployed model is right: its answers to a folder of labelled pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.progress import Progress, SilentProgress
+from edgevit.images.image_folder import open_image_folder
+from edgevit.results.evaluation import EvaluationResult
+from edgevit.results.plots import check_picture, draw_confusion
+
+
+def evaluate(
+    bundle: Bundle,
+    data: Path | str,
+    *,
+    variant: str | None = None,
+    threads: int = 1,
+    skip_corrupt: bool = False,
+    confusion: Path | str | None = None,
+    progress: Progress | None = None,
+) -> EvaluationResult:
+    """Answers every picture of a folder in the runtime in which the model is deployed.
+
+    Args:
+        data: a folder with one folder of pictures for every class, or one that has such a folder
+            as ``val``. Class names must be the model's.
+        variant: by default the one that is chosen for this machine.
+        skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
+        confusion: draw the confusion matrix into this .png, .svg or .pdf.
+
+    Raises:
+        InputError: the model does not know a class of the folder, a picture is damaged, or a file
+            cannot be written.
+        BundleError: the variant does not exist or cannot be opened here.
+    """
+    from edgevit_runtimes.backends.classifier import BundleClassifier
+    from edgevit_runtimes.bench.conditions import runtime_label
+    from edgevit_runtimes.selection.evaluate import evaluate as answer_folder
+
+    progress = progress or SilentProgress()
+    data = Path(data)
+    if confusion is not None:
+        check_picture("--confusion", Path(confusion))
+    inside = data / "val"
+    folder = open_image_folder(inside if inside.is_dir() else data, progress)
+    with BundleClassifier(bundle, variant, threads) as classifier:
+        readable = folder.readable(skip_corrupt, threads, progress)
+        found = answer_folder(classifier, readable, progress)
+        used = classifier.variant
+    if confusion is not None:
+        draw_confusion(*found.accuracy.used_confusion, Path(confusion))
+    return EvaluationResult(
+        bundle=bundle,
+        variant=used,
+        data=data,
+        accuracy=found.accuracy,
+        runtime=runtime_label(bundle, used),
+        threads=threads,
+        inference_seconds=found.inference_seconds,
+        total_seconds=found.total_seconds,
+        left_out={reason: len(files) for reason, files in folder.left_out.items()},
+    )

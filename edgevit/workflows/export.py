@@ -1,0 +1,157 @@
+"""From weights to a bundle: the model traced to ONNX and checked against torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError
+from edgevit.common.libraries import require_modules
+from edgevit.common.progress import Progress, SilentProgress
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
+from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows
+from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
+from edgevit.zoo.spec import Preprocess
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgevit.inference.runner import Array
+    from edgevit.models.classifier import Classifier
+
+MODULES = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxscript", "safetensors")
+
+
+@dataclass(frozen=True)
+class ExportResult(Result):
+    """The new bundle, and in its manifest the report of the parity check."""
+
+    bundle: Bundle
+
+    def to_dict(self) -> dict[str, Any]:
+        return bundle_document(self.bundle)
+
+    def sections(self) -> list[Section]:
+        manifest = self.bundle.manifest
+        parity = manifest.parity["torch against ONNX Runtime"]
+        rows = [
+            *note_rows(self.bundle),
+            ("weights", manifest.model.weights),
+            *input_rows(self.bundle),
+            ("classes", str(len(manifest.classes))),
+            ("parameters", f"{manifest.model.parameters / 1e6:.2f} M"),
+            ("multiply-accumulates", f"{manifest.model.macs / 1e9:.3f} G"),
+            ("size", f"{sum(f.bytes for f in manifest.files.values()) / 2**20:.1f} MiB"),
+            (
+                "parity",
+                f"{parity['images']} pictures, memberships match on "
+                f"{parity['membership_matches']}, largest logit difference "
+                f"{parity['max_difference']['logits']:.1e}",
+            ),
+        ]
+        return [Table(f"{self.bundle.path}", ("exported", ""), rows)]
+
+
+def export(
+    model: str | nn.Module,
+    output: Path | str | None = None,
+    *,
+    checkpoint: Path | str | None = None,
+    classes: tuple[str, ...] | int | None = None,
+    batch: int | None = 1,
+    with_superpixels: bool = False,
+    with_features: bool = False,
+    half_storage: bool = False,
+    parity_images: Path | str | None = None,
+    parity_count: int = 32,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Traces a model to ONNX, checks it against torch, and writes a bundle.
+
+    Args:
+        model: a name of the zoo, or a module that was built from the zoo (in memory, trained or
+            not), whose weights are taken as they are.
+        output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
+        checkpoint: weights, .safetensors, .pth or .pt; by default those that the package ships.
+        classes: names, or how many; by default what the checkpoint says.
+        batch: a fixed batch size, or None for any size, chosen at run time.
+        with_superpixels: also give the superpixel map, int32 [B, rows, columns].
+        with_features: also give the feature maps of a LaViT or a ViT, float32 [B, C, H, W].
+        half_storage: store weights that float16 holds exactly as float16: half the file.
+        parity_images: a folder of pictures for the parity check; by default the package's own.
+        parity_count: at most so many of them, spread evenly.
+        force: replace an existing bundle.
+
+    Raises:
+        MissingExtraError: torch or onnx is not installed.
+        InputError: the model, weights, classes or output folder cannot be used.
+        CheckFailedError: the exported model does not compute what the torch module computes.
+    """
+    require_modules("edgevit export", "export", MODULES)
+    from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
+    from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+
+    entry, module = _model(model, checkpoint)
+    request = ExportRequest(
+        entry=entry,
+        module=module,
+        output=_bundle_folder(output, entry.spec.name),
+        pictures=_parity_pictures(parity_images, parity_count, Preprocess(entry.spec.image_px)),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        classes=classes,
+        batch=batch,
+        with_superpixels=with_superpixels,
+        with_features=with_features,
+        half_storage=half_storage,
+        force=force,
+    )
+    # The check is of what the file says, not of kernels that happen to be built here.
+    open_runner = partial(OnnxRuntimeRunner, native=False)
+    return ExportResult(export_bundle(request, open_runner, progress or SilentProgress()))
+
+
+def _model(
+    model: str | nn.Module, checkpoint: Path | str | None
+) -> tuple[ModelEntry, Classifier | None]:
+    if isinstance(model, str):
+        return find(model), None
+    from edgevit.models.classifier import Classifier
+
+    if not isinstance(model, Classifier):
+        raise InputError(
+            f"Got a {type(model).__name__}; expected the name of a zoo model or a module that "
+            "edgevit.models.build made. Other networks cannot be exported yet."
+        )
+    if checkpoint is not None:
+        raise InputError(
+            "Got a module and a checkpoint; a module brings its own weights. Give one of them."
+        )
+    return ModelEntry(model.spec, ""), model
+
+
+def _bundle_folder(output: Path | str | None, model: str) -> Path:
+    target = Path(output or f"{model}.edgevit")
+    if target.resolve() == Path.cwd().resolve() or not target.name:
+        raise InputError(f"--output {target} is the working folder. Name a folder to make.")
+    return target
+
+
+def _parity_pictures(folder: Path | str | None, count: int, preprocess: Preprocess) -> Array:
+    """Real photographs: the user's, or those in the prebuilt bundle."""
+    import numpy as np
+
+    from edgevit.images import image_io
+    from edgevit.images.image_files import files_in
+
+    if folder is None:
+        pictures = list(Bundle.open(PREBUILT_BUNDLE).reference().images[:count])
+    else:
+        files = files_in(Path(folder))
+        picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round())
+        pictures = [image_io.read(files[int(i)]) for i in picks]
+    return image_io.batch(pictures, preprocess)

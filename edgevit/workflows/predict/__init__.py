@@ -1,0 +1,1 @@
+"""Models in use: pictures, files and feeds in, predictions out."""

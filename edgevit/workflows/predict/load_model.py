@@ -1,0 +1,130 @@
+"""A model by its name in the zoo, or by its bundle's path, ready for use."""
+
+from __future__ import annotations
+
+import os
+import threading
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.common.errors import BundleError, InputError
+from edgevit.common.libraries import require_modules
+from edgevit.common.storage.cache import cache_folder
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.version import __version__
+from edgevit.workflows.export import MODULES
+from edgevit.workflows.export import export as _export_model
+from edgevit.workflows.predict.loaded_model import Model
+from edgevit.zoo.registry import DEFAULT_MODEL, MODELS, PREBUILT_BUNDLE, ModelEntry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_SUFFIX = ".edgevit"
+_EXPORTING = threading.Lock()  # other processes are kept out by the folder's lock
+_PARITY_PICTURES = 8
+
+
+def load(
+    name_or_path: str | os.PathLike[str], variant: str | None = None, threads: int = 1
+) -> Model:
+    """Opens a model for use.
+
+    Args:
+        name_or_path: a bundle's path, or the name of a model whose weights edgevit ships
+            (``edgevit models`` lists them). ``lla_tiny`` comes as a bundle; the others are exported
+            once, into the user's cache, which needs ``pip install "edgevit[export]"``.
+        variant: which form of the model; None: the one chosen for this machine.
+        threads: threads inside an operator.
+
+    Raises:
+        InputError: it is neither a name nor a path, or the model has no shipped weights.
+        BundleError: the bundle is damaged, from a newer edgevit, or has no such variant.
+        MissingExtraError: the model must be exported first, and that extra is not installed.
+    """
+    return Model(_bundle(name_or_path), variant, threads)
+
+
+def export(
+    model: str | nn.Module, output: str | os.PathLike[str] | None = None, **options: Any
+) -> Model:
+    """Exports a model, and opens the bundle for use.
+
+    Args:
+        model: a name of the zoo, or a module that was built from the zoo.
+        output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
+        options: those of :func:`edgevit.workflows.export.export`, such as ``checkpoint``,
+            ``classes``, ``batch``, ``parity_images`` and ``force``; it also lists the errors.
+    """
+    return Model(_export_model(model, None if output is None else Path(output), **options).bundle)
+
+
+def _bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise InputError(
+            "edgevit.load takes a model's name or a bundle's path; got "
+            f"{type(name_or_path).__name__}."
+        )
+    path = Path(name_or_path)
+    if not isinstance(name_or_path, str) or _names_path(name_or_path):
+        return Bundle.open(path)
+    if name_or_path == DEFAULT_MODEL:
+        return Bundle.open(PREBUILT_BUNDLE)
+    if name_or_path in MODELS:
+        return _exported(MODELS[name_or_path])
+    raise _unknown(name_or_path)
+
+
+def _names_path(text: str) -> bool:
+    path = Path(text)
+    return len(path.parts) > 1 or path.suffix == _SUFFIX or (path / MANIFEST_FILE).is_file()
+
+
+def _unknown(text: str) -> InputError:
+    near = get_close_matches(text, MODELS, n=3, cutoff=0.4)
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    found = "is there, but no bundle, and no model's name" if text and Path(text).exists() else ""
+    return InputError(
+        f"'{text}' {found or 'is neither the name of a model nor a path'}.{hint} 'edgevit models' "
+        f"lists the names; a bundle is a folder NAME{_SUFFIX}."
+    )
+
+
+def _exported(entry: ModelEntry) -> Bundle:
+    """The bundle of shipped weights, from the cache; the first time it is exported there."""
+    name = entry.spec.name
+    if entry.weights is None:
+        shipped = ", ".join(name for name, other in MODELS.items() if other.weights)
+        raise InputError(
+            f"edgevit ships no weights of {name}; it does of {shipped}. Train it ('edgevit train') "
+            f"and export it ('edgevit export --model {name} --checkpoint FILE'), then load the "
+            "bundle's path."
+        )
+    target = _cached(entry.weights, name)
+    with _EXPORTING:
+        try:
+            return Bundle.open(target)
+        except BundleError:  # not there yet, or damaged: both are mended in the same way
+            return _export(entry, target)
+
+
+def _cached(weights: Path, name: str) -> Path:
+    """Another version of edgevit, or other weights, are another place."""
+    try:
+        folder = cache_folder()
+    except RuntimeError as error:
+        raise InputError(
+            f"{name} is exported into the user's cache, and there is no home folder. Set "
+            "XDG_CACHE_HOME to a folder that can be written to."
+        ) from error
+    return folder / "models" / f"{name}-{__version__}-{sha256_of(weights)[:16]}{_SUFFIX}"
+
+
+def _export(entry: ModelEntry, target: Path) -> Bundle:
+    """Checked against torch, as every export is."""
+    require_modules(f"Loading {entry.spec.name} for the first time", "export", MODULES)
+    return _export_model(
+        entry.spec.name, target, batch=None, parity_count=_PARITY_PICTURES, force=True
+    ).bundle

@@ -1,0 +1,219 @@
+"""INT8 and FP16 variants that keep their accuracy, and whether they are worth using."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import refuse_unwritable
+from edgevit.common.errors import InputError
+from edgevit.common.libraries import is_installed, require_modules
+from edgevit.common.progress import Progress, SilentProgress
+from edgevit.common.result import Result
+from edgevit.common.tables import Section
+from edgevit.results.bundle_summary import variants_table
+from edgevit.results.plots import check_picture, draw_trade_off
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgevit.images.image_folder import ImageFolder
+    from edgevit.inference.calibration import Pictures
+    from edgevit.inference.runner import OpenRunner
+    from edgevit_export.quantize.search import Found
+    from edgevit_runtimes.selection.verdict import Verdict
+
+ALL_TARGETS = "all"
+_MODULES = ("onnx", "onnx_ir")
+
+
+@dataclass(frozen=True)
+class QuantizeResult(Result):
+    """The bundle with its new variants, and for every target whether INT8 is worth using."""
+
+    bundle: Bundle
+    verdicts: tuple[Verdict, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        manifest = self.bundle.manifest
+        return {
+            "bundle": str(self.bundle.path),
+            "chosen": dict(manifest.chosen),
+            "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            "variants": {name: asdict(variant) for name, variant in manifest.variants.items()},
+        }
+
+    def sections(self) -> list[Section]:
+        table = variants_table(str(self.bundle.path), self.bundle)
+        return [table, *(verdict.text for verdict in self.verdicts)]
+
+
+def quantize(
+    bundle: Bundle,
+    calibration: Path | str,
+    evaluation: Path | str | None = None,
+    *,
+    targets: Sequence[str] | None = None,
+    images: int = 256,
+    max_drop: float = 0.5,
+    method: str = "auto",
+    plot: Path | str | None = None,
+    force: bool = False,
+    seed: int = 0,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> QuantizeResult:
+    """Adds INT8 and FP16 variants to a bundle, measures their accuracy and, here, their speed.
+
+    Args:
+        calibration: labelled pictures, one folder a class, from which ranges are taken.
+        evaluation: other labelled pictures, to measure accuracy on; by default half of
+            ``calibration``, and the other half calibrates.
+        targets: ``onnxruntime-x86``, ``onnxruntime-x86-avx2``, ``onnxruntime-arm``, ``openvino``,
+            ``tensorrt``, or only ``all``; by default this machine's and ``tensorrt``.
+        images: how many pictures calibrate, at least 8.
+        max_drop: points of top-1 accuracy that may be lost.
+        method: ``minmax``, ``percentile``, ``entropy``, ``mse``, or ``auto`` for the best of them.
+        plot: draw accuracy against layers kept in float into this .png, .svg or .pdf.
+        force: replace variants that the bundle has.
+        seed: of the choice of pictures.
+
+    Raises:
+        MissingExtraError: onnx is not installed.
+        InputError: a target, method or folder cannot be used, or folders overlap.
+    """
+    require_modules("edgevit quantize", "export", _MODULES)
+    from edgevit_export.quantize.quantize_pipeline import QuantizeRequest, quantize_bundle
+    from edgevit_runtimes.devices.target import this_target
+
+    progress = progress or SilentProgress()
+    refuse_unwritable(bundle)
+    wanted = _targets(targets, this_target())
+    _check_method(method)
+    if plot is not None:
+        check_picture("--plot", Path(plot))
+    folders = _folders(Path(calibration), evaluation, seed, progress)
+    calibrating, evaluation, labels = _pictures(bundle, folders, images, seed)
+    request = QuantizeRequest(
+        bundle=bundle,
+        targets=wanted,
+        measured=_targets_here(),
+        alternatives_for=this_target() if this_target() in wanted else None,
+        calibrating=calibrating,
+        evaluation=evaluation,
+        labels=labels,
+        max_drop=max_drop,
+        method=method,
+        seed=seed,
+        replace_variants=force,
+    )
+    bundle, found = quantize_bundle(request, _runners(threads), progress)
+    bundle, verdicts = _verdicts(bundle, wanted)
+    if plot is not None:
+        _draw(found, Path(plot))
+    return QuantizeResult(bundle, tuple(verdicts))
+
+
+def _targets_here() -> frozenset[str]:
+    """What this machine runs."""
+    from edgevit_runtimes.devices.target import this_target
+
+    return frozenset({this_target(), *(["openvino"] if is_installed("openvino") else [])})
+
+
+def _runners(threads: int) -> dict[str, OpenRunner]:
+    from edgevit_runtimes.backends.open_model import open_model
+
+    runtimes = ["onnxruntime", *(["openvino"] if is_installed("openvino") else [])]
+    return {name: partial(open_model, runtime=name, threads=threads) for name in runtimes}
+
+
+def _folders(
+    calibration: Path, evaluation: Path | str | None, seed: int, progress: Progress
+) -> tuple[ImageFolder, ImageFolder]:
+    """(to calibrate, to evaluate)."""
+    from edgevit.images.image_folder import open_image_folder
+    from edgevit.inference.calibration import refuse_overlap, split_for_gate
+
+    calibrating = open_image_folder(calibration, progress)
+    if evaluation is None:
+        progress.line(
+            f"no evaluation images given: half of {calibration} evaluates, the other calibrates"
+        )
+        return split_for_gate(calibrating, seed)
+    evaluating = open_image_folder(Path(evaluation), progress)
+    refuse_overlap(calibrating, evaluating)
+    return calibrating, evaluating
+
+
+def _pictures(
+    bundle: Bundle, folders: tuple[ImageFolder, ImageFolder], count: int, seed: int
+) -> tuple[Pictures, Pictures, NDArray[np.int64]]:
+    """(to calibrate, to evaluate, labels of these among the bundle's classes)."""
+    import numpy as np
+
+    from edgevit.inference.calibration import Pictures, balanced
+    from edgevit_runtimes.selection.evaluate import places_of
+
+    calibrating, evaluation = folders
+    labels = places_of(evaluation.classes, bundle)[np.asarray(evaluation.labels)]
+    preprocess = bundle.manifest.preprocess
+    chosen = calibrating.part(balanced(calibrating, count, seed))
+    return (
+        Pictures(chosen.files, preprocess),
+        Pictures(evaluation.files, preprocess),
+        labels,
+    )
+
+
+def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
+    """Measures what this machine runs, and takes the others by their accuracy alone."""
+    from edgevit_export.quantize.quantize_pipeline import variant_of
+    from edgevit_runtimes.selection.choose import choose_form
+    from edgevit_runtimes.selection.verdict import verdict_on
+
+    verdicts = []
+    for target in targets:
+        if target in _targets_here():
+            bundle, verdict = choose_form(bundle, target)
+        else:
+            name = variant_of(target)
+            verdict = verdict_on(bundle, name, bundle.manifest.variants[name])
+        verdicts.append(verdict)
+    return bundle, verdicts
+
+
+def _targets(asked: Sequence[str] | None, here: str) -> tuple[str, ...]:
+    from edgevit_export.quantize.schemes import SCHEMES
+
+    known = [name for name, scheme in SCHEMES.items() if scheme.is_target]
+    if asked is None:
+        return (here, "tensorrt")
+    if list(asked) == [ALL_TARGETS]:
+        return tuple(known)
+    if odd := [name for name in asked if name not in known]:
+        raise InputError(
+            f"Unknown target '{odd[0]}'; known are {', '.join(known)} and {ALL_TARGETS}."
+        )
+    return tuple(dict.fromkeys(asked))
+
+
+def _check_method(method: str) -> None:
+    from edgevit_export.quantize.ranges import METHODS
+    from edgevit_export.quantize.search import AUTO
+
+    if method not in (*METHODS, AUTO):
+        raise InputError(f"--calibration-method is {', '.join(METHODS)} or {AUTO}; got '{method}'.")
+
+
+def _draw(found: Mapping[str, Found], target: Path) -> None:
+    draws = {
+        name: [(len(a.keep_float), a.drop.points, a.drop.interval) for a in result.attempts]
+        for name, result in found.items()
+    }
+    draw_trade_off(draws, target)

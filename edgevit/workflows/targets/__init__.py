@@ -1,0 +1,1 @@
+"""How a bundle is compiled for each runtime: one file a runtime."""

@@ -1,0 +1,196 @@
+"""Weights from a folder of pictures."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevit.common.libraries import require_modules
+from edgevit.common.progress import Progress, SilentProgress
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
+from edgevit.images.image_folder import ImageFolder, open_image_folder, refuse_same_pictures
+from edgevit.zoo.registry import DEFAULT_MODEL, find
+
+if TYPE_CHECKING:
+    from edgevit.training.recipe import Recipe
+
+_HELD_OUT_SHARE = 0.1
+_MODULES = ("torch", "safetensors", "matplotlib")
+
+
+@dataclass(frozen=True)
+class TrainResult(Result):
+    """model: its name. weights: float16 safetensors of the best epoch, in the folder ``run``.
+
+    top1: its accuracy on the validation images, 0 to 1. device: ``cpu`` or ``cuda``.
+    zoo_model: the model whose size was changed for training, if it was.
+    """
+
+    model: str
+    zoo_model: str
+    weights: Path
+    run: Path
+    top1: float
+    epochs: int
+    seconds: float
+    training_images: int
+    validation_images: int
+    device: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "weights": str(self.weights),
+            "run": str(self.run),
+            "top1": round(self.top1, 5),
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 1),
+            "training_images": self.training_images,
+            "validation_images": self.validation_images,
+            "device": self.device,
+            "next": self._next,
+        }
+
+    def sections(self) -> list[Section]:
+        took = f"{self.epochs} epochs, {self.seconds:.0f} s"
+        rows = [
+            ("weights", str(self.weights)),
+            (
+                "best top-1",
+                f"{100 * self.top1:.2f} % of {self.validation_images} validation images",
+            ),
+            ("training", f"{self.training_images} images, {took}"),
+            ("curves", str(self.run / "curves.png")),
+            ("next", self._next),
+        ]
+        return [Table(f"trained {self.model} on {self.device}", ("", ""), rows)]
+
+    @property
+    def _next(self) -> str:
+        """Weights of another size are a start, not a model to export."""
+        if self.model != self.zoo_model:
+            return f"edgevit train --model {self.zoo_model} --init {self.weights} --data ..."
+        return f"edgevit export --model {self.model} --checkpoint {self.weights}"
+
+
+def train(
+    model: str = DEFAULT_MODEL,
+    *,
+    data: Path | str,
+    val_data: Path | str | None = None,
+    output: Path | str | None = None,
+    recipe: Recipe | None = None,
+    teacher: str | Path | None = None,
+    init: Path | str | None = None,
+    image_px: int | None = None,
+    skip_corrupt: bool = False,
+    resume: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+    **recipe_options: Any,
+) -> TrainResult:
+    """Trains a model of the zoo; leaves ``MODEL.safetensors`` for export.
+
+    Args:
+        data: one folder of pictures for every class, or a folder with such folders as ``train``
+            and ``val``.
+        val_data: validation pictures; by default ``DATA/val``, or a tenth of ``data``.
+        output: the run's folder, by default ``runs/MODEL``.
+        recipe: all numbers of the training; by default those of
+            :class:`edgevit.training.recipe.Recipe`.
+        recipe_options: fields of the recipe that differ from it, such as ``epochs=20``.
+        teacher: distil from a bundle that knows the classes, or from ``efficientnet_lite0``.
+        init: start from these weights, of any image size and classes.
+        image_px: train at another size, as a start for ``init``.
+        skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
+        resume: go on exactly where the run stopped.
+        device: ``auto``, ``cpu`` or ``cuda``. threads: of torch and of the loader.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        InputError: data, recipe, teacher or weights cannot be used.
+        TrainingInterruptedError: on Ctrl-C, after the state was saved.
+    """
+    require_modules("edgevit train", "train", _MODULES)
+    from edgevit.training.hardware import prepare
+    from edgevit.training.loop import TrainingJob
+    from edgevit.training.loop import train as run_training
+    from edgevit.workflows.teacher_bundle import open_teacher
+
+    progress = progress or SilentProgress()
+    spec = find(model).spec
+    if image_px is not None and image_px != spec.image_px:
+        spec = spec.at_size(image_px)
+    chosen = _recipe(recipe, recipe_options)
+    device, loader_threads = prepare(device, threads)
+    training, validation = (
+        folder.readable(skip_corrupt, loader_threads, progress)
+        for folder in _folders(Path(data), val_data, chosen.seed, progress)
+    )
+    named = None if teacher is None else str(teacher)
+    with open_teacher(named, loader_threads, progress) if named else nullcontext() as opened:
+        job = TrainingJob(
+            spec=spec,
+            training=training,
+            validation=validation,
+            recipe=chosen,
+            run=Path(output) if output else Path("runs") / spec.name,
+            device=device,
+            threads=loader_threads,
+            teacher=opened,
+            init=None if init is None else Path(init),
+        )
+        trained = run_training(job, progress, resume)
+    return TrainResult(
+        model=spec.name,
+        zoo_model=model,
+        weights=trained.weights,
+        run=job.run,
+        top1=trained.top1,
+        epochs=trained.epochs,
+        seconds=trained.seconds,
+        training_images=len(training),
+        validation_images=len(validation),
+        device=device,
+    )
+
+
+def _recipe(recipe: Recipe | None, options: dict[str, Any]) -> Recipe:
+    from dataclasses import fields, replace
+
+    from edgevit.common.errors import InputError
+    from edgevit.training.recipe import Recipe
+
+    known = {field.name for field in fields(Recipe)}
+    if unknown := sorted(set(options) - known):
+        raise InputError(
+            f"A recipe has no {', '.join(unknown)}; it has {', '.join(sorted(known))}."
+        )
+    return replace(recipe or Recipe(), **options)
+
+
+def _folders(
+    data: Path, val_data: Path | str | None, seed: int, progress: Progress
+) -> tuple[ImageFolder, ImageFolder]:
+    """(training, validation); no picture is in both."""
+    split = data / "train"
+    everything = split if split.is_dir() else data
+    inside = split.is_dir() and (data / "val").is_dir()
+    validation_folder = Path(val_data) if val_data else data / "val" if inside else None
+    training = open_image_folder(everything, progress)
+    if validation_folder is None:
+        progress.line(f"no validation images given: a tenth of {everything} is held out")
+        return training.hold_out(_HELD_OUT_SHARE, seed)
+    validation = open_image_folder(validation_folder, progress)
+    refuse_same_pictures(
+        training,
+        validation,
+        "of the validation images are among the training images",
+        "What a model was trained on must not judge it; give others, or leave out --val-data and "
+        "a tenth is held out.",
+    )
+    return training, validation

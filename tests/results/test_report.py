@@ -1,0 +1,223 @@
+"""The page of results: what stands in it, and how a real browser shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from selenium import webdriver
+
+from edgevit.results.bench_result import result_from
+from edgevit.results.charts import Entry
+from edgevit.results.html_page import page
+from edgevit.results.svg import Scale
+from support import Command
+from support.browser import browser, complaints
+from support.made_results import made, made_result, write
+
+HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)>\"'&"
+
+
+def _entries() -> list[Entry]:
+    slow = made_result(2.4, device="NVIDIA Jetson Orin Nano Developer Kit", seed=3, disturbed=True)
+    slow["disturbances"] = ["throttled: gpu-throttle-alert"]
+    accuracy = {"top1": 0.803, "low": 0.785, "high": 0.82}
+    return [
+        Entry("a.json", made_result(1.5, seed=1), accuracy),
+        Entry("b.json", made_result(0.8, variant="int8", seed=2), {**accuracy, "top1": 0.80}),
+        Entry("c.json", slow),
+    ]
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attributes)))
+
+
+def _tags(content: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = _Tags()
+    parser.feed(content)
+    return parser.seen
+
+
+def test_the_page_needs_no_other_file() -> None:
+    for tag, attributes in _tags(page(_entries())):
+        assert tag not in ("script", "link", "img", "iframe", "object")
+        assert not {"src", "href", "onload", "onerror"} & set(attributes)
+
+
+def test_what_stands_in_a_result_is_no_markup() -> None:
+    hostile = made(device=HOSTILE, variant=HOSTILE, disturbances=[HOSTILE], disturbed=True)
+    hostile["conditions"]["environment"] = {HOSTILE: HOSTILE}
+    content = page([Entry(HOSTILE, result_from(hostile)), *_entries()], HOSTILE)
+    assert {tag for tag, _ in _tags(content)} <= {tag for tag, _ in _tags(page(_entries()))}
+    assert "<script" not in content
+
+
+def test_what_was_not_measured_is_unavailable() -> None:
+    result = made()
+    result["latency_ms"]["p99"] = None
+    result["peak_memory_mib"]["steady"] = None
+    content = page([Entry("a.json", result_from(result))])
+    assert content.count("unavailable") >= 3
+    assert "steady: unavailable" in content
+    assert "No result has a known accuracy" in content
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(1.0, 2.0, [1.0, 1.2, 1.4, 1.6, 1.8, 2.0]), (0.7, 30.0, [1, 2, 5, 10, 20]), (3.0, 3.0, [3])],
+)
+def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
+    assert Scale(low, high, 0, 100).ticks() == pytest.approx(expected)
+
+
+def test_the_command_joins_accuracy_by_the_model_file(tmp_path: Path, edgevit: Command) -> None:
+    bench = write(tmp_path / "bench.json", made())
+    evaluation = {
+        "file_sha256": "f" * 64,
+        "top1": {"share": 0.9, "interval_95": [0.88, 0.92], "right": 90, "of": 100},
+    }
+    evaluated = write(tmp_path / "eval.json", evaluation)
+    target = tmp_path / "report.html"
+    assert edgevit("report", bench, evaluated, "-o", target).code == 0
+    assert "90.00 %" in target.read_text()
+    assert edgevit("report", bench, "-o", target).code == 0
+    assert "80.30 %" in target.read_text(), "else what the bundle knew when it was measured"
+
+
+def test_bad_files_leave_no_page(tmp_path: Path, edgevit: Command) -> None:
+    target = tmp_path / "report.html"
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    good = write(tmp_path / "good.json", made())
+    assert "not a result" in edgevit("report", good, bad, "-o", target).one_message
+    former = good.read_bytes()
+    assert "one of the results" in edgevit("report", good, "-o", good).one_message
+    assert good.read_bytes() == former
+    assert "Cannot read" in edgevit("report", tmp_path / "no.json", "-o", target).one_message
+    evaluation = write(
+        tmp_path / "eval.json",
+        {"file_sha256": "f", "top1": {"share": 0.9, "interval_95": [0.8, 1.0]}},
+    )
+    assert "a report needs one" in edgevit("report", evaluation, "-o", target).one_message
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "top1",
+    [
+        {"share": 1e308, "interval_95": [0.8, 1.0]},
+        {"share": 0.9, "interval_95": [-0.8, 1.0]},
+        {"share": 0.9, "interval_95": ["0.8", 1.0]},
+        {"share": 0.9, "interval_95": [0.8, 1.0], "of": 10**18},
+        {"share": 0.9, "interval_95": [0.8, 1.0], "right": 0.5},
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused(
+    top1: dict[str, Any], tmp_path: Path, edgevit: Command
+) -> None:
+    good = write(tmp_path / "good.json", made())
+    bad = write(tmp_path / "eval.json", {"file_sha256": "f" * 64, "top1": top1})
+    assert "damaged evaluation" in edgevit("report", good, bad).one_message
+
+
+def test_an_accuracy_that_cannot_be_is_unknown(tmp_path: Path, edgevit: Command) -> None:
+    result = made()
+    result["model"]["accuracy"] = {"top1": 0.8, "images": 10**18}
+    target = tmp_path / "report.html"
+    assert edgevit("report", write(tmp_path / "x.json", result), "-o", target).code == 0
+    assert "No result has a known accuracy" in target.read_text()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    with browser(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+def _show(
+    chromium: webdriver.Chrome,
+    tmp_path: Path,
+    entries: list[Entry],
+    width: int = 1000,
+    height: int = 1200,
+) -> None:
+    target = tmp_path / "report.html"
+    target.write_text(page(entries), encoding="utf-8")
+    chromium.set_window_size(width, height)
+    chromium.get(target.as_uri())
+
+
+def _evaluate(chromium: webdriver.Chrome, expression: str) -> Any:
+    """The value of a JavaScript expression in the page."""
+    return chromium.execute_script(f"return {expression};")
+
+
+def test_a_browser_shows_it_without_a_complaint(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    _show(chromium, tmp_path, _entries())
+    assert complaints(chromium) == []
+    assert _evaluate(chromium, "document.title") == "edgevit report"
+    headings = _evaluate(chromium, "[...document.querySelectorAll('h2')].map(h => h.innerText)")
+    assert headings == [
+        "Results",
+        "Latency, back to back",
+        "Peak memory of a fresh process",
+        "Accuracy against latency",
+        "Conditions",
+    ]
+    text = _evaluate(chromium, "document.body.innerText")
+    for shown in ("NVIDIA Jetson Orin Nano", "disturbed", "unavailable", "throttled: gpu"):
+        assert shown in text
+
+
+def test_the_charts_have_the_shapes_of_the_figures(
+    chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
+    _show(chromium, tmp_path, _entries())
+    boxes = "(s) => [...document.querySelectorAll(s)].map(e => e.getBoundingClientRect().toJSON())"
+    p50 = [box["x"] for box in _evaluate(chromium, f"({boxes})('line.p50')")]
+    assert p50[1] < p50[0] < p50[2], "0.8, 1.5 and 2.4 ms from left to right"
+    assert all(box["height"] > 10 for box in _evaluate(chromium, f"({boxes})('.density')"))
+    bars = _evaluate(chromium, f"({boxes})('rect.bar')")
+    assert len(bars) == 6
+    assert all(bar["width"] > 100 for bar in bars)
+    assert len(_evaluate(chromium, f"({boxes})('circle.point')")) == 2, "the third has no accuracy"
+    picture = cv2.imdecode(
+        np.frombuffer(chromium.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR
+    )
+    colours = {tuple(int(v) for v in pixel) for pixel in picture.reshape(-1, 3)[::7]}
+    assert len(colours) > 20, "it is drawn, not blank"
+
+
+def test_conditions_unfold(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    _show(chromium, tmp_path, _entries())
+    assert "conditions.python" not in _evaluate(chromium, "document.body.innerText")
+    _evaluate(chromium, "document.querySelector('summary').click()")
+    assert "conditions.python" in _evaluate(chromium, "document.body.innerText")
+
+
+def test_a_phone_scrolls_the_charts_and_not_the_page(
+    chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
+    _show(chromium, tmp_path, _entries(), width=500)
+    assert _evaluate(chromium, "document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_hostile_result_runs_nothing(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    hostile = made(device=HOSTILE, variant=HOSTILE, disturbances=[HOSTILE], disturbed=True)
+    _show(chromium, tmp_path, [Entry(HOSTILE, result_from(hostile))])
+    assert _evaluate(chromium, "document.title") == "edgevit report"
+    assert _evaluate(chromium, "document.scripts.length + document.images.length") == 0
+    assert complaints(chromium) == []
+    assert json.dumps(HOSTILE)[1:20] in json.dumps(_evaluate(chromium, "document.body.innerText"))

