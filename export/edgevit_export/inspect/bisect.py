@@ -41,7 +41,7 @@ class TensorError:
     differs: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """``parted`` is the former name of ``differs``; it goes with version 0.2."""
+        """``parted`` is the former name of ``differs``; it goes with version 0.3."""
         return {**asdict(self), "parted": self.differs}
 
 
