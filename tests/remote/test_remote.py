@@ -24,7 +24,7 @@ import pytest
 import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE
 from edgevit.common.errors import DeviceError, InputError
-from edgevit.common.storage.files import sha256_of
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.sanitize import harmless
 from edgevit.results.bench_result import read_result
 from edgevit.zoo.registry import PREBUILT_BUNDLE
