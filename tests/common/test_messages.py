@@ -241,7 +241,7 @@ def test_a_caption_stays_inside_the_picture() -> None:
     """29."""
     for width, height in ((640, 360), (40, 30), (8, 2000)):
         picture = np.full((height, width, 3), 120, np.uint8)
-        drawn = drawing.draw_caption(picture, "Größe " * 100)
+        drawn = drawing.draw_caption(picture, "Größe \udcff" * 100)
         assert drawn.shape == picture.shape
         assert (drawn != picture).any()
 
@@ -251,7 +251,7 @@ def test_plots_say_nothing_and_show_names(tmp_path: Path) -> None:
     target = tmp_path / "confusion.svg"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plots.draw_confusion(np.eye(6, dtype=np.int64), [*NAMES, "a" * 300], target)
+        plots.draw_confusion(np.eye(6, dtype=np.int64), [*NAMES, "a\ud800" * 300], target)
     assert target.stat().st_size > 1000
     script = (
         "import numpy as np; from pathlib import Path\n"

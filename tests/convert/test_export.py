@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -216,7 +217,7 @@ def test_the_gate_fails_loudly_and_leaves_nothing(
     """A body that means something else than torch: colours without green."""
     wrong = superpixel_op.LAB_FROM_F * np.float32([1, 0, 1])
     monkeypatch.setattr(superpixel_op, "LAB_FROM_F", wrong.astype(np.float32))
-    with pytest.raises(CheckFailedError, match="superpixel memberships differ"):
+    with pytest.raises(CheckFailedError, match="superpixels differ"):
         export(tmp_path, photo_batch)
     assert list(tmp_path.iterdir()) == []
 
@@ -224,7 +225,8 @@ def test_the_gate_fails_loudly_and_leaves_nothing(
 def test_a_failed_gate_is_exit_code_1(
     tmp_path: Path, photo_folder: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgevit_export.convert.parity.MAX_LOGIT_DIFFERENCE", 0.0)
+    exact = replace(EXPORT_LIMITS, logit_difference=0.0)
+    monkeypatch.setattr("edgevit_export.convert.export_pipeline.EXPORT_LIMITS", exact)
     target = tmp_path / "out.edgevit"
     ended = edgevit("export", "--output", target, "--parity-images", photo_folder)
     assert ended.code == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.untrusted.bounded import read_bytes
 from edgevit.images import image_io, jpeg
 from edgevit.images.image_io import Image
+from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command, begin, environment, python, write_png
 from support.picture_files import jpeg_claiming, png, png_header, saved
 
@@ -200,6 +202,18 @@ def test_a_name_that_is_not_utf8(tmp_path: Path, photos: list[Image], name: byte
     )
     assert table.returncode == 0, table.stderr
     assert rb"\x" in table.stdout
+
+
+def test_a_bundle_whose_name_is_not_utf8(
+    tmp_path: Path, edgevit: Command, photo_folder: Path
+) -> None:
+    """17: every native library; the picture is saved under such a name too."""
+    bundle = tmp_path / os.fsdecode(b"b\xff.edgevit")
+    shutil.copytree(PREBUILT_BUNDLE, bundle)
+    target = tmp_path / os.fsdecode(b"saved\xff.png")
+    ended = edgevit("run", bundle, photo_folder / "photo0.png", "--save", target)
+    assert ended.code == 0, ended.err
+    assert image_io.is_picture(target)
 
 
 def test_a_video_whose_name_is_not_utf8(tmp_path: Path, clip: Path) -> None:

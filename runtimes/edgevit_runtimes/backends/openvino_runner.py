@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevit.common.errors import DamagedError, InputError, MissingExtraError
 from edgevit.common.telemetry import import_quietly
+from edgevit.common.untrusted.bounded import native_name
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec
 from edgevit_runtimes.backends.openvino_cache import Compiling, compiled_model
@@ -122,7 +123,7 @@ def _refuse_precision(core: Any, precision: str) -> None:
 
 def _parts(core: Any, model: Path | bytes, keep_float32: str | None) -> list[Any]:
     """The model, or (what computes a tensor, what goes on from it)."""
-    source = model if isinstance(model, bytes) else str(model)
+    source = model if isinstance(model, bytes) else native_name(model) or model.read_bytes()
     if keep_float32 is None:
         return [core.read_model(source)]
     openvino = import_quietly("openvino")

@@ -151,6 +151,7 @@ def _as_run(run: dict[str, Any], window: Window) -> Run:
         run["cpu_seconds"],
         run["warmup"]["steady"],
         window.readings,
+        run["delayed_seconds"],
     )
 
 
@@ -190,7 +191,7 @@ def side_by_side(bundle: Bundle, variants: Sequence[str], threads: int = 1) -> d
         time.sleep(sampler.interval_s)  # for a reading behind the last inference
         readings = sampler.between(found["began_ns"], found["ended_ns"])
     seconds = (found["ended_ns"] - found["began_ns"]) / 1e9
-    run = Run((), seconds, found["cpu_seconds"], True, readings)
+    run = Run((), seconds, found["cpu_seconds"], True, readings, found["delayed_seconds"])
     on_gpu = any(bundle.manifest.variants[name].runtime in GPU_RUNTIMES for name in variants)
     return {**found, "disturbances": outer_disturbances([run], on_gpu)}
 

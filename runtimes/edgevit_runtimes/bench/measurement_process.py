@@ -21,6 +21,7 @@ from typing import Any
 
 from edgevit.common.telemetry import import_quietly
 from edgevit_runtimes.bench.warmup import LONGEST_S, warm_up
+from edgevit_runtimes.devices.scheduling import process_delayed_s
 
 _STATUS = Path("/proc/self/status")
 _ROLLUP = Path("/proc/self/smaps_rollup")
@@ -170,16 +171,23 @@ def measure_hot(job: dict[str, Any]) -> dict[str, Any]:
 
     warm = warm_up(infer, job["warmup"], min(LONGEST_S, job["max_seconds"]))
     on_device.clear()
-    cpu_began = time.process_time()
+    cpu_began, delayed_began = time.process_time(), process_delayed_s()
     durations, began, ended = timed(infer, job["samples"], job["max_seconds"])
     return {
         "durations_ns": durations,
         "began_ns": began,
         "ended_ns": ended,
         "cpu_seconds": time.process_time() - cpu_began,
+        "delayed_seconds": _since(delayed_began),
         "warmup": warm.to_json(),
         "device_ms_p50": _device_parts(on_device),
     }
+
+
+def _since(began_s: float | None) -> float | None:
+    """How long others had the cores that we wanted; None where the kernel does not say."""
+    now_s = process_delayed_s()
+    return None if began_s is None or now_s is None else max(0.0, now_s - began_s)
 
 
 def _device_parts(times: list[Any]) -> dict[str, float] | None:
@@ -236,6 +244,7 @@ def measure_side_by_side(job: dict[str, Any]) -> dict[str, Any]:
         pin_to_one_core()
     functions = [_open(job, variant) for variant in job["variants"]]
     began, cpu_began = time.perf_counter_ns(), time.process_time()
+    delayed_began = process_delayed_s()
     times = interleave(functions, job["block"], job["samples"], job["warmup"], job["max_seconds"])
     ended, cpu_ended = time.perf_counter_ns(), time.process_time()
     places = range(len(functions))
@@ -243,6 +252,7 @@ def measure_side_by_side(job: dict[str, Any]) -> dict[str, Any]:
         "began_ns": began,
         "ended_ns": ended,
         "cpu_seconds": cpu_ended - cpu_began,
+        "delayed_seconds": _since(delayed_began),
         "latency_ms_p50": [round(times.median_ms(i), 4) for i in places],
         "times_faster": [round(times.ratio(0, i)[0], 4) for i in places],
         "rounds": len(times.times_ms),
