@@ -55,8 +55,8 @@ class EndFinder:
 
     Walks the segments (ITU-T T.81, annex B), so that a thumbnail's end is not taken for its own.
     Where the next one starts before the end marker, it was cut; one of countless segments is none.
-    What looks like a segment that no encoder writes among the picture's data is damage: its "length"
-    would hide the pictures behind.
+    What looks like a segment that no encoder writes among the picture's data is damage: its
+    "length" would hide the pictures behind.
     """
 
     def __init__(self) -> None:

@@ -98,14 +98,14 @@ def quantize(
     if plot is not None:
         check_picture("--plot", Path(plot))
     folders = _folders(Path(calibration), evaluation, seed, progress)
-    calibrating, evaluation, labels = _pictures(bundle, folders, images, seed)
+    calibrating, evaluating, labels = _pictures(bundle, folders, images, seed)
     request = QuantizeRequest(
         bundle=bundle,
         targets=wanted,
         measured=_targets_here(),
         alternatives_for=this_target() if this_target() in wanted else None,
         calibrating=calibrating,
-        evaluation=evaluation,
+        evaluation=evaluating,
         labels=labels,
         max_drop=max_drop,
         method=method,
