@@ -15,8 +15,8 @@ TOP = 5
 
 
 @dataclass(frozen=True)
-class Share:
-    """How many of how many, and where the true share lies with 95 % confidence (Wilson)."""
+class Proportion:
+    """How many of how many, and where the true proportion lies with 95 % confidence (Wilson)."""
 
     right: int
     of: int
@@ -59,14 +59,14 @@ class Accuracy:
         return best
 
     @property
-    def top1(self) -> Share:
-        return Share(int((self.answers == self.labels).sum()), len(self.labels))
+    def top1(self) -> Proportion:
+        return Proportion(int((self.answers == self.labels).sum()), len(self.labels))
 
     @property
-    def top5(self) -> Share:
+    def top5(self) -> Proportion:
         """Whether the label is among the five likeliest; equals count by their order."""
         best = np.argsort(-self.logits, axis=1, kind="stable")[:, :TOP]
-        return Share(int((best == self.labels[:, None]).any(axis=1).sum()), len(self.labels))
+        return Proportion(int((best == self.labels[:, None]).any(axis=1).sum()), len(self.labels))
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
@@ -87,7 +87,7 @@ class Accuracy:
         answered = self.confusion.sum(axis=0)
         for place in np.flatnonzero(self.confusion.sum(axis=1)):
             row = self.confusion[place].copy()
-            found = Share(int(row[place]), int(row.sum()))
+            found = Proportion(int(row[place]), int(row.sum()))
             row[place] = 0
             mistaken = int(row.argmax()) if row.any() else None
             rows.append(
@@ -95,7 +95,7 @@ class Accuracy:
                     "class": self.classes[place],
                     "images": found.of,
                     "recall": found.to_json(),
-                    "precision": Share(found.right, int(answered[place])).to_json(),
+                    "precision": Proportion(found.right, int(answered[place])).to_json(),
                     "most_taken_for": None if mistaken is None else self.classes[mistaken],
                     "most_taken_for_images": int(row.max()),
                 }

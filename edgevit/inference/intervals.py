@@ -60,7 +60,7 @@ class Pairs:
         product = first * (self.total - first) * second * (self.total - second)
         if not product:
             return 0.0
-        covariance = self.both * self.neither - self.only_first * self.only_second
+        covariance = float(self.both * self.neither - self.only_first * self.only_second)
         if covariance > 0:
             covariance = max(covariance - self.total / 2, 0.0)
         return covariance / sqrt(product)

@@ -12,7 +12,7 @@ from edgevit.common.result import Result
 from edgevit.common.storage.files import refuse_target, write_atomically
 from edgevit.common.tables import Section
 from edgevit.common.untrusted.sanitize import printable
-from edgevit.inference.accuracy import Share
+from edgevit.inference.accuracy import Proportion
 from edgevit.results.bench_result import BenchResult, parse_result, read_text
 from edgevit.results.charts import Entry
 from edgevit.results.documents.saved_evaluation import SavedEvaluation, parse_evaluation
@@ -91,5 +91,5 @@ def _accuracy(
         return None
     if not 0 <= known.top1 <= 1 or not 0 < known.images < _MOST_IMAGES:
         return None
-    low, high = Share(round(known.top1 * known.images), known.images).interval
+    low, high = Proportion(round(known.top1 * known.images), known.images).interval
     return {"top1": known.top1, "low": low, "high": high}

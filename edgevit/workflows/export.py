@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgevit.inference.runner import Array
     from edgevit.models.classifier import Classifier
 
-MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
+MODULES = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxscript", "safetensors")
 
 
 @dataclass(frozen=True)

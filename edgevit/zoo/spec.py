@@ -214,7 +214,7 @@ class IsotropicSpec(ModelSpec):
 
 @dataclass(frozen=True)
 class VitSpec(IsotropicSpec):
-    """A plain vision transformer (DeiT shape): the ruler for every claim."""
+    """A plain vision transformer (DeiT shape): the baseline of every claim."""
 
     family: ClassVar[str] = "vit"
 

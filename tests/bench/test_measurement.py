@@ -23,6 +23,7 @@ from edgevit_runtimes.devices.scheduling import process_delayed_s
 from edgevit_runtimes.devices.sensors import CpuTime, Reading
 from support import environment
 from support.machines.recordings import tree_of
+from support.needs import not_here
 
 MS = 1_000_000
 RECORDED = Path(__file__).parent / "recorded_runs"
@@ -242,7 +243,7 @@ class TestRecordedRuns:
 def test_a_process_whose_core_is_taken_knows_how_long() -> None:
     """Two processes on one core; the kernel counts what each waited for the other."""
     if process_delayed_s() is None:
-        pytest.skip("this kernel does not say how long threads wait for a core")
+        not_here("this kernel does not say how long threads wait for a core")
     code = (
         "import os, time; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
         "from edgevit_runtimes.devices.scheduling import process_delayed_s;"

@@ -15,6 +15,7 @@ from time import perf_counter_ns, sleep, time
 import cv2
 import numpy as np
 import pytest
+from stamped_camera import number_in, stamped
 
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
@@ -32,29 +33,6 @@ from edgevit_runtimes.sources.thread_sleep import Sleep
 from support import environment
 from support.cameras import free_port, jpeg, plain, rtsp_camera, wait_for
 from support.needs import needs_rtsp_server
-
-_BLOCK_PX, _BITS = 32, 16
-
-
-def stamped(number: int) -> Image:
-    """A picture that says its number in blocks of black and white, which compression leaves."""
-    picture = np.full((4 * _BLOCK_PX, 4 * _BLOCK_PX, 3), 90, np.uint8)
-    for bit in range(_BITS):
-        y, x = _block(bit)
-        picture[y : y + _BLOCK_PX, x : x + _BLOCK_PX] = 255 * (number >> bit & 1)
-    return picture
-
-
-def number_in(picture: Image) -> int:
-    corners = map(_block, range(_BITS))
-    half = _BLOCK_PX // 2
-    return sum(
-        int(picture[y + half, x + half].mean() > 127) << i for i, (y, x) in enumerate(corners)
-    )
-
-
-def _block(bit: int) -> tuple[int, int]:
-    return bit // 4 * _BLOCK_PX, bit % 4 * _BLOCK_PX
 
 
 class CountingCamera(ThreadingTCPServer):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from edgevit.bundle.bundle import (
     FLOAT_VARIANT,
@@ -195,6 +196,7 @@ def _manifest(
     request: ExportRequest, model: WeightedModel, deployed: onnx.ModelProto, report: Agreement
 ) -> Manifest:
     spec, size = model.module.spec, count(model.module)
+    graph = ir.from_proto(deployed).graph
     info = ModelInfo(
         name=spec.name,
         family=spec.family,
@@ -209,8 +211,8 @@ def _manifest(
     stored = "float16 where exact" if request.half_storage else "float32"
     return Manifest(
         model=info,
-        inputs=tensor_specs(deployed.graph.input),
-        outputs=tensor_specs(deployed.graph.output),
+        inputs=tensor_specs(graph.inputs),
+        outputs=tensor_specs(graph.outputs),
         preprocess=Preprocess(spec.image_px),
         classes=model.classes,
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgevit.zoo.spec import TensorSpec
 
@@ -37,21 +39,23 @@ def is_initializer(value: ir.Value | None, dtype: ir.DataType) -> bool:
     return value is not None and value.is_initializer() and value.dtype == dtype
 
 
-def weight_values(value: ir.Value) -> np.ndarray:
+def weight_values(value: ir.Value | None) -> NDArray[Any]:
     """The numbers of an initializer.
 
     Raises:
         ValueError: it has none.
     """
-    if value.const_value is None:
-        raise ValueError(f"{value.name} is no initializer")
-    return value.const_value.numpy()
+    if value is None or value.const_value is None:
+        raise ValueError(f"{value} is no initializer")
+    return np.asarray(value.const_value.numpy())
 
 
-def add_weight(graph: ir.Graph, name: str, values: np.ndarray) -> ir.Value:
+def add_weight(graph: ir.Graph, name: str, values: NDArray[Any]) -> ir.Value:
     """A new initializer."""
-    weight = ir.Value(name=name, const_value=ir.tensor(np.ascontiguousarray(values), name=name))
-    weight.shape, weight.dtype = weight.const_value.shape, weight.const_value.dtype
+    tensor = ir.tensor(np.ascontiguousarray(values), name=name)
+    weight = ir.Value(
+        name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
+    )
     graph.register_initializer(weight)
     return weight
 
@@ -68,12 +72,17 @@ def drop_unused_weights(graph: ir.Graph) -> bool:
     return bool(unused)
 
 
-def tensor_specs(values: Iterable[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
-    """A graph's inputs or outputs as the manifest lists them."""
-    specs = []
-    for value in values:
-        tensor = value.type.tensor_type
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
-        shape = tuple(d.dim_param or d.dim_value for d in tensor.shape.dim)
-        specs.append(TensorSpec(value.name, dtype, shape))
-    return tuple(specs)
+def tensor_specs(values: Iterable[ir.Value]) -> tuple[TensorSpec, ...]:
+    """A graph's inputs or outputs as the manifest lists them.
+
+    Raises:
+        ValueError: the type or shape of one is not known.
+    """
+    return tuple(_tensor_spec(value) for value in values)
+
+
+def _tensor_spec(value: ir.Value) -> TensorSpec:
+    if value.dtype is None or value.shape is None:
+        raise ValueError(f"the type or shape of {value.name} is not known")
+    shape = tuple(size if isinstance(size, int) else str(size.value) for size in value.shape)
+    return TensorSpec(str(value.name), value.dtype.numpy().name, shape)

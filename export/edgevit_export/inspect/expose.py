@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
+import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from edgevit.bundle.bundle import Bundle
@@ -20,7 +21,7 @@ from edgevit.bundle.edit import seal
 from edgevit.bundle.manifest import FLOAT_VARIANT, REFERENCE_FILE
 from edgevit.common.errors import DamagedError, InputError
 from edgevit.zoo.spec import TensorSpec
-from edgevit_export.convert.graph import tensor_specs
+from edgevit_export.convert.graph import tensor_specs, values_by_name
 
 
 @contextmanager
@@ -33,24 +34,24 @@ def exposed(bundle: Bundle, variant: str, tensors: Sequence[str]) -> Iterator[Bu
     """
     model = load_variant(bundle, variant)
     _refuse_other_outputs(bundle, variant, model)
-    _add_outputs(model, tensors, load_variant(bundle, FLOAT_VARIANT))
+    _add_outputs(model.graph, tensors, load_variant(bundle, FLOAT_VARIANT).graph)
     entry = bundle.manifest.variants[variant]
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        onnx.save(model, folder / entry.file)
+        ir.save(model, folder / entry.file)
         shutil.copy2(bundle.path / REFERENCE_FILE, folder / REFERENCE_FILE)
         manifest = replace(
             bundle.manifest,
             variants={variant: entry},
             chosen={},
             superpixel_map=None,
-            outputs=tensor_specs(model.graph.output),
+            outputs=tensor_specs(model.graph.outputs),
         )
         seal(folder, manifest)
         yield Bundle.open(folder)
 
 
-def load_variant(bundle: Bundle, variant: str) -> onnx.ModelProto:
+def load_variant(bundle: Bundle, variant: str) -> ir.Model:
     """The graph of a variant, with the types and shapes of its tensors.
 
     Raises:
@@ -64,15 +65,16 @@ def load_variant(bundle: Bundle, variant: str) -> onnx.ModelProto:
             "tensor inside it can be looked at. Name the variant that it was built from."
         )
     try:
-        return onnx.shape_inference.infer_shapes(onnx.load(file), data_prop=True)
+        typed = onnx.shape_inference.infer_shapes(onnx.load(file), data_prop=True)
     except (DecodeError, onnx.shape_inference.InferenceError) as error:
         raise DamagedError(
             f"{file} is no ONNX model ({error}). Export or copy it again."
         ) from error
+    return ir.from_proto(typed)
 
 
-def _refuse_other_outputs(bundle: Bundle, variant: str, model: onnx.ModelProto) -> None:
-    given = [output.name for output in model.graph.output]
+def _refuse_other_outputs(bundle: Bundle, variant: str, model: ir.Model) -> None:
+    given = [str(output.name) for output in model.graph.outputs]
     expected = [output.name for output in bundle.manifest.outputs]
     if given != expected:
         raise DamagedError(
@@ -81,24 +83,33 @@ def _refuse_other_outputs(bundle: Bundle, variant: str, model: onnx.ModelProto) 
         )
 
 
-def inner_tensors(model: onnx.ModelProto) -> list[TensorSpec]:
+def inner_tensors(model: ir.Model) -> list[TensorSpec]:
     """What is computed from the picture and could be exposed, in the order of computing."""
-    typed = {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
-    seen = {value.name for value in model.graph.input}
-    made: list[str] = []
-    for node in model.graph.node:
-        if seen.intersection(node.input):
-            seen.update(node.output)
-            made += [name for name in node.output if name in typed]
-    return list(tensor_specs(typed[name] for name in made))
+    seen: set[ir.Value | None] = set(model.graph.inputs)
+    made: list[ir.Value] = []
+    for node in model.graph:
+        if seen.intersection(node.inputs):
+            seen.update(node.outputs)
+            made += [value for value in node.outputs if value.name and _is_typed(value)]
+    return list(tensor_specs(made))
 
 
-def _add_outputs(model: onnx.ModelProto, tensors: Sequence[str], typed: onnx.ModelProto) -> None:
+def _is_typed(value: ir.Value) -> bool:
+    return value.dtype is not None and value.shape is not None
+
+
+def _add_outputs(graph: ir.Graph, tensors: Sequence[str], typed: ir.Graph) -> None:
     """Types are those of another form of the model where its own are not known: runtimes' ops."""
-    given = {output.name for output in model.graph.output}
-    types = {value.name: value for value in (*typed.graph.value_info, *model.graph.value_info)}
-    made = {name for node in model.graph.node for name in node.output}
+    own, other = values_by_name(graph), values_by_name(typed)
+    given = {output.name for output in graph.outputs}
     wanted = [name for name in dict.fromkeys(tensors) if name not in given]
-    if absent := [name for name in wanted if name not in types or name not in made]:
+    absent = []
+    for name in wanted:
+        known = [v for v in (own.get(name), other.get(name)) if v is not None and _is_typed(v)]
+        if name not in own or not known:
+            absent.append(name)
+            continue
+        own[name].type, own[name].shape = known[0].type, known[0].shape
+        graph.outputs.append(own[name])
+    if absent:
         raise InputError(f"The model has no tensor {', '.join(absent)} of a known shape.")
-    model.graph.output.extend(types[name] for name in wanted)

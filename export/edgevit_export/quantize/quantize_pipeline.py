@@ -36,19 +36,20 @@ class QuantizeRequest:
     """What to add to which bundle.
 
     targets: names of :data:`SCHEMES`. measured: those that this machine runs; the accuracy of the
-    others is that of a simulation in ONNX Runtime. rival_target: the one for which the other forms
-    of INT8 (dynamic, weights only) are made too, to be measured against its own; None: for none.
+    others is that of a simulation in ONNX Runtime.
+    alternatives_for: the target for which the other forms of INT8 (dynamic, weights only) are made
+    too, to be measured against its own; None: for none.
     method: of calibration, or ``auto``.
-    labels: int64 [n], of ``judging``, places among the bundle's classes. replace_variants: those
+    labels: int64 [n], of ``evaluation``, places among the bundle's classes. replace_variants: those
     of an earlier call; else they are an error.
     """
 
     bundle: Bundle
     targets: tuple[str, ...]
     measured: frozenset[str]
-    rival_target: str | None
+    alternatives_for: str | None
     calibrating: Pictures
-    judging: Pictures
+    evaluation: Pictures
     labels: NDArray[np.int64]
     max_drop: float
     method: str
@@ -79,15 +80,17 @@ def quantize_bundle(
     model = ir.load(bundle.variant(FLOAT_VARIANT))
     widen_weights(model)
     label = "float: accuracy"
-    expected = logits_of(model, request.judging, runners[REFERENCE], progress, label)
-    evaluation = LabelledEvalSet(request.judging, expected, "the float model", request.labels)
+    expected = logits_of(model, request.evaluation, runners[REFERENCE], progress, label)
+    evaluation = LabelledEvalSet(request.evaluation, expected, "the float model", request.labels)
     search = Search(
         model, request.calibrating, evaluation, runners, progress, request.max_drop, request.method
     )
-    rivals = [s.name for s in SCHEMES.values() if not s.is_target and request.rival_target]
+    alternatives = [
+        s.name for s in SCHEMES.values() if not s.is_target and request.alternatives_for
+    ]
     found = {
         scheme: search.run(SCHEMES[scheme], explain=scheme in request.measured)
-        for scheme in (*request.targets, *rivals)
+        for scheme in (*request.targets, *alternatives)
     }
     half, half_variant = _half(search)
     with stage(progress, "write     bundle"), edit(bundle) as draft:
@@ -123,7 +126,7 @@ def _kept(bundle: Bundle) -> dict[str, Variant]:
 
 
 def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
-    target = scheme if SCHEMES[scheme].is_target else str(request.rival_target)
+    target = scheme if SCHEMES[scheme].is_target else str(request.alternatives_for)
     pictures = request.calibrating
     report: dict[str, Any] = {
         **found.best.to_json(),
@@ -153,7 +156,7 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
 
 
 def _half(search: Search) -> tuple[ir.Model, Variant]:
-    """The FP16 graph and its entry; judged on few: a processor computes float16 slowly."""
+    """The FP16 graph and its entry. A processor computes it slowly: few pictures measure it."""
     open_runner = search.runners[REFERENCE]
     half = to_half(search.model, search.calibration.first(_HALF_PICTURES), open_runner)
     onnx.checker.check_model(ir.to_proto(half.model), full_check=True)

@@ -48,7 +48,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One form that was judged."""
+    """One form whose accuracy was measured."""
 
     model: ir.Model
     method: str
@@ -105,7 +105,7 @@ class Search:
         """
         candidates = self._candidates(scheme)
         method, smooth = min(candidates, key=lambda key: candidates[key])
-        attempts = [self._judge(scheme, method, smooth, ())]
+        attempts = [self._attempt(scheme, method, smooth, ())]
         fails = attempts[0].drop.points > self.max_drop
         layers: tuple[LayerCost, ...] = ()
         if fails or explain:
@@ -160,15 +160,15 @@ class Search:
             self._observed[smooth] = (model, seen)
         return self._observed[smooth]
 
-    def _judge(
+    def _attempt(
         self, scheme: Scheme, method: str, smooth: bool, keep_float: tuple[str, ...]
     ) -> Attempt:
         model = self._build(scheme, method, smooth, frozenset(keep_float))
         open_runner = self.runners.get(scheme.runtime, self.runners[REFERENCE])
         label = f"{scheme.name}: accuracy"
-        judged = self.evaluation
-        got = logits_of(model, judged.pictures, open_runner, self.progress, label)
-        drop = PairedDrop.of(judged.expected, got, judged.labels)
+        shown = self.evaluation
+        got = logits_of(model, shown.pictures, open_runner, self.progress, label)
+        drop = PairedDrop.of(shown.expected, got, shown.labels)
         kept = f", {len(keep_float)} layers float" if keep_float else ""
         self.progress.line(f"{scheme.name}: {method}{kept}: drop {drop.points:+.2f} points")
         return Attempt(model, method, smooth, keep_float, drop)
@@ -204,7 +204,7 @@ class Search:
         count = 1
         while count < len(layers):
             kept = tuple(layer.name for layer in layers[:count])
-            attempts.append(self._judge(scheme, method, smooth, kept))
+            attempts.append(self._attempt(scheme, method, smooth, kept))
             if attempts[-1].drop.points <= self.max_drop:
                 break
             count *= 2

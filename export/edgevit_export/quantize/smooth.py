@@ -46,14 +46,14 @@ def _is_read_by(value: ir.Value, products: Sequence[Product]) -> bool:
 
 
 def _scale(observed: Observed, products: Sequence[Product]) -> NDArray[np.float32]:
-    """float32 [K], 1 where a channel or its weights are silent."""
+    """float32 [K], 1 where a channel or its weights are all zero."""
     if observed.channel_peak is None:
         raise ValueError("the tensor was not observed")
     of_x = observed.channel_peak
     of_w = np.max([np.abs(product.weight).max(axis=1) for product in products], axis=0)
-    heard = (of_x > 0) & (of_w > 0)
-    ratio = np.where(heard, of_x, 1) ** _STRENGTH / np.where(heard, of_w, 1) ** (1 - _STRENGTH)
-    return np.where(heard, ratio, 1).astype(np.float32)
+    is_used = (of_x > 0) & (of_w > 0)
+    ratio = np.where(is_used, of_x, 1) ** _STRENGTH / np.where(is_used, of_w, 1) ** (1 - _STRENGTH)
+    return np.where(is_used, ratio, 1).astype(np.float32)
 
 
 def _divide_norm(graph: ir.Graph, norm: ir.Node, scale: NDArray[np.float32]) -> None:
