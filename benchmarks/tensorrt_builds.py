@@ -100,7 +100,7 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
         ("int8", quantized(model, SCHEMES["tensorrt"], ranges)),
     ):
         files[precision] = folder / f"{precision}.onnx"
-        onnx.save(form, files[precision])
+        ir.save(form, files[precision])
     return files
 
 
