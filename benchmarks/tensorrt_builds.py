@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 
 from edgevit.bundle.bundle import Bundle
