@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 
 from edgevit.bundle.bundle import Bundle
@@ -100,7 +99,7 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
         ("int8", quantized(model, SCHEMES["tensorrt"], ranges)),
     ):
         files[precision] = folder / f"{precision}.onnx"
-        onnx.save(form, files[precision])
+        ir.save(form, files[precision])
     return files
 
 

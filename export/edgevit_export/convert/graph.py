@@ -25,13 +25,25 @@ def rewritten(model: onnx.ModelProto, *passes: Pass) -> onnx.ModelProto:
 
 def serialized(model: ir.Model) -> bytes:
     """As a runtime opens it."""
-    return ir.to_proto(model).SerializeToString()
+    content: bytes = ir.to_proto(model).SerializeToString()
+    return content
 
 
 def values_by_name(graph: ir.Graph) -> dict[str, ir.Value]:
     """Inputs, and the results of nodes."""
     made = (value for node in graph for value in node.outputs)
     return {str(value.name): value for value in (*graph.inputs, *made) if value.name}
+
+
+def given(value: ir.Value | None) -> ir.Value:
+    """An input that a node of this kind always has.
+
+    Raises:
+        ValueError: it was left out.
+    """
+    if value is None:
+        raise ValueError("a node lacks an input that its operator needs")
+    return value
 
 
 def is_initializer(value: ir.Value | None, dtype: ir.DataType) -> bool:
@@ -54,7 +66,10 @@ def add_weight(graph: ir.Graph, name: str, values: NDArray[Any]) -> ir.Value:
     """A new initializer."""
     tensor = ir.tensor(np.ascontiguousarray(values), name=name)
     weight = ir.Value(
-        name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
+        name=name,
+        shape=ir.Shape(values.shape),
+        type=ir.TensorType(tensor.dtype),
+        const_value=tensor,
     )
     graph.register_initializer(weight)
     return weight

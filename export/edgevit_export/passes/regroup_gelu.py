@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from edgevit_export.convert.graph import given
+
 
 def regroup_gelu(model: ir.Model) -> bool:
     """Rewrites in place; True if a product was regrouped."""
@@ -47,7 +49,7 @@ def _adds_an_erf(value: ir.Value) -> bool:
 
 def _in_order(inner: ir.Node) -> tuple[ir.Value, ir.Value]:
     """(the half, the other factor)."""
-    first, second = inner.inputs
+    first, second = map(given, inner.inputs)
     return (first, second) if _is_half(first) else (second, first)
 
 

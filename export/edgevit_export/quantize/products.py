@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
 from edgevit.inference.node_names import SEPARATOR, layer_of
-from edgevit_export.convert.graph import add_weight, drop_unused_weights, weight_values
+from edgevit_export.convert.graph import add_weight, drop_unused_weights, given, weight_values
 
 # Smaller products (the place of a centroid: 2 rows) gain nothing.
 _LEAST_INPUTS = 16
@@ -65,16 +65,16 @@ def _is_product(node: ir.Node) -> bool:
     options = {name: attribute.value for name, attribute in node.attributes.items()}
     is_plain = all(options.get(name, usual) == usual for name, usual in _PLAIN.items())
     inputs = matrix.shape[1 if is_transposed(node) else 0] if len(matrix.shape) == 2 else 0
-    return is_plain and int(inputs) >= _LEAST_INPUTS
+    return is_plain and isinstance(inputs, int) and inputs >= _LEAST_INPUTS
 
 
 def _product(node: ir.Node) -> Product:
     source, stored, *rest = node.inputs
-    matrix = _floats(stored)
+    matrix = _floats(given(stored))
     bias = _floats(rest[0]) if rest and rest[0] is not None else None
     return Product(
         name=_layer_name(node),
-        source=str(source.name),
+        source=str(given(source).name),
         result=str(node.outputs[0].name),
         weight=matrix.T if is_transposed(node) else matrix,
         bias=bias,
@@ -87,7 +87,7 @@ def _floats(weight: ir.Value) -> NDArray[np.float32]:
 
 def _layer_name(node: ir.Node) -> str:
     """The module's name, from the weight where that still has it: a folded weight has none."""
-    weight, result = str(node.inputs[1].name), str(node.outputs[0].name)
+    weight, result = str(given(node.inputs[1]).name), str(node.outputs[0].name)
     if weight.startswith("module."):
         return weight.removeprefix("module.").removesuffix(".weight")
     return layer_of(result)
@@ -128,6 +128,8 @@ class Writer:
             made = [ir.Value(name=name) for name in outputs]
             name = self._free_name(op)
             node = ir.node(op, inputs, attributes, domain=domain, outputs=made, name=name)
+            if self._before is None:
+                raise RuntimeError("move_to() says where nodes go, and was not called")
             self.graph.insert_before(self._before, node)
             self.values |= dict(zip(outputs, made, strict=True))
         return tuple(self.values[name] for name in outputs)
@@ -154,7 +156,7 @@ def replace_products(model: ir.Model, products: Sequence[Product], rewrite: Rewr
         if product is None:
             continue
         writer.move_to(node, product.name)
-        new = rewrite(product, node.inputs[0], writer)
+        new = rewrite(product, given(node.inputs[0]), writer)
         new.name, new.shape, new.type = old.name, old.shape, old.type
         old.name = None
         ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgevit_export.convert.graph import add_weight, drop_unused_weights, weight_values
+from edgevit_export.convert.graph import add_weight, drop_unused_weights, given, weight_values
 from edgevit_export.quantize.observe import Observed
 from edgevit_export.quantize.products import Product, find_products, is_transposed
 
@@ -65,7 +65,7 @@ def _divide_norm(graph: ir.Graph, norm: ir.Node, scale: NDArray[np.float32]) -> 
 
 def _multiply_rows(node: ir.Node, scale: NDArray[np.float32]) -> None:
     """The weight's name is kept: it tells which layer this is."""
-    weight = node.inputs[1]
+    weight = given(node.inputs[1])
     rows = scale if is_transposed(node) else scale[:, None]
     values = (weight_values(weight) * rows).astype(np.float32)
     weight.const_value = ir.tensor(values, name=weight.name)
