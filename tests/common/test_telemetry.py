@@ -65,7 +65,7 @@ def test_a_run_longer_than_onnxruntimes_patience(tmp_path: Path, photos: list[Im
         tmp_path / "trace",
     )
     assert calls_elsewhere(tmp_path / "trace") == []
-    assert left_behind(home) == []
+    assert set(left_behind(home)) <= {"cache/edgevit/hashes.json"}, "our own memory of hashes"
 
 
 @needs_strace
