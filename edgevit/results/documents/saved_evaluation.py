@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -66,6 +68,7 @@ class SavedEvaluation:
     """How often a model file is right on labelled pictures.
 
     file_sha256: of the model file, by which a result of bench finds its accuracy.
+    left_out: files of the folder that were no pictures to use, counted by reason.
     """
 
     top1: Proportion
@@ -82,6 +85,7 @@ class SavedEvaluation:
     trained: bool | None = None
     weights: str | None = None
     data: str | None = None
+    left_out: Mapping[str, ImageCount] = dataclasses.field(default_factory=dict)
 
 
 def parse_evaluation(text: str, source: str) -> SavedEvaluation | None:
