@@ -40,7 +40,7 @@ from support.machines.ssh_server import Loopback, loopback, stand_in_device
 from support.made_results import made
 from support.needs import missing
 
-SHORT = ("--samples", 30, "--frames", 3, "--fps", 100, "--warmup", 1, "--max-seconds", 1)
+SHORT = ("--samples", 30, "--frames", 3, "--fps", 100, "--warmup", 1, "--max-seconds", 60)
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +161,7 @@ def test_a_folder_that_could_mean_something_else_is_refused(folder: str) -> None
         ('[box]\nhost = "a"\nport = 22\n', "[box].port is an unknown field"),
         ('box = "a"\n', "[box] is str, expected object"),
         ('["../x"]\nhost = "a"\n', "is no name"),
-        (b"\xff\xfe\x00", "Cannot read"),
+        (b"\xff\xfe\x00", "is not text in UTF-16-LE"),
         ("a=" + "[" * 5000, "nested too deep"),
     ],
 )
@@ -379,14 +379,10 @@ def test_a_device_that_is_not_set_up(reachable: Loopback, tmp_path: Path, edgevi
 def test_other_code_there_is_refused(
     device: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edgevit_module(), "__version__", "9.9.9")
+    monkeypatch.setattr("edgevit_runtimes.remote.runs.__version__", "9.9.9")
     message = edgevit("bench", "--host", "box").one_message
     assert "here it is edgevit 9.9.9" in message
     assert "edgevit devices setup" in message
-
-
-def edgevit_module() -> Any:
-    return edgevit
 
 
 def _begin(*arguments: object) -> subprocess.Popen[str]:
@@ -644,7 +640,7 @@ def _agent_that_returns(result: dict[str, Any], tmp_path: Path) -> str:
     [
         ({"kind": "something"}, "not a result of edgevit bench"),
         ({"durations_us": [[1e400]]}, "no figure"),
-        ({"model": {"name": "../../../pwned", "variant": 3}}, "'model.variant'"),
+        ({"model": {"name": "../../../pwned", "variant": 3}}, "model.variant is int"),
     ],
 )
 def test_a_made_up_result_is_refused(
@@ -686,7 +682,7 @@ def test_a_result_without_its_parts_is_one_message(
     _hostile_device(tmp_path, edgevit, _agent_that_returns(result, tmp_path))
     ended = edgevit("bench", "--host", "box")
     assert ended.code == 2
-    assert "'peak_memory_mib.without_model' is missing" in ended.one_message
+    assert "peak_memory_mib.without_model is missing" in ended.one_message
 
 
 def _agent(folder: Path, job: dict[str, Any], more: bytes = b"") -> dict[str, Any]:

@@ -105,7 +105,9 @@ def _exported(entry: ModelEntry) -> Bundle:
     target = _cached(entry.weights, name)
     with _EXPORTING:
         try:
-            return Bundle.open(target)
+            bundle = Bundle.open(target)
+            bundle.variant()  # its file is checked when it is asked for
+            return bundle
         except BundleError:  # not there yet, or damaged: both are mended in the same way
             return _export(entry, target)
 
