@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -24,6 +25,7 @@ import pytest
 import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE
 from edgevit.common.errors import DeviceError, InputError
+from edgevit.common.storage import files
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.sanitize import harmless
 from edgevit.results.bench_result import read_result
@@ -31,7 +33,7 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import agent, bootstrap, protocol
-from edgevit_runtimes.remote.device_address import Device, read_devices
+from edgevit_runtimes.remote.device_address import Device, add_device, devices_file, read_devices
 from edgevit_runtimes.remote.send_bundle import _refuse_full
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
 from edgevit_runtimes.remote.ssh import Ssh
@@ -330,6 +332,32 @@ def test_too_little_room_for_a_bundle() -> None:
     for free in (50, None, "plenty"):
         with pytest.raises(DeviceError, match="MiB free; sending the bundle needs 56"):
             _refuse_full("box", free, 40 << 20)
+
+
+def test_devices_that_are_added_at_once_are_all_kept(home: Path) -> None:
+    threads = [
+        threading.Thread(target=add_device, args=(f"box{i}", Device(f"user@host{i}")))
+        for i in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(read_devices()) >= {f"box{i}" for i in range(12)}
+    assert [file.name for file in devices_file().parent.iterdir()] == ["devices.toml"]
+
+
+def test_what_a_killed_writer_of_the_devices_left_is_swept(
+    home: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices_file().parent.mkdir(parents=True, exist_ok=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left_over = devices_file().with_name(f".devices.toml.{dead.pid}.partial")
+    left_over.write_text("half")
+    monkeypatch.setattr(files, "_swept", set())
+    assert edgevit("devices", "add", "another", "user@host").code == 0
+    assert not left_over.exists()
 
 
 # ---- measuring there
