@@ -1,8 +1,9 @@
 """How a quantized product is written for every target, because the targets disagree.
 
 Only the two operands of a matrix product become int8; biases, residual sums, softmax, LayerNorm,
-GELU, the attention mask and the superpixels stay float. Weights have a scale a column (an output
-channel) and no zero point, unless said otherwise.
+GELU, the attention mask and the superpixels stay float. Convolutions are quantized where standard
+Q/DQ says it (OpenVINO, TensorRT); ONNX Runtime has no integer convolution that gives float. Weights
+have a scale a column (an output channel) and no zero point, unless said otherwise.
 
 =====================  ===============================================================
 onnxruntime-x86        uint8 activations, int8 weights, one fused product that adds the
@@ -41,6 +42,7 @@ class Scheme:
     """A form of quantization. ``calibrated``: whether it needs the ranges of activations.
 
     runtime: which runtime reads what it writes. is_target: or else a candidate for comparison.
+    convolutions: whether they are quantized too.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Scheme:
     rewrite: Rewrite
     calibrated: bool = True
     is_target: bool = True
+    convolutions: bool = False
 
 
 def quantized(
@@ -62,7 +65,7 @@ def quantized(
         ranges: by the name of a product's input tensor; unused unless ``scheme.calibrated``.
         keep_float: names of products that stay as they are.
     """
-    products = [p for p in find_products(model) if p.name not in keep_float]
+    products = [p for p in find_products(model, scheme.convolutions) if p.name not in keep_float]
     shared: set[str] = set()
 
     def rewrite(product: Product, rewritten: Rewritten) -> None:
@@ -149,6 +152,9 @@ def _weights(product: Product, found: Range | None, rewritten: Rewritten) -> Non
 
 def _float_product(product: Product, source: str, rewritten: Rewritten) -> None:
     """A Gemm or MatMul as before, its matrix dequantized from int8."""
+    if product.convolution is not None:
+        _float_convolution(product, source, rewritten)
+        return
     weight, scales = _int8(product.weight)
     name = product.result
     stored = [
@@ -161,6 +167,20 @@ def _float_product(product: Product, source: str, rewritten: Rewritten) -> None:
     else:
         bias = rewritten.constant(f"{name}.bias", product.bias)
         rewritten.node("Gemm", [source, matrix, bias], name)
+
+
+def _float_convolution(product: Product, source: str, rewritten: Rewritten) -> None:
+    """A Conv as before, its weight dequantized from int8; a scale for every output channel."""
+    weight, scales = _int8(product.weight)
+    name = product.result
+    stored = [
+        rewritten.constant(f"{name}.weight_int8", product.as_kernel(weight)),
+        rewritten.constant(f"{name}.weight_scale", scales),
+    ]
+    inputs = [source, rewritten.node("DequantizeLinear", stored, f"{name}.weight", axis=0)]
+    if product.bias is not None:
+        inputs.append(rewritten.constant(f"{name}.bias", product.bias))
+    rewritten.node("Conv", inputs, name, **(product.convolution or {}))
 
 
 def _quantize(
@@ -183,8 +203,8 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("onnxruntime-x86", "onnxruntime", _onnxruntime(signed=False)),
         Scheme("onnxruntime-x86-avx2", "onnxruntime", _onnxruntime(signed=False, about_128=True)),
         Scheme("onnxruntime-arm", "onnxruntime", _onnxruntime(signed=True)),
-        Scheme("openvino", "openvino", _qdq(signed=False)),
-        Scheme("tensorrt", "tensorrt", _qdq(signed=True)),
+        Scheme("openvino", "openvino", _qdq(signed=False), convolutions=True),
+        Scheme("tensorrt", "tensorrt", _qdq(signed=True), convolutions=True),
         Scheme("dynamic", "onnxruntime", _dynamic, calibrated=False, is_target=False),
         Scheme("weights", "onnxruntime", _weights, calibrated=False, is_target=False),
     )
