@@ -27,11 +27,11 @@ import numpy as np
 import torch
 
 from edgevit.common.errors import EdgevitError, InputError
+from edgevit.training.gpu.folded_teacher import FoldedNetwork, load_teacher
 from edgevit.training.gpu.plan import Run, plan, run_named
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
 from edgevit.training.gpu.states import load_parts, save_parts
-from edgevit.training.gpu.teacher import FoldedNetwork, load_teacher
 
 ROWS = "rows.jsonl"
 TEACHER = "teacher.pt"

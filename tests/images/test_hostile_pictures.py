@@ -298,7 +298,7 @@ SEEDS = seeds(np.arange(24 * 24 * 3, dtype=np.uint8).reshape(24, 24, 3))
 
 @pytest.mark.parametrize(("name", "whole"), SEEDS, ids=[name for name, _ in SEEDS])
 def test_a_cut_or_changed_picture_is_read_or_refused(name: str, whole: bytes) -> None:
-    """18 and 20: one clear error, or a picture; tests/support/fuzz_pictures.py goes on for longer."""
+    """A damaged picture gives one clear error or a picture; `make fuzz` goes on for longer."""
     rng = np.random.default_rng(0)
     found = Found()
     for end in rng.integers(0, len(whole), 40):
