@@ -1,4 +1,4 @@
-"""26: no library that we load reports about its user, unless that user wants it to."""
+"""No library that we load reports about its user, unless that user wants it to."""
 
 from __future__ import annotations
 

@@ -488,7 +488,7 @@ def _holder(run: Path) -> int:
 
 
 def test_a_full_disk_there_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """24: it was called killed, or out of memory. A file may hold 4 KiB; the result needs more."""
+    """It was called killed, or out of memory. A file may hold 4 KiB; the result needs more."""
     sha256 = sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)
     (tmp_path / "bundles").mkdir()
     shutil.copytree(PREBUILT_BUNDLE, tmp_path / "bundles" / f"{sha256}.edgevit")
@@ -512,7 +512,7 @@ def test_a_full_disk_there_is_said_so(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_run_that_fails_for_a_reason_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """24: its sibling; nothing that a run ends with is called a kill."""
+    """Its sibling; nothing that a run ends with is called a kill."""
     run = {"run": "0123456789abcdef", "bundle": 64 * "0"}
     folder = tmp_path / "runs" / run["run"]
     folder.mkdir(parents=True)
@@ -571,7 +571,7 @@ def test_a_device_that_never_reads_or_floods(
     edgevit: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """24: it was waited for without end."""
+    """It was waited for without end."""
     monkeypatch.setattr("edgevit_runtimes.remote.calls._SILENCE_S", 2.0)
     monkeypatch.setattr("edgevit_runtimes.remote.protocol._MOST_LINES", 500)
     monkeypatch.setattr("edgevit_runtimes.remote.protocol._LONGEST_LINE", 1 << 20)
