@@ -28,7 +28,10 @@ def clean_environment(home: Path, **given: str) -> dict[str, str]:
 
 
 def left_behind(home: Path) -> list[str]:
-    return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
+    """Files but edgevit's own: it remembers hashes of large files in its cache."""
+    own = home / "cache" / "edgevit"
+    files = (path for path in home.rglob("*") if path.is_file() and own not in path.parents)
+    return sorted(str(path.relative_to(home)) for path in files)
 
 
 def calls_elsewhere(trace: Path) -> list[str]:

@@ -45,7 +45,7 @@ def test_every_field_of_an_evaluation_has_a_place(answered: Path, edgevit: Comma
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
     found = typed(SavedEvaluation, content)
-    assert to_plain(found)["classes"] == content["classes"]
+    assert json.loads(json.dumps(to_plain(found)))["classes"] == content["classes"]
     assert parse_evaluation(ended.out, "eval.json") == found
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from edgevit.common.errors import CheckpointError, InputError
+from edgevit.training.gpu import run as gpu_run
 from edgevit.training.gpu import shards, states
 from edgevit.training.gpu.augment import Augmentation
 from edgevit.training.gpu.plan import IMAGENETTE, TINY_IMAGENET, Run, plan
@@ -187,6 +188,32 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(packed: Path, tmp_path: 
         whole.weights().items(), second.weights().values(), strict=True
     ):
         assert torch.equal(expected, got), name
+
+
+def test_a_state_of_another_recipe_is_refused(packed: Path, tmp_path: Path) -> None:
+    first, second = GpuRun(job(packed)), GpuRun(job(packed, learning_rate=0.5))
+    first.save(tmp_path)
+    with pytest.raises(CheckpointError, match="by another plan"):
+        second.restore(tmp_path)
+
+
+def test_a_large_state_goes_without_moments(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = GpuRun(job(packed)), GpuRun(job(packed))
+    first.train(time.monotonic() + 1e-3, say_nothing)
+    first.save(tmp_path / "whole")
+    monkeypatch.setattr(gpu_run, "STATE_BYTES", 1000)
+    first.save(tmp_path / "small")
+    whole, small = (
+        sum(path.stat().st_size for path in (tmp_path / name).iterdir())
+        for name in ("whole", "small")
+    )
+    assert small < 0.4 * whole
+    assert second.restore(tmp_path / "small")
+    for name, weight in first.module.named_parameters():
+        torch.testing.assert_close(second.module.get_parameter(name), weight, atol=1e-3, rtol=1e-3)
+    assert second.train(float("inf"), say_nothing)
 
 
 def test_it_learns_colours(packed: Path) -> None:

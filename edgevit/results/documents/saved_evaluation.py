@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
+from msgspec import field as field_of_struct
 
 from edgevit.common.errors import InputError
 from edgevit.common.schema import cleaned, plain_json, typed
@@ -28,7 +30,7 @@ class Proportion:
 class ClassAccuracy(Struct, frozen=True):
     """One class. ``most_taken_for``: the class that its pictures are most often mistaken for."""
 
-    name: str = field(name="class")  # in the document; Python has the word for itself
+    name: str = field_of_struct(name="class")  # in the document; Python has the word for itself
     images: ImageCount
     recall: Proportion
     precision: Proportion
@@ -66,6 +68,7 @@ class SavedEvaluation:
     """How often a model file is right on labelled pictures.
 
     file_sha256: of the model file, by which a result of bench finds its accuracy.
+    left_out: files of the folder that were no pictures to use, by reason.
     """
 
     top1: Proportion
@@ -82,6 +85,7 @@ class SavedEvaluation:
     trained: bool | None = None
     weights: str | None = None
     data: str | None = None
+    left_out: Mapping[str, ImageCount] = field(default_factory=dict)
 
 
 def parse_evaluation(text: str, source: str) -> SavedEvaluation | None:

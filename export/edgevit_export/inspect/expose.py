@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import seal
@@ -22,6 +21,7 @@ from edgevit.bundle.manifest import FLOAT_VARIANT, REFERENCE_FILE
 from edgevit.common.errors import DamagedError, InputError
 from edgevit.zoo.spec import TensorSpec
 from edgevit_export.convert.graph import tensor_specs, values_by_name
+from edgevit_export.convert.read_onnx import read_onnx, understood
 
 
 @contextmanager
@@ -64,13 +64,8 @@ def load_variant(bundle: Bundle, variant: str) -> ir.Model:
             f"'{variant}' is a compiled {bundle.manifest.variants[variant].runtime} engine: no "
             "tensor inside it can be looked at. Name the variant that it was built from."
         )
-    try:
-        typed = onnx.shape_inference.infer_shapes(onnx.load(file), data_prop=True)
-    except (DecodeError, onnx.shape_inference.InferenceError) as error:
-        raise DamagedError(
-            f"{file} is no ONNX model ({error}). Export or copy it again."
-        ) from error
-    return ir.from_proto(typed)
+    with understood(file):
+        return ir.from_proto(onnx.shape_inference.infer_shapes(read_onnx(file), data_prop=True))
 
 
 def _refuse_other_outputs(bundle: Bundle, variant: str, model: ir.Model) -> None:

@@ -1,14 +1,16 @@
 """The matrix products of a model that can be quantized, and how to put something in their place.
 
 A product is a Gemm or MatMul with a constant matrix: every linear layer, and every patch embedding,
-which is a product of patch rows here and no convolution. Products inside the custom ops' bodies are
-not seen, so superpixels stay float.
+which is a product of patch rows here and no convolution. A convolution is one too, of the squares
+of a map with a matrix, for the schemes that can write it. Products inside the custom ops' bodies
+are not seen, so superpixels stay float.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,8 @@ class Product:
 
     name: of the layer, such as ``blocks.3.mlp.0``. source, result: tensors x [.., K] and y [.., N].
     weight: float32 [K, N]. bias: float32 [N], or None.
+    convolution: the attributes of a Conv node, whose source and result are maps [B, C, H, W]; None
+    for a Gemm or MatMul. kernel: the shape of its weight, [N, C / groups, k, k].
     """
 
     name: str
@@ -37,15 +41,35 @@ class Product:
     result: str
     weight: NDArray[np.float32]
     bias: NDArray[np.float32] | None
+    convolution: Mapping[str, Any] | None = None
+    kernel: tuple[int, ...] = ()
+
+    @property
+    def rows_of_source(self) -> float:
+        """Rows that are multiplied for every row (place of a map) of the source."""
+        strides: Sequence[int] = (self.convolution or {}).get("strides", ())
+        return 1 / prod(strides)
+
+    def as_kernel(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """A matrix [K, N] in the form of the convolution's weight."""
+        return matrix.T.reshape(self.kernel)
 
 
-def find_products(model: ir.Model) -> list[Product]:
+def find_products(model: ir.Model, convolutions: bool = False) -> list[Product]:
     """In the order of the graph.
+
+    Args:
+        convolutions: give them too.
 
     Raises:
         InputError: there is none: this is no model that edgevit exported.
     """
-    products = [_product(node) for node in model.graph if _is_product(node)]
+    products = []
+    for node in model.graph:
+        if _is_product(node):
+            products.append(_product(node))
+        elif convolutions and _is_convolution(node):
+            products.append(_convolution(node))
     if not products:
         raise InputError("The model has no linear layers with constant weights to quantize.")
     return products
@@ -78,6 +102,24 @@ def _product(node: ir.Node) -> Product:
         result=str(node.outputs[0].name),
         weight=matrix.T if is_transposed(node) else matrix,
         bias=bias,
+    )
+
+
+def _is_convolution(node: ir.Node) -> bool:
+    return node.op_type == "Conv" and given(node.inputs[1]).is_initializer()
+
+
+def _convolution(node: ir.Node) -> Product:
+    source, stored, *rest = node.inputs
+    kernel = _floats(given(stored))
+    return Product(
+        name=_layer_name(node),
+        source=str(given(source).name),
+        result=str(node.outputs[0].name),
+        weight=kernel.reshape(len(kernel), -1).T,
+        bias=_floats(rest[0]) if rest and rest[0] is not None else None,
+        convolution={name: attribute.value for name, attribute in node.attributes.items()},
+        kernel=kernel.shape,
     )
 
 

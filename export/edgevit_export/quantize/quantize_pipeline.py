@@ -21,6 +21,7 @@ from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.runner import OpenRunner
+from edgevit_export.convert.read_onnx import read_onnx, understood
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.schemes import SCHEMES
@@ -77,7 +78,9 @@ def quantize_bundle(
     refuse_unwritable(bundle)
     if not request.replace_variants:
         refuse_quantized(bundle)
-    model = ir.load(bundle.variant(FLOAT_VARIANT))
+    file = bundle.variant(FLOAT_VARIANT)
+    with understood(file):
+        model = ir.from_proto(read_onnx(file))
     widen_weights(model)
     label = "float: accuracy"
     expected = logits_of(model, request.evaluation, runners[REFERENCE], progress, label)

@@ -1,8 +1,9 @@
 """How a quantized product is written for every target, because the targets disagree.
 
 Only the two operands of a matrix product become int8; biases, residual sums, softmax, LayerNorm,
-GELU, the attention mask and the superpixels stay float. Weights have a scale a column (an output
-channel) and no zero point, unless said otherwise.
+GELU, the attention mask and the superpixels stay float. Convolutions are quantized where standard
+Q/DQ says it (OpenVINO, TensorRT); ONNX Runtime has no integer convolution that gives float. Weights
+have a scale a column (an output channel) and no zero point, unless said otherwise.
 
 =====================  ===============================================================
 onnxruntime-x86        uint8 activations, int8 weights, one fused product that adds the
@@ -42,6 +43,7 @@ class Scheme:
     """A form of quantization. ``calibrated``: whether it needs the ranges of activations.
 
     runtime: which runtime reads what it writes. is_target: or else a candidate for comparison.
+    convolutions: whether they are quantized too.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Scheme:
     form: Form
     calibrated: bool = True
     is_target: bool = True
+    convolutions: bool = False
 
 
 def quantized(
@@ -63,7 +66,7 @@ def quantized(
         ranges: by the name of a product's input tensor; unused unless ``scheme.calibrated``.
         keep_float: names of products that stay as they are.
     """
-    products = [p for p in find_products(model) if p.name not in keep_float]
+    products = [p for p in find_products(model, scheme.convolutions) if p.name not in keep_float]
 
     def rewrite(product: Product, source: ir.Value, writer: Writer) -> ir.Value:
         return scheme.form(product, source, ranges.get(product.source), writer)
@@ -144,6 +147,8 @@ def _weights(product: Product, source: ir.Value, found: Range | None, writer: Wr
 
 def _float_product(product: Product, source: ir.Value, writer: Writer) -> ir.Value:
     """A Gemm or MatMul as before, its matrix dequantized from int8."""
+    if product.convolution is not None:
+        return _float_convolution(product, source, writer)
     weight, scales = _int8(product.weight)
     name = product.result
     stored = [
@@ -156,6 +161,21 @@ def _float_product(product: Product, source: ir.Value, writer: Writer) -> ir.Val
     else:
         bias = writer.constant(f"{name}.bias", product.bias)
         (result,) = writer.node("Gemm", [source, matrix, bias], f"{name}.int8")
+    return result
+
+
+def _float_convolution(product: Product, source: ir.Value, writer: Writer) -> ir.Value:
+    """A Conv as before, its weight dequantized from int8; a scale for every output channel."""
+    weight, scales = _int8(product.weight)
+    name = product.result
+    stored = [
+        writer.constant(f"{name}.weight_int8", product.as_kernel(weight)),
+        writer.constant(f"{name}.weight_scale", scales),
+    ]
+    inputs = [source, *writer.node("DequantizeLinear", stored, f"{name}.weight", axis=0)]
+    if product.bias is not None:
+        inputs.append(writer.constant(f"{name}.bias", product.bias))
+    (result,) = writer.node("Conv", inputs, f"{name}.int8", **(product.convolution or {}))
     return result
 
 
@@ -177,8 +197,8 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("onnxruntime-x86", "onnxruntime", _onnxruntime(signed=False)),
         Scheme("onnxruntime-x86-avx2", "onnxruntime", _onnxruntime(signed=False, about_128=True)),
         Scheme("onnxruntime-arm", "onnxruntime", _onnxruntime(signed=True)),
-        Scheme("openvino", "openvino", _qdq(signed=False)),
-        Scheme("tensorrt", "tensorrt", _qdq(signed=True)),
+        Scheme("openvino", "openvino", _qdq(signed=False), convolutions=True),
+        Scheme("tensorrt", "tensorrt", _qdq(signed=True), convolutions=True),
         Scheme("dynamic", "onnxruntime", _dynamic, calibrated=False, is_target=False),
         Scheme("weights", "onnxruntime", _weights, calibrated=False, is_target=False),
     )

@@ -175,7 +175,7 @@ class Search:
 
     def _sensitivity(self, scheme: Scheme, method: str, smooth: bool) -> tuple[LayerCost, ...]:
         """Every product quantized alone, worst first."""
-        products = find_products(self.model)
+        products = find_products(self.model, scheme.convolutions)
         names = [product.name for product in products]
         _, observed = self._base(False)
         costs_macs = [self._macs(product, observed) for product in products]
@@ -194,7 +194,8 @@ class Search:
     @staticmethod
     def _macs(product: Product, observed: Mapping[str, Observed]) -> float:
         """Multiply-accumulates a picture: the rows of its input times its matrix."""
-        return observed[product.source].rows_per_picture * product.weight.size
+        rows = observed[product.source].rows_per_picture * product.rows_of_source
+        return rows * product.weight.size
 
     def _keep_worst_float(
         self, scheme: Scheme, method: str, smooth: bool, layers: tuple[LayerCost, ...]
