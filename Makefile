@@ -62,7 +62,7 @@ prebuilt: $(READY)
 # Trains the zoo on this machine's CPU; can be stopped, and goes on. ZOO=NAME ... picks models.
 # IMAGENETTE and TINY_IMAGENET are folders with train/ and val/; without one, its runs are left out.
 train-zoo: $(READY)
-	$(BIN)/python benchmarks/train_zoo.py $(if $(IMAGENETTE),--imagenette $(IMAGENETTE)) \
+	$(BIN)/python benchmarks/training/train_zoo.py $(if $(IMAGENETTE),--imagenette $(IMAGENETTE)) \
 		$(if $(TINY_IMAGENET),--tiny-imagenet $(TINY_IMAGENET)) $(if $(ZOO),--only $(ZOO)) \
 		--output runs/zoo
 

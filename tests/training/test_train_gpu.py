@@ -28,7 +28,7 @@ from edgevit_export.convert.weights import load_model
 from support import ROOT, Finished, python
 from support.needs import needs_teacher
 
-SCRIPT = ROOT / "benchmarks" / "train_zoo_gpu.py"
+SCRIPT = ROOT / "benchmarks" / "training" / "train_zoo_gpu.py"
 TEN = ("chain_saw", "church", "golf_ball", "parachute", "tench")
 PLAIN = Recipe(
     epochs=2,
@@ -288,11 +288,13 @@ def test_it_needs_torch_numpy_and_opencv_alone(packed: Path, tmp_path: Path) -> 
     options = ("--only", "ab.mean.seed0", "--epochs", 1, "--device", "cpu", "--minutes", 9)
     trained = python(alone, SCRIPT, "train", packed, tmp_path, "--output", results, *options)
     assert trained.code == 0, trained.err
-    (row,) = map(json.loads, (results / "rows.jsonl").read_text().splitlines())
+    (row,) = map(json.loads, (results / "rows.000.jsonl").read_text().splitlines())
     assert row["run"] == "ab.mean.seed0"
     assert 0 <= row["val_top1"] <= 1
     assert row["pictures"] == 20
-    assert [path.name for path in results.iterdir()] == ["rows.jsonl"], "an A/B keeps no weights"
+    assert [path.name for path in results.iterdir()] == ["rows.000.jsonl"], (
+        "an A/B keeps no weights"
+    )
     repeated = train(packed, results, "--output", again, "--only", "ab.mean.seed0")
     assert repeated.code == 0
     assert list(again.iterdir()) == [], "what is done is not done again"
@@ -316,7 +318,7 @@ def test_weights_are_collected_for_export(packed: Path, tmp_path: Path) -> None:
     file = tmp_path / "zoo" / "lla_conv_tiny.10.safetensors"
     model = load_model(find("lla_conv_tiny"), file)
     assert model.classes == TEN
-    row = json.loads((tmp_path / "out" / "rows.jsonl").read_text())
+    row = json.loads((tmp_path / "out" / "rows.000.jsonl").read_text())
     assert model.notes["val_top1"] == f"{row['val_top1']:.4f}"
     pictures = unpack(packed, f"{IMAGENETTE}.val", model.module.spec.image_px)
     with torch.inference_mode():

@@ -9,7 +9,7 @@ import numpy as np
 
 from support import ROOT, python
 
-SCRIPT = ROOT / "benchmarks" / "train_zoo.py"
+SCRIPT = ROOT / "benchmarks" / "training" / "train_zoo.py"
 
 
 def test_a_step_is_done_once(tmp_path: Path) -> None:

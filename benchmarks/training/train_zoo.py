@@ -1,11 +1,11 @@
 """Trains the zoo on a CPU, step by step; stopped at any time, it goes on where it was.
 
-    python benchmarks/train_zoo.py --imagenette FOLDER --tiny-imagenet FOLDER --output runs/zoo
+    python benchmarks/training/train_zoo.py --imagenette FOLDER --tiny-imagenet FOLDER
 
 Every step is one run of ``edgevit train`` and starts from the step before it: small pictures first,
 where an epoch is cheap, then the model's own size; two hundred classes first, then ten. What is
 done is not done again. Only runs whose data is given are made. Two cores with nothing else to do
-take days for all of it; ``--only`` names models. With a GPU, see ``benchmarks/train_zoo_gpu.py``.
+take days for all of it; ``--only`` names models. With a GPU, see ``train_zoo_gpu.py``.
 """
 
 from __future__ import annotations
