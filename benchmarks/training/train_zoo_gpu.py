@@ -9,7 +9,7 @@ at most 30 MiB, and the teacher beside them. ``train`` needs torch, numpy and Op
 what is first in the plan (edgevit/training/gpu/plan.py) and not yet in RESULTS, until the time
 is up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run that ended, its weights, and
 the state of the one that did not, all in files of at most 15 MiB. Copy NEW's files into RESULTS and
-call it again. ``collect`` makes ``.safetensors`` of the weights, for ``edgevit export --checkpoint``.
+call it again. ``collect`` makes ``.safetensors`` files for ``edgevit export --checkpoint``.
 """
 
 from __future__ import annotations
