@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,12 @@ from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
 from edgevit.inference.node_names import SEPARATOR, layer_of
-from edgevit_export.convert.graph import add_weight, drop_unused_weights, weight_values
+from edgevit_export.convert.graph import (
+    add_weight,
+    copy_of,
+    drop_unused_weights,
+    weight_values,
+)
 
 # Smaller products (the place of a centroid: 2 rows) gain nothing.
 _LEAST_INPUTS = 16
@@ -37,6 +43,14 @@ class Product:
     result: str
     weight: NDArray[np.float32]
     bias: NDArray[np.float32] | None
+
+    @cached_property
+    def int8(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """(the weight, float32 [N]): a column's scale is its largest magnitude over 127."""
+        peak = np.abs(self.weight).max(axis=0)
+        scales = np.where(peak > 0, peak / 127, 1.0).astype(np.float32)
+        weight = np.clip(np.rint(self.weight / scales), -127, 127).astype(np.int8)
+        return weight, scales
 
 
 def find_products(model: ir.Model) -> list[Product]:
@@ -146,7 +160,7 @@ Rewrite = Callable[[Product, ir.Value, Writer], ir.Value]
 def replace_products(model: ir.Model, products: Sequence[Product], rewrite: Rewrite) -> ir.Model:
     """A copy in which ``rewrite`` has put nodes in the place of the products."""
     by_result = {product.result: product for product in products}
-    copy = model.clone()
+    copy = copy_of(model)
     writer = Writer(copy.graph)
     for node in list(copy.graph):
         (old, *_) = node.outputs

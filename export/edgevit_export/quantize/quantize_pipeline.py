@@ -21,6 +21,7 @@ from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.runner import OpenRunner
+from edgevit_export.convert.graph import with_stored_weights
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.schemes import SCHEMES
@@ -79,6 +80,7 @@ def quantize_bundle(
         refuse_quantized(bundle)
     model = ir.load(bundle.variant(FLOAT_VARIANT))
     widen_weights(model)
+    model = with_stored_weights(model)
     label = "float: accuracy"
     expected = logits_of(model, request.evaluation, runners[REFERENCE], progress, label)
     evaluation = LabelledEvalSet(request.evaluation, expected, "the float model", request.labels)
