@@ -17,7 +17,7 @@ from edgevit.common.errors import InputError
 from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.runner import Array, OpenRunner, Runner
 from edgevit.zoo.spec import LOGITS
-from edgevit_export.convert.graph import serialized, values_by_name
+from edgevit_export.convert.graph import copy_of, serialized, values_by_name
 from edgevit_export.quantize.products import find_products
 
 BINS = 2048
@@ -80,7 +80,7 @@ class Observed:
 
 def with_outputs(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
     """A copy that gives these tensors, float32, as outputs beside its own."""
-    copy = model.clone()
+    copy = copy_of(model)
     made = values_by_name(copy.graph)
     for name in dict.fromkeys(tensors):
         if not made[name].is_graph_output():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -19,7 +20,13 @@ from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
 from edgevit.inference.node_names import SEPARATOR, layer_of
-from edgevit_export.convert.graph import add_weight, drop_unused_weights, given, weight_values
+from edgevit_export.convert.graph import (
+    add_weight,
+    copy_of,
+    drop_unused_weights,
+    given,
+    weight_values,
+)
 
 # Smaller products (the place of a centroid: 2 rows) gain nothing.
 _LEAST_INPUTS = 16
@@ -53,6 +60,14 @@ class Product:
     def as_kernel(self, matrix: NDArray[Any]) -> NDArray[Any]:
         """A matrix [K, N] in the form of the convolution's weight."""
         return matrix.T.reshape(self.kernel)
+
+    @cached_property
+    def int8(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """(the weight, float32 [N]): a column's scale is its largest magnitude over 127."""
+        peak = np.abs(self.weight).max(axis=0)
+        scales = np.where(peak > 0, peak / 127, 1.0).astype(np.float32)
+        weight = np.clip(np.rint(self.weight / scales), -127, 127).astype(np.int8)
+        return weight, scales
 
 
 def find_products(model: ir.Model, convolutions: bool = False) -> list[Product]:
@@ -190,7 +205,7 @@ Rewrite = Callable[[Product, ir.Value, Writer], ir.Value]
 def replace_products(model: ir.Model, products: Sequence[Product], rewrite: Rewrite) -> ir.Model:
     """A copy in which ``rewrite`` has put nodes in the place of the products."""
     by_result = {product.result: product for product in products}
-    copy = model.clone()
+    copy = copy_of(model)
     writer = Writer(copy.graph)
     for node in list(copy.graph):
         (old, *_) = node.outputs
