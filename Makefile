@@ -40,7 +40,7 @@ schemas: $(READY) # the JSON Schemas in the docs
 # Pictures changed at random: an answer or one clear error, and little memory.
 FUZZ_SECONDS ?= 120
 fuzz: $(READY)
-	PYTHONPATH=tests $(BIN)/python -m support.fuzz_pictures --seconds $(FUZZ_SECONDS)
+	PYTHONPATH=tests $(BIN)/python -m support.pictures.fuzz --seconds $(FUZZ_SECONDS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from edgevit.images import image_files
 from edgevit.images.image_folder import ImageFolder
 from edgevit.images.image_io import Image
 from support import Command, python, write_png
-from support.picture_files import saved
+from support.pictures.files import saved
 
 KINDS = {
     "jfif": "JPEG",
@@ -112,7 +112,7 @@ def test_training_pictures_do_not_validate(
         "train", "--data", class_folder, "--val-data", other, "--output", tmp_path / "run"
     )
     assert ended.code == 2
-    assert "are among those to train with" in ended.one_message
+    assert "are among the training images" in ended.one_message
     assert not (tmp_path / "run").exists()
 
 

@@ -22,8 +22,8 @@ from edgevit.images import image_io, jpeg
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command, begin, environment, python, write_png
-from support.fuzz_pictures import Found, mutated, seeds, try_one
-from support.picture_files import jpeg_claiming, png, png_header, saved
+from support.pictures.files import jpeg_claiming, png, png_header, saved
+from support.pictures.fuzz import Found, mutated, seeds, try_one
 
 END = (b"IEND", b"")
 LIMIT_BYTES = 2 << 30

@@ -18,7 +18,7 @@ from edgevit.images.image_io import Image
 from edgevit.training.data import BatchLoader
 from edgevit.zoo.spec import Preprocess
 from support import Command
-from support.picture_files import corners, exif, png, saved, with_segment, xmp
+from support.pictures.files import corners, exif, png, saved, with_segment, xmp
 
 PREPROCESS = Preprocess(224)
 

@@ -1,6 +1,6 @@
 """Changes pictures at random and decodes them: an answer or one clear error, and little memory.
 
-    PYTHONPATH=tests python -m support.fuzz_pictures --seconds 60 --seed 1
+    PYTHONPATH=tests python -m support.pictures.fuzz --seconds 60 --seed 1
 
 prints how many were read and refused, the slowest, and the most memory that the process held.
 """
@@ -18,7 +18,7 @@ import numpy as np
 from edgevit.common.errors import InputError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from support.picture_files import saved
+from support.pictures.files import saved
 
 _EXTREMES = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", bytes(4), b"\xff\xff\xff\x7f", b"\0\0\1\0")
 _HEAD_BYTES = 400  # where sizes and offsets stand: changed more often
