@@ -7,9 +7,10 @@
 ``pack`` (on a workstation) puts the pictures of ``FOLDER/train`` and ``FOLDER/val`` into files of
 at most 30 MiB, and the teacher beside them. ``train`` needs torch, numpy and OpenCV alone. It does
 what is first in the plan (edgevit/training/gpu/plan.py) and not yet in RESULTS, until the time is
-up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run that ended, its weights, and the
-state of the one that did not, all in files of at most 15 MiB. Copy NEW's files into RESULTS and call
-it again. ``collect`` makes ``.safetensors`` of the weights, for ``edgevit export --checkpoint``.
+up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run that ended, its weights, and
+the state of the one that did not, all in files of at most 15 MiB. Copy NEW's files into RESULTS and
+call it again. ``collect`` makes ``.safetensors`` of the weights, for ``edgevit export
+--checkpoint``.
 """
 
 from __future__ import annotations

@@ -292,7 +292,8 @@ def test_it_needs_torch_numpy_and_opencv_alone(packed: Path, tmp_path: Path) -> 
     assert row["run"] == "ab.mean.seed0"
     assert 0 <= row["val_top1"] <= 1
     assert row["pictures"] == 20
-    assert [path.name for path in results.iterdir()] == ["rows.000.jsonl"], "an A/B keeps no weights"
+    left = [path.name for path in results.iterdir()]
+    assert left == ["rows.000.jsonl"], "an A/B keeps no weights"
     repeated = train(packed, results, "--output", again, "--only", "ab.mean.seed0")
     assert repeated.code == 0
     assert list(again.iterdir()) == [], "what is done is not done again"
