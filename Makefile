@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train-zoo demo test test-all test-pythons test-arm64 lint bench prebuilt tensorrt-builds clean
+.PHONY: demo test fuzz test-all test-pythons test-arm64 schemas lint bench prebuilt train-zoo tensorrt-builds clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -33,6 +33,14 @@ ARM64_ROOT ?= $(CURDIR)/out/arm64
 test-arm64: $(READY)
 	$(BIN)/python tests/support/machines/arm64_root.py $(ARM64_ROOT)
 	EDGEVIT_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -m arm64 tests/project/test_arm64.py -rA
+
+schemas: $(READY) # the JSON Schemas in the docs
+	$(BIN)/python -m edgevit.results.documents.json_schema docs/schemas
+
+# Pictures changed at random: an answer or one clear error, and little memory.
+FUZZ_SECONDS ?= 120
+fuzz: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m support.fuzz_pictures --seconds $(FUZZ_SECONDS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

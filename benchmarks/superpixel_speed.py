@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import onnx
+import onnx_ir as ir
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
@@ -130,9 +131,9 @@ def _until_pooled(whole: onnx.ModelProto) -> onnx.ModelProto:
 
 def _until(whole: onnx.ModelProto, values: list[str]) -> onnx.ModelProto:
     """The part of the model that makes some of its inner values."""
-    part = with_outputs(whole, values)
+    part = with_outputs(ir.from_proto(whole), values)
     keep_outputs(part, values)
-    return part
+    return ir.to_proto(part)
 
 
 def _arguments() -> argparse.Namespace:

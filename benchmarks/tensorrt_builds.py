@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import onnx
+import onnx_ir as ir
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
@@ -89,7 +89,7 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
     pictures = image_io.batch(photos, Preprocess(spec.image_px))
     request = ExportRequest(entry, folder / "bundle.edgevit", pictures, classes=CLASSES)
     exported = export_bundle(request, open_runner, SilentProgress()).variant()
-    model = onnx.load(exported)
+    model = ir.load(exported)
     half = to_half(model, pictures, open_runner).model
     observed = observe_products(model, pictures, open_runner)
     ranges = {name: minmax(seen) for name, seen in observed.items()}
@@ -99,7 +99,7 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
         ("int8", quantized(model, SCHEMES["tensorrt"], ranges)),
     ):
         files[precision] = folder / f"{precision}.onnx"
-        onnx.save(form, files[precision])
+        ir.save(form, files[precision])
     return files
 
 

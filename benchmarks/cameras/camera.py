@@ -2,6 +2,7 @@
 
     python benchmarks/cameras/camera.py slow clip.mp4  # the newest frame, model too slow
     python benchmarks/cameras/camera.py fast clip.mp4  # nothing lost, the loop's own cost
+    python benchmarks/cameras/camera.py age clip.mp4  # how old answers are behind a slow decoder
     python benchmarks/cameras/camera.py memory clip.mp4  # an hour's worth of frames, minutes long
     python benchmarks/cameras/camera.py restart clip.mp4  # the camera killed and started again
     python benchmarks/cameras/camera.py viewers clip.mp4  # ten viewers that are stuck, or slow
@@ -30,9 +31,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mjpeg_server import jpegs_of
+from stamped_camera import number_in, stamped_camera
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json
+from edgevit.images import image_io
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
@@ -53,6 +56,7 @@ CAMERA_FPS = 30.0
 HOUR_FRAMES = 108_000
 VIEWERS = 10
 _FILLING_FRAMES, _FULL_SPEED_FRAMES = 300, 1100
+_ADDED_DECODE_S, _STAMPED_BYTES = 0.06, 200_000
 _WISH = b'{"outlines":true}'
 _ABOUT = About("lla_tiny", "float", "onnxruntime", "here", "clip", True, True)
 
@@ -118,6 +122,36 @@ def fast(options: argparse.Namespace) -> dict[str, Any]:
         "captured_but_not_answered_when_it_was_stopped": lost,
         "overhead_mean_ms": _verdict(waiting["mean"], 1.0),
         "overhead_p50_ms": _verdict(waiting["p50"], 1.0),
+    }
+
+
+def age(options: argparse.Namespace) -> dict[str, Any]:
+    """The true age of what is answered, where decoding takes twice as long as a frame lasts."""
+    decode, true_ms, said_ms = image_io.decode, [], []
+
+    def slowly(data: bytes, source: str) -> image_io.Image:
+        time.sleep(_ADDED_DECODE_S)
+        return decode(data, source)
+
+    image_io.decode = slowly
+    with stamped_camera(CAMERA_FPS, _STAMPED_BYTES) as camera:
+        address, until_s = parse([camera.address]), time.perf_counter() + options.seconds
+        with Feed(lambda: open_source(address, CaptureRequest()), Orientation()) as feed:
+            for frame in feed:
+                now_s = time.perf_counter()
+                true_ms.append(1e3 * (now_s - camera.sent_s[number_in(frame.picture)]))
+                said_ms.append(1e3 * now_s - frame.captured_ns / 1e6)
+                if now_s > until_s:
+                    break
+    unseen_ms = sorted(true - said for true, said in zip(true_ms, said_ms, strict=True))
+    limit_ms = 1e3 * (2 * _ADDED_DECODE_S + 2 / CAMERA_FPS)
+    return {
+        "seconds": options.seconds,
+        "taken": len(true_ms),
+        "dropped": feed.dropped,
+        "true_age_ms": _percentiles(sorted(true_ms)),
+        "true_age_at_the_end_ms": _verdict(median(true_ms[-10:]), limit_ms),
+        "age_that_is_not_said_p90_ms": _verdict(_p(unseen_ms, 90), 1e3 / CAMERA_FPS),
     }
 
 
@@ -401,6 +435,7 @@ def _percentiles(ordered: list[float]) -> dict[str, float]:
 FIGURES = {
     "slow": slow,
     "fast": fast,
+    "age": age,
     "memory": memory,
     "restart": restart,
     "viewers": viewers_figure,

@@ -6,11 +6,10 @@
 
 ``pack`` (on a workstation) puts the pictures of ``FOLDER/train`` and ``FOLDER/val`` into files of
 at most 30 MiB, and the teacher beside them. ``train`` needs torch, numpy and OpenCV alone. It does
-what is first in the plan (edgevit/training/gpu/plan.py) and not yet in RESULTS, until the time is
-up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run that ended, its weights, and
+what is first in the plan (edgevit/training/gpu/plan.py) and not yet in RESULTS, until the time
+is up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run that ended, its weights, and
 the state of the one that did not, all in files of at most 15 MiB. Copy NEW's files into RESULTS and
-call it again. ``collect`` makes ``.safetensors`` of the weights, for ``edgevit export
---checkpoint``.
+call it again. ``collect`` makes ``.safetensors`` files for ``edgevit export --checkpoint``.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ import numpy as np
 import torch
 
 from edgevit.common.errors import EdgevitError, InputError
+from edgevit.training.gpu.folded_teacher import FoldedNetwork, load_teacher
 from edgevit.training.gpu.plan import Run, plan, run_named
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
 from edgevit.training.gpu.states import load_parts, save_parts
-from edgevit.training.gpu.teacher import FoldedNetwork, load_teacher
 
 ROWS = "rows.{}.jsonl"
 TEACHER = "teacher.pt"

@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts; columns named in ``numeric`` are aligned right."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numeric: Sequence[str] = ()
-
-
-Section = Table | str  # a line of text stands for itself
+from edgevit.common.tables import Section, as_text
 
 
 class Result(ABC):
@@ -33,6 +20,4 @@ class Result(ABC):
         """Tables and lines in the order in which a person reads them."""
 
     def __str__(self) -> str:
-        from edgevit.common.console import as_text
-
         return as_text(self.sections())

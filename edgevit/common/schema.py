@@ -15,6 +15,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
 from typing import Any, TypeVar
 
 from edgevit.common.untrusted.sanitize import harmless
@@ -80,7 +81,9 @@ def to_plain(value: object) -> Any:
     """Dicts, lists, numbers and texts, as :func:`typed` takes them."""
     import msgspec
 
-    return msgspec.to_builtins(value)
+    # msgspec itself leaves out the fields of a dataclass that kept their defaults.
+    whole = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    return msgspec.to_builtins(whole)
 
 
 def is_newer_minor(content: Mapping[str, Any], minor: int) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import cv2
 
+from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.image_io import Image
 
 Colour = tuple[int, int, int]
@@ -47,7 +48,7 @@ class Line(Protocol):
 
 def fitted_line(text: str, width: int, height: int) -> Line:
     """A line a twentieth of the picture's height, or less where it would not fit its width."""
-    text = _cut(" ".join(text.split()))
+    text = _cut(" ".join(printable(text).split()))  # OpenCV crashes at half a character
     if text.isascii() or not hasattr(cv2, "FontFace"):
         return _StrokedLine(_ascii(text), width, height)
     return _OutlinedLine(text, width, height)

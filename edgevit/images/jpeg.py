@@ -12,6 +12,7 @@ START_OF_IMAGE = b"\xff\xd8"
 MOST_SEGMENTS = 20_000  # a picture has tens, with large notes hundreds
 _END_OF_IMAGE = 0xD9
 _START_OF_SCAN = 0xDA
+_WITHIN_SCANS = frozenset({0xC4, _START_OF_SCAN, 0xDB, 0xDC, 0xDD, 0xFE})  # tables, comments
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # stuffed zeros and restarts are data
 
@@ -54,11 +55,14 @@ class EndFinder:
 
     Walks the segments (ITU-T T.81, annex B), so that a thumbnail's end is not taken for its own.
     Where the next one starts before the end marker, it was cut; one of countless segments is none.
+    What looks like a segment that no encoder writes among the picture's data is damage: its
+    "length" would hide the pictures behind.
     """
 
     def __init__(self) -> None:
         self._position = len(START_OF_IMAGE)
         self._segments = 0
+        self._in_scans = False
 
     def find(self, data: bytes | bytearray) -> Extent | None:
         """The extent of the JPEG that ``data`` starts with; None if its end is not there.
@@ -74,9 +78,13 @@ class EndFinder:
                 return Extent(after, True)
             if code == START_OF_IMAGE[1] or self._segments > MOST_SEGMENTS:
                 return Extent(marker.start(), False)
+            if self._in_scans and code not in _WITHIN_SCANS:
+                self._position = after
+                continue
             if len(data) < after + 2:
                 return None
             length = int.from_bytes(data[after : after + 2], "big")
             self._position = after + max(2, length)
+            self._in_scans = self._in_scans or code == _START_OF_SCAN
         self._position = max(self._position, len(data) - 1)  # the last byte may begin a marker
         return None

@@ -1,1 +1,1 @@
-"""What a runtime looks like from outside, and how its answers are read and judged."""
+"""What a runtime looks like from outside, and how its answers are read and compared."""

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_Z_95 = 1.959963984540054  # of the normal distribution, two-sided 95 %
-_RESAMPLES = 2000
+from edgevit.inference.intervals import Pairs, wilson
+
 TOP = 5
 
 
 @dataclass(frozen=True)
-class Share:
-    """How many of how many, and where the true share lies with 95 % confidence (Wilson)."""
+class Proportion:
+    """How many of how many, and where the true proportion lies with 95 % confidence (Wilson)."""
 
     right: int
     of: int
@@ -29,13 +29,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's score interval, which stays inside 0 to 1 and is right for few images too."""
-        if not self.of:
-            return 0.0, 1.0
-        n, p = self.of, self.value
-        scale = 1 + _Z_95**2 / n
-        middle = p + _Z_95**2 / (2 * n)
-        half = _Z_95 * float(np.sqrt(p * (1 - p) / n + _Z_95**2 / (4 * n * n)))
-        return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+        return wilson(self.right, self.of)
 
     def to_json(self) -> dict[str, Any]:
         low, high = self.interval
@@ -65,14 +59,14 @@ class Accuracy:
         return best
 
     @property
-    def top1(self) -> Share:
-        return Share(int((self.answers == self.labels).sum()), len(self.labels))
+    def top1(self) -> Proportion:
+        return Proportion(int((self.answers == self.labels).sum()), len(self.labels))
 
     @property
-    def top5(self) -> Share:
+    def top5(self) -> Proportion:
         """Whether the label is among the five likeliest; equals count by their order."""
         best = np.argsort(-self.logits, axis=1, kind="stable")[:, :TOP]
-        return Share(int((best == self.labels[:, None]).any(axis=1).sum()), len(self.labels))
+        return Proportion(int((best == self.labels[:, None]).any(axis=1).sum()), len(self.labels))
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
@@ -93,7 +87,7 @@ class Accuracy:
         answered = self.confusion.sum(axis=0)
         for place in np.flatnonzero(self.confusion.sum(axis=1)):
             row = self.confusion[place].copy()
-            found = Share(int(row[place]), int(row.sum()))
+            found = Proportion(int(row[place]), int(row.sum()))
             row[place] = 0
             mistaken = int(row.argmax()) if row.any() else None
             rows.append(
@@ -101,7 +95,7 @@ class Accuracy:
                     "class": self.classes[place],
                     "images": found.of,
                     "recall": found.to_json(),
-                    "precision": Share(found.right, int(answered[place])).to_json(),
+                    "precision": Proportion(found.right, int(answered[place])).to_json(),
                     "most_taken_for": None if mistaken is None else self.classes[mistaken],
                     "most_taken_for_images": int(row.max()),
                 }
@@ -147,12 +141,16 @@ class PairedDrop:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % of the drops of pictures drawn again with replacement (bootstrap), in points."""
-        lost = self.float_right.astype(np.int8) - self.quantized_right
-        rng = np.random.default_rng(0)
-        picks = rng.integers(len(lost), size=(_RESAMPLES, len(lost)))
-        low, high = np.percentile(100 * lost[picks].mean(axis=1), [2.5, 97.5])
-        return float(low), float(high)
+        """Where the drop lies with 95 % confidence, in points: paired score interval."""
+        before, after = self.float_right, self.quantized_right
+        pairs = Pairs(
+            both=int((before & after).sum()),
+            only_first=int((before & ~after).sum()),
+            only_second=int((~before & after).sum()),
+            neither=int((~before & ~after).sum()),
+        )
+        low, high = pairs.difference_interval()
+        return 100 * low, 100 * high
 
     def to_json(self) -> dict[str, Any]:
         low, high = self.interval

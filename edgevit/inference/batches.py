@@ -93,6 +93,9 @@ def infer_all(
     """Outputs by name for every picture, [n, ...].
 
     A tensor of several rows a picture, [n * rows, ...], becomes [n, rows, ...].
+
+    Args:
+        names: outputs to keep, all of which depend on the batch; by default all.
     """
     collected: dict[str, list[Array]] = {}
     for outputs in infer_batches(runner, pictures, names=names):

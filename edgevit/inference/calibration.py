@@ -1,4 +1,4 @@
-"""Which pictures calibrate and which judge: class-balanced, seeded, disjoint."""
+"""Which pictures calibrate and which measure accuracy: class-balanced, seeded, disjoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgevit.inference.runner import Array
 from edgevit.zoo.spec import Preprocess
 
 FEWEST = 8
-_GATE_SHARE = 0.5
+_CALIBRATING = 0.5
 _KEPT_BYTES = 512 * 2**20
 
 
@@ -84,20 +84,20 @@ def balanced(folder: ImageFolder, count: int, seed: int) -> NDArray[np.int64]:
 
 
 def split_for_gate(folder: ImageFolder, seed: int) -> tuple[ImageFolder, ImageFolder]:
-    """(to calibrate, to judge): half of every class each."""
-    return folder.hold_out(_GATE_SHARE, seed)
+    """(to calibrate, to evaluate): half of every class each."""
+    return folder.hold_out(_CALIBRATING, seed)
 
 
-def refuse_overlap(calibration: ImageFolder, judging: ImageFolder) -> None:
-    """Pictures that calibrated must not judge.
+def refuse_overlap(calibration: ImageFolder, evaluation: ImageFolder) -> None:
+    """Pictures that calibrated must not measure accuracy.
 
     Raises:
         InputError: files of the same content are in both; the first are named.
     """
     refuse_same_pictures(
         calibration,
-        judging,
+        evaluation,
         "images of --eval-data are in --data too",
-        "Accuracy must be judged on pictures that calibration has not seen; give two disjoint "
+        "Accuracy must be measured on pictures that calibration has not seen; give two disjoint "
         "folders.",
     )

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from edgevit.common.errors import InputError
-from edgevit.common.result import Result, Section
+from edgevit.common.result import Result
 from edgevit.common.schema import cleaned, is_newer_minor, plain_json, to_plain, typed
+from edgevit.common.tables import Section
 from edgevit.common.untrusted import bounded
 from edgevit.common.untrusted.sanitize import harmless
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgevit.common.result import Section, Table
+from edgevit.common.tables import Section, Table
 from edgevit.results.bench_result import (
     BenchResult,
     Comparison,

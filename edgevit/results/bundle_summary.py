@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgevit.bundle.bundle import Bundle, Variant
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 
 _SHOWN_LAYERS = 5
 _SHOWN_CLASSES = 10

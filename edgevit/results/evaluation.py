@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.inference.accuracy import Accuracy
 from edgevit.results.bundle_summary import note_rows
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from edgevit.common.untrusted.sanitize import printable
+
 _DEFAULT = "DejaVu Sans"  # which matplotlib brings
 _BOXES = "Last Resort"  # claims every character, and draws the name of its script in a box
 _LONGEST = 40
@@ -19,13 +21,15 @@ def shown(names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
 
     A character that no installed font has is drawn as the replacement character.
     """
-    cut = [
-        n if len(n) <= _LONGEST else f"{n[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}" for n in names
-    ]
+    cut = [_cut(printable(name)) for name in names]
     families, missing = _fonts_for({character for name in cut for character in name})
     table = {ord(character): _MISSING for character in missing}
     style = {"fontfamily": families, "parse_math": False}  # else a dollar sign begins a formula
     return [name.translate(table) for name in cut], style
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 @contextmanager

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.sanitize import printable
-from edgevit.images import drawing, image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest
 
@@ -104,6 +104,8 @@ class Prediction(Result):
         Raises:
             InputError: as ``superpixels``; or the file cannot be written.
         """
+        from edgevit.images import drawing, image_io
+
         drawn = self.picture
         if self.superpixels is not None:
             drawn = drawing.draw_superpixels(drawn, self.superpixels)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result, Section
+from edgevit.common.result import Result
+from edgevit.common.tables import Section
 from edgevit.common.workers import refuse_too_many_threads
 from edgevit.results.bench_result import BenchResult, Comparison, read_result
 from edgevit.results.bench_tables import comparison_table, results_table

@@ -13,7 +13,8 @@ from edgevit.bundle.compiled import Outcome, Plan, ensure
 from edgevit.bundle.edit import edit
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.progress import Progress, SilentProgress, stage
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.workflows.targets.compile_request import CompileRequest, Precision, Provider, Target
 from edgevit.workflows.targets.onnxruntime_target import plan_onnxruntime
 from edgevit.workflows.targets.openvino_target import plan_openvino
@@ -95,7 +96,7 @@ class SelectionResult(Result):
         return [
             Table(title, columns, [_row(row) for row in table], numeric=columns[1:3]),
             f"chosen for this machine: {self.choice.variant}",
-            *(f"DISTURBED: {reason}. Choose again on a calm machine." for reason in reasons),
+            *(f"DISTURBED: {reason}. Choose again on an idle machine." for reason in reasons),
         ]
 
 
@@ -138,7 +139,7 @@ def compile_bundle(
         cuda_graph: TensorRT: replay the engine as a CUDA graph.
         provider: ONNX Runtime: ``cpu``, ``cuda`` or ``tensorrt``.
         allow_fallback: ONNX Runtime: nodes that the provider does not take run on the processor.
-        images: a picture or a folder of them to judge agreement on; by default the bundle's own.
+        images: a picture or a folder of them to compare answers on; by default the bundle's own.
         keep_all: with ``auto``, keep the variants that were not chosen too.
         force: compile what is fresh again.
         threads: of the measurements.
@@ -240,24 +241,24 @@ def candidates() -> Iterator[CompileRequest]:
 def compile_fastest(
     bundle: Bundle, requests: Iterable[CompileRequest], work: _Work, keep_all: bool
 ) -> tuple[Bundle, MachineChoice]:
-    """Compiles what can be, measures and judges it, and keeps the best.
+    """Compiles what can be, checks and measures it, and keeps the best.
 
     Args:
         keep_all: keep the others too.
     """
     from edgevit_runtimes.selection.choose import Candidates, choose_fastest
 
-    names, not_tried = [], {}
+    names, unavailable = [], {}
     before = set(bundle.manifest.variants)
     for request in requests:
         try:
             bundle, outcome = compile_variant(bundle, request, work)
             names.append(outcome.name)
         except EdgevitError as error:
-            not_tried[request.name] = str(error)
+            unavailable[request.name] = str(error)
             bundle = Bundle.open(bundle.path)  # what did not agree is gone again
-    tried = Candidates(names, not_tried)
-    bundle, choice = choose_fastest(bundle, tried, work.evaluation, work.threads, work.progress)
+    offered = Candidates(names, unavailable)
+    bundle, choice = choose_fastest(bundle, offered, work.evaluation, work.threads, work.progress)
     losers = set(names) - before - {choice.variant}
     if losers and not keep_all:
         with edit(bundle) as draft:

@@ -11,7 +11,8 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
 from edgevit.zoo.spec import Preprocess
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from edgevit.inference.runner import Array
     from edgevit.models.classifier import Classifier
 
-MODULES = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors")
+MODULES = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxscript", "safetensors")
 
 
 @dataclass(frozen=True)

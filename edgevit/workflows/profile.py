@@ -10,7 +10,8 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import EdgevitError
 from edgevit.common.libraries import is_installed
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 
 if TYPE_CHECKING:
     from edgevit_export.inspect.work import Work

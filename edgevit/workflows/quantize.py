@@ -13,7 +13,8 @@ from edgevit.bundle.edit import refuse_unwritable
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result, Section
+from edgevit.common.result import Result
+from edgevit.common.tables import Section
 from edgevit.results.bundle_summary import variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from edgevit_runtimes.selection.verdict import Verdict
 
 ALL_TARGETS = "all"
-_MODULES = ("onnx",)
+_MODULES = ("onnx", "onnx_ir")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def quantize(
 
     Args:
         calibration: labelled pictures, one folder a class, from which ranges are taken.
-        evaluation: other labelled pictures, to judge accuracy with; by default half of
+        evaluation: other labelled pictures, to measure accuracy on; by default half of
             ``calibration``, and the other half calibrates.
         targets: ``onnxruntime-x86``, ``onnxruntime-x86-avx2``, ``onnxruntime-arm``, ``openvino``,
             ``tensorrt``, or only ``all``; by default this machine's and ``tensorrt``.
@@ -97,14 +98,14 @@ def quantize(
     if plot is not None:
         check_picture("--plot", Path(plot))
     folders = _folders(Path(calibration), evaluation, seed, progress)
-    calibrating, judging, labels = _pictures(bundle, folders, images, seed)
+    calibrating, evaluating, labels = _pictures(bundle, folders, images, seed)
     request = QuantizeRequest(
         bundle=bundle,
         targets=wanted,
         measured=_targets_here(),
-        rival_target=this_target() if this_target() in wanted else None,
+        alternatives_for=this_target() if this_target() in wanted else None,
         calibrating=calibrating,
-        judging=judging,
+        evaluation=evaluating,
         labels=labels,
         max_drop=max_drop,
         method=method,
@@ -145,9 +146,9 @@ def _folders(
             f"no evaluation images given: half of {calibration} evaluates, the other calibrates"
         )
         return split_for_gate(calibrating, seed)
-    judging = open_image_folder(Path(evaluation), progress)
-    refuse_overlap(calibrating, judging)
-    return calibrating, judging
+    evaluating = open_image_folder(Path(evaluation), progress)
+    refuse_overlap(calibrating, evaluating)
+    return calibrating, evaluating
 
 
 def _pictures(
@@ -159,22 +160,22 @@ def _pictures(
     from edgevit.inference.calibration import Pictures, balanced
     from edgevit_runtimes.selection.evaluate import places_of
 
-    calibrating, judging = folders
-    labels = places_of(judging.classes, bundle)[np.asarray(judging.labels)]
+    calibrating, evaluation = folders
+    labels = places_of(evaluation.classes, bundle)[np.asarray(evaluation.labels)]
     preprocess = bundle.manifest.preprocess
     chosen = calibrating.part(balanced(calibrating, count, seed))
     return (
         Pictures(chosen.files, preprocess),
-        Pictures(judging.files, preprocess),
+        Pictures(evaluation.files, preprocess),
         labels,
     )
 
 
 def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
-    """Measures what this machine runs, and judges the others by their accuracy alone."""
+    """Measures what this machine runs, and takes the others by their accuracy alone."""
     from edgevit_export.quantize.quantize_pipeline import variant_of
     from edgevit_runtimes.selection.choose import choose_form
-    from edgevit_runtimes.selection.verdict import judge
+    from edgevit_runtimes.selection.verdict import verdict_on
 
     verdicts = []
     for target in targets:
@@ -182,7 +183,7 @@ def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Ve
             bundle, verdict = choose_form(bundle, target)
         else:
             name = variant_of(target)
-            verdict = judge(bundle, name, bundle.manifest.variants[name])
+            verdict = verdict_on(bundle, name, bundle.manifest.variants[name])
         verdicts.append(verdict)
     return bundle, verdicts
 

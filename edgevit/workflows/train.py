@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.images.image_folder import ImageFolder, open_image_folder, refuse_same_pictures
 from edgevit.zoo.registry import DEFAULT_MODEL, find
 

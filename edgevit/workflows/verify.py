@@ -13,13 +13,14 @@ from edgevit.bundle.repair import repair as repair_bundle
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import untrained_note
 
 if TYPE_CHECKING:
     from edgevit.images.image_io import Image
     from edgevit.inference.runner import Runner
-    from edgevit_export.inspect.bisect import Look
+    from edgevit_export.inspect.bisect import TensorError
     from edgevit_runtimes.selection.verify import Comparison, Expose, Verification
 
 _BISECT_PICTURES = 4
@@ -39,7 +40,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class VerifyResult(Result):
-    """tensors: by variant, what was looked at to find the first tensor that differs.
+    """tensors: by variant, what was compared to find the first tensor that differs.
 
     asked: the variants that were asked for by name; they must open.
     dropped: by variant, what the repair left out because its file was damaged.
@@ -48,7 +49,7 @@ class VerifyResult(Result):
 
     bundle: Bundle
     verification: Verification
-    tensors: Mapping[str, Sequence[Look]]
+    tensors: Mapping[str, Sequence[TensorError]]
     asked: tuple[str, ...]
     sees_superpixels: bool
     dropped: Mapping[str, Dropped] = field(default_factory=dict)
@@ -87,7 +88,8 @@ class VerifyResult(Result):
             content["dropped"] = {name: asdict(why) for name, why in self.dropped.items()}
         if self.tensors:
             content["tensors"] = {
-                name: [asdict(look) for look in looks] for name, looks in self.tensors.items()
+                name: [each.to_dict() for each in compared]
+                for name, compared in self.tensors.items()
             }
         return content
 
@@ -105,8 +107,8 @@ class VerifyResult(Result):
             lines.append('superpixels were not compared: that needs pip install "edgevit[export]"')
         if note := untrained_note(self.bundle):
             lines.append(f"note: {note}")
-        looked_at = [_tensor_table(name, looks) for name, looks in self.tensors.items()]
-        return [Table(title, _COLUMNS, rows, _COLUMNS[4:9]), *lines, *looked_at]
+        tensors = [_tensor_table(name, compared) for name, compared in self.tensors.items()]
+        return [Table(title, _COLUMNS, rows, _COLUMNS[4:9]), *lines, *tensors]
 
 
 def verify(
@@ -172,7 +174,7 @@ def _pictures(folder: Path | str | None, count: int) -> list[Image]:
 
 def _expose(bundle: Bundle) -> Expose | None:
     """None where superpixels cannot be seen: a model without them, or no module ``onnx``."""
-    if bundle.manifest.superpixel_map is None or not is_installed("onnx"):
+    if bundle.manifest.superpixel_map is None or not is_installed("onnx_ir"):
         return None
     from edgevit_export.inspect.expose import exposed
 
@@ -181,10 +183,11 @@ def _expose(bundle: Bundle) -> Expose | None:
 
 def _bisect(
     bundle: Bundle, found: Verification, tolerance: float | None, threads: int, progress: Progress
-) -> dict[str, list[Look]]:
-    """Of every ONNX variant that was compared, the tensors that were looked at."""
-    require_modules("edgevit verify --bisect", "export", ("onnx",))
-    from edgevit_export.inspect.bisect import Pair, find_parting
+) -> dict[str, list[TensorError]]:
+    """Of every ONNX variant that was compared, the tensors that were compared for it."""
+    require_modules("edgevit verify --bisect", "export", ("onnx", "onnx_ir"))
+    from edgevit_export.inspect.bisect import Pair
+    from edgevit_export.inspect.bisect import bisect as bisect_variant
     from edgevit_runtimes.backends.open_model import open_model, open_variant
 
     def open_reference(opened: Bundle, name: str) -> Runner:
@@ -196,7 +199,7 @@ def _bisect(
     pictures = bundle.reference().images[:_BISECT_PICTURES]
     compared = dict.fromkeys(comparison.variant for comparison in found.comparisons)
     return {
-        name: find_parting(
+        name: bisect_variant(
             Pair(bundle, name, pictures, open_it, open_reference), progress, tolerance
         )
         for name in compared
@@ -226,9 +229,13 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %"
 
 
-def _tensor_table(name: str, looks: Sequence[Look]) -> Table:
-    first = next((look for look in looks if look.parted), None)
+def _tensor_table(name: str, compared: Sequence[TensorError]) -> Table:
+    from edgevit_export.inspect.bisect import first_difference
+
+    first = first_difference(compared)
     where = f"differs first at {first.tensor}" if first else "no tensor differs"
-    rows = [(look.tensor, f"{look.error:.2g}", "differs" if look.parted else "") for look in looks]
+    rows = [
+        (each.tensor, f"{each.error:.2g}", "differs" if each.differs else "") for each in compared
+    ]
     columns = ("tensor", "relative error", "")
     return Table(f"{name} against float: {where}", columns, rows, columns[1:2])

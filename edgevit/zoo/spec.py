@@ -48,6 +48,17 @@ class TensorSpec:
     def __str__(self) -> str:
         return f"{self.name} {self.dtype}[{', '.join(map(str, self.shape))}]"
 
+    def matches(self, other: TensorSpec) -> bool:
+        """Whether both say the same; what a dynamic dimension is called does not matter."""
+        return (self.name, self.dtype, len(self.shape)) == (
+            other.name,
+            other.dtype,
+            len(other.shape),
+        ) and all(
+            mine == its or (isinstance(mine, str) and isinstance(its, str))
+            for mine, its in zip(self.shape, other.shape, strict=True)
+        )
+
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape can be fed."""
         return len(shape) == len(self.shape) and all(
@@ -203,7 +214,7 @@ class IsotropicSpec(ModelSpec):
 
 @dataclass(frozen=True)
 class VitSpec(IsotropicSpec):
-    """A plain vision transformer (DeiT shape): the ruler for every claim."""
+    """A plain vision transformer (DeiT shape): the baseline of every claim."""
 
     family: ClassVar[str] = "vit"
 

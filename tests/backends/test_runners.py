@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Plac
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
 from edgevit_runtimes.bench import measurement_process
-from edgevit_runtimes.bench.bench_options import BenchOptions
+from edgevit_runtimes.bench.fresh_process import MeasurementJob
 from support import Command
 from support.compiled_bundles import pretend_orin, with_engine
 from support.needs import AZURE_PROVIDER, CPU_HAS_BFLOAT16, needs_openvino, only_if
@@ -303,7 +302,7 @@ def test_openvino_names_the_op_and_the_layer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("paced", [True, False])
 def test_threads_that_wait_for_a_camera_sleep(paced: bool) -> None:
-    """27: a clip at 5 fps cost 1.4 s of processor time with one thread, 5.6 s with four."""
+    """A clip at 5 fps cost 1.4 s of processor time with one thread, 5.6 s with four."""
     with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float", 4, paced) as classifier:
         options = classifier.runner._runner._session.get_session_options()  # type: ignore[attr-defined]
         for pool in ("intra_op", "inter_op"):
@@ -312,7 +311,7 @@ def test_threads_that_wait_for_a_camera_sleep(paced: bool) -> None:
 
 
 def test_the_paced_measurement_is_of_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """27: a bench measures what a feed will run."""
+    """A bench measures what a feed will run."""
     hosts: list[Host] = []
     real = open_module.open_variant
 
@@ -321,13 +320,18 @@ def test_the_paced_measurement_is_of_threads_that_sleep(monkeypatch: pytest.Monk
         return real(bundle, variant, threads, host)
 
     monkeypatch.setattr(open_module, "open_variant", note)
-    job = {
-        "bundle": str(PREBUILT_BUNDLE),
-        "variant": "float",
-        "reference": str(PREBUILT_BUNDLE / REFERENCE_FILE),
-        **asdict(BenchOptions(threads=2, warmup=1, max_seconds=0.1)),
-    }
+    reference = str(PREBUILT_BUNDLE / REFERENCE_FILE)
     for measurement in ("paced", "hot"):
-        options = {"measurement": measurement, "samples": 2, "variant": "float"}
-        measurement_process.MEASUREMENTS[measurement]({**job, **options})
+        job = MeasurementJob(
+            measurement,
+            str(PREBUILT_BUNDLE),
+            "float",
+            reference,
+            threads=2,
+            samples=2,
+            warmup=1,
+            max_seconds=0.1,
+        )
+        assert MeasurementJob.from_json(job.to_json()) == job
+        measurement_process.MEASUREMENTS[measurement](job)
     assert [host.spinning for host in hosts] == [False, True]

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from disturbance import run_of
 from edgevit_runtimes.bench import measurement_process
 from edgevit_runtimes.bench.disturbance import Run, disturbances
 from edgevit_runtimes.bench.energy import Window, energy_per_inference, mean_power_mw
 from edgevit_runtimes.bench.sampling import Sampler, summary
 from edgevit_runtimes.bench.warmup import warm_up
+from edgevit_runtimes.devices.scheduling import process_delayed_s
 from edgevit_runtimes.devices.sensors import CpuTime, Reading
+from support import environment
 from support.machines.recordings import tree_of
+from support.needs import not_here
 
 MS = 1_000_000
+RECORDED = Path(__file__).parent / "recorded_runs"
 
 
 class FakeClock:
@@ -126,7 +136,12 @@ def test_no_source_is_a_reason_and_no_figure() -> None:
     assert (energy.per_inference_mj, energy.why_not) == (None, "no chip")
 
 
-def _run(durations_ms: float | list[float] = 1.0, steady: bool = True, **fields: object) -> Run:
+def _run(
+    durations_ms: float | list[float] = 1.0,
+    steady: bool = True,
+    delayed_s: float | None = 0.0,
+    **fields: object,
+) -> Run:
     """100 inferences of one second in all, ten calm readings; ``fields`` go into each."""
     listed = durations_ms if isinstance(durations_ms, list) else [durations_ms] * 100
     readings = [
@@ -139,7 +154,7 @@ def _run(durations_ms: float | list[float] = 1.0, steady: bool = True, **fields:
         )
         for i in range(10)
     ]
-    return Run([int(d * MS) for d in listed], 1.0, 0.9, steady, readings)
+    return Run([int(d * MS) for d in listed], 1.0, 0.9, steady, readings, delayed_s)
 
 
 def test_a_calm_machine_disturbs_nothing() -> None:
@@ -164,13 +179,84 @@ def test_a_calm_machine_disturbs_nothing() -> None:
         ),
         ({"cpu": [CpuTime(0.1 * i, 0.004 * i) for i in range(10)]}, "hypervisor took 0.04"),
         ({"cpu": [CpuTime(0.2 * i, 0) for i in range(10)]}, "other processes used 1.10"),
-        ({"steady": False}, "had not settled"),
+        ({"cpu": [CpuTime(0.1 * i, 0) for i in range(10)], "delayed_s": None}, "used 0.10"),
+        ({"delayed_s": 0.03}, "had its cores for 3.0 % of the time"),
+        ({"steady": False, "durations_ms": [1.0] * 20}, "had not settled"),
         ({"durations_ms": [1.0] * 50 + [1.2] * 50}, "drifted by 20 %"),
     ],
 )
 def test_what_disturbs_a_run_is_named(fields: dict[str, object], reason: str) -> None:
     (found,) = disturbances([_run(**fields)])
     assert reason in found
+
+
+def test_what_our_own_reading_costs_is_nobody_elses() -> None:
+    """The sensors are read by a process of ours, which needs processor time for that."""
+    cpu = [CpuTime(0.2 * i, 0, reader_s=0.1 * i) for i in range(10)]
+    assert disturbances([_run(cpu=cpu)]) == []
+
+
+class TestRecordedRuns:
+    """Runs of both kinds; see tests/bench/recorded_runs/README.md."""
+
+    def recorded(self, name: str) -> Run:
+        return run_of(json.loads((RECORDED / f"{name}.json").read_text()))
+
+    @pytest.mark.parametrize("name", ["quiet-0", "quiet-1"])
+    def test_a_quiet_machine_is_called_so(self, name: str) -> None:
+        run = self.recorded(name)
+        assert disturbances([run]) == []
+        assert disturbances([replace(run, steady=False)]) == [], "the measured part stands still"
+
+    @pytest.mark.parametrize("length", [20, 40, 64, 100, 200])
+    def test_few_samples_do_not_cry_for_their_noise(self, length: int) -> None:
+        """The former rule did for a fifth to a half of these parts."""
+        run = self.recorded("quiet-1")
+        for start in range(0, 400 - length, 5):  # then its core's other thread woke up
+            part = run.durations_ns[start : start + length]
+            assert disturbances([replace(run, durations_ns=part)]) == [], start
+
+    @pytest.mark.parametrize(("place", "load"), [(0, 0.05), (1, 0.1), (2, 0.19)])
+    def test_little_other_work_that_triples_the_tail_is_named(
+        self, place: int, load: float
+    ) -> None:
+        run = self.recorded(f"busy-{place}")
+        p50, p99 = np.percentile(run.durations_ns, [50, 99])
+        assert p99 > 1.8 * p50
+        found = disturbances([run])[0]
+        share = float(found.removeprefix("other processes had its cores for ").split()[0]) / 100
+        assert load <= share < 1.5 * load
+
+    @pytest.mark.parametrize("name", ["shifted-0", "shifted-1"])
+    def test_a_latency_that_became_another_is_named(self, name: str) -> None:
+        (found,) = disturbances([self.recorded(name)])
+        assert found.startswith("p50 drifted by")
+
+    def test_processes_of_one_kind_do_not_differ_by_their_noise(self) -> None:
+        run = self.recorded("quiet-0")
+        parts = [replace(run, durations_ns=run.durations_ns[i::3]) for i in range(3)]
+        assert disturbances(parts) == []
+        slower = replace(run, durations_ns=[int(1.3 * d) for d in run.durations_ns])
+        assert "p50 differs by 30 % between fresh processes" in disturbances([run, slower])
+
+
+def test_a_process_whose_core_is_taken_knows_how_long() -> None:
+    """Two processes on one core; the kernel counts what each waited for the other."""
+    if process_delayed_s() is None:
+        not_here("this kernel does not say how long threads wait for a core")
+    code = (
+        "import os, time; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
+        "from edgevit_runtimes.devices.scheduling import process_delayed_s;"
+        "began = process_delayed_s(); until = time.process_time() + 0.3\n"
+        "while time.process_time() < until: pass\n"
+        "print(process_delayed_s() - began)"
+    )
+    command = [sys.executable, "-c", code]
+    pair = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+        for _ in range(2)
+    ]
+    assert max(float(process.communicate()[0]) for process in pair) > 0
 
 
 def test_processes_that_differ_disturb() -> None:

@@ -37,10 +37,12 @@ def test_run_answers_every_picture(edgevit: Command, photo_folder: Path) -> None
         f"photo{i}.png" for i in range(4)
     ]
     for result in content["results"]:
-        shares = [answer["share"] for answer in result["answers"]]
-        assert len(shares) == 4
-        assert shares == sorted(shares, reverse=True)
-        assert 0 < sum(shares) <= 1 + 1e-6
+        probabilities = [answer["probability"] for answer in result["answers"]]
+        assert len(probabilities) == 4
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert 0 < sum(probabilities) <= 1 + 1e-6
+        former_name = [answer["share"] for answer in result["answers"]]
+        assert former_name == probabilities, "until 0.3"
 
 
 def test_run_prints_a_table(edgevit: Command, photo_folder: Path) -> None:

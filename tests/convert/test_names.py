@@ -5,27 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 
+from edgevit.inference.node_names import layer_of, module_of
 from edgevit.models.build import build
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.trace import trace
-from edgevit_export.passes.name_by_module import (
-    layer_of,
-    module_of,
-    name_by_module,
-    name_new_nodes,
-)
+from edgevit_export.passes.name_by_module import name_by_module, name_new_nodes
 from edgevit_export.quantize.precision import layer_precisions
 from edgevit_export.quantize.products import find_products
 from support import shallow
 
 
-def named(model: str) -> onnx.ModelProto:
-    traced = trace(build(shallow(model).spec), batch=1)
+def named(model: str) -> ir.Model:
+    traced = ir.from_proto(trace(build(shallow(model).spec), batch=1))
     assert name_by_module(traced)
-    simplified = simplify(traced)
+    simplified = ir.from_proto(simplify(ir.to_proto(traced)))
     assert name_new_nodes(simplified)
     return simplified
 
@@ -33,9 +30,9 @@ def named(model: str) -> onnx.ModelProto:
 @pytest.mark.parametrize("model", ["lla_tiny_k16", "vit_tiny_32", "lavit_tiny_32"])
 def test_every_node_says_where_it_is_from(model: str) -> None:
     onnx_model = named(model)
-    onnx.checker.check_model(onnx_model, full_check=True)
+    onnx.checker.check_model(ir.to_proto(onnx_model), full_check=True)
     modules = {name for name, _ in build(shallow(model).spec).named_modules()}
-    names = [node.name for node in onnx_model.graph.node]
+    names = [node.name for node in onnx_model.graph]
     assert len(set(names)) == len(names)
     assert {module_of(name) for name in names} - {""} <= modules
     layers = [product.name for product in find_products(onnx_model)]
@@ -63,8 +60,10 @@ def test_a_node_never_takes_the_name_of_a_weight_or_an_output() -> None:
         [value("Relu", TensorProto.FLOAT, [1])],
         [helper.make_tensor("Add", TensorProto.FLOAT, [1], [1.0])],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
-    assert name_new_nodes(model)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    named_anew = ir.from_proto(proto)
+    assert name_new_nodes(named_anew)
+    model = ir.to_proto(named_anew)
     onnx.checker.check_model(model, full_check=True)
     assert [node.name for node in model.graph.node] == ["Add_2", "Relu_2"]
     assert [output.name for output in model.graph.output] == ["Relu"]

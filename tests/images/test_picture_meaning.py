@@ -1,4 +1,4 @@
-"""Issue 17, entry 7, and the pictures of issue 15: one meaning for training and for devices."""
+"""What a picture means: one reading of alpha, orientation and depth, in training and on devices."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 from edgevit.bundle.bundle import Bundle
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.inference.accuracy import Accuracy, Share
+from edgevit.inference.accuracy import Accuracy, Proportion
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from support import SHARED_DATA, Command, write_png
@@ -30,7 +30,7 @@ from support.needs import IMAGENETTE
     ],
 )
 def test_intervals_are_wilsons(right: int, of: int, interval: tuple[float, float]) -> None:
-    assert Share(right, of).interval == pytest.approx(interval, abs=5e-5)
+    assert Proportion(right, of).interval == pytest.approx(interval, abs=5e-5)
 
 
 def test_counts() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 from edgevit.common.progress import SilentProgress
@@ -51,23 +52,21 @@ open_runner = partial(OnnxRuntimeRunner, native=False)
 
 
 @pytest.fixture(scope="module")
-def float_model(
-    tmp_path_factory: pytest.TempPathFactory, photos: list[np.ndarray]
-) -> onnx.ModelProto:
+def float_model(tmp_path_factory: pytest.TempPathFactory, photos: list[np.ndarray]) -> ir.Model:
     """Of random weights; BatchNorm folded into its convolution."""
     target = tmp_path_factory.mktemp("small") / "small.edgevit"
     pictures = image_io.batch(photos, Preprocess(PX))
     request = ExportRequest(ModelEntry(SPEC, ""), target, pictures)
-    return onnx.load(export_bundle(request, open_runner, SilentProgress()).variant())
+    return ir.load(export_bundle(request, open_runner, SilentProgress()).variant())
 
 
-def test_batchnorm_is_folded_at_export(float_model: onnx.ModelProto) -> None:
-    kinds = [node.op_type for node in float_model.graph.node]
+def test_batchnorm_is_folded_at_export(float_model: ir.Model) -> None:
+    kinds = [node.op_type for node in float_model.graph]
     assert kinds.count("Conv") == CONVOLUTIONS
     assert "BatchNormalization" not in kinds
 
 
-def test_products_with_convolutions(float_model: onnx.ModelProto) -> None:
+def test_products_with_convolutions(float_model: ir.Model) -> None:
     linear, everything = find_products(float_model), find_products(float_model, convolutions=True)
     assert len(everything) == len(linear) + CONVOLUTIONS
     names = [p.name for p in everything if p.convolution is None]
@@ -81,14 +80,14 @@ def test_products_with_convolutions(float_model: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize("target", ["openvino", "tensorrt"])
 def test_they_are_int8_and_answer_alike(
-    target: str, float_model: onnx.ModelProto, answered: Path, tmp_path: Path
+    target: str, float_model: ir.Model, answered: Path, tmp_path: Path
 ) -> None:
     pictures = Pictures(ImageFolder.open(answered / "train").files[:16], Preprocess(PX))
     observed = observe_products(float_model, pictures, open_runner)
     ranges = {name: METHODS["minmax"](seen) for name, seen in observed.items()}
     model = quantized(float_model, SCHEMES[target], ranges)
-    onnx.checker.check_model(model)
-    onnx.save(model, tmp_path / "int8.onnx")
+    onnx.checker.check_model(ir.to_proto(model))
+    ir.save(model, tmp_path / "int8.onnx")
     precisions = layer_precisions(tmp_path / "int8.onnx")
     trunk = {name: p for name, p in precisions.items() if "trunk" in name}
     assert trunk
@@ -99,29 +98,30 @@ def test_they_are_int8_and_answer_alike(
     assert 0 < relative_logit_error(expected, got) < 0.02
 
 
-def test_one_can_be_kept_in_float(float_model: onnx.ModelProto, answered: Path) -> None:
+def test_one_can_be_kept_in_float(float_model: ir.Model, answered: Path) -> None:
     pictures = Pictures(ImageFolder.open(answered / "train").files[:4], Preprocess(PX))
     observed = observe_products(float_model, pictures, open_runner)
     ranges = {name: METHODS["minmax"](seen) for name, seen in observed.items()}
     names = [p.name for p in find_products(float_model, True) if p.convolution is not None]
-    model = quantized(float_model, SCHEMES["tensorrt"], ranges, frozenset(names[1:]))
+    kept_float = frozenset(names[1:])
+    model = ir.to_proto(quantized(float_model, SCHEMES["tensorrt"], ranges, kept_float))
     types = {w.name: w.data_type for w in model.graph.initializer}
     kept = [n for n in model.graph.node if n.op_type == "Conv" and n.input[1] in types]
     assert len(kept) == CONVOLUTIONS - 1
 
 
-def test_onnxruntimes_form_leaves_them(float_model: onnx.ModelProto, answered: Path) -> None:
+def test_onnxruntimes_form_leaves_them(float_model: ir.Model, answered: Path) -> None:
     pictures = Pictures(ImageFolder.open(answered / "train").files[:4], Preprocess(PX))
     observed = observe_products(float_model, pictures, open_runner)
     ranges = {name: METHODS["minmax"](seen) for name, seen in observed.items()}
-    model = quantized(float_model, SCHEMES["onnxruntime-x86"], ranges)
+    model = ir.to_proto(quantized(float_model, SCHEMES["onnxruntime-x86"], ranges))
     types = {w.name: w.data_type for w in model.graph.initializer}
     convolutions = [n for n in model.graph.node if n.op_type == "Conv"]
     assert len(convolutions) == CONVOLUTIONS
     assert {types[n.input[1]] for n in convolutions} == {onnx.TensorProto.FLOAT}
 
 
-def test_extremes_of_maps_are_by_channel(float_model: onnx.ModelProto, answered: Path) -> None:
+def test_extremes_of_maps_are_by_channel(float_model: ir.Model, answered: Path) -> None:
     pictures = Pictures(ImageFolder.open(answered / "train").files[:4], Preprocess(PX))
     observed = observe_products(float_model, pictures, open_runner)
     first = next(p for p in find_products(float_model, True) if p.convolution is not None)

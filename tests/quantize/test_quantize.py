@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import numpy_helper
 
@@ -21,12 +22,14 @@ from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet, relative_logit_error
 from edgevit.inference.batches import infer_all
 from edgevit.inference.calibration import Pictures, balanced, refuse_overlap
+from edgevit.inference.intervals import Pairs
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import Preprocess
+from edgevit_export.convert.graph import serialized, weight_values
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.observe import Observed, observe, observe_products, with_outputs
-from edgevit_export.quantize.products import find_products
+from edgevit_export.quantize.products import find_products, is_transposed
 from edgevit_export.quantize.quantize_pipeline import QuantizeRequest, quantize_bundle
 from edgevit_export.quantize.ranges import METHODS, Range
 from edgevit_export.quantize.schemes import SCHEMES, quantized
@@ -47,8 +50,8 @@ def bundle(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def float_model() -> onnx.ModelProto:
-    model = onnx.load(Bundle.open(PREBUILT_BUNDLE).variant("float"))
+def float_model() -> ir.Model:
+    model = ir.load(Bundle.open(PREBUILT_BUNDLE).variant("float"))
     assert widen_weights(model), "as float16 holds them"
     return model
 
@@ -99,16 +102,16 @@ def test_zero_is_exact_whatever_the_range(low: float, high: float) -> None:
     assert 127 * symmetric == pytest.approx(max(-low, high, 1e-12))
 
 
-def test_raw_pixels_are_quantized_exactly(float_model: onnx.ModelProto) -> None:
+def test_raw_pixels_are_quantized_exactly(float_model: ir.Model) -> None:
     """0 to 255 in uint8: scale 1, zero point 0."""
     assert Range(0.0, 255.0).asymmetric() == (np.float32(1), np.uint8(0))
 
 
 def test_observing_in_pieces_is_observing_at_once(
-    float_model: onnx.ModelProto, pictures: Pictures
+    float_model: ir.Model, pictures: Pictures
 ) -> None:
     name = find_products(float_model)[5].source
-    probe = with_outputs(float_model, [name]).SerializeToString()
+    probe = serialized(with_outputs(float_model, [name]))
     with open_runner(probe) as runner:
         at_once = observe(runner, [name], pictures)
         values = np.concatenate([runner.infer({"image": pictures[[i]]})[name] for i in range(24)])
@@ -120,7 +123,7 @@ def test_observing_in_pieces_is_observing_at_once(
     assert found.rows_per_picture * len(pictures) == len(values)
 
 
-def test_nan_is_found_wherever_it_is(float_model: onnx.ModelProto, pictures: Pictures) -> None:
+def test_nan_is_found_wherever_it_is(float_model: ir.Model, pictures: Pictures) -> None:
     class Broken(OnnxRuntimeRunner):
         calls = 0
 
@@ -131,7 +134,7 @@ def test_nan_is_found_wherever_it_is(float_model: onnx.ModelProto, pictures: Pic
 
     name = find_products(float_model)[5].source
     with (
-        Broken(with_outputs(float_model, [name]).SerializeToString()) as runner,
+        Broken(serialized(with_outputs(float_model, [name]))) as runner,
         pytest.raises(InputError, match="holds NaN or infinity"),
     ):
         observe(runner, [name], pictures)
@@ -140,32 +143,30 @@ def test_nan_is_found_wherever_it_is(float_model: onnx.ModelProto, pictures: Pic
 # Forms --------------------------------------------------------------------------------------------
 
 
-def ranges_of(model: onnx.ModelProto, pictures: Pictures) -> dict[str, Range]:
+def ranges_of(model: ir.Model, pictures: Pictures) -> dict[str, Range]:
     observed = observe_products(model, pictures, open_runner)
     return {name: METHODS["minmax"](seen) for name, seen in observed.items()}
 
 
-def logits(model: onnx.ModelProto, pictures: Pictures) -> np.ndarray:
-    with open_runner(model.SerializeToString()) as runner:
+def logits(model: ir.Model, pictures: Pictures) -> np.ndarray:
+    with open_runner(serialized(model)) as runner:
         return infer_all(runner, pictures)["logits"]
 
 
 @pytest.mark.parametrize("name", SCHEMES)
 def test_every_form_answers_nearly_as_float(
-    name: str, float_model: onnx.ModelProto, pictures: Pictures
+    name: str, float_model: ir.Model, pictures: Pictures
 ) -> None:
     model = quantized(float_model, SCHEMES[name], ranges_of(float_model, pictures))
     if SCHEMES[name].runtime != "onnxruntime":
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(ir.to_proto(model), full_check=True)
     assert relative_logit_error(logits(float_model, pictures), logits(model, pictures)) < 0.02
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_only_products_are_quantized(
-    name: str, float_model: onnx.ModelProto, pictures: Pictures
-) -> None:
+def test_only_products_are_quantized(name: str, float_model: ir.Model, pictures: Pictures) -> None:
     """Softmax, norms, GELU, sums, the mask and the superpixel ops read and give float."""
-    model = quantized(float_model, SCHEMES[name], ranges_of(float_model, pictures))
+    model = ir.to_proto(quantized(float_model, SCHEMES[name], ranges_of(float_model, pictures)))
     integers = {
         output
         for node in model.graph.node
@@ -175,17 +176,17 @@ def test_only_products_are_quantized(
     readers = {node.op_type for node in model.graph.node if integers & set(node.input)}
     assert readers <= {"MatMulIntegerToFloat", "DequantizeLinear"}
     if name != "openvino":  # it knows no local functions: theirs are inlined
-        assert [f.name for f in model.functions] == [f.name for f in float_model.functions]
+        assert {f.name for f in model.functions} == {f.name for f in float_model.functions.values()}
     weights = {w.name: w for w in model.graph.initializer}
     int8 = [w for w in weights.values() if w.data_type in (onnx.TensorProto.INT8, 2) and w.dims]
     assert sum(np.prod(w.dims) for w in int8) > 4.5e6, "nearly all weights are eight bits wide"
 
 
-def test_tensorrts_form_is_what_its_parser_takes(
-    float_model: onnx.ModelProto, pictures: Pictures
-) -> None:
+def test_tensorrts_form_is_what_its_parser_takes(float_model: ir.Model, pictures: Pictures) -> None:
     """Symmetric int8, no zero points but 0, float biases, standard ops only."""
-    model = quantized(float_model, SCHEMES["tensorrt"], ranges_of(float_model, pictures))
+    model = ir.to_proto(
+        quantized(float_model, SCHEMES["tensorrt"], ranges_of(float_model, pictures))
+    )
     weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
     assert "com.microsoft" not in {entry.domain for entry in model.opset_import}
     for node in model.graph.node:
@@ -198,7 +199,7 @@ def test_tensorrts_form_is_what_its_parser_takes(
 
 
 def test_layers_that_are_kept_float_stay_as_they_were(
-    float_model: onnx.ModelProto, pictures: Pictures
+    float_model: ir.Model, pictures: Pictures
 ) -> None:
     names = [product.name for product in find_products(float_model)]
     everything = frozenset(names)
@@ -212,28 +213,25 @@ def test_layers_that_are_kept_float_stay_as_they_were(
 # Smoothing and hostile weights --------------------------------------------------------------------
 
 
-def hostile(model: onnx.ModelProto, channels: int = 4, times: float = 100.0) -> onnx.ModelProto:
+def hostile(model: ir.Model, channels: int = 4, times: float = 100.0) -> ir.Model:
     """The same function, but a few channels of two LayerNorms are 100 times as large."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    weights = {w.name: w for w in copy.graph.initializer}
-    norms = [n for n in copy.graph.node if n.op_type == "LayerNormalization"]
+    copy = model.clone()
     by_source = {p.source for p in find_products(copy)}
-    for norm in [n for n in norms if n.output[0] in by_source][3:5]:
-        readers = [n for n in copy.graph.node if norm.output[0] in n.input]
-        for name in norm.input[1:]:
-            value = numpy_helper.to_array(weights[name]).copy()
+    norms = [n for n in copy.graph if n.op_type == "LayerNormalization"]
+    for norm in [n for n in norms if n.outputs[0].name in by_source][3:5]:
+        for weight in norm.inputs[1:]:
+            value = weight_values(weight).copy()
             value[:channels] *= times
-            weights[name].CopyFrom(numpy_helper.from_array(value, name))
-        for reader in readers:
-            value = numpy_helper.to_array(weights[reader.input[1]]).copy()
-            rows = any(a.name == "transB" and a.i for a in reader.attribute)
-            (value.T if rows else value)[:channels] /= times
-            weights[reader.input[1]].CopyFrom(numpy_helper.from_array(value, reader.input[1]))
+            weight.const_value = ir.tensor(value)
+        for reader in norm.outputs[0].consumers():
+            weight = reader.inputs[1]
+            value = weight_values(weight).copy()
+            (value.T if is_transposed(reader) else value)[:channels] /= times
+            weight.const_value = ir.tensor(value)
     return copy
 
 
-def test_smoothing_computes_the_same(float_model: onnx.ModelProto, pictures: Pictures) -> None:
+def test_smoothing_computes_the_same(float_model: ir.Model, pictures: Pictures) -> None:
     smooth = smoothed(float_model, observe_products(float_model, pictures, open_runner))
     np.testing.assert_allclose(logits(smooth, pictures), logits(float_model, pictures), atol=1e-4)
     names = [p.name for p in find_products(smooth)]
@@ -241,7 +239,7 @@ def test_smoothing_computes_the_same(float_model: onnx.ModelProto, pictures: Pic
 
 
 def test_hostile_weights_pass_the_gate_and_are_named(
-    float_model: onnx.ModelProto, pictures: Pictures, answered: Path
+    float_model: ir.Model, pictures: Pictures, answered: Path
 ) -> None:
     model = hostile(float_model)
     np.testing.assert_allclose(logits(model, pictures), logits(float_model, pictures), atol=1e-2)
@@ -260,7 +258,7 @@ def test_hostile_weights_pass_the_gate_and_are_named(
 
 
 def test_a_gate_that_cannot_hold_keeps_the_best_so_far(
-    float_model: onnx.ModelProto, pictures: Pictures
+    float_model: ir.Model, pictures: Pictures
 ) -> None:
     """Labels that only a worse model would meet: no drop is small enough."""
     few = pictures.first(8)
@@ -289,36 +287,62 @@ def test_the_drop_is_paired() -> None:
     assert low < 0 < high
     one_of_200 = PairedDrop(np.arange(200) < 180, np.arange(200) < 179, np.ones(200, bool))
     assert one_of_200.points == 0.5, "exactly at the limit is within it"
-    same = PairedDrop.of(before, before, labels)
-    assert same.interval == (0.0, 0.0)
+    low, high = one_of_200.interval
+    assert -1.5 < low < 0.5 < high < 3
+
+
+def test_few_pictures_say_little_about_the_drop() -> None:
+    """None of ten lost was once "drop +0.00 (+0.00 to +0.00)"."""
+    right = np.ones(10, bool)
+    report = PairedDrop(right, right, right).to_json()
+    assert report["drop_points"] == 0
+    assert report["drop_points_interval_95"] == [-27.753, 27.753]
+    always = np.ones(10_000, bool)
+    assert PairedDrop(always, always, always).interval == pytest.approx((0, 0), abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "low", "high"),
+    [
+        (Pairs(59, 6, 16, 80), -0.1186, -0.0046),  # Cavo et al., 2012
+        (Pairs(1, 1, 7, 12), -0.507, -0.026),  # Bentur et al., 2009
+    ],
+)
+def test_paired_intervals_are_the_published_ones(pairs: Pairs, low: float, high: float) -> None:
+    """Fagerland, Lydersen, Laake: Statistical Analysis of Contingency Tables, 2017, chapter 8."""
+    assert pairs.difference_interval() == pytest.approx((low, high), abs=5e-4)
+
+
+def test_paired_intervals_are_symmetric_and_bounded() -> None:
+    low, high = Pairs(59, 6, 16, 80).difference_interval()
+    assert Pairs(59, 16, 6, 80).difference_interval() == pytest.approx((-high, -low))
+    assert Pairs(0, 0, 0, 0).difference_interval() == (-1, 1)
+    assert Pairs(0, 3, 0, 0).difference_interval()[1] == 1
 
 
 # FP16 ---------------------------------------------------------------------------------------------
 
 
-def test_half_computes_in_half_but_superpixels(
-    float_model: onnx.ModelProto, pictures: Pictures
-) -> None:
+def test_half_computes_in_half_but_superpixels(float_model: ir.Model, pictures: Pictures) -> None:
     half = to_half(float_model, pictures.first(4), open_runner)
-    onnx.checker.check_model(half.model, full_check=True)
+    proto = ir.to_proto(half.model)
+    onnx.checker.check_model(proto, full_check=True)
     assert half.kept_float == {}
     np.testing.assert_allclose(
         logits(half.model, pictures), logits(float_model, pictures), atol=0.05
     )
-    inferred = onnx.shape_inference.infer_shapes(half.model, strict_mode=True).graph
+    inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True).graph
     types = {v.name: v.type.tensor_type.elem_type for v in inferred.value_info}
-    types |= {w.name: w.data_type for w in half.model.graph.initializer}
-    for node in half.model.graph.node:
+    types |= {w.name: w.data_type for w in proto.graph.initializer}
+    for node in proto.graph.node:
         expected = 1 if node.domain == "edgevit" else 10
         if node.op_type in ("Gemm", "Softmax", "LayerNormalization") or node.domain == "edgevit":
             assert {types[name] for name in node.input if name in types} == {expected}, node.name
-    (output,) = half.model.graph.output
+    (output,) = proto.graph.output
     assert output.type.tensor_type.elem_type == 1
 
 
-def test_what_overflows_half_is_kept_float(
-    float_model: onnx.ModelProto, pictures: Pictures
-) -> None:
+def test_what_overflows_half_is_kept_float(float_model: ir.Model, pictures: Pictures) -> None:
     """A LayerNorm with a gain of 1e6, undone in the weights behind it."""
     model = hostile(float_model, channels=2, times=1e6)
     half = to_half(model, pictures.first(4), open_runner)
@@ -411,7 +435,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     forced = edgevit("quantize", bundle, *options, *quick, "--force")
     assert forced.code == 0, forced.err
     assert set(Bundle.open(bundle).manifest.variants) == {"float", "int8-tensorrt", "half"}
-    assert not opened.variant(mine).exists()
+    assert not (bundle / opened.entry(mine).file).exists()
 
 
 def test_an_interrupted_search_leaves_the_bundle_as_it_was(
@@ -431,9 +455,9 @@ def test_an_interrupted_search_leaves_the_bundle_as_it_was(
         bundle=Bundle.open(bundle),
         targets=("tensorrt",),
         measured=frozenset(),
-        rival_target=None,
+        alternatives_for=None,
         calibrating=pictures,
-        judging=pictures,
+        evaluation=pictures,
         labels=np.zeros(len(pictures), np.int64),
         max_drop=0.5,
         method="minmax",
@@ -455,7 +479,7 @@ def test_without_eval_data_half_of_it_judges(
             shutil.rmtree(folder)
     ended = edgevit("quantize", bundle, "--data", data, *options, "--max-drop", 100)
     assert ended.code == 0, ended.err
-    assert "no --eval-data given: half of" in ended.err
+    assert "no evaluation images given: half of" in ended.err
     content = json.loads(ended.out)
     assert content["chosen"] == {}
     assert "not measured here" in content["verdicts"][0]["text"]

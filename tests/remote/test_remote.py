@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -24,14 +25,15 @@ import pytest
 import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE
 from edgevit.common.errors import DeviceError, InputError
-from edgevit.common.storage.files import sha256_of
+from edgevit.common.storage import files
+from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.sanitize import harmless
 from edgevit.results.bench_result import read_result
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import agent, bootstrap, protocol
-from edgevit_runtimes.remote.device_address import Device, read_devices
+from edgevit_runtimes.remote.device_address import Device, add_device, devices_file, read_devices
 from edgevit_runtimes.remote.send_bundle import _refuse_full
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
 from edgevit_runtimes.remote.ssh import Ssh
@@ -40,7 +42,7 @@ from support.machines.ssh_server import Loopback, loopback, stand_in_device
 from support.made_results import made
 from support.needs import missing
 
-SHORT = ("--samples", 30, "--frames", 3, "--fps", 100, "--warmup", 1, "--max-seconds", 1)
+SHORT = ("--samples", 30, "--frames", 3, "--fps", 100, "--warmup", 1, "--max-seconds", 60)
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +163,7 @@ def test_a_folder_that_could_mean_something_else_is_refused(folder: str) -> None
         ('[box]\nhost = "a"\nport = 22\n', "[box].port is an unknown field"),
         ('box = "a"\n', "[box] is str, expected object"),
         ('["../x"]\nhost = "a"\n', "is no name"),
-        (b"\xff\xfe\x00", "Cannot read"),
+        (b"\xff\xfe\x00", "is not text in UTF-16-LE"),
         ("a=" + "[" * 5000, "nested too deep"),
     ],
 )
@@ -332,6 +334,32 @@ def test_too_little_room_for_a_bundle() -> None:
             _refuse_full("box", free, 40 << 20)
 
 
+def test_devices_that_are_added_at_once_are_all_kept(home: Path) -> None:
+    threads = [
+        threading.Thread(target=add_device, args=(f"box{i}", Device(f"user@host{i}")))
+        for i in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(read_devices()) >= {f"box{i}" for i in range(12)}
+    assert [file.name for file in devices_file().parent.iterdir()] == ["devices.toml"]
+
+
+def test_what_a_killed_writer_of_the_devices_left_is_swept(
+    home: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices_file().parent.mkdir(parents=True, exist_ok=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left_over = devices_file().with_name(f".devices.toml.{dead.pid}.partial")
+    left_over.write_text("half")
+    monkeypatch.setattr(files, "_swept", set())
+    assert edgevit("devices", "add", "another", "user@host").code == 0
+    assert not left_over.exists()
+
+
 # ---- measuring there
 
 
@@ -379,14 +407,10 @@ def test_a_device_that_is_not_set_up(reachable: Loopback, tmp_path: Path, edgevi
 def test_other_code_there_is_refused(
     device: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edgevit_module(), "__version__", "9.9.9")
+    monkeypatch.setattr("edgevit_runtimes.remote.runs.__version__", "9.9.9")
     message = edgevit("bench", "--host", "box").one_message
     assert "here it is edgevit 9.9.9" in message
     assert "edgevit devices setup" in message
-
-
-def edgevit_module() -> Any:
-    return edgevit
 
 
 def _begin(*arguments: object) -> subprocess.Popen[str]:
@@ -464,7 +488,7 @@ def _holder(run: Path) -> int:
 
 
 def test_a_full_disk_there_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """24: it was called killed, or out of memory. A file may hold 4 KiB; the result needs more."""
+    """It was called killed, or out of memory. A file may hold 4 KiB; the result needs more."""
     sha256 = sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)
     (tmp_path / "bundles").mkdir()
     shutil.copytree(PREBUILT_BUNDLE, tmp_path / "bundles" / f"{sha256}.edgevit")
@@ -488,7 +512,7 @@ def test_a_full_disk_there_is_said_so(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_run_that_fails_for_a_reason_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """24: its sibling; nothing that a run ends with is called a kill."""
+    """Its sibling; nothing that a run ends with is called a kill."""
     run = {"run": "0123456789abcdef", "bundle": 64 * "0"}
     folder = tmp_path / "runs" / run["run"]
     folder.mkdir(parents=True)
@@ -547,7 +571,7 @@ def test_a_device_that_never_reads_or_floods(
     edgevit: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """24: it was waited for without end."""
+    """It was waited for without end."""
     monkeypatch.setattr("edgevit_runtimes.remote.calls._SILENCE_S", 2.0)
     monkeypatch.setattr("edgevit_runtimes.remote.protocol._MOST_LINES", 500)
     monkeypatch.setattr("edgevit_runtimes.remote.protocol._LONGEST_LINE", 1 << 20)
@@ -644,7 +668,7 @@ def _agent_that_returns(result: dict[str, Any], tmp_path: Path) -> str:
     [
         ({"kind": "something"}, "not a result of edgevit bench"),
         ({"durations_us": [[1e400]]}, "no figure"),
-        ({"model": {"name": "../../../pwned", "variant": 3}}, "'model.variant'"),
+        ({"model": {"name": "../../../pwned", "variant": 3}}, "model.variant is int"),
     ],
 )
 def test_a_made_up_result_is_refused(
@@ -686,7 +710,7 @@ def test_a_result_without_its_parts_is_one_message(
     _hostile_device(tmp_path, edgevit, _agent_that_returns(result, tmp_path))
     ended = edgevit("bench", "--host", "box")
     assert ended.code == 2
-    assert "'peak_memory_mib.without_model' is missing" in ended.one_message
+    assert "peak_memory_mib.without_model is missing" in ended.one_message
 
 
 def _agent(folder: Path, job: dict[str, Any], more: bytes = b"") -> dict[str, Any]:

@@ -204,10 +204,10 @@ def test_a_result_is_read_as_it_was_written() -> None:
 
 
 def test_a_result_that_is_not_there(tmp_path: Path, edgevit: Command) -> None:
-    with pytest.raises(InputError, match="Cannot read"):
+    with pytest.raises(InputError, match="No such result"):
         read_result(tmp_path / "absent.json")
     ended = edgevit("bench", "--compare", tmp_path, tmp_path / "b.json")
-    assert "Cannot read the result" in ended.one_message
+    assert "is a folder" in ended.one_message
 
 
 def test_a_result_is_repeated_and_compared(tmp_path: Path, edgevit: Command) -> None:

@@ -25,13 +25,13 @@ HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)>\"
 
 
 def _entries() -> list[Entry]:
-    slow = made_result(2.4, device="NVIDIA Jetson Orin Nano Developer Kit", seed=3, disturbed=True)
+    slow = made(2.4, device="NVIDIA Jetson Orin Nano Developer Kit", seed=3, disturbed=True)
     slow["disturbances"] = ["throttled: gpu-throttle-alert"]
     accuracy = {"top1": 0.803, "low": 0.785, "high": 0.82}
     return [
         Entry("a.json", made_result(1.5, seed=1), accuracy),
         Entry("b.json", made_result(0.8, variant="int8", seed=2), {**accuracy, "top1": 0.80}),
-        Entry("c.json", slow),
+        Entry("c.json", result_from(slow)),
     ]
 
 
@@ -105,7 +105,7 @@ def test_bad_files_leave_no_page(tmp_path: Path, edgevit: Command) -> None:
     former = good.read_bytes()
     assert "one of the results" in edgevit("report", good, "-o", good).one_message
     assert good.read_bytes() == former
-    assert "Cannot read" in edgevit("report", tmp_path / "no.json", "-o", target).one_message
+    assert "No such result" in edgevit("report", tmp_path / "no.json", "-o", target).one_message
     evaluation = write(
         tmp_path / "eval.json",
         {"file_sha256": "f", "top1": {"share": 0.9, "interval_95": [0.8, 1.0]}},

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import inliner
 
@@ -82,8 +83,8 @@ def _is_product(layer: dict[str, str]) -> bool:
     return layer["op"].endswith(_PRODUCT_OPS)
 
 
-def float_model_of(bundle: Path) -> onnx.ModelProto:
-    model = onnx.load(Bundle.open(bundle).variant())
+def float_model_of(bundle: Path) -> ir.Model:
+    model = ir.load(Bundle.open(bundle).variant())
     widen_weights(model)
     return model
 
@@ -99,7 +100,7 @@ def test_every_node_that_quantizing_adds_has_a_name_of_its_own(quantized_bundle:
 
 
 def test_quantized_products_without_a_name_belong_to_no_part() -> None:
-    """Bundles of version 1.0 have them."""
+    """Bundles that were quantized before products were named have them."""
     names = ["tokens/Add", "blocks.0.query/Gemm", "MatMulIntegerToFloat_55", "blocks.0/Add_3"]
     ops = ["Add", "Gemm", "MatMulIntegerToFloat", "Add"]
     times = [LayerTime(name, op, 1.0) for name, op in zip(names, ops, strict=True)]

@@ -62,9 +62,11 @@ def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Co
     failed = next(row for row in content["comparisons"] if row["variant"] == "wrong")
     assert "the top class agrees on" in failed["failures"][0]
     assert failed["superpixels_same"] == 8
-    parted = [look["tensor"] for look in content["tensors"]["wrong"] if look["parted"]]
-    assert parted[0] == "blocks.5.mlp.0/Gemm"
-    assert not any(look["parted"] for look in content["tensors"]["float"])
+    compared = content["tensors"]["wrong"]
+    differing = [each["tensor"] for each in compared if each["differs"]]
+    assert differing[0] == "blocks.5.mlp.0/Gemm"
+    assert [each["parted"] for each in compared] == [each["differs"] for each in compared]
+    assert not any(each["differs"] for each in content["tensors"]["float"])
     table = edgevit("verify", bundle, "--bisect", "--variant", "wrong")
     assert "wrong against float: differs first at blocks.5.mlp.0/Gemm" in table.out
 

@@ -231,7 +231,7 @@ class TestJpegs:
 
     @pytest.mark.parametrize("claimed", [14_000, 65_535])
     def test_a_few_bytes_that_claim_a_huge_picture(self, claimed: int, tmp_path: Path) -> None:
-        """18: they took 2.5 GiB. What the header says is looked at before anything is decoded."""
+        """They took 2.5 GiB. What the header says is looked at before anything is decoded."""
         small = jpeg(plain((9, 9, 9)))
         place = small.index(b"\xff\xc0") + 5
         huge = small[:place] + 2 * claimed.to_bytes(2, "big") + small[place + 4 :]
@@ -252,6 +252,21 @@ class TestJpegs:
         assert size_px(coded) == (70, 30)
         assert size_px(coded[:10]) is None
         assert size_px(coded[:2] + b"\xff\xda\x00\x02") is None
+
+    def test_a_damaged_one_does_not_hide_those_behind_it(self, photos: list[Image]) -> None:
+        """A byte that is wrong looked like a segment, and up to 64 KiB were skipped."""
+        small, large = jpeg(plain((9, 9, 9))), jpeg(photos[0])
+        middle = len(large) // 2
+        damaged = large[:middle] + b"\xff\x11\xf0\x00" + large[middle + 4 :]
+        stream = [damaged, *[small] * 20, large]
+        assert self.split(b"".join(stream)) == stream
+
+    def test_a_progressive_one_is_whole(self, photos: list[Image]) -> None:
+        """It has tables between its scans."""
+        options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+        one = cv2.imencode(".jpg", photos[0], options)[1].tobytes()
+        assert one.count(b"\xff\xda") > 3
+        assert self.split(one + one) == [one, one]
 
     def test_one_that_never_ends_is_given_up(self) -> None:
         chunks = iter([jpeg(plain((0, 0, 0)))[:-2]])

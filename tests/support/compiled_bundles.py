@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import onnx
+import onnx_ir as ir
 import pytest
 
 from edgevit.bundle.bundle import Bundle, Variant, variant_file
@@ -39,7 +40,7 @@ ON_ORIN = {
 def with_all_forms(target: Path) -> Path:
     """The shipped bundle with INT8 for three runtimes and FP16, calibrated on its reference."""
     bundle = Bundle.open(Path(shutil.copytree(PREBUILT_BUNDLE, target)))
-    model = onnx.load(bundle.variant())
+    model = ir.load(bundle.variant())
     widen_weights(model)
     pictures = bundle.reference().images
     seen = observe_products(model, pictures, open_runner)
@@ -56,7 +57,7 @@ def with_all_forms(target: Path) -> Path:
 
     with edit(bundle) as draft:
         for name, (form, _, _) in forms.items():
-            draft.write(variant_file(name), partial(onnx.save, form))
+            draft.write(variant_file(name), partial(ir.save, form))
             draft.put(name, variants[name])
     return draft.bundle.path
 

@@ -15,7 +15,7 @@ import torch
 from edgevit.common.errors import CheckpointError, InputError
 from edgevit.training.gpu import run as gpu_run
 from edgevit.training.gpu import shards, states
-from edgevit.training.gpu.augment import Augmentation
+from edgevit.training.gpu.batch_augmentation import Augmentation
 from edgevit.training.gpu.plan import IMAGENETTE, TINY_IMAGENET, Run, plan
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
@@ -292,8 +292,9 @@ def test_it_needs_torch_numpy_and_opencv_alone(packed: Path, tmp_path: Path) -> 
     assert row["run"] == "ab.mean.seed0"
     assert 0 <= row["val_top1"] <= 1
     assert row["pictures"] == 20
-    left = [path.name for path in results.iterdir()]
-    assert left == ["rows.000.jsonl"], "an A/B keeps no weights"
+    assert [path.name for path in results.iterdir()] == ["rows.000.jsonl"], (
+        "an A/B keeps no weights"
+    )
     repeated = train(packed, results, "--output", again, "--only", "ab.mean.seed0")
     assert repeated.code == 0
     assert list(again.iterdir()) == [], "what is done is not done again"
@@ -343,7 +344,7 @@ def tiny_teacher() -> dict[str, object]:
 @needs_teacher
 def test_a_folded_teacher_answers_as_the_package_does(photos: list[np.ndarray]) -> None:
     from edgevit.images import image_io
-    from edgevit.training.gpu.teacher import FoldedNetwork
+    from edgevit.training.gpu.folded_teacher import FoldedNetwork
     from edgevit_export.convert import efficientnet_lite as lite
 
     pictures = torch.from_numpy(image_io.batch(photos, Preprocess(lite.SIZE_PX)))

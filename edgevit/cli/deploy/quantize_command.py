@@ -47,7 +47,7 @@ def quantize(
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
-    """Add INT8 and FP16 variants to a bundle, judge their accuracy, and say whether to use them."""
+    """Add INT8 and FP16 variants to a bundle, measure their accuracy, and say which to use."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels

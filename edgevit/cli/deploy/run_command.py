@@ -19,11 +19,11 @@ from edgevit.cli.options import (
 )
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
-from edgevit.results.bundle_summary import untrained_note
 
 if TYPE_CHECKING:
     from edgevit.workflows.predict.loaded_model import Model
-    from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
+    from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
+    from edgevit_runtimes.sources.feed_source import FeedSource
 
 _FEED = "A feed"
 _CAMERA = "The source"
@@ -130,8 +130,8 @@ def run(
     """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
     from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.predict.loaded_model import Model
-    from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
     from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
+    from edgevit_runtimes.sources.feed_source import FeedSource
     from edgevit_runtimes.sources.source_address import Kind
 
     set_max_pixels(max_pixels)
@@ -149,6 +149,8 @@ def run(
         if source.address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):
             _answer_files(model, source, top, save, json)
             return
+        from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
+
         options = FeedOptions(top, every, smooth, frames, duration)
         outputs = OutputOptions(save, serve, token, show, jsonl, bench)
         _answer_feed(model, source, options, outputs, json)
@@ -158,6 +160,7 @@ def _answer_files(
     model: Model, source: FeedSource, top: int, save: Path | None, json: bool
 ) -> None:
     from edgevit.common.console import print_line, show
+    from edgevit.results.bundle_summary import untrained_note
     from edgevit.workflows.predict.predict_files import predict_files
 
     found = predict_files(
@@ -179,6 +182,7 @@ def _answer_feed(
     model: Model, source: FeedSource, options: FeedOptions, outputs: OutputOptions, json: bool
 ) -> None:
     from edgevit.common.console import show
+    from edgevit.results.bundle_summary import untrained_note
     from edgevit.workflows.predict.stream import follow_feed
     from edgevit_runtimes.live.outputs.status_line import StatusLine
 

@@ -54,6 +54,18 @@ def open_regular(path: Path, what: str = "file") -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def native_name(path: Path) -> str | None:
+    """A name that libraries in C++ can be given; None where it is not UTF-8.
+
+    Given such a name, OpenCV crashes and ONNX Runtime fails: give them the content instead.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return None
+    return str(path)
+
+
 def read_bytes(path: Path, most_bytes: int, what: str = "file") -> bytes:
     """All of a regular file.
 

@@ -18,11 +18,11 @@ from edgevit.common.errors import CheckpointError, InputError
 from edgevit.models.build import build
 from edgevit.models.classifier import Classifier
 from edgevit.training.average import averaged
-from edgevit.training.gpu.augment import Augmentation
+from edgevit.training.gpu.batch_augmentation import Augmentation
+from edgevit.training.gpu.folded_teacher import FoldedNetwork
 from edgevit.training.gpu.plan import Run
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.gpu.states import load_parts, save_parts
-from edgevit.training.gpu.teacher import FoldedNetwork
 from edgevit.training.hardware import has_fast_bfloat16
 from edgevit.training.imagenet_classes import NUMBERS
 from edgevit.training.losses.diagonality import diagonality_loss

@@ -248,7 +248,8 @@ class Model(BundleWork):
                 was closed, when the first result is asked for.
         """
         from edgevit.workflows.predict.stream import stream_predictions
-        from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource
+        from edgevit_runtimes.live.feed_options import FeedOptions
+        from edgevit_runtimes.sources.feed_source import FeedSource
 
         refuse_top(top)
         request = CaptureRequest(size, fps, pixel_format)

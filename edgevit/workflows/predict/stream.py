@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgevit.common.errors import InputError
 from edgevit.results.prediction import StreamPrediction
 from edgevit_runtimes.live.feed import Feed, Say
-from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
+from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
 from edgevit_runtimes.live.feed_summary import FeedSummary
 from edgevit_runtimes.live.loop import observe
 from edgevit_runtimes.live.observation import Observation
@@ -22,6 +22,7 @@ from edgevit_runtimes.live.outputs.feed_outputs import FeedRun, Outputs
 from edgevit_runtimes.live.outputs.status_line import StatusLine
 from edgevit_runtimes.live.smoothing import Smoothing
 from edgevit_runtimes.live.statistics import Statistics
+from edgevit_runtimes.sources.feed_source import FeedSource
 
 if TYPE_CHECKING:
     from edgevit.workflows.predict.loaded_model import Model

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
@@ -112,10 +113,11 @@ def efficientnet_lite0(
             spec={},
             notes={"licence": "Apache-2.0"},
         )
+        graph = ir.from_proto(model).graph
         manifest = Manifest(
             model=info,
-            inputs=tensor_specs(model.graph.input),
-            outputs=tensor_specs(model.graph.output),
+            inputs=tensor_specs(graph.inputs),
+            outputs=tensor_specs(graph.outputs),
             preprocess=Preprocess(SIZE_PX, mean=(_MEAN,) * 3, std=(_STD,) * 3),
             classes=class_names(),
             variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", "float32")},
@@ -129,7 +131,7 @@ def efficientnet_lite0(
 
 
 def folded_layers() -> dict[str, Any]:
-    """The network as plain tensors, for :class:`edgevit.training.gpu.teacher.FoldedNetwork`.
+    """The network as plain tensors, for :class:`edgevit.training.gpu.folded_teacher.FoldedNetwork`.
 
     Returns:
         ``layers`` (float16 weights and biases, BatchNorm folded in), ``head`` and ``facts``.

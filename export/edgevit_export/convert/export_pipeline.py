@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from edgevit.bundle.bundle import (
     FLOAT_VARIANT,
@@ -41,7 +43,7 @@ from edgevit.models.classifier import Classifier
 from edgevit.models.count import count
 from edgevit.zoo.registry import ModelEntry
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
-from edgevit_export.convert.graph import copy_of, tensor_specs
+from edgevit_export.convert.graph import Pass, rewritten, tensor_specs
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.trace import trace
@@ -105,12 +107,9 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
         model = _weighted(request)
     with create(request.output, request.force) as folder:
         with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
-            traced = trace(model.module, request.batch)
-            name_by_module(traced)
+            traced = rewritten(trace(model.module, request.batch), name_by_module)
         with stage(progress, "simplify  onnxsim"):
-            probe = simplify(traced)
-            regroup_gelu(probe)
-            name_new_nodes(probe)
+            probe = rewritten(simplify(traced), regroup_gelu, name_new_nodes)
         with stage(progress, "finish    outputs and weight storage"):
             deployed = _deployed(probe, request)
         with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
@@ -147,11 +146,8 @@ def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
 
 def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:
     """The probe without its taps: what goes to the device."""
-    deployed = _part(probe, [LOGITS, *_extra_outputs(request)])
-    if request.half_storage:
-        halve_weights(deployed)
-        onnx.checker.check_model(deployed, full_check=True)
-    return deployed
+    storage = [halve_weights] if request.half_storage else []
+    return _part(probe, [LOGITS, *_extra_outputs(request)], *storage)
 
 
 def _extra_outputs(request: ExportRequest) -> list[str]:
@@ -161,10 +157,9 @@ def _extra_outputs(request: ExportRequest) -> list[str]:
     return list(spec.feature_maps) if request.with_features else []
 
 
-def _part(probe: onnx.ModelProto, outputs: list[str]) -> onnx.ModelProto:
+def _part(probe: onnx.ModelProto, outputs: list[str], *passes: Pass) -> onnx.ModelProto:
     """A copy with some of the outputs, and what they need."""
-    part = copy_of(probe)
-    keep_outputs(part, outputs)
+    part = rewritten(probe, partial(keep_outputs, names=outputs), *passes)
     onnx.checker.check_model(part, full_check=True)
     return part
 
@@ -202,6 +197,7 @@ def _manifest(
     request: ExportRequest, model: WeightedModel, deployed: onnx.ModelProto, report: Agreement
 ) -> Manifest:
     spec, size = model.module.spec, count(model.module)
+    graph = ir.from_proto(deployed).graph
     info = ModelInfo(
         name=spec.name,
         family=spec.family,
@@ -216,8 +212,8 @@ def _manifest(
     stored = "float16 where exact" if request.half_storage else "float32"
     return Manifest(
         model=info,
-        inputs=tensor_specs(deployed.graph.input),
-        outputs=tensor_specs(deployed.graph.output),
+        inputs=tensor_specs(graph.inputs),
+        outputs=tensor_specs(graph.outputs),
         preprocess=Preprocess(spec.image_px),
         classes=model.classes,
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},

@@ -26,9 +26,9 @@ def inlined(model: bytes) -> bytes:
 
     try:
         parsed = onnx.load_from_string(model)
+        result: bytes = inliner.inline_local_functions(parsed).SerializeToString()
     except Exception as error:  # protobuf's, whose class is none of onnx's
         raise CheckFailedError(f"This is not an ONNX model: {error}") from error
-    result: bytes = inliner.inline_local_functions(parsed).SerializeToString()
     return result
 
 
@@ -42,6 +42,10 @@ def refused_layers(refusal: str, model: bytes) -> str:
     import onnx
 
     words = set(re.findall(r"\w+", refusal))
-    nodes = [n for n in onnx.load_from_string(model).graph.node if n.op_type in words]
+    try:
+        parsed = onnx.load_from_string(model)
+    except Exception:  # protobuf's: the runtime's own refusal says enough of what is no model
+        return ""
+    nodes = [n for n in parsed.graph.node if n.op_type in words]
     named = [f"{node.name or node.output[0]} ({node.op_type})" for node in nodes]
     return f" Layers: {some_of(named)}." if named else ""

@@ -19,7 +19,7 @@ from typing import Any
 from edgevit.bundle.compiled import Built
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Advance, Progress, SilentProgress
-from edgevit.common.storage.cache import cache_folder
+from edgevit.common.storage.cache import writable_cache
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.tensorrt_library import RTX, TensorRT, find_tensorrt
 from edgevit_export.engines.inline import inlined
@@ -306,7 +306,8 @@ def _timing_cache(tensorrt: TensorRT) -> Path | None:
     if tensorrt.is_rtx:
         return None
     version = hashlib.sha256(tensorrt.label.encode()).hexdigest()[:12]
-    return cache_folder() / "tensorrt" / f"timings-{version}.cache"
+    folder = writable_cache("tensorrt")
+    return folder and folder / f"timings-{version}.cache"
 
 
 @contextmanager

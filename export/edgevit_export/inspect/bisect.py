@@ -1,13 +1,14 @@
-"""Where two variants part: the first tensor that differs by more than a tolerance.
+"""Where two variants differ: the first tensor that differs by more than a tolerance.
 
-Both are asked for one tensor at a time. A runtime that has to give every tensor fuses nothing, and
-a difference that comes from fusing would be gone while one looks for it.
+Both are asked for one tensor at a time: a runtime that has to give every tensor fuses nothing, and
+a difference that comes from fusing would not show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,19 +22,27 @@ from edgevit_export.inspect.expose import exposed, inner_tensors, load_variant
 
 # A difference of this relative size is not rounding any more, by the variant's precision.
 TOLERANCES = {"float32": 1e-3, "float16": 0.03, "bfloat16": 0.1, "int8": 0.3}
-_FIRST_LOOKS = 12
+_FIRST_COMPARED = 12
 
 # Opens a bundle's variant.
 OpenVariant = Callable[[Bundle, str], Runner]
 
 
 @dataclass(frozen=True)
-class Look:
-    """One tensor in both. error: |a - b| / |b| over all its values; nan where one is not finite."""
+class TensorError:
+    """One tensor in both variants.
+
+    error: |a - b| / |b| over all its values; nan where one is not finite. differs: it is above the
+    tolerance.
+    """
 
     tensor: str
     error: float
-    parted: bool
+    differs: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """``parted`` is the former name of ``differs``; it goes with version 0.3."""
+        return {**asdict(self), "parted": self.differs}
 
 
 @dataclass(frozen=True)
@@ -77,15 +86,15 @@ class Pair:
             return np.concatenate([outputs[tensor].ravel() for outputs in batches])
 
 
-def find_parting(pair: Pair, progress: Progress, tolerance: float | None = None) -> list[Look]:
-    """Looks at some tensors along the model, then between the last that agrees and the first not.
+def bisect(pair: Pair, progress: Progress, tolerance: float | None = None) -> list[TensorError]:
+    """Compares tensors spread along the model, then between the last that agrees and the first not.
 
     Args:
         tolerance: of the relative error; by default that of the variant's precision.
 
     Returns:
-        Every tensor looked at, in the order in which they are computed. The first that parted is
-        where the two part; none is parted if they do not.
+        Every tensor that was compared, in the order in which they are computed. The first that
+        differs is where the two differ; none differs if they do not.
 
     Raises:
         InputError: one of the two is no ONNX file, or they have no tensors in common.
@@ -93,26 +102,26 @@ def find_parting(pair: Pair, progress: Progress, tolerance: float | None = None)
     names = pair.shared_tensors()
     precision = pair.bundle.manifest.variants[pair.variant].precision
     limit = TOLERANCES[precision] if tolerance is None else tolerance
-    looks: dict[int, Look] = {}
+    compared: dict[int, TensorError] = {}
 
-    def parted(place: int) -> bool:
-        if place not in looks:
+    def differs(place: int) -> bool:
+        if place not in compared:
             with progress.working(f"compare {names[place]}"):
                 error = pair.error(names[place])
-            looks[place] = Look(names[place], error, not error <= limit)
-        return looks[place].parted
+            compared[place] = TensorError(names[place], error, not error <= limit)
+        return compared[place].differs
 
-    spread = np.linspace(0, len(names) - 1, _FIRST_LOOKS).round().astype(int)
+    spread = np.linspace(0, len(names) - 1, _FIRST_COMPARED).round().astype(int)
     places = sorted(set(spread.tolist()))
-    high = next((place for place in places if parted(place)), None)
+    high = next((place for place in places if differs(place)), None)
     if high is not None:
         low = max((place for place in places if place < high), default=-1)
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if parted(middle) else (middle, high)
-    return [looks[place] for place in sorted(looks)]
+            low, high = (low, middle) if differs(middle) else (middle, high)
+    return [compared[place] for place in sorted(compared)]
 
 
-def first_parted(looks: Sequence[Look]) -> Look | None:
-    """Where the two part, if they do."""
-    return next((look for look in looks if look.parted), None)
+def first_difference(compared: Sequence[TensorError]) -> TensorError | None:
+    """The first tensor that differs, if one does."""
+    return next((each for each in compared if each.differs), None)

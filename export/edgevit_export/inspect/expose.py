@@ -6,21 +6,22 @@ It is opened as every other variant is: in the same runtime, with the same optio
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
-from google.protobuf.message import DecodeError
+import onnx_ir as ir
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import seal
 from edgevit.bundle.manifest import FLOAT_VARIANT, REFERENCE_FILE
 from edgevit.common.errors import DamagedError, InputError
 from edgevit.zoo.spec import TensorSpec
-from edgevit_export.convert.graph import tensor_specs
+from edgevit_export.convert.graph import tensor_specs, values_by_name
+from edgevit_export.convert.read_onnx import read_onnx, understood
 
 
 @contextmanager
@@ -33,24 +34,24 @@ def exposed(bundle: Bundle, variant: str, tensors: Sequence[str]) -> Iterator[Bu
     """
     model = load_variant(bundle, variant)
     _refuse_other_outputs(bundle, variant, model)
-    _add_outputs(model, tensors, load_variant(bundle, FLOAT_VARIANT))
+    _add_outputs(model.graph, tensors, lambda: load_variant(bundle, FLOAT_VARIANT).graph)
     entry = bundle.manifest.variants[variant]
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        onnx.save(model, folder / entry.file)
+        ir.save(model, folder / entry.file)
         shutil.copy2(bundle.path / REFERENCE_FILE, folder / REFERENCE_FILE)
         manifest = replace(
             bundle.manifest,
             variants={variant: entry},
             chosen={},
             superpixel_map=None,
-            outputs=tensor_specs(model.graph.output),
+            outputs=tensor_specs(model.graph.outputs),
         )
         seal(folder, manifest)
         yield Bundle.open(folder)
 
 
-def load_variant(bundle: Bundle, variant: str) -> onnx.ModelProto:
+def load_variant(bundle: Bundle, variant: str) -> ir.Model:
     """The graph of a variant, with the types and shapes of its tensors.
 
     Raises:
@@ -63,16 +64,12 @@ def load_variant(bundle: Bundle, variant: str) -> onnx.ModelProto:
             f"'{variant}' is a compiled {bundle.manifest.variants[variant].runtime} engine: no "
             "tensor inside it can be looked at. Name the variant that it was built from."
         )
-    try:
-        return onnx.shape_inference.infer_shapes(onnx.load(file), data_prop=True)
-    except (DecodeError, onnx.shape_inference.InferenceError) as error:
-        raise DamagedError(
-            f"{file} is no ONNX model ({error}). Export or copy it again."
-        ) from error
+    with understood(file):
+        return ir.from_proto(onnx.shape_inference.infer_shapes(read_onnx(file), data_prop=True))
 
 
-def _refuse_other_outputs(bundle: Bundle, variant: str, model: onnx.ModelProto) -> None:
-    given = [output.name for output in model.graph.output]
+def _refuse_other_outputs(bundle: Bundle, variant: str, model: ir.Model) -> None:
+    given = [str(output.name) for output in model.graph.outputs]
     expected = [output.name for output in bundle.manifest.outputs]
     if given != expected:
         raise DamagedError(
@@ -81,24 +78,40 @@ def _refuse_other_outputs(bundle: Bundle, variant: str, model: onnx.ModelProto) 
         )
 
 
-def inner_tensors(model: onnx.ModelProto) -> list[TensorSpec]:
+def inner_tensors(model: ir.Model) -> list[TensorSpec]:
     """What is computed from the picture and could be exposed, in the order of computing."""
-    typed = {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
-    seen = {value.name for value in model.graph.input}
-    made: list[str] = []
-    for node in model.graph.node:
-        if seen.intersection(node.input):
-            seen.update(node.output)
-            made += [name for name in node.output if name in typed]
-    return list(tensor_specs(typed[name] for name in made))
+    seen: set[ir.Value | None] = set(model.graph.inputs)
+    made: list[ir.Value] = []
+    for node in model.graph:
+        if seen.intersection(node.inputs):
+            seen.update(node.outputs)
+            made += [value for value in node.outputs if value.name and _is_typed(value)]
+    return list(tensor_specs(made))
 
 
-def _add_outputs(model: onnx.ModelProto, tensors: Sequence[str], typed: onnx.ModelProto) -> None:
-    """Types are those of another form of the model where its own are not known: runtimes' ops."""
-    given = {output.name for output in model.graph.output}
-    types = {value.name: value for value in (*typed.graph.value_info, *model.graph.value_info)}
-    made = {name for node in model.graph.node for name in node.output}
+def _is_typed(value: ir.Value) -> bool:
+    return value.dtype is not None and value.shape is not None
+
+
+def _add_outputs(
+    graph: ir.Graph, tensors: Sequence[str], load_float: Callable[[], ir.Graph]
+) -> None:
+    """Types are those of the float model where its own are not known: results of runtimes' ops."""
+    own = values_by_name(graph)
+    given = {output.name for output in graph.outputs}
     wanted = [name for name in dict.fromkeys(tensors) if name not in given]
-    if absent := [name for name in wanted if name not in types or name not in made]:
-        raise InputError(f"The model has no tensor {', '.join(absent)} of a known shape.")
-    model.graph.output.extend(types[name] for name in wanted)
+    present = [own[name] for name in wanted if name in own]
+    if any(not _is_typed(value) for value in present):
+        _take_types(present, values_by_name(load_float()))
+    known = [value for value in present if _is_typed(value)]
+    if absent := set(wanted) - {value.name for value in known}:
+        raise InputError(
+            f"The model has no tensor {', '.join(sorted(map(str, absent)))} of a known shape."
+        )
+    graph.outputs.extend(known)
+
+
+def _take_types(values: Sequence[ir.Value], typed: Mapping[str, ir.Value]) -> None:
+    for value in values:
+        if not _is_typed(value) and (other := typed.get(str(value.name))):
+            value.type, value.shape = other.type, other.shape

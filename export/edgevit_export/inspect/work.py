@@ -10,6 +10,7 @@ import onnx
 from onnx import inliner
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
+from edgevit_export.convert.read_onnx import read_onnx, understood
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,10 @@ class Work:
 
 def product_work(bundle: Bundle) -> list[Work]:
     """Every matrix product and convolution of the float model; a dynamic batch counts as 1."""
-    model = inliner.inline_local_functions(onnx.load(bundle.variant(FLOAT_VARIANT)))
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    file = bundle.variant(FLOAT_VARIANT)
+    with understood(file):
+        model = inliner.inline_local_functions(read_onnx(file))
+        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {
         value.name: [d.dim_value or 1 for d in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.value_info, *graph.output)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from itertools import chain, count
 
-import onnx
+import onnx_ir as ir
 
 from edgevit.inference.node_names import SEPARATOR, module_of
 
@@ -19,67 +19,59 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 _ROOT = "module"
 
 
-def name_by_module(model: onnx.ModelProto) -> bool:
+def name_by_module(model: ir.Model) -> bool:
     """Rewrites a traced model in place; True if a name changed. Inputs and outputs keep theirs."""
-    producers = {output: node for node in model.graph.node for output in node.output}
-    modules: dict[str, str] = {}
-    for node in model.graph.node:
-        read = [modules[name] for name in node.input if name in producers]
+    modules: dict[ir.Node, str] = {}
+    for node in model.graph:
+        read = [modules[made_by] for made_by in map(_producer, node.inputs) if made_by in modules]
         noted = _noted_module(node)
-        for output in node.output:
-            modules[output] = noted if noted is not None else (read[0] if read else "")
+        modules[node] = noted if noted is not None else next(iter(read), "")
     return _rename(model.graph, modules)
 
 
-def name_new_nodes(model: onnx.ModelProto) -> bool:
+def name_new_nodes(model: ir.Model) -> bool:
     """Rewrites a simplified model in place; True if a name changed."""
-    modules: dict[str, str] = {}  # of tensors: of the node that makes them, or first reads them
-    for node in reversed(model.graph.node):
-        named = [module_of(name) for name in (*node.output, node.name) if SEPARATOR in name]
-        read = [modules[name] for name in node.output if name in modules]
-        module = next(iter([*named, *read]), "")
-        for name in (*node.output, *node.input):
-            modules[name] = module
-    made = [name for node in model.graph.node for name in node.output]
-    return _rename(model.graph, {name: modules[name] for name in made})
+    modules: dict[ir.Node, str] = {}
+    read_by: dict[ir.Value, str] = {}  # the module that reads a tensor first
+    for node in reversed(model.graph):
+        names = (*(output.name for output in node.outputs), node.name)
+        named = [module_of(name) for name in names if name and SEPARATOR in name]
+        read = [read_by[output] for output in node.outputs if output in read_by]
+        modules[node] = next(iter([*named, *read]), "")
+        read_by |= {value: modules[node] for value in node.inputs if value is not None}
+    return _rename(model.graph, modules)
 
 
-def _noted_module(node: onnx.NodeProto) -> str | None:
+def _producer(value: ir.Value | None) -> ir.Node | None:
+    return None if value is None else value.producer()
+
+
+def _noted_module(node: ir.Node) -> str | None:
     """The innermost module in the exporter's note; the last entry of a note is the call itself."""
-    notes = [entry.value for entry in node.metadata_props if entry.key == _SCOPES]
-    if not notes:
+    note = node.metadata_props.get(_SCOPES)
+    if note is None:
         return None
-    innermost: str = ast.literal_eval(notes[0])[-2]
+    innermost: str = ast.literal_eval(note)[-2]
     return innermost.removeprefix(_ROOT).removeprefix(".")
 
 
-def _rename(graph: onnx.GraphProto, modules: dict[str, str]) -> bool:
+def _rename(graph: ir.Graph, modules: dict[ir.Node, str]) -> bool:
     """Names every node ``MODULE/Op``, and its results too, unless they are outputs of the graph."""
-    fixed = {value.name for value in (*graph.input, *graph.output)}
-    taken = fixed | {weight.name for weight in graph.initializer}  # a folded node left its name
-    renamed: dict[str, str] = {}
+    fixed = {value.name for value in (*graph.inputs, *graph.outputs)}
+    taken = fixed | set(graph.initializers)  # a folded node left its name
     changed = False
-    for node in graph.node:
-        module = modules[node.output[0]]
+    for node in graph:
+        module = modules[node]
         name = _free_name(f"{module}{SEPARATOR}{node.op_type}" if module else node.op_type, taken)
         taken.add(name)
         changed |= node.name != name
         node.name = name
-        for place, output in enumerate(node.output):
-            if output and output not in fixed:
-                renamed[output] = name if len(node.output) == 1 else f"{name}:{place}"
-    _rename_tensors(graph, renamed)
+        for place, output in enumerate(node.outputs):
+            if output.name and not output.is_graph_output():
+                output.name = name if len(node.outputs) == 1 else f"{name}:{place}"
     return changed
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def _free_name(name: str, taken: set[str | None]) -> str:
     numbered = (f"{name}_{number}" for number in count(2))
     return next(free for free in chain([name], numbered) if free not in taken)
-
-
-def _rename_tensors(graph: onnx.GraphProto, renamed: dict[str, str]) -> None:
-    for node in graph.node:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
-        node.output[:] = [renamed.get(name, name) for name in node.output]
-    for value in graph.value_info:
-        value.name = renamed.get(value.name, value.name)

@@ -6,55 +6,58 @@ as GELU, and fuse into one kernel. torch's exporter writes the other one.
 
 from __future__ import annotations
 
-import onnx
-from onnx import numpy_helper
+import onnx_ir as ir
+
+from edgevit_export.convert.graph import given
 
 
-def regroup_gelu(model: onnx.ModelProto) -> bool:
+def regroup_gelu(model: ir.Model) -> bool:
     """Rewrites in place; True if a product was regrouped."""
-    graph = model.graph
-    producers = {output: node for node in graph.node for output in node.output}
-    uses = [name for node in graph.node for name in node.input]
-    uses += [output.name for output in graph.output]
-    halves = {w.name for w in graph.initializer if _is_half(w)}
-    changed = False
-    for outer in graph.node:
-        inner = _halving(outer, producers, halves)
-        if inner is None or uses.count(inner.output[0]) != 1:
-            continue
-        half, e = _in_order(inner.input, halves)
-        x = next(name for name in outer.input if name != inner.output[0])
-        inner.input[:] = [x, e]
-        outer.input[:] = [inner.output[0], half]
-        changed = True
-    return changed
+    found = [(outer, inner) for outer in model.graph if (inner := _halving(outer)) is not None]
+    for outer, inner in found:
+        halved = inner.outputs[0]
+        half, e = _in_order(inner)
+        x = next(value for value in outer.inputs if value is not halved)
+        for place, value in enumerate((x, e)):
+            inner.replace_input_with(place, value)
+        for place, value in enumerate((halved, half)):
+            outer.replace_input_with(place, value)
+    return bool(found)
 
 
-def _halving(
-    outer: onnx.NodeProto, producers: dict[str, onnx.NodeProto], halves: set[str]
-) -> onnx.NodeProto | None:
-    """The Mul(0.5, Add(.., Erf)) that a Mul multiplies with, if it does."""
+def _halving(outer: ir.Node) -> ir.Node | None:
+    """The Mul(0.5, Add(.., Erf)) that a Mul alone multiplies with, if it does."""
     if outer.op_type != "Mul":
         return None
-    for name in outer.input:
-        inner = producers.get(name)
-        if inner is None or inner.op_type != "Mul" or not halves.intersection(inner.input):
+    for value in outer.inputs:
+        inner = _producer(value)
+        if inner is None or inner.op_type != "Mul" or not any(map(_is_half, inner.inputs)):
             continue
-        _, e = _in_order(inner.input, halves)
-        added = producers.get(e)
-        if added is not None and added.op_type == "Add":
-            terms = [producers.get(term) for term in added.input]
-            if any(term is not None and term.op_type == "Erf" for term in terms):
-                return inner
+        result = inner.outputs[0]
+        if _adds_an_erf(_in_order(inner)[1]) and len(result.uses()) == 1:
+            return None if result.is_graph_output() else inner
     return None
 
 
-def _in_order(names: list[str], halves: set[str]) -> tuple[str, str]:
+def _adds_an_erf(value: ir.Value) -> bool:
+    added = _producer(value)
+    if added is None or added.op_type != "Add":
+        return False
+    terms = map(_producer, added.inputs)
+    return any(term is not None and term.op_type == "Erf" for term in terms)
+
+
+def _in_order(inner: ir.Node) -> tuple[ir.Value, ir.Value]:
     """(the half, the other factor)."""
-    first, second = names
-    return (first, second) if first in halves else (second, first)
+    first, second = map(given, inner.inputs)
+    return (first, second) if _is_half(first) else (second, first)
 
 
-def _is_half(weight: onnx.TensorProto) -> bool:
-    values = numpy_helper.to_array(weight) if len(weight.dims) == 0 else None
-    return values is not None and bool(values == 0.5)
+def _producer(value: ir.Value | None) -> ir.Node | None:
+    return None if value is None else value.producer()
+
+
+def _is_half(value: ir.Value | None) -> bool:
+    if value is None or value.const_value is None or len(value.const_value.shape):
+        return False
+    return bool(value.const_value.numpy() == 0.5)

@@ -12,16 +12,21 @@ Casts stand where the two meet. Inputs and outputs keep their types.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+import onnx_ir as ir
 
 from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.runner import OpenRunner
-from edgevit_export.convert.graph import copy_of, drop_unused_weights, set_items
+from edgevit_export.convert.graph import (
+    add_weight,
+    drop_unused_weights,
+    serialized,
+    weight_values,
+)
 from edgevit_export.quantize.observe import with_outputs
 
 LARGEST = 60_000.0
@@ -32,34 +37,33 @@ _CUSTOM_DOMAIN = "edgevit"
 class Half:
     """model: the FP16 graph. kept_float: tensors that were too large, and how large, by name."""
 
-    model: onnx.ModelProto
+    model: ir.Model
     kept_float: Mapping[str, float]
 
 
-def to_half(model: onnx.ModelProto, pictures: PictureSource, open_runner: OpenRunner) -> Half:
-    """Observes every float tensor on pictures, then rewrites."""
-    floats = _float_tensors(model)
-    too_large = _too_large(model, sorted(floats), pictures, open_runner)
-    return Half(_rewritten(model, floats, frozenset(too_large)), too_large)
+def to_half(model: ir.Model, pictures: PictureSource, open_runner: OpenRunner) -> Half:
+    """Observes every float tensor on pictures, then rewrites a copy."""
+    typed = ir.from_proto(
+        onnx.shape_inference.infer_shapes(ir.to_proto(model), strict_mode=True, data_prop=True)
+    )
+    floats = [value for value in _results(typed.graph) if value.dtype == ir.DataType.FLOAT]
+    too_large = _too_large(model, sorted(str(v.name) for v in floats), pictures, open_runner)
+    _Halving(typed.graph, frozenset(too_large)).run()
+    return Half(typed, too_large)
 
 
-def _float_tensors(model: onnx.ModelProto) -> set[str]:
-    """Results of nodes that are float32, from shape inference."""
-    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
-    typed = {v.name: v.type.tensor_type.elem_type for v in [*inferred.value_info, *inferred.output]}
-    results = {name for node in model.graph.node for name in node.output}
-    return {name for name in results if typed.get(name) == TensorProto.FLOAT}
+def _results(graph: ir.Graph) -> Iterator[ir.Value]:
+    return (value for node in graph for value in node.outputs if value.name)
 
 
 def _too_large(
-    model: onnx.ModelProto,
+    model: ir.Model,
     tensors: list[str],
     pictures: PictureSource,
     open_runner: OpenRunner,
 ) -> dict[str, float]:
     peaks: dict[str, float] = {}
-    probe = with_outputs(model, tensors)
-    with open_runner(probe.SerializeToString()) as runner:
+    with open_runner(serialized(with_outputs(model, tensors))) as runner:
         for outputs in infer_batches(runner, pictures):
             for name in tensors:
                 if outputs[name].size:
@@ -68,86 +72,81 @@ def _too_large(
     return {name: peak for name, peak in peaks.items() if not peak <= LARGEST}
 
 
-class _Rewriter:
-    """Walks the graph once; knows in which types every tensor is there."""
+class _Halving:
+    """Walks a graph once, in the order of computing.
 
-    def __init__(self, model: onnx.ModelProto, floats: set[str], keep: frozenset[str]) -> None:
-        self.model, self.floats, self.keep = model, floats, keep
-        self.weights = {w.name: w for w in model.graph.initializer}
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-        self.cast: set[str] = set()
-        self.half: set[str] = set()
+    keep: names of tensors that stay float32, with what computes and reads them.
+    """
 
-    def is_float(self, name: str) -> bool:
-        weight = self.weights.get(name)
-        if weight is not None:
-            return bool(weight.data_type == TensorProto.FLOAT)
-        return name in self.floats
+    def __init__(self, graph: ir.Graph, keep: frozenset[str]) -> None:
+        self.graph, self.keep = graph, keep
+        self.as_other: dict[ir.Value, ir.Value] = {}  # the same tensor in the other type
 
-    def stays_float(self, node: onnx.NodeProto) -> bool:
-        """The custom ops, and whatever takes or gives a tensor that is too large."""
-        touched = {*node.input, *node.output}
-        return node.domain == _CUSTOM_DOMAIN or bool(touched & self.keep)
+    def run(self) -> None:
+        for node in list(self.graph):
+            self._visit(node)
+        for output in list(self.graph.outputs):
+            if output.dtype == ir.DataType.FLOAT16:
+                self._give_as_float(output)
+        drop_unused_weights(self.graph)
 
-    def visit(self, node: onnx.NodeProto) -> None:
-        wants_half = not self.stays_float(node) and not _turns_into_float(node)
-        inputs = [self.as_type(name, wants_half) for name in node.input]
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.input[:] = inputs
-        self.nodes.append(copy)
-        if wants_half:
-            self.half.update(name for name in node.output if name in self.floats)
+    def _visit(self, node: ir.Node) -> None:
+        wanted = ir.DataType.FLOAT if self._stays_float(node) else ir.DataType.FLOAT16
+        for place, value in enumerate(node.inputs):
+            if value is not None and value.dtype in _FLOATS and value.dtype != wanted:
+                node.replace_input_with(place, self._in_other_type(value, node))
+        if wanted == ir.DataType.FLOAT16:
+            for value in node.outputs:
+                if value.dtype == ir.DataType.FLOAT:
+                    value.dtype = wanted
 
-    def as_type(self, name: str, half: bool) -> str:
-        """The name under which a tensor is there in float16 or float32; casts it if need be."""
-        if not name or not self.is_float(name) or (name in self.half) == half:
-            return name
-        other = f"{name}.{'half' if half else 'float'}"
-        if other in self.cast:
-            return other
-        self.cast.add(other)
-        weight = self.weights.get(name)
-        if weight is not None:
-            value = numpy_helper.to_array(weight)
-            self.constants[other] = numpy_helper.from_array(value.astype(np.float16), other)
+    def _stays_float(self, node: ir.Node) -> bool:
+        """The custom ops, a Cast to float32, and what takes or gives a tensor that is too large."""
+        if node.domain == _CUSTOM_DOMAIN or _turns_into_float(node):
+            return True
+        return any(value is not None and value.name in self.keep for value in _tensors(node))
+
+    def _in_other_type(self, value: ir.Value, reader: ir.Node) -> ir.Value:
+        """A Cast before the first reader; of a weight, the weight in that type."""
+        if value not in self.as_other:
+            other = ir.DataType.FLOAT16 if value.dtype == ir.DataType.FLOAT else ir.DataType.FLOAT
+            name = f"{value.name}.{'half' if other == ir.DataType.FLOAT16 else 'float'}"
+            if value.is_initializer():
+                self.as_other[value] = add_weight(
+                    self.graph, name, weight_values(value).astype(other.numpy())
+                )
+            else:
+                self.as_other[value] = self._cast(value, name, other, reader)
+        return self.as_other[value]
+
+    def _cast(
+        self, value: ir.Value, name: str, dtype: ir.DataType, before: ir.Node | None
+    ) -> ir.Value:
+        result = ir.Value(name=name, shape=value.shape, type=ir.TensorType(dtype))
+        node = ir.node("Cast", [value], {"to": dtype}, outputs=[result], name=name)
+        if before is None:
+            self.graph.append(node)
         else:
-            target = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-            self.nodes.append(helper.make_node("Cast", [name], [other], to=target))
-        return other
+            self.graph.insert_before(before, node)
+        return result
+
+    def _give_as_float(self, output: ir.Value) -> None:
+        """An output of the model stays float32: its float16 form goes by another name."""
+        name = str(output.name)
+        output.name = f"{name}.inner"
+        places = [place for place, value in enumerate(self.graph.outputs) if value is output]
+        given = self._cast(output, name, ir.DataType.FLOAT, None)
+        for place in places:
+            self.graph.outputs[place] = given
 
 
-def _turns_into_float(node: onnx.NodeProto) -> bool:
+_FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
+
+
+def _tensors(node: ir.Node) -> tuple[ir.Value | None, ...]:
+    return (*node.inputs, *node.outputs)
+
+
+def _turns_into_float(node: ir.Node) -> bool:
     """A Cast to float32 (of the uint8 picture): it gives what it says."""
-    return node.op_type == "Cast" and any(
-        a.name == "to" and a.i == TensorProto.FLOAT for a in node.attribute
-    )
-
-
-def _rewritten(model: onnx.ModelProto, floats: set[str], keep: frozenset[str]) -> onnx.ModelProto:
-    rewriter = _Rewriter(model, floats, keep)
-    for node in model.graph.node:
-        rewriter.visit(node)
-    _rename_half_outputs(rewriter, [output.name for output in model.graph.output])
-    result = copy_of(model)
-    graph = result.graph
-    set_items(graph.node, rewriter.nodes)
-    graph.initializer.extend(rewriter.constants.values())
-    drop_unused_weights(graph)
-    del graph.value_info[:]
-    return result
-
-
-def _rename_half_outputs(rewriter: _Rewriter, outputs: list[str]) -> None:
-    """An output of the model stays float32: its float16 form goes by another name."""
-    for name in outputs:
-        if name not in rewriter.half:
-            continue
-        inner = f"{name}.inner"
-        for node in rewriter.nodes:
-            for names in (node.input, node.output):
-                for place, found in enumerate(names):
-                    if found == name:
-                        names[place] = inner
-        rewriter.nodes.append(helper.make_node("Cast", [inner], [name], to=TensorProto.FLOAT))
+    return node.op_type == "Cast" and node.attributes.get_int("to") == ir.DataType.FLOAT

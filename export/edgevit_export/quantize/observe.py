@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from edgevit.common.errors import InputError
 from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.runner import Array, OpenRunner, Runner
 from edgevit.zoo.spec import LOGITS
-from edgevit_export.convert.graph import copy_of
+from edgevit_export.convert.graph import copy_of, serialized, values_by_name
 from edgevit_export.quantize.products import find_products
 
 BINS = 2048
@@ -79,13 +78,14 @@ class Observed:
         return np.linspace(self.low, self.high, BINS + 1)
 
 
-def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
+def with_outputs(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
     """A copy that gives these tensors, float32, as outputs beside its own."""
     copy = copy_of(model)
-    present = {output.name for output in copy.graph.output}
+    made = values_by_name(copy.graph)
     for name in dict.fromkeys(tensors):
-        if name not in present:
-            copy.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        if not made[name].is_graph_output():
+            made[name].dtype = made[name].dtype or ir.DataType.FLOAT
+            copy.graph.outputs.append(made[name])
     return copy
 
 
@@ -122,11 +122,11 @@ def observe(
 
 
 def observe_products(
-    model: onnx.ModelProto, pictures: PictureSource, open_runner: OpenRunner
+    model: ir.Model, pictures: PictureSource, open_runner: OpenRunner
 ) -> dict[str, Observed]:
     """Looks at the inputs of all products of a model, as :func:`observe` does."""
     products = find_products(model, convolutions=True)
     sources = [product.source for product in products]
     maps = frozenset(product.source for product in products if product.convolution is not None)
-    with open_runner(with_outputs(model, sources).SerializeToString()) as runner:
+    with open_runner(serialized(with_outputs(model, sources))) as runner:
         return observe(runner, sources, pictures, maps)

@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto
 
 from edgevit.inference.node_names import layer_of
+from edgevit_export.convert.read_onnx import read_onnx
 
 _WEIGHT_TYPES = {
     TensorProto.INT8: "int8",
@@ -21,7 +22,7 @@ _LEAST_WEIGHTS = 1000
 
 def layer_precisions(file: Path) -> dict[str, str]:
     """Every product with a constant matrix, by its layer: the precision of its weights."""
-    graph = onnx.load(file).graph
+    graph = read_onnx(file).graph
     types = {w.name: w.data_type for w in graph.initializer if _size(w) >= _LEAST_WEIGHTS}
     for node in graph.node:  # what is cast or dequantized is stored as its input is
         if node.op_type in ("DequantizeLinear", "Cast") and node.input[0] in types:

@@ -10,31 +10,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
 from edgevit.common.errors import InputError
 from edgevit.inference.node_names import SEPARATOR, layer_of
-from edgevit_export.convert.graph import copy_of, drop_unused_weights, set_items
+from edgevit_export.convert.graph import (
+    add_weight,
+    copy_of,
+    drop_unused_weights,
+    given,
+    weight_values,
+)
 
 # Smaller products (the place of a centroid: 2 rows) gain nothing.
 _LEAST_INPUTS = 16
+_PLAIN = {"alpha": 1.0, "beta": 1.0, "transA": 0}  # of a Gemm that adds a bias to a product
 
 
 @dataclass(frozen=True)
 class Product:
     """y = x W + b.
 
-    name: of the layer, such as ``blocks.3.mlp.0``. source, result: tensors x [.., K] and y [.., N];
-    of a convolution, maps [B, C, H, W].
+    name: of the layer, such as ``blocks.3.mlp.0``. source, result: tensors x [.., K] and y [.., N].
     weight: float32 [K, N]. bias: float32 [N], or None.
-    convolution: the attributes of a Conv node; None for a Gemm or MatMul. kernel: the shape of its
-    weight, [N, C / groups, k, k].
+    convolution: the attributes of a Conv node, whose source and result are maps [B, C, H, W]; None
+    for a Gemm or MatMul. kernel: the shape of its weight, [N, C / groups, k, k].
     """
 
     name: str
@@ -48,43 +54,23 @@ class Product:
     @property
     def rows_of_source(self) -> float:
         """Rows that are multiplied for every row (place of a map) of the source."""
-        strides = (self.convolution or {}).get("strides", ())
+        strides: Sequence[int] = (self.convolution or {}).get("strides", ())
         return 1 / prod(strides)
 
     def as_kernel(self, matrix: NDArray[Any]) -> NDArray[Any]:
         """A matrix [K, N] in the form of the convolution's weight."""
         return matrix.T.reshape(self.kernel)
 
-
-class Rewritten:
-    """New nodes and constants in the place of one product, named by its layer: ``LAYER/Op``."""
-
-    def __init__(self, layer: str) -> None:
-        self.layer = layer
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, value: NDArray[np.generic]) -> str:
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def node(
-        self,
-        op: str,
-        inputs: Sequence[str],
-        *outputs: str,
-        domain: str = "",
-        **options: Any,
-    ) -> str:
-        """Adds a node and gives its first output."""
-        of_this_op = sum(node.op_type == op for node in self.nodes)
-        number = f"_{of_this_op + 1}" if of_this_op else ""
-        name = f"{self.layer}{SEPARATOR}{op}{number}"
-        self.nodes.append(helper.make_node(op, inputs, outputs, name, domain=domain, **options))
-        return outputs[0]
+    @cached_property
+    def int8(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """(the weight, float32 [N]): a column's scale is its largest magnitude over 127."""
+        peak = np.abs(self.weight).max(axis=0)
+        scales = np.where(peak > 0, peak / 127, 1.0).astype(np.float32)
+        weight = np.clip(np.rint(self.weight / scales), -127, 127).astype(np.int8)
+        return weight, scales
 
 
-def find_products(model: onnx.ModelProto, convolutions: bool = False) -> list[Product]:
+def find_products(model: ir.Model, convolutions: bool = False) -> list[Product]:
     """In the order of the graph.
 
     Args:
@@ -93,81 +79,144 @@ def find_products(model: onnx.ModelProto, convolutions: bool = False) -> list[Pr
     Raises:
         InputError: there is none: this is no model that edgevit exported.
     """
-    weights = {w.name: w for w in model.graph.initializer}
     products = []
-    for node in model.graph.node:
-        if node.op_type in ("Gemm", "MatMul") and _has_constant_matrix(node, weights):
-            products.append(_product(node, weights))
-        elif convolutions and node.op_type == "Conv" and node.input[1] in weights:
-            products.append(_convolution(node, weights))
+    for node in model.graph:
+        if _is_product(node):
+            products.append(_product(node))
+        elif convolutions and _is_convolution(node):
+            products.append(_convolution(node))
     if not products:
         raise InputError("The model has no linear layers with constant weights to quantize.")
     return products
 
 
-def _has_constant_matrix(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
-    matrix = weights.get(node.input[1])
-    if matrix is None or len(matrix.dims) != 2:
+def is_transposed(node: ir.Node) -> bool:
+    """Whether a Gemm's matrix is stored as [N, K]."""
+    return bool(node.attributes.get_int("transB", 0))
+
+
+def _is_product(node: ir.Node) -> bool:
+    if node.op_type not in ("Gemm", "MatMul"):
         return False
-    options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    transposed = options.pop("transB", 0)
-    plain = all(value in (0, 1.0) for value in options.values())
-    return plain and matrix.dims[1 if transposed else 0] >= _LEAST_INPUTS
+    matrix = node.inputs[1]
+    if matrix is None or not matrix.is_initializer() or matrix.shape is None:
+        return False
+    options = {name: attribute.value for name, attribute in node.attributes.items()}
+    is_plain = all(options.get(name, usual) == usual for name, usual in _PLAIN.items())
+    inputs = matrix.shape[1 if is_transposed(node) else 0] if len(matrix.shape) == 2 else 0
+    return is_plain and isinstance(inputs, int) and inputs >= _LEAST_INPUTS
 
 
-def _product(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> Product:
-    matrix = numpy_helper.to_array(weights[node.input[1]]).astype(np.float32)
-    if any(a.name == "transB" and a.i for a in node.attribute):
-        matrix = matrix.T
-    bias = None
-    if len(node.input) > 2:
-        bias = numpy_helper.to_array(weights[node.input[2]]).astype(np.float32)
-    return Product(_layer_name(node), node.input[0], node.output[0], matrix, bias)
-
-
-def _convolution(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> Product:
-    kernel = numpy_helper.to_array(weights[node.input[1]]).astype(np.float32)
-    bias = None
-    if len(node.input) > 2:
-        bias = numpy_helper.to_array(weights[node.input[2]]).astype(np.float32)
+def _product(node: ir.Node) -> Product:
+    source, stored, *rest = node.inputs
+    matrix = _floats(given(stored))
+    bias = _floats(rest[0]) if rest and rest[0] is not None else None
     return Product(
-        _layer_name(node),
-        node.input[0],
-        node.output[0],
-        kernel.reshape(len(kernel), -1).T,
-        bias,
-        {a.name: helper.get_attribute_value(a) for a in node.attribute},
-        kernel.shape,
+        name=_layer_name(node),
+        source=str(given(source).name),
+        result=str(node.outputs[0].name),
+        weight=matrix.T if is_transposed(node) else matrix,
+        bias=bias,
     )
 
 
-def _layer_name(node: onnx.NodeProto) -> str:
+def _is_convolution(node: ir.Node) -> bool:
+    return node.op_type == "Conv" and given(node.inputs[1]).is_initializer()
+
+
+def _convolution(node: ir.Node) -> Product:
+    source, stored, *rest = node.inputs
+    kernel = _floats(given(stored))
+    return Product(
+        name=_layer_name(node),
+        source=str(given(source).name),
+        result=str(node.outputs[0].name),
+        weight=kernel.reshape(len(kernel), -1).T,
+        bias=_floats(rest[0]) if rest and rest[0] is not None else None,
+        convolution={name: attribute.value for name, attribute in node.attributes.items()},
+        kernel=kernel.shape,
+    )
+
+
+def _floats(weight: ir.Value) -> NDArray[np.float32]:
+    return weight_values(weight).astype(np.float32, copy=False)
+
+
+def _layer_name(node: ir.Node) -> str:
     """The module's name, from the weight where that still has it: a folded weight has none."""
-    weight, result = str(node.input[1]), str(node.output[0])
+    weight, result = str(given(node.inputs[1]).name), str(node.outputs[0].name)
     if weight.startswith("module."):
         return weight.removeprefix("module.").removesuffix(".weight")
     return layer_of(result)
 
 
-def replace_products(
-    model: onnx.ModelProto,
-    products: Sequence[Product],
-    rewrite: Callable[[Product, Rewritten], None],
-) -> onnx.ModelProto:
+class Writer:
+    """Puts nodes and constants into a graph, before one product after another.
+
+    Several products may read one tensor: what is written under a name is written once.
+    """
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
+        self.values: dict[str, ir.Value] = {}
+        self._names: set[str] = set()
+        self._before: ir.Node | None = None
+        self._layer = ""
+
+    def move_to(self, node: ir.Node, layer: str) -> None:
+        """What follows is written before a node, and named by a layer: ``LAYER/Op``."""
+        self._before, self._layer = node, layer
+
+    def constant(self, name: str, value: NDArray[np.generic]) -> ir.Value:
+        if name not in self.values:
+            self.values[name] = add_weight(self.graph, name, value)
+        return self.values[name]
+
+    def node(
+        self,
+        op: str,
+        inputs: Sequence[ir.Value | None],
+        *outputs: str,
+        domain: str = "",
+        **attributes: Any,
+    ) -> tuple[ir.Value, ...]:
+        """The results of a new node, by the names that are given."""
+        if outputs[0] not in self.values:
+            made = [ir.Value(name=name) for name in outputs]
+            name = self._free_name(op)
+            node = ir.node(op, inputs, attributes, domain=domain, outputs=made, name=name)
+            if self._before is None:
+                raise RuntimeError("move_to() says where nodes go, and was not called")
+            self.graph.insert_before(self._before, node)
+            self.values |= dict(zip(outputs, made, strict=True))
+        return tuple(self.values[name] for name in outputs)
+
+    def _free_name(self, op: str) -> str:
+        name = f"{self._layer}{SEPARATOR}{op}"
+        name = f"{name}_2" if name in self._names else name
+        self._names.add(name)
+        return name
+
+
+# Writes the nodes of a product, given its input, and returns its result.
+Rewrite = Callable[[Product, ir.Value, Writer], ir.Value]
+
+
+def replace_products(model: ir.Model, products: Sequence[Product], rewrite: Rewrite) -> ir.Model:
     """A copy in which ``rewrite`` has put nodes in the place of the products."""
     by_result = {product.result: product for product in products}
     copy = copy_of(model)
-    graph = copy.graph
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.node:
-        product = by_result.get(node.output[0])
+    writer = Writer(copy.graph)
+    for node in list(copy.graph):
+        (old, *_) = node.outputs
+        product = by_result.get(str(old.name))
         if product is None:
-            nodes.append(node)
             continue
-        rewritten = Rewritten(product.name)
-        rewrite(product, rewritten)
-        nodes += rewritten.nodes
-        graph.initializer.extend(rewritten.constants)
-    set_items(graph.node, nodes)
-    drop_unused_weights(graph)
+        writer.move_to(node, product.name)
+        new = rewrite(product, given(node.inputs[0]), writer)
+        new.name, new.shape, new.type = old.name, old.shape, old.type
+        old.name = None
+        ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+        copy.graph.remove(node, safe=True)
+    drop_unused_weights(copy.graph)
     return copy

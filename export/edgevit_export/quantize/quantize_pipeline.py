@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
@@ -20,6 +21,8 @@ from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.runner import OpenRunner
+from edgevit_export.convert.graph import with_stored_weights
+from edgevit_export.convert.read_onnx import read_onnx, understood
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.schemes import SCHEMES
@@ -35,19 +38,20 @@ class QuantizeRequest:
     """What to add to which bundle.
 
     targets: names of :data:`SCHEMES`. measured: those that this machine runs; the accuracy of the
-    others is that of a simulation in ONNX Runtime. rival_target: the one for which the other forms
-    of INT8 (dynamic, weights only) are made too, to be measured against its own; None: for none.
+    others is that of a simulation in ONNX Runtime.
+    alternatives_for: the target for which the other forms of INT8 (dynamic, weights only) are made
+    too, to be measured against its own; None: for none.
     method: of calibration, or ``auto``.
-    labels: int64 [n], of ``judging``, places among the bundle's classes. replace_variants: those
+    labels: int64 [n], of ``evaluation``, places among the bundle's classes. replace_variants: those
     of an earlier call; else they are an error.
     """
 
     bundle: Bundle
     targets: tuple[str, ...]
     measured: frozenset[str]
-    rival_target: str | None
+    alternatives_for: str | None
     calibrating: Pictures
-    judging: Pictures
+    evaluation: Pictures
     labels: NDArray[np.int64]
     max_drop: float
     method: str
@@ -75,18 +79,23 @@ def quantize_bundle(
     refuse_unwritable(bundle)
     if not request.replace_variants:
         refuse_quantized(bundle)
-    model = onnx.load(bundle.variant(FLOAT_VARIANT))
+    file = bundle.variant(FLOAT_VARIANT)
+    with understood(file):
+        model = ir.from_proto(read_onnx(file))
     widen_weights(model)
+    model = with_stored_weights(model)
     label = "float: accuracy"
-    expected = logits_of(model, request.judging, runners[REFERENCE], progress, label)
-    evaluation = LabelledEvalSet(request.judging, expected, "the float model", request.labels)
+    expected = logits_of(model, request.evaluation, runners[REFERENCE], progress, label)
+    evaluation = LabelledEvalSet(request.evaluation, expected, "the float model", request.labels)
     search = Search(
         model, request.calibrating, evaluation, runners, progress, request.max_drop, request.method
     )
-    rivals = [s.name for s in SCHEMES.values() if not s.is_target and request.rival_target]
+    alternatives = [
+        s.name for s in SCHEMES.values() if not s.is_target and request.alternatives_for
+    ]
     found = {
         scheme: search.run(SCHEMES[scheme], explain=scheme in request.measured)
-        for scheme in (*request.targets, *rivals)
+        for scheme in (*request.targets, *alternatives)
     }
     half, half_variant = _half(search)
     with stage(progress, "write     bundle"), edit(bundle) as draft:
@@ -95,9 +104,9 @@ def quantize_bundle(
         draft.manifest = replace(draft.manifest, chosen={}, machines={})
         for scheme, result in found.items():
             name = variant_of(scheme)
-            draft.write(variant_file(name), partial(onnx.save, result.best.model))
+            draft.write(variant_file(name), partial(ir.save, result.best.model))
             draft.put(name, _variant(request, scheme, result))
-        draft.write(half_variant.file, partial(onnx.save, half))
+        draft.write(half_variant.file, partial(ir.save, half))
         draft.put(HALF_VARIANT, half_variant)
     return draft.bundle, found
 
@@ -122,7 +131,7 @@ def _kept(bundle: Bundle) -> dict[str, Variant]:
 
 
 def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
-    target = scheme if SCHEMES[scheme].is_target else str(request.rival_target)
+    target = scheme if SCHEMES[scheme].is_target else str(request.alternatives_for)
     pictures = request.calibrating
     report: dict[str, Any] = {
         **found.best.to_json(),
@@ -151,11 +160,11 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
     return Variant(name, "int8", "int8", SCHEMES[scheme].runtime, target, report)
 
 
-def _half(search: Search) -> tuple[onnx.ModelProto, Variant]:
-    """The FP16 graph and its entry; judged on few: a processor computes float16 slowly."""
+def _half(search: Search) -> tuple[ir.Model, Variant]:
+    """The FP16 graph and its entry. A processor computes it slowly: few pictures measure it."""
     open_runner = search.runners[REFERENCE]
     half = to_half(search.model, search.calibration.first(_HALF_PICTURES), open_runner)
-    onnx.checker.check_model(half.model, full_check=True)
+    onnx.checker.check_model(ir.to_proto(half.model), full_check=True)
     few = search.evaluation.spread(_HALF_EVALUATED)
     got = logits_of(half.model, few.pictures, open_runner, search.progress, "half: accuracy")
     drop = PairedDrop.of(few.expected, got, few.labels)

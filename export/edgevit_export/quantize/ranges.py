@@ -21,7 +21,7 @@ from edgevit_export.quantize.observe import BINS, Observed
 
 _TAIL = 1e-4
 _LEVELS = 256
-_SHARES = np.linspace(0.05, 1.0, 39)
+_FRACTIONS = np.linspace(0.05, 1.0, 39)
 
 
 @dataclass(frozen=True)
@@ -48,36 +48,36 @@ def minmax(observed: Observed) -> Range:
 
 def percentile(observed: Observed) -> Range:
     counts, edges = _histogram(observed)
-    share = counts.cumsum() / counts.sum()
-    first, last = np.searchsorted(share, [_TAIL, 1 - _TAIL])
+    fraction = counts.cumsum() / counts.sum()
+    first, last = np.searchsorted(fraction, [_TAIL, 1 - _TAIL])
     low, high = edges[first], edges[min(int(last) + 1, BINS)]
     return Range(float(low), float(high))
 
 
 def mse(observed: Observed) -> Range:
-    """Both ends are drawn in by the same share."""
+    """Both ends are drawn in by the same fraction."""
     counts, edges = _histogram(observed)
     middles = (edges[:-1] + edges[1:]) / 2
 
-    def error(share: float) -> float:
-        low, high = share * observed.low, share * observed.high
+    def error(fraction: float) -> float:
+        low, high = fraction * observed.low, fraction * observed.high
         step = max(high - low, 1e-12) / (_LEVELS - 1)
         clipped = np.clip(middles, low, high)
         quantized = np.rint((clipped - low) / step) * step + low
         # Inside a bin values differ too; a step far below the bin's width gains nothing.
         return float((counts * ((quantized - middles) ** 2 + step**2 / 12)).sum())
 
-    best = min(_SHARES, key=error)
+    best = min(_FRACTIONS, key=error)
     return Range(float(best * observed.low), float(best * observed.high))
 
 
 def entropy(observed: Observed) -> Range:
-    """Both ends are drawn in by the same share, as for ``mse``."""
+    """Both ends are drawn in by the same fraction, as for ``mse``."""
     counts, edges = _histogram(observed)
 
-    def divergence(share: float) -> float:
-        first = int(np.searchsorted(edges, share * observed.low))
-        last = int(np.searchsorted(edges, share * observed.high, side="right")) - 1
+    def divergence(fraction: float) -> float:
+        first = int(np.searchsorted(edges, fraction * observed.low))
+        last = int(np.searchsorted(edges, fraction * observed.high, side="right")) - 1
         if last - first < _LEVELS:
             return np.inf
         kept = counts[first:last]
@@ -86,7 +86,7 @@ def entropy(observed: Observed) -> Range:
         clipped[-1] += counts[last:].sum()
         return _divergence(clipped, kept)
 
-    best = min(_SHARES, key=divergence)
+    best = min(_FRACTIONS, key=divergence)
     return Range(float(best * observed.low), float(best * observed.high))
 
 

@@ -20,21 +20,20 @@ and ``weights`` (int8 in the file, float in the product).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import helper, inliner
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
-from edgevit_export.quantize.products import Product, Rewritten, find_products, replace_products
+from edgevit_export.quantize.products import Product, Writer, find_products, replace_products
 from edgevit_export.quantize.ranges import Range
 
 _CONTRIB = "com.microsoft"
 
-Int8 = NDArray[np.int8]
-Rewrite = Callable[[Product, Range | None, Rewritten], None]
+# Writes a product of an input, whose range is known or not needed, and returns its result.
+Form = Callable[[Product, ir.Value, Range | None, Writer], ir.Value]
 
 
 @dataclass(frozen=True)
@@ -47,51 +46,38 @@ class Scheme:
 
     name: str
     runtime: str
-    rewrite: Rewrite
+    form: Form
     calibrated: bool = True
     is_target: bool = True
     convolutions: bool = False
 
 
 def quantized(
-    model: onnx.ModelProto,
+    model: ir.Model,
     scheme: Scheme,
     ranges: Mapping[str, Range],
     keep_float: frozenset[str] = frozenset(),
-) -> onnx.ModelProto:
+    products: Sequence[Product] | None = None,
+) -> ir.Model:
     """A copy of a float model with its products quantized.
 
     Args:
         ranges: by the name of a product's input tensor; unused unless ``scheme.calibrated``.
         keep_float: names of products that stay as they are.
+        products: all of the model's, where they are known; they keep their int8 weights.
     """
-    products = [p for p in find_products(model, scheme.convolutions) if p.name not in keep_float]
-    shared: set[str] = set()
+    everything = find_products(model, scheme.convolutions) if products is None else products
+    chosen = [p for p in everything if p.name not in keep_float]
 
-    def rewrite(product: Product, rewritten: Rewritten) -> None:
-        own = Rewritten(product.name)
-        scheme.rewrite(product, ranges.get(product.source), own)
-        # Several products may read one tensor; it is quantized once.
-        rewritten.nodes += [n for n in own.nodes if n.output[0] not in shared]
-        rewritten.constants += [c for c in own.constants if c.name not in shared]
-        shared.update(n.output[0] for n in own.nodes)
-        shared.update(c.name for c in own.constants)
+    def rewrite(product: Product, source: ir.Value, writer: Writer) -> ir.Value:
+        return scheme.form(product, source, ranges.get(product.source), writer)
 
-    result = replace_products(model, products, rewrite)
+    result = replace_products(model, chosen, rewrite)
     if scheme.runtime == "openvino":
-        result = inliner.inline_local_functions(result)  # it knows no local functions
-    if _CONTRIB not in {entry.domain for entry in result.opset_import} and scheme.runtime == (
-        "onnxruntime"
-    ):
-        result.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
+        InlinePass()(result)  # it knows no local functions
+    if scheme.runtime == "onnxruntime":
+        result.opset_imports.setdefault(_CONTRIB, 1)
     return result
-
-
-def _int8(weight: NDArray[np.float32]) -> tuple[Int8, NDArray[np.float32]]:
-    """(the weight, float32 [N]): a column's scale is its largest magnitude over 127."""
-    peak = np.abs(weight).max(axis=0)
-    scales = np.where(peak > 0, peak / 127, 1.0).astype(np.float32)
-    return np.clip(np.rint(weight / scales), -127, 127).astype(np.int8), scales
 
 
 def _known(found: Range | None, product: Product) -> Range:
@@ -101,100 +87,102 @@ def _known(found: Range | None, product: Product) -> Range:
 
 
 def _fused(
-    product: Product, rewritten: Rewritten, activation: tuple[str, str, str], about_128: bool
-) -> None:
+    product: Product, activation: tuple[ir.Value, ...], writer: Writer, about_128: bool = False
+) -> ir.Value:
     """MatMulIntegerToFloat on an activation (quantized, scale, zero point)."""
-    weight, scales = _int8(product.weight)
+    weight, scales = product.int8
     name = product.result
-    inputs = [activation[0]]
+    zero = None
     if about_128:
         shifted = (weight.astype(np.int16) + 128).astype(np.uint8)
-        inputs.append(rewritten.constant(f"{name}.weight_uint8", shifted))
+        stored = writer.constant(f"{name}.weight_uint8", shifted)
+        zero = writer.constant(f"{name}.weight_zero", np.array(128, np.uint8))
     else:
-        inputs.append(rewritten.constant(f"{name}.weight_int8", weight))
-    inputs += [activation[1], rewritten.constant(f"{name}.weight_scale", scales), activation[2]]
-    zero = rewritten.constant(f"{name}.weight_zero", np.array(128, np.uint8)) if about_128 else ""
-    inputs.append(zero)
+        stored = writer.constant(f"{name}.weight_int8", weight)
+    quantized_source, scale, source_zero = activation
+    weight_scale = writer.constant(f"{name}.weight_scale", scales)
+    inputs = [quantized_source, stored, scale, weight_scale, source_zero, zero]
     if product.bias is not None:
-        inputs.append(rewritten.constant(f"{name}.bias", product.bias))
-    rewritten.node("MatMulIntegerToFloat", inputs, name, domain=_CONTRIB)
+        inputs.append(writer.constant(f"{name}.bias", product.bias))
+    elif zero is None:
+        inputs.pop()
+    (result,) = writer.node("MatMulIntegerToFloat", inputs, f"{name}.int8", domain=_CONTRIB)
+    return result
 
 
-def _onnxruntime(signed: bool, about_128: bool = False) -> Rewrite:
-    def rewrite(product: Product, found: Range | None, rewritten: Rewritten) -> None:
-        activation = _quantize(product, _known(found, product), rewritten, signed)
-        _fused(product, rewritten, activation, about_128)
+def _onnxruntime(signed: bool, about_128: bool = False) -> Form:
+    def form(product: Product, source: ir.Value, found: Range | None, writer: Writer) -> ir.Value:
+        activation = _quantize(source, _known(found, product), writer, signed)
+        return _fused(product, activation, writer, about_128)
 
-    return rewrite
+    return form
 
 
-def _dynamic(product: Product, found: Range | None, rewritten: Rewritten) -> None:
+def _dynamic(product: Product, source: ir.Value, found: Range | None, writer: Writer) -> ir.Value:
     del found
-    source = product.source
-    names = tuple(f"{source}.{part}" for part in ("dynamic", "dynamic_scale", "dynamic_zero"))
-    rewritten.node("DynamicQuantizeLinear", [source], *names)
-    _fused(product, rewritten, (names[0], names[1], names[2]), about_128=False)
+    names = [f"{source.name}.{part}" for part in ("dynamic", "dynamic_scale", "dynamic_zero")]
+    return _fused(product, writer.node("DynamicQuantizeLinear", [source], *names), writer)
 
 
-def _qdq(signed: bool) -> Rewrite:
-    def rewrite(product: Product, found: Range | None, rewritten: Rewritten) -> None:
-        activation = _quantize(product, _known(found, product), rewritten, signed)
-        floats = rewritten.node("DequantizeLinear", activation, f"{product.source}.dequantized")
-        _float_product(product, floats, rewritten)
+def _qdq(signed: bool) -> Form:
+    def form(product: Product, source: ir.Value, found: Range | None, writer: Writer) -> ir.Value:
+        activation = _quantize(source, _known(found, product), writer, signed)
+        name = f"{source.name}.dequantized"
+        (floats,) = writer.node("DequantizeLinear", activation, name)
+        return _float_product(product, floats, writer)
 
-    return rewrite
+    return form
 
 
-def _weights(product: Product, found: Range | None, rewritten: Rewritten) -> None:
+def _weights(product: Product, source: ir.Value, found: Range | None, writer: Writer) -> ir.Value:
     del found
-    _float_product(product, product.source, rewritten)
+    return _float_product(product, source, writer)
 
 
-def _float_product(product: Product, source: str, rewritten: Rewritten) -> None:
+def _float_product(product: Product, source: ir.Value, writer: Writer) -> ir.Value:
     """A Gemm or MatMul as before, its matrix dequantized from int8."""
     if product.convolution is not None:
-        _float_convolution(product, source, rewritten)
-        return
-    weight, scales = _int8(product.weight)
+        return _float_convolution(product, source, writer)
+    weight, scales = product.int8
     name = product.result
     stored = [
-        rewritten.constant(f"{name}.weight_int8", weight),
-        rewritten.constant(f"{name}.weight_scale", scales),
+        writer.constant(f"{name}.weight_int8", weight),
+        writer.constant(f"{name}.weight_scale", scales),
     ]
-    matrix = rewritten.node("DequantizeLinear", stored, f"{name}.weight", axis=1)
+    (matrix,) = writer.node("DequantizeLinear", stored, f"{name}.weight", axis=1)
     if product.bias is None:
-        rewritten.node("MatMul", [source, matrix], name)
+        (result,) = writer.node("MatMul", [source, matrix], f"{name}.int8")
     else:
-        bias = rewritten.constant(f"{name}.bias", product.bias)
-        rewritten.node("Gemm", [source, matrix, bias], name)
+        bias = writer.constant(f"{name}.bias", product.bias)
+        (result,) = writer.node("Gemm", [source, matrix, bias], f"{name}.int8")
+    return result
 
 
-def _float_convolution(product: Product, source: str, rewritten: Rewritten) -> None:
+def _float_convolution(product: Product, source: ir.Value, writer: Writer) -> ir.Value:
     """A Conv as before, its weight dequantized from int8; a scale for every output channel."""
-    weight, scales = _int8(product.weight)
+    weight, scales = product.int8
     name = product.result
     stored = [
-        rewritten.constant(f"{name}.weight_int8", product.as_kernel(weight)),
-        rewritten.constant(f"{name}.weight_scale", scales),
+        writer.constant(f"{name}.weight_int8", product.as_kernel(weight)),
+        writer.constant(f"{name}.weight_scale", scales),
     ]
-    inputs = [source, rewritten.node("DequantizeLinear", stored, f"{name}.weight", axis=0)]
+    inputs = [source, *writer.node("DequantizeLinear", stored, f"{name}.weight", axis=0)]
     if product.bias is not None:
-        inputs.append(rewritten.constant(f"{name}.bias", product.bias))
-    rewritten.node("Conv", inputs, name, **(product.convolution or {}))
+        inputs.append(writer.constant(f"{name}.bias", product.bias))
+    (result,) = writer.node("Conv", inputs, f"{name}.int8", **(product.convolution or {}))
+    return result
 
 
 def _quantize(
-    product: Product, found: Range, rewritten: Rewritten, signed: bool
-) -> tuple[str, str, str]:
+    source: ir.Value, found: Range, writer: Writer, signed: bool
+) -> tuple[ir.Value, ir.Value, ir.Value]:
     """A QuantizeLinear of a product's input: (quantized, scale, zero point)."""
-    source = product.source
-    scale, zero = (found.symmetric(), np.int8(0)) if signed else found.asymmetric()
-    parameters = [
-        rewritten.constant(f"{source}.scale", np.array(scale)),
-        rewritten.constant(f"{source}.zero", np.array(zero)),
-    ]
-    quantized_name = rewritten.node("QuantizeLinear", [source, *parameters], f"{source}.quantized")
-    return quantized_name, parameters[0], parameters[1]
+    name = source.name
+    step, middle = (found.symmetric(), np.int8(0)) if signed else found.asymmetric()
+    scale = writer.constant(f"{name}.scale", np.array(step))
+    zero = writer.constant(f"{name}.zero", np.array(middle))
+    (result,) = writer.node("QuantizeLinear", [source, scale, zero], f"{name}.quantized")
+    return result, scale, zero
 
 
 SCHEMES: dict[str, Scheme] = {

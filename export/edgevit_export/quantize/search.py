@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit.common.progress import Progress, SilentProgress
@@ -17,6 +17,7 @@ from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.runner import OpenRunner
 from edgevit.zoo.spec import LOGITS
+from edgevit_export.convert.graph import serialized
 from edgevit_export.quantize.observe import Observed, observe_products
 from edgevit_export.quantize.products import Product, find_products
 from edgevit_export.quantize.ranges import METHODS, Range
@@ -47,9 +48,9 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One form that was judged."""
+    """One form whose accuracy was measured."""
 
-    model: onnx.ModelProto
+    model: ir.Model
     method: str
     smooth: bool
     keep_float: tuple[str, ...]
@@ -85,14 +86,15 @@ class Search:
     with the least error.
     """
 
-    model: onnx.ModelProto
+    model: ir.Model
     calibration: Pictures
     evaluation: LabelledEvalSet
     runners: Mapping[str, OpenRunner]
     progress: Progress
     max_drop: float
     method: str = AUTO
-    _observed: dict[bool, tuple[onnx.ModelProto, dict[str, Observed]]] = field(default_factory=dict)
+    _observed: dict[bool, tuple[ir.Model, dict[str, Observed]]] = field(default_factory=dict)
+    _products: dict[tuple[bool, bool], list[Product]] = field(default_factory=dict)
     _ranges: dict[tuple[str, bool], dict[str, Range]] = field(default_factory=dict)
     _float_logits: Logits | None = None
 
@@ -104,7 +106,7 @@ class Search:
         """
         candidates = self._candidates(scheme)
         method, smooth = min(candidates, key=lambda key: candidates[key])
-        attempts = [self._judge(scheme, method, smooth, ())]
+        attempts = [self._attempt(scheme, method, smooth, ())]
         fails = attempts[0].drop.points > self.max_drop
         layers: tuple[LayerCost, ...] = ()
         if fails or explain:
@@ -137,9 +139,10 @@ class Search:
 
     def _build(
         self, scheme: Scheme, method: str, smooth: bool, keep_float: frozenset[str]
-    ) -> onnx.ModelProto:
+    ) -> ir.Model:
         ranges = self._ranges_of(method, smooth) if scheme.calibrated else {}
-        return quantized(self._base(smooth)[0], scheme, ranges, keep_float)
+        model = self._base(smooth)[0]
+        return quantized(model, scheme, ranges, keep_float, self._products_of(scheme, smooth))
 
     def _ranges_of(self, method: str, smooth: bool) -> dict[str, Range]:
         """By the name of a product's input."""
@@ -149,7 +152,13 @@ class Search:
             self._ranges[method, smooth] = found
         return self._ranges[method, smooth]
 
-    def _base(self, smooth: bool) -> tuple[onnx.ModelProto, dict[str, Observed]]:
+    def _products_of(self, scheme: Scheme, smooth: bool) -> list[Product]:
+        key = scheme.convolutions, smooth
+        if key not in self._products:
+            self._products[key] = find_products(self._base(smooth)[0], scheme.convolutions)
+        return self._products[key]
+
+    def _base(self, smooth: bool) -> tuple[ir.Model, dict[str, Observed]]:
         """The float model, smoothed or not, and what goes through its products."""
         if smooth not in self._observed:
             model = self.model
@@ -159,22 +168,22 @@ class Search:
             self._observed[smooth] = (model, seen)
         return self._observed[smooth]
 
-    def _judge(
+    def _attempt(
         self, scheme: Scheme, method: str, smooth: bool, keep_float: tuple[str, ...]
     ) -> Attempt:
         model = self._build(scheme, method, smooth, frozenset(keep_float))
         open_runner = self.runners.get(scheme.runtime, self.runners[REFERENCE])
         label = f"{scheme.name}: accuracy"
-        judged = self.evaluation
-        got = logits_of(model, judged.pictures, open_runner, self.progress, label)
-        drop = PairedDrop.of(judged.expected, got, judged.labels)
+        shown = self.evaluation
+        got = logits_of(model, shown.pictures, open_runner, self.progress, label)
+        drop = PairedDrop.of(shown.expected, got, shown.labels)
         kept = f", {len(keep_float)} layers float" if keep_float else ""
         self.progress.line(f"{scheme.name}: {method}{kept}: drop {drop.points:+.2f} points")
         return Attempt(model, method, smooth, keep_float, drop)
 
     def _sensitivity(self, scheme: Scheme, method: str, smooth: bool) -> tuple[LayerCost, ...]:
         """Every product quantized alone, worst first."""
-        products = find_products(self.model, scheme.convolutions)
+        products = self._products_of(scheme, False)
         names = [product.name for product in products]
         _, observed = self._base(False)
         costs_macs = [self._macs(product, observed) for product in products]
@@ -204,25 +213,25 @@ class Search:
         count = 1
         while count < len(layers):
             kept = tuple(layer.name for layer in layers[:count])
-            attempts.append(self._judge(scheme, method, smooth, kept))
+            attempts.append(self._attempt(scheme, method, smooth, kept))
             if attempts[-1].drop.points <= self.max_drop:
                 break
             count *= 2
         return attempts
 
-    def _error(self, model: onnx.ModelProto, count: int) -> float:
+    def _error(self, model: ir.Model, count: int) -> float:
         if self._float_logits is None:
             self._float_logits = self._first_logits(self.model, _COMPARED_PICTURES)
         return relative_logit_error(self._float_logits[:count], self._first_logits(model, count))
 
-    def _first_logits(self, model: onnx.ModelProto, count: int) -> Logits:
+    def _first_logits(self, model: ir.Model, count: int) -> Logits:
         """Of the first pictures of the calibration."""
         pictures = self.calibration.first(count)
         return logits_of(model, pictures, self.runners[REFERENCE], SilentProgress())
 
 
 def logits_of(
-    model: onnx.ModelProto,
+    model: ir.Model,
     pictures: PictureSource,
     open_runner: OpenRunner,
     progress: Progress,
@@ -231,7 +240,7 @@ def logits_of(
     """float32 [n, classes]: what a model answers to every picture; a bar goes by the label."""
     answers = []
     with (
-        open_runner(model.SerializeToString()) as runner,
+        open_runner(serialized(model)) as runner,
         progress.bar(label, len(pictures)) as advance,
     ):
         for outputs in infer_batches(runner, pictures, names=(LOGITS,)):

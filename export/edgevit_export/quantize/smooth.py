@@ -11,85 +11,67 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
-from edgevit_export.convert.graph import copy_of
+from edgevit_export.convert.graph import (
+    add_weight,
+    copy_of,
+    drop_unused_weights,
+    given,
+    weight_values,
+)
 from edgevit_export.quantize.observe import Observed
-from edgevit_export.quantize.products import Product, find_products
+from edgevit_export.quantize.products import Product, find_products, is_transposed
 
 _STRENGTH = 0.5
 
 
-def smoothed(model: onnx.ModelProto, observed: Mapping[str, Observed]) -> onnx.ModelProto:
+def smoothed(model: ir.Model, observed: Mapping[str, Observed]) -> ir.Model:
     """A copy that computes the same, its outlier channels smoothed. Observe it again."""
     copy = copy_of(model)
     groups: dict[str, list[Product]] = {}
     for product in find_products(copy):
         groups.setdefault(product.source, []).append(product)
-    readers = _readers(copy)
-    weights = {w.name: w for w in copy.graph.initializer}
-    for norm in copy.graph.node:
-        if norm.op_type != "LayerNormalization" or norm.output[0] not in groups:
+    for norm in list(copy.graph):
+        result = norm.outputs[0]
+        products = groups.get(str(result.name), [])
+        if norm.op_type != "LayerNormalization" or not _is_read_by(result, products):
             continue
-        products = groups[norm.output[0]]
-        if readers[norm.output[0]] != len(products):
-            continue
-        scale = _scale(observed[norm.output[0]], products)
-        _divide_norm(copy.graph, norm, weights, scale)
-        for node in copy.graph.node:
-            if norm.output[0] in node.input:
-                _multiply_rows(node, weights, scale)
+        scale = _scale(observed[str(result.name)], products)
+        _divide_norm(copy.graph, norm, scale)
+        for node in result.consumers():
+            _multiply_rows(node, scale)
+    drop_unused_weights(copy.graph)
     return copy
 
 
+def _is_read_by(value: ir.Value, products: Sequence[Product]) -> bool:
+    """Whether these products, and nothing else, read a tensor."""
+    return bool(products) and len(value.uses()) == len(products) and not value.is_graph_output()
+
+
 def _scale(observed: Observed, products: Sequence[Product]) -> NDArray[np.float32]:
-    """float32 [K], 1 where a channel or its weights are silent."""
+    """float32 [K], 1 where a channel or its weights are all zero."""
     if observed.channel_peak is None:
         raise ValueError("the tensor was not observed")
     of_x = observed.channel_peak
     of_w = np.max([np.abs(product.weight).max(axis=1) for product in products], axis=0)
-    heard = (of_x > 0) & (of_w > 0)
-    ratio = np.where(heard, of_x, 1) ** _STRENGTH / np.where(heard, of_w, 1) ** (1 - _STRENGTH)
-    return np.where(heard, ratio, 1).astype(np.float32)
+    is_used = (of_x > 0) & (of_w > 0)
+    ratio = np.where(is_used, of_x, 1) ** _STRENGTH / np.where(is_used, of_w, 1) ** (1 - _STRENGTH)
+    return np.where(is_used, ratio, 1).astype(np.float32)
 
 
-def _divide_norm(
-    graph: onnx.GraphProto,
-    norm: onnx.NodeProto,
-    weights: dict[str, onnx.TensorProto],
-    scale: NDArray[np.float32],
-) -> None:
-    for place in range(1, len(norm.input)):
-        value = numpy_helper.to_array(weights[norm.input[place]]) / scale
-        name = f"{norm.output[0]}.smooth{place}"
-        norm.input[place] = _add(graph, name, value.astype(np.float32))
+def _divide_norm(graph: ir.Graph, norm: ir.Node, scale: NDArray[np.float32]) -> None:
+    for place, weight in enumerate(norm.inputs[1:], start=1):
+        values = (weight_values(weight) / scale).astype(np.float32)
+        name = f"{norm.outputs[0].name}.smooth{place}"
+        norm.replace_input_with(place, add_weight(graph, name, values))
 
 
-def _multiply_rows(
-    node: onnx.NodeProto,
-    weights: dict[str, onnx.TensorProto],
-    scale: NDArray[np.float32],
-) -> None:
-    matrix = weights[node.input[1]]
-    rows = any(a.name == "transB" and a.i for a in node.attribute)
-    value = numpy_helper.to_array(matrix) * (scale if rows else scale[:, None])
-    # The name is kept: it tells which layer this is.
-    matrix.CopyFrom(numpy_helper.from_array(value.astype(np.float32), matrix.name))
-
-
-def _add(graph: onnx.GraphProto, name: str, value: NDArray[np.float32]) -> str:
-    graph.initializer.append(numpy_helper.from_array(value, name))
-    return name
-
-
-def _readers(model: onnx.ModelProto) -> dict[str, int]:
-    """How many inputs, and outputs of the model, read every tensor."""
-    counts: dict[str, int] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            counts[name] = counts.get(name, 0) + 1
-    for output in model.graph.output:
-        counts[output.name] = counts.get(output.name, 0) + 1
-    return counts
+def _multiply_rows(node: ir.Node, scale: NDArray[np.float32]) -> None:
+    """The weight's name is kept: it tells which layer this is."""
+    weight = given(node.inputs[1])
+    rows = scale if is_transposed(node) else scale[:, None]
+    values = (weight_values(weight) * rows).astype(np.float32)
+    weight.const_value = ir.tensor(values, name=weight.name)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import CheckFailedError
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest, softmax
 from edgevit.inference.batches import Resized, infer_batches
@@ -98,11 +99,25 @@ class BundleSuperpixels:
         self.close()
 
 
+def _refuse_infinite(outputs: dict[str, Array]) -> None:
+    """No answer is made from logits that are no numbers, whatever runtime they come from."""
+    if LOGITS in outputs and not np.isfinite(outputs[LOGITS]).all():
+        raise CheckFailedError(
+            "The model answered with NaN or infinity, which is no answer. Find the variant that "
+            "does with: edgevit verify BUNDLE; then use another one with --variant."
+        )
+
+
 def _by_picture(
     runner: Runner, pictures: Sequence[Image], preprocess: Preprocess
 ) -> Iterator[dict[str, Array]]:
-    """The outputs, picture by picture."""
+    """The outputs, picture by picture.
+
+    Raises:
+        CheckFailedError: the logits are not finite.
+    """
     resized = Resized(pictures, preprocess)
     for outputs in infer_batches(runner, resized, free_batch=max(1, len(pictures))):
+        _refuse_infinite(outputs)
         for arrays in zip(*outputs.values(), strict=True):
             yield dict(zip(outputs, arrays, strict=True))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edgevit.common.errors import InputError
 from edgevit.common.installed import distribution
-from edgevit.common.storage.cache import cache_folder
+from edgevit.common.storage.cache import cache_folder, writable_cache
 from edgevit.common.storage.files import write_atomically
 
 SOURCE = Path(__file__).parent / "native" / "superpixel_kernels.cc"
@@ -66,6 +66,10 @@ def build() -> Path:
             "Install one, for example: apt install g++"
         )
     command = [compiler, *_FLAGS, f"-I{_headers()}", str(SOURCE)]
+    if writable_cache() is None:
+        raise InputError(
+            "There is no folder of yours to keep the kernels in. Name one: XDG_CACHE_HOME=FOLDER"
+        )
     target = _library_path()
     write_atomically(target, lambda aside: _compile([*command, "-o", str(aside)]))
     return target

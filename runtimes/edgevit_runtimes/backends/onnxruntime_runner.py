@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from edgevit.bundle.compiled import Built
 from edgevit.common.errors import BundleError, CheckFailedError, DamagedError, InputError, some_of
+from edgevit.common.untrusted.bounded import native_name
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec
 from edgevit_runtimes.backends import kernel
@@ -197,7 +198,7 @@ def _session(
     model: Path | bytes, options: ort.SessionOptions, placement: Placement
 ) -> ort.InferenceSession:
     refuse_absent(placement)
-    source = model if isinstance(model, bytes) else str(model)
+    source = model if isinstance(model, bytes) else native_name(model) or model.read_bytes()
     try:
         # enable_fallback: else its Python side retries on the processor, and prints about it.
         session = ort.InferenceSession(

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import DamagedError, InputError
-from edgevit.common.storage.cache import cache_folder
+from edgevit.common.storage.cache import writable_cache
 from edgevit.inference.runner import Runner
+from edgevit.zoo.spec import TensorSpec
 from edgevit_runtimes.backends.onnxruntime_runner import (
     OnnxRuntimeRunner,
     Placement,
@@ -79,13 +80,12 @@ def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
     if entry.runtime == "openvino":
         from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
 
-        cache = cache_folder() / "openvino" if entry.build else None
         keep = options.get("keep_float32")
         return OpenVinoRunner(
             bundle.variant(variant),
             threads,
             str(options.get("precision", "f32")),
-            cache,
+            entry.build is not None,
             None if keep is None else str(keep),
         )
     if entry.runtime == "tensorrt" and entry.build is not None:
@@ -108,13 +108,14 @@ def _open_engine(bundle: Bundle, variant: str) -> Runner:
     digest = hashlib.sha256(engine).hexdigest()
     if digest != bundle.manifest.files[file.name].sha256:
         raise DamagedError(f"{file} is not the engine whose SHA-256 stands in the manifest.")
+    cache = writable_cache("tensorrt_rtx")
     flavour = str(build.built_for.get("runtime", "")).partition(" ")[0] if build else ""
     return TensorRTRunner(
         engine,
         find_tensorrt(flavour or None),
         Cuda.open(),
         bool(build.options.get("cuda_graph", True)) if build else True,
-        cache_folder() / "tensorrt_rtx" / f"{digest[:16]}.cache",
+        cache and cache / f"{digest[:16]}.cache",
     )
 
 
@@ -171,11 +172,18 @@ def refuse_cores(cores: Iterable[int]) -> set[int]:
 def _refuse_other_tensors(bundle: Bundle, runner: Runner) -> Runner:
     """Whatever the runtime, a bundle's model takes and gives what its manifest says."""
     manifest = bundle.manifest
-    if runner.inputs == manifest.inputs and runner.outputs == manifest.outputs:
+    if _match(runner.inputs, manifest.inputs) and _match(runner.outputs, manifest.outputs):
         return runner
     inputs, outputs = (", ".join(map(str, specs)) for specs in (runner.inputs, runner.outputs))
     runner.close()
     raise DamagedError(
         f"{bundle.path}: the model has inputs {inputs} and outputs {outputs}, but the manifest "
         "says otherwise. Export it again."
+    )
+
+
+def _match(given: tuple[TensorSpec, ...], expected: tuple[TensorSpec, ...]) -> bool:
+    """The names of dynamic dimensions are the exporter's own; runtimes have others, or none."""
+    return len(given) == len(expected) and all(
+        one.matches(other) for one, other in zip(given, expected, strict=True)
     )

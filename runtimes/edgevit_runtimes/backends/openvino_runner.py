@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import numpy as np
 
 from edgevit.common.errors import DamagedError, InputError, MissingExtraError
 from edgevit.common.telemetry import import_quietly
+from edgevit.common.untrusted.bounded import native_name
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec
+from edgevit_runtimes.backends.openvino_cache import Compiling, compiled_model
 from edgevit_runtimes.backends.openvino_profile import OpenVinoProfile
 
 _DYNAMIC = "batch"
@@ -29,7 +32,7 @@ class OpenVinoRunner:
         model: an ONNX file, or its bytes.
         threads: threads of an inference.
         precision: of what the file leaves in float: ``f32`` or ``bf16``.
-        cache: where compiled models are kept, to start faster the next time; None: nowhere.
+        keep_compiled: keep the compiled model of a file, to start faster the next time.
         keep_float32: a tensor that is computed in float32, with everything before it, whatever
             the precision of the rest: two compiled models that run one after the other.
 
@@ -44,7 +47,7 @@ class OpenVinoRunner:
         model: Path | bytes,
         threads: int = 1,
         precision: str = "f32",
-        cache: Path | None = None,
+        keep_compiled: bool = False,
         keep_float32: str | None = None,
     ) -> None:
         if find_spec("openvino") is None:
@@ -57,14 +60,17 @@ class OpenVinoRunner:
             "PERFORMANCE_HINT": "LATENCY",
             "PERF_COUNT": is_profiling(),
         }
-        if cache is not None:
-            options["CACHE_DIR"] = str(cache)
+        precisions = [precision] if keep_float32 is None else ["f32", precision]
+        wanted = [{**options, "INFERENCE_PRECISION_HINT": kind} for kind in precisions]
+        cached = model if keep_compiled and isinstance(model, Path) else None
+        parts = cache(lambda: _parts(core, model, keep_float32))
         try:
-            parts = _parts(core, model, keep_float32)
-            precisions = ["f32", precision] if len(parts) > 1 else [precision]
             compiled = [
-                core.compile_model(part, "CPU", {**options, "INFERENCE_PRECISION_HINT": kind})
-                for part, kind in zip(parts, precisions, strict=True)
+                compiled_model(
+                    Compiling(core, cached, f"{place} of {keep_float32}", option),
+                    _compiler(core, parts, place, option),
+                )
+                for place, option in enumerate(wanted)
             ]
         except RuntimeError as error:
             name = "the model" if isinstance(model, bytes) else str(model)
@@ -99,6 +105,13 @@ class OpenVinoRunner:
         self.close()
 
 
+def _compiler(
+    core: Any, parts: Callable[[], list[Any]], place: int, options: dict[str, Any]
+) -> Callable[[], Any]:
+    """Compiles one of the models that run one after the other; the file is read by then."""
+    return lambda: core.compile_model(parts()[place], "CPU", options)
+
+
 def _refuse_precision(core: Any, precision: str) -> None:
     able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and "BF16" not in able:
@@ -110,7 +123,7 @@ def _refuse_precision(core: Any, precision: str) -> None:
 
 def _parts(core: Any, model: Path | bytes, keep_float32: str | None) -> list[Any]:
     """The model, or (what computes a tensor, what goes on from it)."""
-    source = model if isinstance(model, bytes) else str(model)
+    source = model if isinstance(model, bytes) else native_name(model) or model.read_bytes()
     if keep_float32 is None:
         return [core.read_model(source)]
     openvino = import_quietly("openvino")

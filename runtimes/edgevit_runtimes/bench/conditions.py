@@ -18,7 +18,7 @@ from edgevit_runtimes.backends.onnxruntime_runner import Placement
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.devices.target import this_target
-from edgevit_runtimes.selection.verdict import judge
+from edgevit_runtimes.selection.verdict import verdict_on
 
 # Environment variables that change how many threads run, and where.
 _TELLING = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "ORT_", "CUDA_VISIBLE_DEVICES")
@@ -60,7 +60,7 @@ def _verdicts(bundle: Bundle) -> list[str]:
     """What was found when the bundle was quantized, for the target that this machine is."""
     here = this_target()
     variants = bundle.manifest.variants.items()
-    return [judge(bundle, name, v).text for name, v in variants if v.target == here]
+    return [verdict_on(bundle, name, v).text for name, v in variants if v.target == here]
 
 
 def conditions(options: BenchOptions, bundle: Bundle, variant: str) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""One measurement in a process of its own; see :mod:`.measurement_process`."""
+"""One measurement in a process of its own: the job, and how it is run.
+
+The process is :mod:`.measurement_process`. It reads this module too, so nothing is imported here
+that a cold start would not import anyway.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edgevit.common.errors import CheckFailedError
@@ -15,16 +19,63 @@ from edgevit.common.errors import CheckFailedError
 _MODULE = f"{__package__}.measurement_process"
 
 
-def measure_in_fresh_process(job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class MeasurementJob:
+    """One measurement.
+
+    measurement: a name of :data:`.measurement_process.MEASUREMENTS`.
+    bundle, reference: the folder, and its file of pictures.
+    module: the Python module that runs the variant.
+    samples, warmup, max_seconds, fps, threads, batch, native, cores, arena: as in
+        :class:`.bench_options.BenchOptions`.
+    shared_memory: the GPU's memory is the machine's own.
+    variants: those that are measured in turn, in blocks of ``block`` inferences.
+    spawned_s: when the process was started, as its parent saw it, in seconds since 1970.
+    """
+
+    measurement: str
+    bundle: str
+    variant: str
+    reference: str
+    module: str = "onnxruntime"
+    threads: int = 1
+    batch: int = 1
+    samples: int = 1
+    warmup: int = 50
+    max_seconds: float = 60.0
+    fps: float = 30.0
+    native: bool = True
+    cores: tuple[int, ...] | None = None
+    arena: bool = True
+    shared_memory: bool = False
+    variants: tuple[str, ...] = ()
+    block: int = 1
+    spawned_s: float = 0.0
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> MeasurementJob:
+        """As our own parent process wrote it."""
+        content = json.loads(text)
+        for name in ("cores", "variants"):
+            if content[name] is not None:
+                content[name] = tuple(content[name])
+        return cls(**content)
+
+
+def measure_in_fresh_process(job: MeasurementJob, timeout_s: float) -> dict[str, Any]:
     """What the process measured.
 
     Raises:
         CheckFailedError: it failed, was killed, or did not end in time.
     """
-    measurement = job["measurement"]
+    measurement = job.measurement
+    spawned = replace(job, spawned_s=time.time())
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", _MODULE, json.dumps({**job, "spawned_s": time.time()})],
+            [sys.executable, "-m", _MODULE, spawned.to_json()],
             capture_output=True,
             text=True,
             check=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from statistics import median, median_high
 from typing import Any
@@ -18,7 +18,7 @@ from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.bench.conditions import conditions, model_facts, runtime_module
 from edgevit_runtimes.bench.disturbance import Run, disturbances, outer_disturbances
 from edgevit_runtimes.bench.energy import Energy, Window, energy_per_inference
-from edgevit_runtimes.bench.fresh_process import measure_in_fresh_process
+from edgevit_runtimes.bench.fresh_process import MeasurementJob, measure_in_fresh_process
 from edgevit_runtimes.bench.percentiles import latency_ms
 from edgevit_runtimes.bench.sampling import Sampler, summary
 from edgevit_runtimes.devices import jetson, machine
@@ -151,6 +151,7 @@ def _as_run(run: dict[str, Any], window: Window) -> Run:
         run["cpu_seconds"],
         run["warmup"]["steady"],
         window.readings,
+        run["delayed_seconds"],
     )
 
 
@@ -170,8 +171,7 @@ def times_faster(bundle: Bundle, variant: str) -> dict[str, Any]:
     """A variant against float in a fresh process, interleaved in blocks on one core."""
     batch = batch_size(bundle.manifest.inputs, 1)
     options = BenchOptions(variant=variant, batch=batch, warmup=_DISCARDED)
-    extra = {"other_variant": FLOAT_VARIANT, "block": _BLOCK}
-    return _run(bundle, options, "against", _ROUNDS, extra)
+    return _run(bundle, options, "against", _ROUNDS, (variant, FLOAT_VARIANT))
 
 
 def side_by_side(bundle: Bundle, variants: Sequence[str], threads: int = 1) -> dict[str, Any]:
@@ -184,13 +184,12 @@ def side_by_side(bundle: Bundle, variants: Sequence[str], threads: int = 1) -> d
     """
     batch = batch_size(bundle.manifest.inputs, 1)
     options = BenchOptions(variant=variants[0], batch=batch, threads=threads, warmup=_DISCARDED)
-    extra = {"variants": list(variants), "block": _BLOCK}
     with Sampler() as sampler:
-        found = _run(bundle, options, "side_by_side", _ROUNDS, extra)
+        found = _run(bundle, options, "side_by_side", _ROUNDS, variants)
         time.sleep(sampler.interval_s)  # for a reading behind the last inference
         readings = sampler.between(found["began_ns"], found["ended_ns"])
     seconds = (found["ended_ns"] - found["began_ns"]) / 1e9
-    run = Run((), seconds, found["cpu_seconds"], True, readings)
+    run = Run((), seconds, found["cpu_seconds"], True, readings, found["delayed_seconds"])
     on_gpu = any(bundle.manifest.variants[name].runtime in GPU_RUNTIMES for name in variants)
     return {**found, "disturbances": outer_disturbances([run], on_gpu)}
 
@@ -226,20 +225,33 @@ def _run(
     options: BenchOptions,
     measurement: str,
     samples: int = 1,
-    extra: Mapping[str, Any] | None = None,
+    variants: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """What a fresh process measured.
+
+    Args:
+        variants: those that are measured in turn.
+    """
     variant = _variant(bundle, options)
     runtime = bundle.manifest.variants[variant].runtime
-    job = {
-        **asdict(options),
-        "measurement": measurement,
-        "bundle": str(bundle.path),
-        "variant": variant,
-        "module": runtime_module(bundle, variant),
-        "reference": str(bundle.path / REFERENCE_FILE),
-        "samples": samples,
-        "shared_memory": runtime in GPU_RUNTIMES and jetson.is_jetson(Tree()),
-        **(extra or {}),
-    }
+    job = MeasurementJob(
+        measurement=measurement,
+        bundle=str(bundle.path),
+        variant=variant,
+        reference=str(bundle.path / REFERENCE_FILE),
+        module=runtime_module(bundle, variant),
+        threads=options.threads,
+        batch=options.batch,
+        samples=samples,
+        warmup=options.warmup,
+        max_seconds=options.max_seconds,
+        fps=options.fps,
+        native=options.native,
+        cores=options.cores,
+        arena=options.arena,
+        shared_memory=runtime in GPU_RUNTIMES and jetson.is_jetson(Tree()),
+        variants=tuple(variants),
+        block=_BLOCK,
+    )
     expected_s = options.max_seconds + options.frames / options.fps
     return measure_in_fresh_process(job, expected_s + _TIMEOUT_MARGIN_S)

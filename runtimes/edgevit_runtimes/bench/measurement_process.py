@@ -20,7 +20,9 @@ from statistics import median
 from typing import Any
 
 from edgevit.common.telemetry import import_quietly
+from edgevit_runtimes.bench.fresh_process import MeasurementJob
 from edgevit_runtimes.bench.warmup import LONGEST_S, warm_up
+from edgevit_runtimes.devices.scheduling import process_delayed_s
 
 _STATUS = Path("/proc/self/status")
 _ROLLUP = Path("/proc/self/smaps_rollup")
@@ -72,13 +74,13 @@ def _reset_peak() -> bool:
     return True
 
 
-def _open(job: dict[str, Any], variant: str | None = None) -> Callable[[], Any]:
+def _open(job: MeasurementJob, variant: str | None = None) -> Callable[[], Any]:
     """Opens the job's variant, or another; gives a function that infers a real picture."""
     runner, feed = _opened(job, variant)
     return lambda: runner.infer(feed)
 
 
-def _opened(job: dict[str, Any], variant: str | None = None) -> tuple[Any, dict[str, Any]]:
+def _opened(job: MeasurementJob, variant: str | None = None) -> tuple[Any, dict[str, Any]]:
     """(runner, a feed of real pictures)."""
     import numpy as np
 
@@ -86,18 +88,17 @@ def _opened(job: dict[str, Any], variant: str | None = None) -> tuple[Any, dict[
     from edgevit.zoo.spec import IMAGE_INPUT
     from edgevit_runtimes.backends.open_model import Host, open_variant
 
-    bundle = Bundle.open(Path(job["bundle"]))
-    cores = tuple(job["cores"]) if job["cores"] else None
-    spinning = job["measurement"] != "paced"  # as a feed runs it
-    host = Host(job["native"], cores, job["arena"], spinning)
-    runner = open_variant(bundle, variant or job["variant"], job["threads"], host)
-    with np.load(job["reference"], allow_pickle=False) as reference:
+    bundle = Bundle.open(Path(job.bundle))
+    spinning = job.measurement != "paced"  # as a feed runs it
+    host = Host(job.native, job.cores, job.arena, spinning)
+    runner = open_variant(bundle, variant or job.variant, job.threads, host)
+    with np.load(job.reference, allow_pickle=False) as reference:
         pictures = reference["images"]
-    picks = [i % len(pictures) for i in range(job["batch"])]
+    picks = [i % len(pictures) for i in range(job.batch)]
     return runner, {IMAGE_INPUT: np.ascontiguousarray(pictures[picks])}
 
 
-def measure_cold_start(job: dict[str, Any]) -> dict[str, Any]:
+def measure_cold_start(job: MeasurementJob) -> dict[str, Any]:
     """From the start of the process (as its parent saw it) to the first answer."""
     entered_s = time.time()
     started_ns = time.perf_counter_ns()
@@ -106,32 +107,32 @@ def measure_cold_start(job: dict[str, Any]) -> dict[str, Any]:
     infer()
     answered_ns = time.perf_counter_ns()
     return {
-        "python_start": round(1e3 * (entered_s - job["spawned_s"]), 2),
+        "python_start": round(1e3 * (entered_s - job.spawned_s), 2),
         "open_model": round((opened_ns - started_ns) / 1e6, 2),
         "first_inference": round((answered_ns - opened_ns) / 1e6, 2),
-        "total": round(1e3 * (time.time() - job["spawned_s"]), 2),
+        "total": round(1e3 * (time.time() - job.spawned_s), 2),
     }
 
 
-def measure_memory(job: dict[str, Any]) -> dict[str, Any]:
+def measure_memory(job: MeasurementJob) -> dict[str, Any]:
     """Memory while loading and while running, and Python's own without a model.
 
     ``load`` and ``steady`` are the peaks of resident memory. On a Jetson the GPU's memory is the
     machine's: ``shared_delta`` is by how much less is available with the model running.
     """
     import_module("numpy")
-    import_quietly(job["module"])
+    import_quietly(job.module)
 
     interpreter = _memory_mib("VmRSS")
-    available = _kib(_MEMINFO, "MemAvailable") if job["shared_memory"] else None
+    available = _kib(_MEMINFO, "MemAvailable") if job.shared_memory else None
     infer = _open(job)
     load, load_pss = _memory_mib("VmHWM"), _pss_mib()
-    for _ in range(max(job["warmup"], 1)):
+    for _ in range(max(job.warmup, 1)):
         infer()
     peak_is_fresh = _reset_peak()
-    for _ in range(job["samples"]):
+    for _ in range(job.samples):
         infer()
-    left = _kib(_MEMINFO, "MemAvailable") if job["shared_memory"] else None
+    left = _kib(_MEMINFO, "MemAvailable") if job.shared_memory else None
     return {
         "load": round(load, 1),
         "steady": round(_memory_mib("VmHWM"), 1) if peak_is_fresh else None,
@@ -159,7 +160,7 @@ def timed(infer: Callable[[], Any], samples: int, max_seconds: float) -> tuple[l
     return durations, began, clock()
 
 
-def measure_hot(job: dict[str, Any]) -> dict[str, Any]:
+def measure_hot(job: MeasurementJob) -> dict[str, Any]:
     """One inference after the other."""
     runner, feed = _opened(job)
     on_device: list[Any] = []
@@ -168,18 +169,25 @@ def measure_hot(job: dict[str, Any]) -> dict[str, Any]:
         runner.infer(feed)
         on_device.append(getattr(runner, "last_times", None))
 
-    warm = warm_up(infer, job["warmup"], min(LONGEST_S, job["max_seconds"]))
+    warm = warm_up(infer, job.warmup, min(LONGEST_S, job.max_seconds))
     on_device.clear()
-    cpu_began = time.process_time()
-    durations, began, ended = timed(infer, job["samples"], job["max_seconds"])
+    cpu_began, delayed_began = time.process_time(), process_delayed_s()
+    durations, began, ended = timed(infer, job.samples, job.max_seconds)
     return {
         "durations_ns": durations,
         "began_ns": began,
         "ended_ns": ended,
         "cpu_seconds": time.process_time() - cpu_began,
+        "delayed_seconds": _since(delayed_began),
         "warmup": warm.to_json(),
         "device_ms_p50": _device_parts(on_device),
     }
+
+
+def _since(began_s: float | None) -> float | None:
+    """How long others had the cores that we wanted; None where the kernel does not say."""
+    now_s = process_delayed_s()
+    return None if began_s is None or now_s is None else max(0.0, now_s - began_s)
 
 
 def _device_parts(times: list[Any]) -> dict[str, float] | None:
@@ -190,14 +198,14 @@ def _device_parts(times: list[Any]) -> dict[str, float] | None:
     return {part: round(median(getattr(t, f"{part}_ms") for t in times), 4) for part in parts}
 
 
-def measure_paced(job: dict[str, Any]) -> dict[str, Any]:
+def measure_paced(job: MeasurementJob) -> dict[str, Any]:
     """One inference per camera frame, asleep in between: caches and clocks go cold."""
     infer = _open(job)
-    warm = warm_up(infer, job["warmup"], min(LONGEST_S, job["max_seconds"]))
-    period_ns = int(1e9 / job["fps"])
+    warm = warm_up(infer, job.warmup, min(LONGEST_S, job.max_seconds))
+    period_ns = int(1e9 / job.fps)
     durations, late = [], 0
     due = time.perf_counter_ns()
-    for _ in range(job["samples"]):
+    for _ in range(job.samples):
         pause = due - time.perf_counter_ns()
         if pause > 0:
             time.sleep(pause / 1e9)
@@ -209,13 +217,13 @@ def measure_paced(job: dict[str, Any]) -> dict[str, Any]:
     return {"durations_ns": durations, "warmup": warm.to_json(), "late": late}
 
 
-def measure_against(job: dict[str, Any]) -> dict[str, Any]:
+def measure_against(job: MeasurementJob) -> dict[str, Any]:
     """The model and another in turn, on one core: how many times faster the first is."""
     from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 
     core = pin_to_one_core()
-    functions = [_open(job), _open(job, job["other_variant"])]
-    times = interleave(functions, job["block"], job["samples"], job["warmup"], job["max_seconds"])
+    functions = [_open(job, variant) for variant in job.variants]
+    times = interleave(functions, job.block, job.samples, job.warmup, job.max_seconds)
     middle, low, high = times.ratio(1, 0)
     return {
         "times_faster": round(middle, 3),
@@ -223,30 +231,32 @@ def measure_against(job: dict[str, Any]) -> dict[str, Any]:
         "latency_ms_p50": round(times.median_ms(0), 4),
         "other_latency_ms_p50": round(times.median_ms(1), 4),
         "samples": times.samples,
-        "block": job["block"],
+        "block": job.block,
         "core": core,
     }
 
 
-def measure_side_by_side(job: dict[str, Any]) -> dict[str, Any]:
+def measure_side_by_side(job: MeasurementJob) -> dict[str, Any]:
     """Several variants in turn; on one core where one thread infers."""
     from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 
-    if job["threads"] == 1:
+    if job.threads == 1:
         pin_to_one_core()
-    functions = [_open(job, variant) for variant in job["variants"]]
+    functions = [_open(job, variant) for variant in job.variants]
     began, cpu_began = time.perf_counter_ns(), time.process_time()
-    times = interleave(functions, job["block"], job["samples"], job["warmup"], job["max_seconds"])
+    delayed_began = process_delayed_s()
+    times = interleave(functions, job.block, job.samples, job.warmup, job.max_seconds)
     ended, cpu_ended = time.perf_counter_ns(), time.process_time()
     places = range(len(functions))
     return {
         "began_ns": began,
         "ended_ns": ended,
         "cpu_seconds": cpu_ended - cpu_began,
+        "delayed_seconds": _since(delayed_began),
         "latency_ms_p50": [round(times.median_ms(i), 4) for i in places],
         "times_faster": [round(times.ratio(0, i)[0], 4) for i in places],
         "rounds": len(times.times_ms),
-        "block": job["block"],
+        "block": job.block,
         "samples": times.samples,
     }
 
@@ -262,8 +272,8 @@ MEASUREMENTS = {
 
 
 def main() -> None:
-    job = json.loads(sys.argv[1])
-    result = MEASUREMENTS[job["measurement"]](job)
+    job = MeasurementJob.from_json(sys.argv[1])
+    result = MEASUREMENTS[job.measurement](job)
     if "torch" in sys.modules:
         raise RuntimeError("torch was imported into a measurement process; its memory is not ours")
     print(json.dumps(result))

@@ -27,10 +27,14 @@ _PI_NOW = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft tempe
 
 @dataclass(frozen=True)
 class CpuTime:
-    """Seconds since the machine started, all processors together."""
+    """Seconds since the machine started, all processors together.
+
+    reader_s: of which the process that reads this took so many.
+    """
 
     busy_s: float
     stolen_s: float
+    reader_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,8 @@ def _cpu_time(tree: Tree) -> CpuTime | None:
         return None
     user, nice, system, _, _, irq, softirq, steal = (int(word) for word in words[1:9])
     hertz = os.sysconf("SC_CLK_TCK")
-    return CpuTime((user + nice + system + irq + softirq) / hertz, steal / hertz)
+    busy = (user + nice + system + irq + softirq) / hertz
+    return CpuTime(busy, steal / hertz, time.process_time())
 
 
 def _pi_throttling(tree: Tree) -> dict[str, int]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import BundleError, DeviceError
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.bounded import read_text
 from edgevit.common.untrusted.sanitize import harmless
 from edgevit.common.version import __version__

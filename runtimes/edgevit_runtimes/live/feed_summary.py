@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevit.common.result import Result, Section, Table
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
 from edgevit_runtimes.live.outputs.feed_outputs import FeedRun, Outputs
 
 _ALWAYS = ("answered", "dropped")  # counts that are said even where they are zero

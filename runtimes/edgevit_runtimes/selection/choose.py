@@ -1,4 +1,4 @@
-"""Which variant is used on a machine: measured, judged, and written into the bundle.
+"""Which variant is used on a machine: checked, measured, and written into the bundle.
 
 Every variant that ``edgevit compile --target auto`` could build is held against the float model
 (:func:`choose_fastest`); of the forms that ``edgevit quantize`` made for one target, one is kept
@@ -22,7 +22,7 @@ from edgevit_runtimes.bench import measure
 from edgevit_runtimes.devices.facts import machine_label
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.selection.agreement import agreement
-from edgevit_runtimes.selection.verdict import LEAST_GAIN, Verdict, judge
+from edgevit_runtimes.selection.verdict import LEAST_GAIN, Verdict, verdict_on
 
 _HEAD_START = 1.1  # of a target's own form: it is calibrated, the others lose more accuracy
 _FINAL_WITHIN = 0.9  # of the best: what comes so near is measured again
@@ -33,22 +33,22 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Candidates:
-    """variants: those that are in the bundle. not_tried: those that could not be had, and why."""
+    """variants: those that are in the bundle. unavailable: those that could not be had, and why."""
 
     variants: Sequence[str]
-    not_tried: Mapping[str, str]
+    unavailable: Mapping[str, str]
 
 
 def choose_fastest(
     bundle: Bundle, candidates: Candidates, evaluation: EvalSet, threads: int, progress: Progress
 ) -> tuple[Bundle, MachineChoice]:
-    """Judges, measures, and writes what was found into the manifest.
+    """Checks the answers, measures, and writes what was found into the manifest.
 
     The float variant in ONNX Runtime is the baseline: it is always a candidate, and only what is
     clearly faster is chosen in its place.
     """
     names = list(dict.fromkeys([FLOAT_VARIANT, *candidates.variants]))
-    rows = _judged(bundle, names, evaluation, threads, progress)
+    rows = _agreements(bundle, names, evaluation, threads, progress)
     opened = [name for name in names if "max_difference" in rows[name]]
     with stage(progress, f"measure   {len(opened)} candidates in turn"):
         _add_times(rows, opened, measure.side_by_side(bundle, opened, threads))
@@ -60,8 +60,8 @@ def choose_fastest(
     best = max(clear, key=lambda n: float(rows[n]["times_faster"]), default=FLOAT_VARIANT)
     for name in opened:
         rows[name]["chosen"] = name == best
-    untried = ({"variant": name, "reason": why} for name, why in candidates.not_tried.items())
-    table = [*rows.values(), *untried]
+    absent = ({"variant": name, "reason": why} for name, why in candidates.unavailable.items())
+    table = [*rows.values(), *absent]
     choice = MachineChoice(
         variant=best,
         threads=threads,
@@ -74,7 +74,7 @@ def choose_fastest(
     return draft.bundle, choice
 
 
-def _judged(
+def _agreements(
     bundle: Bundle, names: Sequence[str], evaluation: EvalSet, threads: int, progress: Progress
 ) -> dict[str, Row]:
     rows: dict[str, Row] = {}
@@ -98,7 +98,7 @@ def _accuracy(bundle: Bundle, name: str, evaluation: EvalSet, threads: int) -> R
 
 
 def _why_not(bundle: Bundle, name: str, agrees: bool) -> str | None:
-    """The pictures here are few; where quantize judged on labelled ones, that counts too."""
+    """The pictures here are few; accuracy that quantize measured on labelled ones counts too."""
     report = _quantized_report(bundle, name)
     if not agrees:
         return "it does not answer as the float reference"
@@ -150,7 +150,7 @@ def choose_form(bundle: Bundle, target: str) -> tuple[Bundle, Verdict]:
     for name in names:
         speed = measure.times_faster(bundle, name)
         variants[name] = _with(variants[name], speed=speed)
-        verdicts[name] = judge(bundle, name, variants[name])
+        verdicts[name] = verdict_on(bundle, name, variants[name])
     useful = [name for name in names if verdicts[name].use]
     own = names[0]
     best = max(

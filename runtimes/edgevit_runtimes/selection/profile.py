@@ -27,7 +27,7 @@ from edgevit_runtimes.backends.open_model import open_variant
 _WARMUP = 5
 UNNAMED = "unnamed"  # products that do not say their module
 _SUPERPIXEL_OPS = ("SuperpixelSlic", "SuperpixelPool")
-# Only edgevit writes these, and with names since version 1.1.
+# Quantizing writes these; bundles older than their names have them without.
 _NAMED_OPS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
 
 

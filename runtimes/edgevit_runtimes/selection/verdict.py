@@ -21,17 +21,17 @@ class Verdict:
     text: str
 
 
-def judge(bundle: Bundle, name: str, variant: Variant) -> Verdict:
+def verdict_on(bundle: Bundle, name: str, variant: Variant) -> Verdict:
     """From a variant's report. One without a measured speed is not used."""
     report = variant.report
     speed: dict[str, Any] | None = report.get("speed")
     size = bundle.manifest.files[variant.file].bytes
-    share = 100 * size / (_FLOAT_BYTES * bundle.manifest.model.parameters)
+    percent = 100 * size / (_FLOAT_BYTES * bundle.manifest.model.parameters)
     low, high = report["drop_points_interval_95"]
     drop = (
         f"top-1 {100 * report['top1']:.2f} % instead of {100 * report['float_top1']:.2f} % "
         f"(drop {report['drop_points']:+.2f} points, {low:+.2f} to {high:+.2f}, "
-        f"{report['images']} images), {size / 2**20:.1f} MiB, {share:.0f} % of float32"
+        f"{report['images']} images), {size / 2**20:.1f} MiB, {percent:.0f} % of float32"
     )
     target = str(variant.target)
     if speed is None:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from edgevit.common.errors import InputError
-from edgevit.common.untrusted.bounded import open_regular
+from edgevit.common.untrusted.bounded import native_name, open_regular
 from edgevit.images.image_io import Image
 from edgevit_runtimes.sources.capture_request import CaptureRequest
 from edgevit_runtimes.sources.frame import (
@@ -216,8 +216,7 @@ def with_sink(pipeline: str) -> str:
 def _named_in_utf8(file: Path) -> Iterator[str]:
     """A name of a regular file that OpenCV takes: of any other encoding it would crash."""
     with open_regular(file, "video") as opened:
-        is_utf8 = os.fsencode(file).decode(errors="replace") == str(file)
-        yield str(file) if is_utf8 else f"/proc/self/fd/{opened.fileno()}"
+        yield native_name(file) or f"/proc/self/fd/{opened.fileno()}"
 
 
 @contextmanager

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
-# Nanoseconds that this thread ran, and that it was ready to run while others did.
-_SCHEDULED = Path("/proc/thread-self/schedstat")
+from edgevit_runtimes.devices.scheduling import thread_delayed_ns
 
 
 class Sleep:
@@ -27,12 +25,4 @@ class Sleep:
 
 
 def _awake_ns() -> int:
-    return time.thread_time_ns() + _delayed_ns()
-
-
-def _delayed_ns() -> int:
-    """How long this thread has waited for a core; 0 on a kernel that does not say."""
-    try:
-        return int(_SCHEDULED.read_bytes().split()[1])
-    except (OSError, IndexError):
-        return 0
+    return time.thread_time_ns() + thread_delayed_ns()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgevit.common.errors import EdgevitError
-from edgevit_runtimes.live.feed_options import FeedOptions, FeedSource, OutputOptions
+from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
 from edgevit_runtimes.live.outputs.status_line import StatusLine
+from edgevit_runtimes.sources.feed_source import FeedSource
 
 if TYPE_CHECKING:
     from edgevit_runtimes.backends.classifier import BundleClassifier

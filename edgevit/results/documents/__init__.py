@@ -1,0 +1,1 @@
+"""Documents that edgevit writes and reads back, and their JSON Schemas."""

@@ -1,0 +1,109 @@
+"""The document that ``edgevit eval --json`` prints, as it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from msgspec import field as field_of_struct
+
+from edgevit.common.errors import InputError
+from edgevit.common.schema import cleaned, plain_json, typed
+
+_MOST_IMAGES = 10**9
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+ImageCount = Annotated[int, Meta(ge=0, lt=_MOST_IMAGES)]
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """``right`` of ``of``, 0 to 1, with its interval of 95 %."""
+
+    share: Fraction
+    interval_95: tuple[Fraction, Fraction]
+    right: ImageCount | None = None
+    of: ImageCount | None = None
+
+
+class ClassAccuracy(Struct, frozen=True):
+    """One class. ``most_taken_for``: the class that its pictures are most often mistaken for."""
+
+    name: str = field_of_struct(name="class")  # in the document; Python has the word for itself
+    images: ImageCount
+    recall: Proportion
+    precision: Proportion
+    most_taken_for: str | None = None
+    most_taken_for_images: ImageCount = 0
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pictures by label (row) and answer (column), of the classes that occur."""
+
+    labels: tuple[str, ...]
+    images: tuple[tuple[ImageCount, ...], ...]
+
+
+@dataclass(frozen=True)
+class ImagesPerSecond:
+    """Of inference alone, and with reading and resizing."""
+
+    inference: float
+    with_reading: float
+
+
+@dataclass(frozen=True)
+class EvaluationConditions:
+    """What it was evaluated with."""
+
+    runtime: str
+    threads: int
+    resize: str
+
+
+@dataclass(frozen=True)
+class SavedEvaluation:
+    """How often a model file is right on labelled pictures.
+
+    file_sha256: of the model file, by which a result of bench finds its accuracy.
+    left_out: files of the folder that were no pictures to use, by reason.
+    """
+
+    top1: Proportion
+    file_sha256: str
+    top5: Proportion | None = None
+    images: ImageCount | None = None
+    classes: tuple[ClassAccuracy, ...] = ()
+    confusion: Confusion | None = None
+    images_per_s: ImagesPerSecond | None = None
+    conditions: EvaluationConditions | None = None
+    model: str | None = None
+    bundle: str | None = None
+    variant: str | None = None
+    trained: bool | None = None
+    weights: str | None = None
+    data: str | None = None
+    left_out: Mapping[str, ImageCount] = field(default_factory=dict)
+
+
+def parse_evaluation(text: str, source: str) -> SavedEvaluation | None:
+    """An evaluation from its text; None if it is another document.
+
+    Raises:
+        InputError: it is one, with shares or counts that cannot be.
+    """
+    try:
+        content: Any = plain_json(text)
+    except ValueError:
+        return None
+    if not isinstance(content, dict) or not {"top1", "file_sha256"} <= content.keys():
+        return None
+    try:
+        return typed(SavedEvaluation, cleaned(content), unknown_fields=True)
+    except ValueError as error:
+        raise InputError(
+            f"{source} is a damaged evaluation: {error}. "
+            "Make one with: edgevit eval --json BUNDLE IMAGES"
+        ) from error
