@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all test-pythons test-arm64 schemas lint bench prebuilt tensorrt-builds clean
+.PHONY: demo test fuzz test-all test-pythons test-arm64 schemas lint bench prebuilt train-zoo tensorrt-builds clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -37,6 +37,11 @@ test-arm64: $(READY)
 schemas: $(READY) # the JSON Schemas in the docs
 	$(BIN)/python -m edgevit.results.documents.json_schema docs/schemas
 
+# Pictures changed at random: an answer or one clear error, and little memory.
+FUZZ_SECONDS ?= 120
+fuzz: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m support.pictures.fuzz --seconds $(FUZZ_SECONDS)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,6 +58,13 @@ prebuilt: $(READY)
 	$(BIN)/python benchmarks/sample_photos.py out/photos
 	$(BIN)/edgevit export --model lla_tiny --fp16-storage --parity-images out/photos \
 		--output edgevit/zoo/lla_tiny.edgevit --force
+
+# Trains the zoo on this machine's CPU; can be stopped, and goes on. ZOO=NAME ... picks models.
+# IMAGENETTE and TINY_IMAGENET are folders with train/ and val/; without one, its runs are left out.
+train-zoo: $(READY)
+	$(BIN)/python benchmarks/training/train_zoo.py $(if $(IMAGENETTE),--imagenette $(IMAGENETTE)) \
+		$(if $(TINY_IMAGENET),--tiny-imagenet $(TINY_IMAGENET)) $(if $(ZOO),--only $(ZOO)) \
+		--output runs/zoo
 
 # Whether TensorRT-RTX builds every model, precision and compute capability: docs/compile.md's table.
 tensorrt-builds: $(READY)

@@ -60,6 +60,14 @@ SkipCorruptOption = Annotated[
     bool, typer.Option("--skip-corrupt", help="Skip damaged images instead of stopping.")
 ]
 
+WeightsKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights-key",
+        help="Which weights of a .pth with several. Default: their moving average (model_ema).",
+    ),
+]
+
 MaxPixelsOption = Annotated[
     int,
     typer.Option(

@@ -34,7 +34,9 @@ def module_of(name: str) -> str:
 
 def layer_of(product: str) -> str:
     """The layer of a matrix product, by its result: the module, for the first product in it."""
-    return product.removesuffix(f"{SEPARATOR}Gemm").removesuffix(f"{SEPARATOR}MatMul")
+    for operation in ("Gemm", "MatMul", "Conv"):
+        product = product.removesuffix(f"{SEPARATOR}{operation}")
+    return product
 
 
 def group_of(module: str) -> str:

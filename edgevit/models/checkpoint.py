@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 from edgevit.common.errors import CheckpointError, some_of
 from edgevit.common.storage.files import write_atomically
 from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
+from edgevit.models.weight_sets import weight_set
 
-_WRAPPERS = ("model", "state_dict")
 _LENGTH_BYTES = 8  # of a safetensors header, and what it is padded to
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -29,12 +30,14 @@ class Checkpoint:
     """Tensors by name, and what the file says of itself (empty for a foreign file).
 
     ``notes`` are free strings, such as the recipe and the accuracy on the validation set.
+    ``taken`` says which of the file's weights these are, where it has several by name.
     """
 
     tensors: Mapping[str, Tensor]
     model: str | None = None
     classes: tuple[str, ...] | None = None
     notes: Mapping[str, str] | None = None
+    taken: str = ""
 
     @property
     def head_classes(self) -> int | None:
@@ -43,19 +46,28 @@ class Checkpoint:
         return None if bias is None or bias.ndim != 1 else bias.shape[0]
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, weights_key: str | None = None) -> Checkpoint:
     """Reads a file by its suffix.
 
+    Args:
+        weights_key: of a ``.pth`` with several sets of weights, which to take; by default their
+            moving average, if there is one.
+
     Raises:
-        CheckpointError: no such file, not a checkpoint, or one that holds more than tensors.
+        CheckpointError: no such file, not a checkpoint, one that holds more than tensors, or
+            without weights of that key.
     """
     if not path.exists():
         raise CheckpointError(f"No such checkpoint: {path}.")
     refuse_large_file(path)
     if path.suffix == ".safetensors":
+        if weights_key is not None:
+            raise CheckpointError(
+                f"{path} holds one set of weights; --weights-key is for .pth and .pt. Leave it out."
+            )
         return _read_safetensors(path)
     if path.suffix in {".pth", ".pt"}:
-        return Checkpoint(_read_pth(path))
+        return _read_pth(path, weights_key)
     raise CheckpointError(
         f"{path} has the suffix '{path.suffix}'; expected .safetensors, .pth or .pt."
     )
@@ -97,7 +109,7 @@ def _class_names(text: str, path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read_pth(path: Path) -> dict[str, Tensor]:
+def _read_pth(path: Path, weights_key: str | None) -> Checkpoint:
     refuse_large_claims(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -106,9 +118,16 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
             f"{path} cannot be read as plain weights; it is damaged, or holds more than tensors. "
             "Save it again as torch.save(model.state_dict(), path), or as safetensors."
         ) from error
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+    chosen = weight_set(content, weights_key, path)
+    return Checkpoint(_named_tensors(chosen.weights, path), taken=str(chosen))
+
+
+def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:
+    """A state dict, checked.
+
+    Raises:
+        CheckpointError: it is something else.
+    """
     if not isinstance(content, Mapping) or not content:
         what = "nothing" if isinstance(content, Mapping) else f"a {type(content).__name__}"
         raise CheckpointError(f"{path} holds {what}; expected a state dict (name to tensor).")

@@ -26,11 +26,13 @@ def averaged(module: Classifier, decay: float) -> AveragedModel:
 def _follow(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
     @torch.no_grad()
     def follow(average: _Tensors, current: _Tensors, steps: Tensor | int) -> None:
-        if not average[0].is_floating_point():
+        if decay == 0 or not average[0].is_floating_point():
             torch._foreach_copy_(list(average), list(current))
             return
-        seen = int(steps)
-        weight = 1 - min(decay, (1 + seen) / (10 + seen))
-        torch._foreach_lerp_(list(average), list(current), weight)
+        # A tensor, not a number: reading it would make a GPU wait in every step.
+        weight = (9 / (10 + torch.as_tensor(steps))).clamp_min(1 - decay)
+        change = torch._foreach_sub(list(current), list(average))
+        torch._foreach_mul_(change, weight.to(average[0]))
+        torch._foreach_add_(list(average), change)
 
     return follow

@@ -63,6 +63,7 @@ class TrainingJob:
 
     run: the folder that everything goes to. device: "cpu" or "cuda". threads: of the loader.
     init: a checkpoint to start from, of any image size and classes; None: from random weights.
+    weights_key: which of the weights in ``init``; None: their moving average, if there is one.
     """
 
     spec: ModelSpec
@@ -74,6 +75,7 @@ class TrainingJob:
     threads: int = 2
     teacher: Teacher | None = None
     init: Path | None = None
+    weights_key: str | None = None
 
 
 def identity_of(job: TrainingJob, spec: ModelSpec) -> dict[str, Any]:
@@ -88,6 +90,7 @@ def identity_of(job: TrainingJob, spec: ModelSpec) -> dict[str, Any]:
         "validation_images": job.validation.fingerprint,
         "teacher": None if job.teacher is None else job.teacher.identity,
         "init": None if job.init is None else sha256_of(job.init),
+        "weights_key": job.weights_key,
         **recipe,
     }
 
@@ -124,12 +127,13 @@ class _Run:
         self.progress = progress
         self.classes = job.training.classes
         self.spec = job.spec.with_classes(len(self.classes))
-        start = None if job.init is None or resume else read_checkpoint(job.init)
+        start = None if job.init is None or resume else read_checkpoint(job.init, job.weights_key)
         self.state = self._first_state(identity_of(job, self.spec), resume)
         torch.manual_seed(job.recipe.seed)
         module = build(self.spec)
         if start is not None:
-            start_from(module, start, str(job.init), progress)
+            source = f"{job.init}: {start.taken}" if start.taken else str(job.init)
+            start_from(module, start, source, progress)
         self.guidance = guidance_of(self.spec, job.teacher, job.recipe)
         if self.guidance is not None:
             self.guidance.to(job.device)

@@ -61,6 +61,7 @@ def export(
     output: Path | str | None = None,
     *,
     checkpoint: Path | str | None = None,
+    weights_key: str | None = None,
     classes: tuple[str, ...] | int | None = None,
     batch: int | None = 1,
     with_superpixels: bool = False,
@@ -78,6 +79,8 @@ def export(
             not), whose weights are taken as they are.
         output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
         checkpoint: weights, .safetensors, .pth or .pt; by default those that the package ships.
+        weights_key: of a .pth with several sets of weights, which to take; by default their moving
+            average (such as ``model_ema``), if there is one.
         classes: names, or how many; by default what the checkpoint says.
         batch: a fixed batch size, or None for any size, chosen at run time.
         with_superpixels: also give the superpixel map, int32 [B, rows, columns].
@@ -103,6 +106,7 @@ def export(
         output=_bundle_folder(output, entry.spec.name),
         pictures=_parity_pictures(parity_images, parity_count, Preprocess(entry.spec.image_px)),
         checkpoint=None if checkpoint is None else Path(checkpoint),
+        weights_key=weights_key,
         classes=classes,
         batch=batch,
         with_superpixels=with_superpixels,

@@ -85,6 +85,7 @@ def train(
     recipe: Recipe | None = None,
     teacher: str | Path | None = None,
     init: Path | str | None = None,
+    weights_key: str | None = None,
     image_px: int | None = None,
     skip_corrupt: bool = False,
     resume: bool = False,
@@ -105,6 +106,8 @@ def train(
         recipe_options: fields of the recipe that differ from it, such as ``epochs=20``.
         teacher: distil from a bundle that knows the classes, or from ``efficientnet_lite0``.
         init: start from these weights, of any image size and classes.
+        weights_key: of an ``init`` with several sets of weights, which to take; by default their
+            moving average, if there is one.
         image_px: train at another size, as a start for ``init``.
         skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
         resume: go on exactly where the run stopped.
@@ -122,6 +125,7 @@ def train(
     from edgevit.workflows.teacher_bundle import open_teacher
 
     progress = progress or SilentProgress()
+    _refuse_key_without_weights(weights_key, init)
     spec = find(model).spec
     if image_px is not None and image_px != spec.image_px:
         spec = spec.at_size(image_px)
@@ -143,6 +147,7 @@ def train(
             threads=loader_threads,
             teacher=opened,
             init=None if init is None else Path(init),
+            weights_key=weights_key,
         )
         trained = run_training(job, progress, resume)
     return TrainResult(
@@ -157,6 +162,13 @@ def train(
         validation_images=len(validation),
         device=device,
     )
+
+
+def _refuse_key_without_weights(weights_key: str | None, init: Path | str | None) -> None:
+    from edgevit.common.errors import InputError
+
+    if weights_key is not None and init is None:
+        raise InputError("--weights-key chooses among the weights in --init. Give one.")
 
 
 def _recipe(recipe: Recipe | None, options: dict[str, Any]) -> Recipe:

@@ -302,7 +302,7 @@ def test_openvino_names_the_op_and_the_layer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("paced", [True, False])
 def test_threads_that_wait_for_a_camera_sleep(paced: bool) -> None:
-    """27: a clip at 5 fps cost 1.4 s of processor time with one thread, 5.6 s with four."""
+    """A clip at 5 fps cost 1.4 s of processor time with one thread, 5.6 s with four."""
     with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float", 4, paced) as classifier:
         options = classifier.runner._runner._session.get_session_options()  # type: ignore[attr-defined]
         for pool in ("intra_op", "inter_op"):
@@ -311,7 +311,7 @@ def test_threads_that_wait_for_a_camera_sleep(paced: bool) -> None:
 
 
 def test_the_paced_measurement_is_of_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """27: a bench measures what a feed will run."""
+    """A bench measures what a feed will run."""
     hosts: list[Host] = []
     real = open_module.open_variant
 

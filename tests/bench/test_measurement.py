@@ -197,7 +197,7 @@ def test_what_our_own_reading_costs_is_nobody_elses() -> None:
 
 
 class TestRecordedRuns:
-    """28: runs of both kinds; see tests/bench/recorded_runs/README.md."""
+    """Runs of both kinds; see tests/bench/recorded_runs/README.md."""
 
     def recorded(self, name: str) -> Run:
         return run_of(json.loads((RECORDED / f"{name}.json").read_text()))

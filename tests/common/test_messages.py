@@ -51,13 +51,13 @@ def test_passwords_are_hidden(text: str, shown: str) -> None:
     "text", ["a" * 2_000_000, "a:/" * 700_000, "a:" * 1_000_000, ":" * 999_999]
 )
 def test_a_long_message_is_searched_once(text: str) -> None:
-    """21: 40,000 letters took 12.6 s; without the mend this runs for hours."""
+    """40,000 letters took 12.6 s; without the mend this runs for hours."""
     for suffix in ("", "@", ":x@y"):
         without_passwords(text + suffix)
 
 
 def test_what_is_quoted_at_length_is_cut(edgevit: Command) -> None:
-    """21: the end of a message says what to do, so it stays."""
+    """The end of a message says what to do, so it stays."""
     ended = edgevit("run", "x" * 100_000 + ".jpg")
     assert ended.code == 2
     assert len(ended.err) < 3000
@@ -66,7 +66,7 @@ def test_what_is_quoted_at_length_is_cut(edgevit: Command) -> None:
 
 
 def test_no_encoding_is_too_poor(tmp_path: Path, photos: list[Image]) -> None:
-    """22: class names and paths beyond ASCII, on a terminal that has only that."""
+    """Class names and paths beyond ASCII, on a terminal that has only that."""
     path = write_png(tmp_path / "犬.png", photos[0])
     for options in ((), ("--json",)):
         ended = subprocess.run(
@@ -81,7 +81,7 @@ def test_no_encoding_is_too_poor(tmp_path: Path, photos: list[Image]) -> None:
 
 
 def test_halves_of_characters_are_shown_as_bytes() -> None:
-    """22: a lone surrogate, of a file's name or a result."""
+    """A lone surrogate, of a file's name or a result."""
     assert printable("x\udcff.jpg") == "x\\xff.jpg"
     assert harmless("\ud800\x1b[31m\u202e!") == "\ufffd[31m!"
 
@@ -99,7 +99,7 @@ def test_a_result_with_half_a_character(tmp_path: Path, edgevit: Command) -> Non
 
 
 def test_a_million_threads_are_not_started(tmp_path: Path, edgevit: Command) -> None:
-    """25: a result says how it was measured, and may say anything."""
+    """A result says how it was measured, and may say anything."""
     for name, value in (("threads", 1_000_000), ("batch", 10**9), ("samples", 10**12)):
         content = made()
         content["options"][name] = value
@@ -112,7 +112,7 @@ def test_a_million_threads_are_not_started(tmp_path: Path, edgevit: Command) -> 
 
 
 def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
-    """25: the notes came in another order in every process."""
+    """The notes came in another order in every process."""
     script = tmp_path / "save.py"
     script.write_text(
         "import sys, torch\n"
@@ -176,7 +176,7 @@ def claims() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", claims())
 def test_a_checkpoint_is_asked_what_it_claims(tmp_path: Path, name: str) -> None:
-    """18: 15 GiB, "Tensor.item() on meta tensors"."""
+    """15 GiB, "Tensor.item() on meta tensors"."""
     path = tmp_path / "x.pth"
     path.write_bytes(claims()[name])
     with pytest.raises(CheckpointError, match=r"claims tensors of|without values"):
@@ -185,7 +185,7 @@ def test_a_checkpoint_is_asked_what_it_claims(tmp_path: Path, name: str) -> None
 
 @pytest.mark.parametrize("options", [{}, LEGACY])
 def test_honest_checkpoints_are_read(tmp_path: Path, options: dict[str, Any]) -> None:
-    """18: both formats, tied weights, views, wrapped, with an optimizer beside."""
+    """Both formats, tied weights, views, wrapped, with an optimizer beside."""
     module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
     state = module.state_dict()
     state["tied"] = state["0.weight"]
@@ -200,7 +200,7 @@ def test_honest_checkpoints_are_read(tmp_path: Path, options: dict[str, Any]) ->
 
 
 def test_arrays_are_what_their_bytes_hold(tmp_path: Path) -> None:
-    """18: zip bombs, "3.00 PiB"."""
+    """Zip bombs, "3.00 PiB"."""
     path = tmp_path / "x.npz"
     arrays = {"images": np.arange(6, dtype=np.uint8).reshape(2, 3), "x": np.ones((2, 2), order="F")}
     np.savez_compressed(path, **arrays)
@@ -226,7 +226,7 @@ NAMES = ["Größe", "собака", "犬", "$x^", "dog"]
 
 
 def test_captions_have_every_script() -> None:
-    """29: they were question marks. Every name looks different, and none like question marks."""
+    """They were question marks. Every name looks different, and none like question marks."""
     import cv2
 
     if not hasattr(cv2, "FontFace"):
@@ -247,7 +247,7 @@ def test_a_caption_stays_inside_the_picture() -> None:
 
 
 def test_plots_say_nothing_and_show_names(tmp_path: Path) -> None:
-    """29: matplotlib warned of every glyph that its font lacks, and took dollars for formulas."""
+    """Matplotlib warned of every glyph that its font lacks, and took dollars for formulas."""
     target = tmp_path / "confusion.svg"
     with warnings.catch_warnings():
         warnings.simplefilter("error")

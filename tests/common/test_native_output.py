@@ -22,7 +22,7 @@ def damaged(data: bytes, seed: int) -> bytes:
 
 
 def test_a_feed_of_damaged_frames(photos: list[Image], tmp_path: Path) -> None:
-    """22: 537 lines in one feed."""
+    """537 lines in one feed."""
     stream = tmp_path / "frames.mjpeg"
     good = jpeg(photos[0])
     stream.write_bytes(b"".join(damaged(good, seed) for seed in range(30)))

@@ -13,7 +13,7 @@ from edgevit.images import image_files
 from edgevit.images.image_folder import ImageFolder
 from edgevit.images.image_io import Image
 from support import Command, python, write_png
-from support.picture_files import saved
+from support.pictures.files import saved
 
 KINDS = {
     "jfif": "JPEG",
@@ -28,7 +28,7 @@ KINDS = {
 
 
 def test_every_format_that_is_read_is_listed(tmp_path: Path, photos: list[Image]) -> None:
-    """6: half of the pictures were left out in silence."""
+    """Half of the pictures were left out in silence."""
     for suffix, kind in KINDS.items():
         mode = "L" if suffix == "pgm" else None
         (tmp_path / f"x.{suffix}").write_bytes(saved(photos[0][:20, :20], kind, mode=mode))
@@ -38,7 +38,7 @@ def test_every_format_that_is_read_is_listed(tmp_path: Path, photos: list[Image]
 def test_what_is_left_out_is_counted_and_named_by_reason(
     tmp_path: Path, edgevit: Command, photos: list[Image]
 ) -> None:
-    """6: for every command that reads a folder."""
+    """For every command that reads a folder."""
     tench = tmp_path / "tench"
     for folder in (tench, tench / ".ipynb_checkpoints", tench / "__MACOSX", tmp_path / ".cache"):
         folder.mkdir()
@@ -65,7 +65,7 @@ def test_what_is_left_out_is_counted_and_named_by_reason(
 
 
 def test_links_to_folders_are_followed_once(tmp_path: Path, photos: list[Image]) -> None:
-    """6: a class may lie on another disk; a link to the folder above ends nothing."""
+    """A class may lie on another disk; a link to the folder above ends nothing."""
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "more").mkdir(parents=True)
     write_png(elsewhere / "a.png", photos[0])
@@ -112,12 +112,12 @@ def test_training_pictures_do_not_validate(
         "train", "--data", class_folder, "--val-data", other, "--output", tmp_path / "run"
     )
     assert ended.code == 2
-    assert "are among those to train with" in ended.one_message
+    assert "are among the training images" in ended.one_message
     assert not (tmp_path / "run").exists()
 
 
 def test_a_class_is_named_in_utf8(tmp_path: Path, photos: list[Image]) -> None:
-    """6 and 22: half a character can be written to no file."""
+    """Half a character can be written to no file."""
     for name in (b"caf\xe9", b"red\x1b[31m"):
         root = tmp_path / str(len(name))
         folder = Path(os.fsdecode(os.fsencode(root) + b"/" + name))
@@ -135,7 +135,7 @@ NAMES = "äpple\n犬\n\ndog\n"
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with BOM", "utf-16-be with BOM"]
 )
 def test_class_files_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
-    """8: as Windows' editors write them."""
+    """As Windows' editors write them."""
     from edgevit.cli.options import class_names
 
     path = tmp_path / "names.txt"
@@ -158,7 +158,7 @@ def test_class_files_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> No
 def test_class_files_that_cannot_be_read(
     tmp_path: Path, edgevit: Command, content: bytes, message: str
 ) -> None:
-    """8: Latin-1 and UTF-16 were read wrongly, in silence; what is there twice was not named."""
+    """Latin-1 and UTF-16 were read wrongly, in silence; what is there twice was not named."""
     path = tmp_path / "names.txt"
     path.write_bytes(content)
     ended = edgevit("export", "--classes", path, "--output", tmp_path / "x.edgevit")

@@ -1,4 +1,4 @@
-"""Issue 17, entry 7, and the pictures of issue 15: one meaning for training and for devices."""
+"""What a picture means: one reading of alpha, orientation and depth, in training and on devices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgevit.images.image_io import Image
 from edgevit.training.data import BatchLoader
 from edgevit.zoo.spec import Preprocess
 from support import Command
-from support.picture_files import corners, exif, png, saved, with_segment, xmp
+from support.pictures.files import corners, exif, png, saved, with_segment, xmp
 
 PREPROCESS = Preprocess(224)
 

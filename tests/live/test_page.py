@@ -318,7 +318,7 @@ def test_health(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_snapshots_for_those_who_hung_up(page: Page, annotator: Annotator) -> None:
-    """23: the frame of each of them was kept until it was drawn: 1.6 GiB at 4K."""
+    """The frame of each of them was kept until it was drawn: 1.6 GiB at 4K."""
     frames: list[weakref.ref[Image]] = []
     drawing, go_on, real = threading.Event(), threading.Event(), annotator.draw
 
@@ -364,7 +364,7 @@ def test_snapshots_that_nobody_fetches(page: Page, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_a_picture_on_a_foreign_page(site: str, page: Page) -> None:
-    """23: an <img> has no Origin. Other ports of this machine are the same site, but not us."""
+    """An <img> has no Origin. Other ports of this machine are the same site, but not us."""
     page.observe(plain((1, 2, 3)))
     fetched = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
     for path in ("/api/snapshot.jpg", "/api/answer", "/metrics", "/page.css", "/live"):
@@ -380,7 +380,7 @@ def test_a_picture_on_a_foreign_page(site: str, page: Page) -> None:
 def test_the_end_is_quiet(
     annotator: Annotator, photo_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """23: up to 214 lines of asyncio about connections that were open then."""
+    """Up to 214 lines of asyncio about connections that were open then."""
     said: list[str] = []
     for page in serving(annotator, photo_folder, TOKEN, said.append):
         page.observe(np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8))
@@ -451,7 +451,7 @@ class TestToken:
     def test_guessing_is_slow_and_locks_nobody_out(
         self, locked: Page, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """23: sixteen wrong logins at once locked out the right one, and were told so at once."""
+        """Sixteen wrong logins at once locked out the right one, and were told so at once."""
         wait_s = 0.1
         monkeypatch.setattr("edgevit_runtimes.live.page.attempts._WRONG_WAIT_S", wait_s)
         replies: list[int] = []
@@ -483,7 +483,7 @@ class TestToken:
     def test_guesses_in_a_header_are_as_slow(
         self, locked: Page, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """23: only those of the form were."""
+        """Only those of the form were."""
         monkeypatch.setattr("edgevit_runtimes.live.page.attempts._WRONG_WAIT_S", 0.1)
         started = time.monotonic()
         for path in ("/metrics", "/", "/nowhere"):
@@ -584,7 +584,7 @@ def test_viewers_are_bounded(page: Page) -> None:
 def test_connections_that_say_nothing_make_room(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """23: 200 of them kept everybody out for ten seconds and more."""
+    """200 of them kept everybody out for ten seconds and more."""
     held = [socket.create_connection(page.address) for _ in range(200)]
     for one in held[::2]:
         one.sendall(b"GET / HTTP/1.1\r\n")

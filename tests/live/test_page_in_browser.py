@@ -172,7 +172,7 @@ def test_the_token_is_asked_for_once(
 def test_a_foreign_page_gets_no_picture(
     browser: webdriver.Chrome, clip: Path, tmp_path: Path, run_page: Callable[..., str]
 ) -> None:
-    """23: as an <img> it needs no Origin; the browser says where it stands."""
+    """As an <img> it needs no Origin; the browser says where it stands."""
     page = run_page(clip, "--fps", "2")
     (tmp_path / "foreign.html").write_text(f'<img id="stolen" src="{page}api/snapshot.jpg">')
     serve = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))

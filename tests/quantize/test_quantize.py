@@ -435,7 +435,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     forced = edgevit("quantize", bundle, *options, *quick, "--force")
     assert forced.code == 0, forced.err
     assert set(Bundle.open(bundle).manifest.variants) == {"float", "int8-tensorrt", "half"}
-    assert not opened.variant(mine).exists()
+    assert not (bundle / opened.entry(mine).file).exists()
 
 
 def test_an_interrupted_search_leaves_the_bundle_as_it_was(
@@ -479,7 +479,7 @@ def test_without_eval_data_half_of_it_judges(
             shutil.rmtree(folder)
     ended = edgevit("quantize", bundle, "--data", data, *options, "--max-drop", 100)
     assert ended.code == 0, ended.err
-    assert "no --eval-data given: half of" in ended.err
+    assert "no evaluation images given: half of" in ended.err
     content = json.loads(ended.out)
     assert content["chosen"] == {}
     assert "not measured here" in content["verdicts"][0]["text"]

@@ -82,7 +82,7 @@ def counting_camera() -> Iterator[CountingCamera]:
 
 
 def test_a_camera_is_emptied_while_a_frame_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1: what was queued behind a slow decoder was answered in its turn, seconds old."""
+    """What was queued behind a slow decoder was answered in its turn, seconds old."""
     decoding, go_on, real = threading.Event(), threading.Event(), image_io.decode
     decoded: list[int] = []
 
@@ -140,7 +140,7 @@ cv2_capture = cv2.VideoCapture
 def test_what_an_rtsp_camera_queued_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """1: told by its own time stamps; two seconds are 60 frames."""
+    """Told by its own time stamps; two seconds are 60 frames."""
     for number in range(300):
         (tmp_path / f"{number:05d}.jpg").write_bytes(jpeg(stamped(number)))
     monkeypatch.setattr(opencv_source.cv2, "VideoCapture", StallingCapture)
@@ -172,7 +172,7 @@ class LateSource:
 
 
 def test_how_late_a_frame_comes_counts_as_its_age() -> None:
-    """1: latency was counted from the grab, whatever the source's clock said."""
+    """Latency was counted from the grab, whatever the source's clock said."""
     with Feed(LateSource, Orientation(), say=print) as feed:
         frame = next(iter(feed))
     assert perf_counter_ns() - frame.captured_ns >= 2e9
@@ -279,7 +279,7 @@ class SlowCapture:
 
 
 def test_a_stream_that_is_decoded_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1: it is opened again, which begins with what is new; the age stays bounded."""
+    """It is opened again, which begins with what is new; the age stays bounded."""
     capture = SlowCapture()
     monkeypatch.setattr(opencv_source.time, "monotonic", lambda: capture.now_s)
     source = OpenCvSource(capture, "camera", live=True)
@@ -306,7 +306,7 @@ def test_the_time_stamps_of_mjpeg() -> None:
 
 
 def test_mjpeg_that_was_stamped_long_before_it_came() -> None:
-    """1: a queue before us, in the camera or the network, shows as age."""
+    """A queue before us, in the camera or the network, shows as age."""
     data = jpeg(plain((1, 2, 3)))
     parts = iter([b"X-Timestamp: 10.0\r\n\r\n" + data, b"X-Timestamp: 10.001\r\n\r\n" + data])
 
@@ -322,7 +322,7 @@ def test_mjpeg_that_was_stamped_long_before_it_came() -> None:
 
 
 def test_a_pipe_that_is_still_empty_when_the_model_is_loaded() -> None:
-    """16: the frame that was waited for was passed over with those before it."""
+    """The frame that was waited for was passed over with those before it."""
     reads = iter([jpeg(plain((7, 8, 9)))])
     ready = threading.Event()
 

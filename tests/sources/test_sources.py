@@ -231,7 +231,7 @@ class TestJpegs:
 
     @pytest.mark.parametrize("claimed", [14_000, 65_535])
     def test_a_few_bytes_that_claim_a_huge_picture(self, claimed: int, tmp_path: Path) -> None:
-        """18: they took 2.5 GiB. What the header says is looked at before anything is decoded."""
+        """They took 2.5 GiB. What the header says is looked at before anything is decoded."""
         small = jpeg(plain((9, 9, 9)))
         place = small.index(b"\xff\xc0") + 5
         huge = small[:place] + 2 * claimed.to_bytes(2, "big") + small[place + 4 :]

@@ -1,6 +1,6 @@
 """What the tests share; the most used names can be imported from here."""
 
-from support.pictures import crops, write_png
+from support.pictures.arrays import crops, write_png
 from support.processes import (
     ROOT,
     SHARED_DATA,

@@ -82,8 +82,8 @@ def _server(command: list[object]) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def wait_for(condition: object, what: str, seconds: float = 20.0) -> None:
-    """Polls a function until it is true."""
+def wait_for(condition: object, what: str, seconds: float = 60.0) -> None:
+    """Polls a function until it is true; the limit is for what hangs, not for what is slow."""
     assert callable(condition)
     until = time.monotonic() + seconds
     while not condition():

@@ -43,7 +43,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def lavit_bundle(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LaViT that knows red from blue, exported with its feature maps."""
     run = tmp_path_factory.mktemp("lavit")
-    data = ("--data", class_folder, "--val-data", class_folder)
+    data = ("--data", class_folder)
     model, target = ("--model", "lavit_tiny_32"), run / "lavit.edgevit"
     weights = run / "lavit_tiny_32.safetensors"
     for command in (
@@ -160,7 +160,7 @@ def test_a_guided_run_resumes_exactly(class_folder: Path, tmp_path: Path, teache
 def test_guidance_on_the_command_line(
     model: str, maps: int, class_folder: Path, lavit_bundle: Path, tmp_path: Path, edgevit: Command
 ) -> None:
-    options = ("--data", class_folder, "--val-data", class_folder, "--output", tmp_path / "run")
+    options = ("--data", class_folder, "--output", tmp_path / "run")
     taught = (
         "--teacher",
         lavit_bundle,

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from edgevit.common.errors import CheckpointError, InputError
+from edgevit.training.gpu import run as gpu_run
 from edgevit.training.gpu import shards, states
-from edgevit.training.gpu.augment import Augmentation
+from edgevit.training.gpu.batch_augmentation import Augmentation
 from edgevit.training.gpu.plan import IMAGENETTE, TINY_IMAGENET, Run, plan
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
@@ -27,7 +28,7 @@ from edgevit_export.convert.weights import load_model
 from support import ROOT, Finished, python
 from support.needs import needs_teacher
 
-SCRIPT = ROOT / "benchmarks" / "train_zoo_gpu.py"
+SCRIPT = ROOT / "benchmarks" / "training" / "train_zoo_gpu.py"
 TEN = ("chain_saw", "church", "golf_ball", "parachute", "tench")
 PLAIN = Recipe(
     epochs=2,
@@ -189,6 +190,32 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(packed: Path, tmp_path: 
         assert torch.equal(expected, got), name
 
 
+def test_a_state_of_another_recipe_is_refused(packed: Path, tmp_path: Path) -> None:
+    first, second = GpuRun(job(packed)), GpuRun(job(packed, learning_rate=0.5))
+    first.save(tmp_path)
+    with pytest.raises(CheckpointError, match="by another plan"):
+        second.restore(tmp_path)
+
+
+def test_a_large_state_goes_without_moments(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = GpuRun(job(packed)), GpuRun(job(packed))
+    first.train(time.monotonic() + 1e-3, say_nothing)
+    first.save(tmp_path / "whole")
+    monkeypatch.setattr(gpu_run, "STATE_BYTES", 1000)
+    first.save(tmp_path / "small")
+    whole, small = (
+        sum(path.stat().st_size for path in (tmp_path / name).iterdir())
+        for name in ("whole", "small")
+    )
+    assert small < 0.4 * whole
+    assert second.restore(tmp_path / "small")
+    for name, weight in first.module.named_parameters():
+        torch.testing.assert_close(second.module.get_parameter(name), weight, atol=1e-3, rtol=1e-3)
+    assert second.train(float("inf"), say_nothing)
+
+
 def test_it_learns_colours(packed: Path) -> None:
     run = GpuRun(job(packed, epochs=60, learning_rate=3e-3, ema_decay=0.9, warmup_epochs=5))
     assert run.train(float("inf"), say_nothing)
@@ -261,11 +288,13 @@ def test_it_needs_torch_numpy_and_opencv_alone(packed: Path, tmp_path: Path) -> 
     options = ("--only", "ab.mean.seed0", "--epochs", 1, "--device", "cpu", "--minutes", 9)
     trained = python(alone, SCRIPT, "train", packed, tmp_path, "--output", results, *options)
     assert trained.code == 0, trained.err
-    (row,) = map(json.loads, (results / "rows.jsonl").read_text().splitlines())
+    (row,) = map(json.loads, (results / "rows.000.jsonl").read_text().splitlines())
     assert row["run"] == "ab.mean.seed0"
     assert 0 <= row["val_top1"] <= 1
     assert row["pictures"] == 20
-    assert [path.name for path in results.iterdir()] == ["rows.jsonl"], "an A/B keeps no weights"
+    assert [path.name for path in results.iterdir()] == ["rows.000.jsonl"], (
+        "an A/B keeps no weights"
+    )
     repeated = train(packed, results, "--output", again, "--only", "ab.mean.seed0")
     assert repeated.code == 0
     assert list(again.iterdir()) == [], "what is done is not done again"
@@ -289,7 +318,7 @@ def test_weights_are_collected_for_export(packed: Path, tmp_path: Path) -> None:
     file = tmp_path / "zoo" / "lla_conv_tiny.10.safetensors"
     model = load_model(find("lla_conv_tiny"), file)
     assert model.classes == TEN
-    row = json.loads((tmp_path / "out" / "rows.jsonl").read_text())
+    row = json.loads((tmp_path / "out" / "rows.000.jsonl").read_text())
     assert model.notes["val_top1"] == f"{row['val_top1']:.4f}"
     pictures = unpack(packed, f"{IMAGENETTE}.val", model.module.spec.image_px)
     with torch.inference_mode():
@@ -315,7 +344,7 @@ def tiny_teacher() -> dict[str, object]:
 @needs_teacher
 def test_a_folded_teacher_answers_as_the_package_does(photos: list[np.ndarray]) -> None:
     from edgevit.images import image_io
-    from edgevit.training.gpu.teacher import FoldedNetwork
+    from edgevit.training.gpu.folded_teacher import FoldedNetwork
     from edgevit_export.convert import efficientnet_lite as lite
 
     pictures = torch.from_numpy(image_io.batch(photos, Preprocess(lite.SIZE_PX)))

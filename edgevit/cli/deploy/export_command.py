@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, MaxPixelsOption, class_names
+from edgevit.cli.options import JsonOption, MaxPixelsOption, WeightsKeyOption, class_names
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
@@ -19,6 +19,7 @@ def export(
         Path | None,
         typer.Option(help="Weights: .safetensors, .pth or .pt. Default: the shipped weights."),
     ] = None,
+    weights_key: WeightsKeyOption = None,
     classes: Annotated[
         str | None,
         typer.Option(help="Number of classes, or a text file with one class name per line."),
@@ -66,6 +67,7 @@ def export(
         model,
         output,
         checkpoint=checkpoint,
+        weights_key=weights_key,
         classes=class_names(classes),
         batch=None if dynamic_batch else batch,
         with_superpixels=with_superpixels,

@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import LoaderThreadsOption, MaxPixelsOption, SkipCorruptOption
+from edgevit.cli.options import (
+    LoaderThreadsOption,
+    MaxPixelsOption,
+    SkipCorruptOption,
+    WeightsKeyOption,
+)
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
@@ -46,6 +51,7 @@ def train(
         Path | None,
         typer.Option("--init", help="Initial weights, of any image size and classes."),
     ] = None,
+    weights_key: WeightsKeyOption = None,
     image_px: Annotated[
         int | None,
         typer.Option(
@@ -133,6 +139,7 @@ def train(
         output=output,
         teacher=teacher,
         init=weights,
+        weights_key=weights_key,
         image_px=image_px,
         skip_corrupt=skip_corrupt,
         resume=resume,

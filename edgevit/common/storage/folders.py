@@ -56,6 +56,9 @@ def workspace(target: Path, wait_s: float) -> Iterator[Path]:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    try:
         with locked(target, wait_s):
             _recover(target)
             with _aside(target) as partial:

@@ -59,6 +59,8 @@ def native_output_filtered() -> Iterator[None]:
         os.dup2(real, _STDERR)
         reader.join(_ENDING_S)
         target.flush()
+        if not reader.is_alive():
+            os.close(real)
 
 
 def _is_own(stream: TextIO) -> bool:

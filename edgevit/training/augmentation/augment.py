@@ -2,6 +2,11 @@
 
 A teacher answers for the crop; flips, colours and small shifts do not change its answer, so they
 are drawn anew every time the crop is used.
+
+Ours and not kornia's (0.9): every picture has a generator of its own, so that a run resumes exactly
+and a teacher's answers to a crop serve many epochs, where kornia draws for a batch; and it takes
+1.4 ms of a processor a picture where kornia takes 2.3 (benchmarks/training/augmentation_cost.py,
+the least of seven on a busy machine).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,20 +14,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgevit.common.errors import InputError
+from edgevit.common.errors import CheckpointError, InputError
 from edgevit.models.build import build
 from edgevit.models.classifier import Classifier
 from edgevit.training.average import averaged
-from edgevit.training.gpu.augment import Augmentation
+from edgevit.training.gpu.batch_augmentation import Augmentation
+from edgevit.training.gpu.folded_teacher import FoldedNetwork
 from edgevit.training.gpu.plan import Run
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.gpu.states import load_parts, save_parts
-from edgevit.training.gpu.teacher import FoldedNetwork
 from edgevit.training.hardware import has_fast_bfloat16
 from edgevit.training.imagenet_classes import NUMBERS
 from edgevit.training.losses.diagonality import diagonality_loss
 from edgevit.zoo.spec import LOGITS
 
+STATE_BYTES = 60 * 2**20
 _VALIDATION_BATCH = 256
 _SCORES = "scores_"  # of a LaViT's less-attention layers, in the steps
 
@@ -186,30 +188,56 @@ class GpuRun:
         }
 
     def save(self, folder: Path) -> None:
-        """The state after an epoch, in parts."""
+        """The state after an epoch, in parts.
+
+        Of a large model the optimiser's moments are left out, and the weights are in float16: the
+        moments are found anew within some steps, and what comes back from a rented GPU is limited.
+        """
         tensors = {f"model.{key}": value for key, value in self.module.state_dict().items()}
         tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
-        for number, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{key}": value for key, value in moments.items()}
-        tensors["progress"] = torch.tensor([self.epoch, self.seconds], dtype=torch.float64)
-        save_parts(folder, f"{self.run.name}.state", tensors)
+        moments = {
+            f"optimizer.{number}.{key}": value
+            for number, entry in self.optimizer.state_dict()["state"].items()
+            for key, value in entry.items()
+        }
+        if sum(tensor.nbytes for tensor in (*tensors.values(), *moments.values())) > STATE_BYTES:
+            moments = {}
+            tensors = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
+        progress = torch.tensor([self.epoch, self.seconds], dtype=torch.float64)
+        facts = {"progress": progress, "identity": self._identity()}
+        save_parts(folder, f"{self.run.name}.state", {**tensors, **moments, **facts})
 
     def restore(self, folder: Path) -> bool:
-        """Goes on from :meth:`save`; whether there was something."""
+        """Goes on from :meth:`save`; whether there was something.
+
+        Raises:
+            CheckpointError: it is of another model, recipe or data.
+        """
         tensors = load_parts(folder, f"{self.run.name}.state")
         if tensors is None:
             return False
+        if not torch.equal(tensors["identity"], self._identity()):
+            raise CheckpointError(
+                f"{folder} holds a state of {self.run.name} that was trained by another plan. "
+                "Delete its parts to start anew, or go back to that plan."
+            )
         self.module.load_state_dict(_below("model.", tensors))
         self.average.load_state_dict(_below("average.", tensors))
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _below("optimizer.", tensors).items():
             number, _, moment = key.partition(".")
             state.setdefault(int(number), {})[moment] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        if state:
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         epoch, self.seconds = tensors["progress"].tolist()
         self.epoch = int(epoch)
         return True
+
+    def _identity(self) -> Tensor:
+        """Of all that a state depends on, uint8 [32]."""
+        facts = repr((self.run, self.classes, len(self.labels)))
+        return torch.tensor(list(hashlib.sha256(facts.encode()).digest()), dtype=torch.uint8)
 
 
 def fitting(module: Classifier, start: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import BundleError, InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.storage.cache import cache_folder
-from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.storage.hashes import checked_sha256
 from edgevit.common.version import __version__
 from edgevit.workflows.export import MODULES
 from edgevit.workflows.export import export as _export_model
@@ -104,10 +104,16 @@ def _exported(entry: ModelEntry) -> Bundle:
         )
     target = _cached(entry.weights, name)
     with _EXPORTING:
-        try:
-            return Bundle.open(target)
-        except BundleError:  # not there yet, or damaged: both are mended in the same way
-            return _export(entry, target)
+        return _whole(target) or _export(entry, target)
+
+
+def _whole(path: Path) -> Bundle | None:
+    """The bundle, if it is there and no file of it is damaged."""
+    try:
+        bundle = Bundle.open(path)
+    except BundleError:
+        return None
+    return None if any(map(bundle.damage, bundle.manifest.files)) else bundle
 
 
 def _cached(weights: Path, name: str) -> Path:
@@ -119,7 +125,7 @@ def _cached(weights: Path, name: str) -> Path:
             f"{name} is exported into the user's cache, and there is no home folder. Set "
             "XDG_CACHE_HOME to a folder that can be written to."
         ) from error
-    return folder / "models" / f"{name}-{__version__}-{sha256_of(weights)[:16]}{_SUFFIX}"
+    return folder / "models" / f"{name}-{__version__}-{checked_sha256(weights)[:16]}{_SUFFIX}"
 
 
 def _export(entry: ModelEntry, target: Path) -> Bundle:

@@ -131,7 +131,7 @@ def efficientnet_lite0(
 
 
 def folded_layers() -> dict[str, Any]:
-    """The network as plain tensors, for :class:`edgevit.training.gpu.teacher.FoldedNetwork`.
+    """The network as plain tensors, for :class:`edgevit.training.gpu.folded_teacher.FoldedNetwork`.
 
     Returns:
         ``layers`` (float16 weights and biases, BatchNorm folded in), ``head`` and ``facts``.

@@ -73,6 +73,7 @@ class ExportRequest:
     output: Path
     pictures: Array
     checkpoint: Path | None = None
+    weights_key: str | None = None
     classes: tuple[str, ...] | int | None = None
     batch: int | None = 1
     with_superpixels: bool = False
@@ -132,7 +133,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
 def _weighted(request: ExportRequest) -> WeightedModel:
     if request.module is not None:
         return model_in_memory(request.module, request.classes)
-    return load_model(request.entry, request.checkpoint, request.classes)
+    return load_model(request.entry, request.checkpoint, request.classes, request.weights_key)
 
 
 def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:

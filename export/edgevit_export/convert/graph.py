@@ -23,6 +23,23 @@ def rewritten(model: onnx.ModelProto, *passes: Pass) -> onnx.ModelProto:
     return ir.to_proto(graph)
 
 
+def copy_of(model: ir.Model) -> ir.Model:
+    """A model of its own with the same local functions, which no rewrite changes."""
+    return ir.Model(
+        model.graph.clone(),
+        ir_version=model.ir_version,
+        producer_name=model.producer_name,
+        producer_version=model.producer_version,
+        functions=tuple(model.functions.values()),
+        metadata_props=dict(model.metadata_props),
+    )
+
+
+def with_stored_weights(model: ir.Model) -> ir.Model:
+    """The same model; its weights are kept as a file holds them, and so copied only once a save."""
+    return ir.from_proto(ir.to_proto(model))
+
+
 def serialized(model: ir.Model) -> bytes:
     """As a runtime opens it."""
     content: bytes = ir.to_proto(model).SerializeToString()

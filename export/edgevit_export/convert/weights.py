@@ -40,21 +40,25 @@ def load_model(
     entry: ModelEntry,
     checkpoint: Path | None = None,
     classes: tuple[str, ...] | int | None = None,
+    weights_key: str | None = None,
 ) -> WeightedModel:
     """Builds a model of the zoo.
 
     Args:
         checkpoint: a file of weights; by default those that the package ships, if any.
         classes: names, or how many; by default what the checkpoint says.
+        weights_key: see :func:`edgevit.models.checkpoint.read_checkpoint`.
 
     Raises:
         CheckpointError: the file does not fit the model.
         InputError: the classes do not fit the checkpoint.
     """
+    if weights_key is not None and checkpoint is None:
+        raise InputError("--weights-key chooses among the weights in a --checkpoint. Give one.")
     path = checkpoint or entry.weights
     if path is None or (checkpoint is None and not path.is_file()):
         return _untrained(entry, classes)
-    content = read_checkpoint(path)
+    content = read_checkpoint(path, weights_key)
     if content.model not in (None, entry.spec.name):
         fix = f"Use --model {content.model}." if content.model in MODELS else "Not in the zoo."
         raise InputError(
@@ -64,6 +68,8 @@ def load_model(
     module = build(entry.spec.with_classes(len(names)))
     load_into(module, content, str(path))
     source = path.name if checkpoint else f"shipped {path.name}"
+    if content.taken:
+        source = f"{source}: {content.taken}"
     return WeightedModel(
         _prepared(module), names, source, sha256_of(path), dict(content.notes or {})
     )

@@ -6,7 +6,7 @@ It is opened as every other variant is: in the same runtime, with the same optio
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ def exposed(bundle: Bundle, variant: str, tensors: Sequence[str]) -> Iterator[Bu
     """
     model = load_variant(bundle, variant)
     _refuse_other_outputs(bundle, variant, model)
-    _add_outputs(model.graph, tensors, load_variant(bundle, FLOAT_VARIANT).graph)
+    _add_outputs(model.graph, tensors, lambda: load_variant(bundle, FLOAT_VARIANT).graph)
     entry = bundle.manifest.variants[variant]
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -93,18 +93,25 @@ def _is_typed(value: ir.Value) -> bool:
     return value.dtype is not None and value.shape is not None
 
 
-def _add_outputs(graph: ir.Graph, tensors: Sequence[str], typed: ir.Graph) -> None:
-    """Types are those of another form of the model where its own are not known: runtimes' ops."""
-    own, other = values_by_name(graph), values_by_name(typed)
+def _add_outputs(
+    graph: ir.Graph, tensors: Sequence[str], load_float: Callable[[], ir.Graph]
+) -> None:
+    """Types are those of the float model where its own are not known: results of runtimes' ops."""
+    own = values_by_name(graph)
     given = {output.name for output in graph.outputs}
     wanted = [name for name in dict.fromkeys(tensors) if name not in given]
-    absent = []
-    for name in wanted:
-        known = [v for v in (own.get(name), other.get(name)) if v is not None and _is_typed(v)]
-        if name not in own or not known:
-            absent.append(name)
-            continue
-        own[name].type, own[name].shape = known[0].type, known[0].shape
-        graph.outputs.append(own[name])
-    if absent:
-        raise InputError(f"The model has no tensor {', '.join(absent)} of a known shape.")
+    present = [own[name] for name in wanted if name in own]
+    if any(not _is_typed(value) for value in present):
+        _take_types(present, values_by_name(load_float()))
+    known = [value for value in present if _is_typed(value)]
+    if absent := set(wanted) - {value.name for value in known}:
+        raise InputError(
+            f"The model has no tensor {', '.join(sorted(map(str, absent)))} of a known shape."
+        )
+    graph.outputs.extend(known)
+
+
+def _take_types(values: Sequence[ir.Value], typed: Mapping[str, ir.Value]) -> None:
+    for value in values:
+        if not _is_typed(value) and (other := typed.get(str(value.name))):
+            value.type, value.shape = other.type, other.shape

@@ -17,7 +17,7 @@ from edgevit.common.errors import InputError
 from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.runner import Array, OpenRunner, Runner
 from edgevit.zoo.spec import LOGITS
-from edgevit_export.convert.graph import serialized, values_by_name
+from edgevit_export.convert.graph import copy_of, serialized, values_by_name
 from edgevit_export.quantize.products import find_products
 
 BINS = 2048
@@ -26,7 +26,7 @@ _OUTLIER = 20
 
 @dataclass
 class Observed:
-    """One tensor [.., C] over all pictures.
+    """One tensor [.., C], or with ``channels_first`` [B, C, H, W], over all pictures.
 
     low, high: its extremes. channel_peak: float32 [C], the largest magnitude of every channel.
     counts: float64 [BINS], how many values fell between ``low`` and ``high``.
@@ -39,8 +39,11 @@ class Observed:
     counts: NDArray[np.float64] | None = None
     rows: int = 0
     pictures: int = 0
+    channels_first: bool = False
 
     def see_extremes(self, values: Array, pictures: int) -> None:
+        if self.channels_first:
+            values = np.moveaxis(values, 1, -1)
         rows = values.reshape(-1, values.shape[-1])
         self.rows += len(rows)
         self.pictures += pictures
@@ -77,7 +80,7 @@ class Observed:
 
 def with_outputs(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
     """A copy that gives these tensors, float32, as outputs beside its own."""
-    copy = model.clone()
+    copy = copy_of(model)
     made = values_by_name(copy.graph)
     for name in dict.fromkeys(tensors):
         if not made[name].is_graph_output():
@@ -86,17 +89,23 @@ def with_outputs(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
     return copy
 
 
-def observe(runner: Runner, tensors: Sequence[str], pictures: PictureSource) -> dict[str, Observed]:
+def observe(
+    runner: Runner,
+    tensors: Sequence[str],
+    pictures: PictureSource,
+    channels_first: frozenset[str] = frozenset(),
+) -> dict[str, Observed]:
     """Looks at tensors of a model opened with :func:`with_outputs`.
 
     Args:
         pictures: read twice.
+        channels_first: which of the tensors are maps [B, C, H, W].
 
     Raises:
         InputError: a tensor holds NaN or infinity.
     """
     names = list(dict.fromkeys(tensors))
-    found = {name: Observed() for name in names}
+    found = {name: Observed(channels_first=name in channels_first) for name in names}
     for outputs in infer_batches(runner, pictures, names=(LOGITS, *names)):
         for name in names:
             found[name].see_extremes(outputs[name], len(outputs[LOGITS]))
@@ -116,6 +125,8 @@ def observe_products(
     model: ir.Model, pictures: PictureSource, open_runner: OpenRunner
 ) -> dict[str, Observed]:
     """Looks at the inputs of all products of a model, as :func:`observe` does."""
-    sources = [product.source for product in find_products(model)]
+    products = find_products(model, convolutions=True)
+    sources = [product.source for product in products]
+    maps = frozenset(product.source for product in products if product.convolution is not None)
     with open_runner(serialized(with_outputs(model, sources))) as runner:
-        return observe(runner, sources, pictures)
+        return observe(runner, sources, pictures, maps)

@@ -16,7 +16,7 @@ _WEIGHT_TYPES = {
     TensorProto.FLOAT16: "float16",
     TensorProto.FLOAT: "float32",
 }
-_PRODUCTS = ("Gemm", "MatMul", "MatMulIntegerToFloat")
+_PRODUCTS = ("Gemm", "MatMul", "MatMulIntegerToFloat", "Conv")
 _LEAST_WEIGHTS = 1000
 
 

@@ -1,14 +1,17 @@
 """The matrix products of a model that can be quantized, and how to put something in their place.
 
 A product is a Gemm or MatMul with a constant matrix: every linear layer, and every patch embedding,
-which is a product of patch rows here and no convolution. Products inside the custom ops' bodies are
-not seen, so superpixels stay float.
+which is a product of patch rows here and no convolution. A convolution is one too, of the squares
+of a map with a matrix, for the schemes that can write it. Products inside the custom ops' bodies
+are not seen, so superpixels stay float.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,13 @@ from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
 from edgevit.inference.node_names import SEPARATOR, layer_of
-from edgevit_export.convert.graph import add_weight, drop_unused_weights, given, weight_values
+from edgevit_export.convert.graph import (
+    add_weight,
+    copy_of,
+    drop_unused_weights,
+    given,
+    weight_values,
+)
 
 # Smaller products (the place of a centroid: 2 rows) gain nothing.
 _LEAST_INPUTS = 16
@@ -30,6 +39,8 @@ class Product:
 
     name: of the layer, such as ``blocks.3.mlp.0``. source, result: tensors x [.., K] and y [.., N].
     weight: float32 [K, N]. bias: float32 [N], or None.
+    convolution: the attributes of a Conv node, whose source and result are maps [B, C, H, W]; None
+    for a Gemm or MatMul. kernel: the shape of its weight, [N, C / groups, k, k].
     """
 
     name: str
@@ -37,15 +48,43 @@ class Product:
     result: str
     weight: NDArray[np.float32]
     bias: NDArray[np.float32] | None
+    convolution: Mapping[str, Any] | None = None
+    kernel: tuple[int, ...] = ()
+
+    @property
+    def rows_of_source(self) -> float:
+        """Rows that are multiplied for every row (place of a map) of the source."""
+        strides: Sequence[int] = (self.convolution or {}).get("strides", ())
+        return 1 / prod(strides)
+
+    def as_kernel(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """A matrix [K, N] in the form of the convolution's weight."""
+        return matrix.T.reshape(self.kernel)
+
+    @cached_property
+    def int8(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """(the weight, float32 [N]): a column's scale is its largest magnitude over 127."""
+        peak = np.abs(self.weight).max(axis=0)
+        scales = np.where(peak > 0, peak / 127, 1.0).astype(np.float32)
+        weight = np.clip(np.rint(self.weight / scales), -127, 127).astype(np.int8)
+        return weight, scales
 
 
-def find_products(model: ir.Model) -> list[Product]:
+def find_products(model: ir.Model, convolutions: bool = False) -> list[Product]:
     """In the order of the graph.
+
+    Args:
+        convolutions: give them too.
 
     Raises:
         InputError: there is none: this is no model that edgevit exported.
     """
-    products = [_product(node) for node in model.graph if _is_product(node)]
+    products = []
+    for node in model.graph:
+        if _is_product(node):
+            products.append(_product(node))
+        elif convolutions and _is_convolution(node):
+            products.append(_convolution(node))
     if not products:
         raise InputError("The model has no linear layers with constant weights to quantize.")
     return products
@@ -78,6 +117,24 @@ def _product(node: ir.Node) -> Product:
         result=str(node.outputs[0].name),
         weight=matrix.T if is_transposed(node) else matrix,
         bias=bias,
+    )
+
+
+def _is_convolution(node: ir.Node) -> bool:
+    return node.op_type == "Conv" and given(node.inputs[1]).is_initializer()
+
+
+def _convolution(node: ir.Node) -> Product:
+    source, stored, *rest = node.inputs
+    kernel = _floats(given(stored))
+    return Product(
+        name=_layer_name(node),
+        source=str(given(source).name),
+        result=str(node.outputs[0].name),
+        weight=kernel.reshape(len(kernel), -1).T,
+        bias=_floats(rest[0]) if rest and rest[0] is not None else None,
+        convolution={name: attribute.value for name, attribute in node.attributes.items()},
+        kernel=kernel.shape,
     )
 
 
@@ -148,7 +205,7 @@ Rewrite = Callable[[Product, ir.Value, Writer], ir.Value]
 def replace_products(model: ir.Model, products: Sequence[Product], rewrite: Rewrite) -> ir.Model:
     """A copy in which ``rewrite`` has put nodes in the place of the products."""
     by_result = {product.result: product for product in products}
-    copy = model.clone()
+    copy = copy_of(model)
     writer = Writer(copy.graph)
     for node in list(copy.graph):
         (old, *_) = node.outputs

@@ -21,6 +21,7 @@ from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.runner import OpenRunner
+from edgevit_export.convert.graph import with_stored_weights
 from edgevit_export.convert.read_onnx import read_onnx, understood
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
@@ -82,6 +83,7 @@ def quantize_bundle(
     with understood(file):
         model = ir.from_proto(read_onnx(file))
     widen_weights(model)
+    model = with_stored_weights(model)
     label = "float: accuracy"
     expected = logits_of(model, request.evaluation, runners[REFERENCE], progress, label)
     evaluation = LabelledEvalSet(request.evaluation, expected, "the float model", request.labels)

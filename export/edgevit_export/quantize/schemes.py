@@ -1,8 +1,9 @@
 """How a quantized product is written for every target, because the targets disagree.
 
 Only the two operands of a matrix product become int8; biases, residual sums, softmax, LayerNorm,
-GELU, the attention mask and the superpixels stay float. Weights have a scale a column (an output
-channel) and no zero point, unless said otherwise.
+GELU, the attention mask and the superpixels stay float. Convolutions are quantized where standard
+Q/DQ says it (OpenVINO, TensorRT); ONNX Runtime has no integer convolution that gives float. Weights
+have a scale a column (an output channel) and no zero point, unless said otherwise.
 
 =====================  ===============================================================
 onnxruntime-x86        uint8 activations, int8 weights, one fused product that adds the
@@ -19,12 +20,11 @@ and ``weights`` (int8 in the file, float in the product).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 from onnx_ir.passes.common import InlinePass
 
 from edgevit_export.quantize.products import Product, Writer, find_products, replace_products
@@ -32,7 +32,6 @@ from edgevit_export.quantize.ranges import Range
 
 _CONTRIB = "com.microsoft"
 
-Int8 = NDArray[np.int8]
 # Writes a product of an input, whose range is known or not needed, and returns its result.
 Form = Callable[[Product, ir.Value, Range | None, Writer], ir.Value]
 
@@ -42,6 +41,7 @@ class Scheme:
     """A form of quantization. ``calibrated``: whether it needs the ranges of activations.
 
     runtime: which runtime reads what it writes. is_target: or else a candidate for comparison.
+    convolutions: whether they are quantized too.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Scheme:
     form: Form
     calibrated: bool = True
     is_target: bool = True
+    convolutions: bool = False
 
 
 def quantized(
@@ -56,31 +57,27 @@ def quantized(
     scheme: Scheme,
     ranges: Mapping[str, Range],
     keep_float: frozenset[str] = frozenset(),
+    products: Sequence[Product] | None = None,
 ) -> ir.Model:
     """A copy of a float model with its products quantized.
 
     Args:
         ranges: by the name of a product's input tensor; unused unless ``scheme.calibrated``.
         keep_float: names of products that stay as they are.
+        products: all of the model's, where they are known; they keep their int8 weights.
     """
-    products = [p for p in find_products(model) if p.name not in keep_float]
+    everything = find_products(model, scheme.convolutions) if products is None else products
+    chosen = [p for p in everything if p.name not in keep_float]
 
     def rewrite(product: Product, source: ir.Value, writer: Writer) -> ir.Value:
         return scheme.form(product, source, ranges.get(product.source), writer)
 
-    result = replace_products(model, products, rewrite)
+    result = replace_products(model, chosen, rewrite)
     if scheme.runtime == "openvino":
         InlinePass()(result)  # it knows no local functions
     if scheme.runtime == "onnxruntime":
         result.opset_imports.setdefault(_CONTRIB, 1)
     return result
-
-
-def _int8(weight: NDArray[np.float32]) -> tuple[Int8, NDArray[np.float32]]:
-    """(the weight, float32 [N]): a column's scale is its largest magnitude over 127."""
-    peak = np.abs(weight).max(axis=0)
-    scales = np.where(peak > 0, peak / 127, 1.0).astype(np.float32)
-    return np.clip(np.rint(weight / scales), -127, 127).astype(np.int8), scales
 
 
 def _known(found: Range | None, product: Product) -> Range:
@@ -93,7 +90,7 @@ def _fused(
     product: Product, activation: tuple[ir.Value, ...], writer: Writer, about_128: bool = False
 ) -> ir.Value:
     """MatMulIntegerToFloat on an activation (quantized, scale, zero point)."""
-    weight, scales = _int8(product.weight)
+    weight, scales = product.int8
     name = product.result
     zero = None
     if about_128:
@@ -144,7 +141,9 @@ def _weights(product: Product, source: ir.Value, found: Range | None, writer: Wr
 
 def _float_product(product: Product, source: ir.Value, writer: Writer) -> ir.Value:
     """A Gemm or MatMul as before, its matrix dequantized from int8."""
-    weight, scales = _int8(product.weight)
+    if product.convolution is not None:
+        return _float_convolution(product, source, writer)
+    weight, scales = product.int8
     name = product.result
     stored = [
         writer.constant(f"{name}.weight_int8", weight),
@@ -156,6 +155,21 @@ def _float_product(product: Product, source: ir.Value, writer: Writer) -> ir.Val
     else:
         bias = writer.constant(f"{name}.bias", product.bias)
         (result,) = writer.node("Gemm", [source, matrix, bias], f"{name}.int8")
+    return result
+
+
+def _float_convolution(product: Product, source: ir.Value, writer: Writer) -> ir.Value:
+    """A Conv as before, its weight dequantized from int8; a scale for every output channel."""
+    weight, scales = product.int8
+    name = product.result
+    stored = [
+        writer.constant(f"{name}.weight_int8", product.as_kernel(weight)),
+        writer.constant(f"{name}.weight_scale", scales),
+    ]
+    inputs = [source, *writer.node("DequantizeLinear", stored, f"{name}.weight", axis=0)]
+    if product.bias is not None:
+        inputs.append(writer.constant(f"{name}.bias", product.bias))
+    (result,) = writer.node("Conv", inputs, f"{name}.int8", **(product.convolution or {}))
     return result
 
 
@@ -177,8 +191,8 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("onnxruntime-x86", "onnxruntime", _onnxruntime(signed=False)),
         Scheme("onnxruntime-x86-avx2", "onnxruntime", _onnxruntime(signed=False, about_128=True)),
         Scheme("onnxruntime-arm", "onnxruntime", _onnxruntime(signed=True)),
-        Scheme("openvino", "openvino", _qdq(signed=False)),
-        Scheme("tensorrt", "tensorrt", _qdq(signed=True)),
+        Scheme("openvino", "openvino", _qdq(signed=False), convolutions=True),
+        Scheme("tensorrt", "tensorrt", _qdq(signed=True), convolutions=True),
         Scheme("dynamic", "onnxruntime", _dynamic, calibrated=False, is_target=False),
         Scheme("weights", "onnxruntime", _weights, calibrated=False, is_target=False),
     )

@@ -94,6 +94,7 @@ class Search:
     max_drop: float
     method: str = AUTO
     _observed: dict[bool, tuple[ir.Model, dict[str, Observed]]] = field(default_factory=dict)
+    _products: dict[tuple[bool, bool], list[Product]] = field(default_factory=dict)
     _ranges: dict[tuple[str, bool], dict[str, Range]] = field(default_factory=dict)
     _float_logits: Logits | None = None
 
@@ -140,7 +141,8 @@ class Search:
         self, scheme: Scheme, method: str, smooth: bool, keep_float: frozenset[str]
     ) -> ir.Model:
         ranges = self._ranges_of(method, smooth) if scheme.calibrated else {}
-        return quantized(self._base(smooth)[0], scheme, ranges, keep_float)
+        model = self._base(smooth)[0]
+        return quantized(model, scheme, ranges, keep_float, self._products_of(scheme, smooth))
 
     def _ranges_of(self, method: str, smooth: bool) -> dict[str, Range]:
         """By the name of a product's input."""
@@ -149,6 +151,12 @@ class Search:
             found = {name: METHODS[method](seen) for name, seen in observed.items()}
             self._ranges[method, smooth] = found
         return self._ranges[method, smooth]
+
+    def _products_of(self, scheme: Scheme, smooth: bool) -> list[Product]:
+        key = scheme.convolutions, smooth
+        if key not in self._products:
+            self._products[key] = find_products(self._base(smooth)[0], scheme.convolutions)
+        return self._products[key]
 
     def _base(self, smooth: bool) -> tuple[ir.Model, dict[str, Observed]]:
         """The float model, smoothed or not, and what goes through its products."""
@@ -175,7 +183,7 @@ class Search:
 
     def _sensitivity(self, scheme: Scheme, method: str, smooth: bool) -> tuple[LayerCost, ...]:
         """Every product quantized alone, worst first."""
-        products = find_products(self.model)
+        products = self._products_of(scheme, False)
         names = [product.name for product in products]
         _, observed = self._base(False)
         costs_macs = [self._macs(product, observed) for product in products]
@@ -194,7 +202,8 @@ class Search:
     @staticmethod
     def _macs(product: Product, observed: Mapping[str, Observed]) -> float:
         """Multiply-accumulates a picture: the rows of its input times its matrix."""
-        return observed[product.source].rows_per_picture * product.weight.size
+        rows = observed[product.source].rows_per_picture * product.rows_of_source
+        return rows * product.weight.size
 
     def _keep_worst_float(
         self, scheme: Scheme, method: str, smooth: bool, layers: tuple[LayerCost, ...]

@@ -14,7 +14,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgevit_export.convert.graph import add_weight, drop_unused_weights, given, weight_values
+from edgevit_export.convert.graph import (
+    add_weight,
+    copy_of,
+    drop_unused_weights,
+    given,
+    weight_values,
+)
 from edgevit_export.quantize.observe import Observed
 from edgevit_export.quantize.products import Product, find_products, is_transposed
 
@@ -23,7 +29,7 @@ _STRENGTH = 0.5
 
 def smoothed(model: ir.Model, observed: Mapping[str, Observed]) -> ir.Model:
     """A copy that computes the same, its outlier channels smoothed. Observe it again."""
-    copy = model.clone()
+    copy = copy_of(model)
     groups: dict[str, list[Product]] = {}
     for product in find_products(copy):
         groups.setdefault(product.source, []).append(product)

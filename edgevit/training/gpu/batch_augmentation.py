@@ -100,7 +100,7 @@ class Augmentation:
         area = self._uniform(batch, *_ERASED_AREA) * size**2
         stretch = self._uniform(batch, *map(math.log, _ERASED_ASPECT)).mul(0.5).exp()
         half_w, half_h = area.sqrt() * stretch / 2, area.sqrt() / stretch / 2
-        hole = self._rectangle(half_w, half_h)
+        hole = self._holes(half_w, half_h)
         chosen = self._uniform(batch, 0, 1) < self.recipe.erase
         colour = self._uniform(batch * 3, 0, 255).reshape(batch, 3, 1, 1)
         return torch.where((hole & chosen[:, None, None])[:, None], colour, seen)
@@ -114,15 +114,23 @@ class Augmentation:
             seen = share * seen + (1 - share) * seen[partner]
         else:
             kept = float(self.host.beta(self.recipe.cutmix_alpha, self.recipe.cutmix_alpha))
-            half = math.sqrt(1 - kept) * self.size_px / 2
-            pasted = self._rectangle(torch.full((1,), half, device=device))[..., None]
-            seen = torch.where(pasted, seen[partner], seen)
-            share = 1 - float(pasted.float().mean())
+            rows, columns = self._pasted(math.sqrt(1 - kept) * self.size_px / 2)
+            seen = seen.clone()
+            source = seen[partner]
+            seen[:, rows, columns] = source[:, rows, columns]
+            covered = (rows.stop - rows.start) * (columns.stop - columns.start)
+            share = 1 - covered / self.size_px**2
         return seen, share * targets + (1 - share) * targets[partner]
 
-    def _rectangle(self, half_w: Tensor, half_h: Tensor | None = None) -> Tensor:
+    def _pasted(self, half: float) -> tuple[slice, slice]:
+        """Rows and columns of a square about a random place, cut at the border."""
+        middles = self.host.random(2) * self.size_px
+        ends = np.clip(np.rint([middles - half, middles + half]), 0, self.size_px).astype(int)
+        rows, columns = (slice(int(first), int(last)) for first, last in ends.T)
+        return rows, columns
+
+    def _holes(self, half_w: Tensor, half_h: Tensor) -> Tensor:
         """bool [B, H, W], true inside a rectangle about a random place, cut at the border."""
-        half_h = half_w if half_h is None else half_h
         batch, size = len(half_w), self.size_px
         places = torch.arange(size, device=half_w.device) + 0.5
         x, y = (self._uniform(batch, 0, size)[:, None] for _ in range(2))
