@@ -19,7 +19,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from claim.claim_models import CONTENDERS, FULL_LIGHT, FULL_RULER, RULER, Contender, find_contender
+from claim.claim_models import (
+    BASELINE,
+    CONTENDERS,
+    FULL_BASELINE,
+    FULL_LIGHT,
+    Contender,
+    find_contender,
+)
 from claim.claim_verdicts import draw_front, verdicts
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table, write_json
@@ -60,13 +67,13 @@ def main() -> None:
     if arguments.train_only:
         return
     full_size = [
-        _untrained(find_contender(key), output, progress) for key in (FULL_RULER, FULL_LIGHT)
+        _untrained(find_contender(key), output, progress) for key in (FULL_BASELINE, FULL_LIGHT)
     ]
     for row in rows + full_size:
         file = output / f"{row['key']}.cost.json"
         row.update(_kept(file, partial(_cost, row["key"], output, progress)))
-    _add_latency(rows, RULER, output)
-    _add_latency(full_size, FULL_RULER, output)
+    _add_latency(rows, BASELINE, output)
+    _add_latency(full_size, FULL_BASELINE, output)
     content = {
         "rows": rows,
         "full_size": full_size,
@@ -209,15 +216,15 @@ def _export(contender: Contender, weights: Path | None, output: Path, progress: 
     return export_bundle(request, partial(OnnxRuntimeRunner, native=False), progress)
 
 
-def _add_latency(rows: list[dict[str, Any]], ruler: str, output: Path) -> None:
-    """One model at a time against the ruler, so that no more than two share the caches."""
+def _add_latency(rows: list[dict[str, Any]], baseline: str, output: Path) -> None:
+    """One model at a time against the baseline, so that no more than two share the caches."""
     affinity = os.sched_getaffinity(0)
     pin_to_one_core()
     runners = {row["key"]: Bundle.open(output / f"{row['key']}.edgevit") for row in rows}
-    if ruler not in runners:
-        raise InputError(f"Latency is told against '{ruler}'; add it to --only.")
+    if baseline not in runners:
+        raise InputError(f"Latency is told against '{baseline}'; add it to --only.")
     for row in rows:
-        functions = [inference(runners[ruler]), inference(runners[row["key"]])]
+        functions = [inference(runners[baseline]), inference(runners[row["key"]])]
         times = interleave(functions, BLOCK, ROUNDS, DISCARD)
         row["latency_ms_p50"] = round(times.median_ms(1), 4)
         row["latency_samples"] = times.samples

@@ -10,9 +10,9 @@ from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, SuperpixelSpec
 
 SIZE_PX = 128
 CLASSES = 10
-RULER = "vit"
+BASELINE = "vit"
 # What things cost is also told at the papers' size, by models of the zoo; it needs no training.
-FULL_RULER, FULL_LIGHT = "vit_tiny", "lla_tiny"
+FULL_BASELINE, FULL_LIGHT = "vit_tiny", "lla_tiny"
 
 # Few epochs: mild augmentation and many steps, or no model would get anywhere.
 _MILD: dict[str, Any] = {"batch": 64, "mix": 0.0, "random_strength": 0.2}
@@ -64,7 +64,7 @@ def _vanilla_stages() -> tuple[Any, ...]:
     return tuple(replace(stage, less=0) for stage in spec.stages)
 
 
-_VIT = replace(find("vit_tiny").spec, name=RULER, image_px=SIZE_PX).with_classes(CLASSES)
+_VIT = replace(find("vit_tiny").spec, name=BASELINE, image_px=SIZE_PX).with_classes(CLASSES)
 
 CONTENDERS = (
     Contender("plain ViT", "superpixels", _VIT),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from claim.claim_models import RULER
+from claim.claim_models import BASELINE
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
 NOT_HERE = "not testable here"
@@ -25,14 +25,14 @@ def verdicts(rows: list[Row], full_size: Sequence[Row]) -> list[dict[str, str]]:
     found += [
         _verdict(
             f"SPPP + LLA{what}: accuracy comparable, at equal epochs",
-            _difference(by_key[key], by_key[RULER]),
-            _comparable(by_key[key], by_key[RULER]),
+            _difference(by_key[key], by_key[BASELINE]),
+            _comparable(by_key[key], by_key[BASELINE]),
         )
         for key, what in ((LIGHT, ""), (LIGHT_LINEAR, " with the paper's linear embedding"))
-        if {RULER, key} <= set(by_key)
+        if {BASELINE, key} <= set(by_key)
     ]
-    if {RULER, LIGHT_LONG} <= set(by_key):
-        found.append(_equal_time(by_key[RULER], by_key[LIGHT_LONG]))
+    if {BASELINE, LIGHT_LONG} <= set(by_key):
+        found.append(_equal_time(by_key[BASELINE], by_key[LIGHT_LONG]))
     if {"lavit", "lavit_vanilla"} <= set(by_key):
         found += _lavit_verdicts(by_key)
     return found
@@ -66,7 +66,7 @@ def _cost_verdicts(vit: Row, light: Row) -> list[dict[str, str]]:
 
 
 def _equal_time(vit: Row, light: Row) -> dict[str, str]:
-    """Longer training of the light model, as long as it takes no more time than the ruler's."""
+    """Longer training of the light model, as long as it takes no more time than the baseline's."""
     seconds = [row["epochs"] * row["train_epoch_s"] for row in (light, vit)]
     return _verdict(
         "SPPP + LLA: accuracy comparable, at equal training time",

@@ -145,7 +145,7 @@ def open_image_folder(path: Path, progress: Progress) -> ImageFolder:
 
 
 def refuse_same_pictures(first: ImageFolder, second: ImageFolder, what: str, remedy: str) -> None:
-    """Pictures that a model learned from must not judge it.
+    """Refuses validation images that are training images too.
 
     Args:
         what: what is wrong, such as ``images of --eval-data are in --data too``.

@@ -1,4 +1,4 @@
-"""The plain vision transformer (DeiT shape): the ruler for every claim."""
+"""The plain vision transformer (DeiT shape): the baseline of every claim."""
 
 from __future__ import annotations
 

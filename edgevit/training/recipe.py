@@ -23,7 +23,7 @@ class Recipe:
         crop_area, crop_aspect: share of the picture that a crop covers, and its width over height.
         random_ops, random_strength: how many RandAugment operations, and how strong, 0 to 1.
         erase: share of the pictures that lose a rectangle.
-        calm_epochs: how many epochs at the end go without RandAugment, erasing and mixing, so that
+        clean_epochs: how many epochs at the end go without RandAugment, erasing and mixing, so that
             the model ends on pictures as it will be shown them; at most a quarter of all.
         mix: share of the batches that are mixed, half by mixup and half by cutmix;
             ``mixup_alpha`` and ``cutmix_alpha`` are those of the Beta distributions of the share.
@@ -54,7 +54,7 @@ class Recipe:
     random_ops: int = 2
     random_strength: float = 0.5
     erase: float = 0.2
-    calm_epochs: int = 8
+    clean_epochs: int = 8
     mix: float = 0.5
     mixup_alpha: float = 0.2
     cutmix_alpha: float = 1.0
@@ -93,8 +93,8 @@ class Recipe:
             raise InputError(f"The warm-up is 0 epochs or longer; got {self.warmup_epochs}.")
 
     def in_epoch(self, epoch: int) -> Recipe:
-        """The recipe of one epoch, counted from 0: another one for the calm ones at the end."""
-        if epoch < self.epochs - min(self.calm_epochs, self.epochs // 4):
+        """The recipe of one epoch, counted from 0: another one for the clean ones at the end."""
+        if epoch < self.epochs - min(self.clean_epochs, self.epochs // 4):
             return self
         return replace(self, random_ops=0, erase=0.0, mix=0.0)
 

@@ -15,6 +15,9 @@ from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
 
 STATE_FILE = "last.pt"
 
+# Former names of what is in an identity; runs begun by edgevit 0.1 can be resumed until 0.3.
+_FORMER_NAMES = {"calm_epochs": "clean_epochs"}
+
 
 @dataclass
 class RunState:
@@ -67,6 +70,7 @@ class RunState:
             raise damaged(path) from error
         if not whole:
             raise damaged(path)
+        state.identity = {_FORMER_NAMES.get(k, k): value for k, value in state.identity.items()}
         differing = sorted(
             f"{key} was {state.identity.get(key)!r}, now {value!r}"
             for key, value in identity.items()

@@ -202,7 +202,7 @@ def _folders(
         training,
         validation,
         "of the validation images are among the training images",
-        "What a model was trained on must not judge it; give others, or leave out --val-data and "
-        "a tenth is held out.",
+        "A model must be validated on images that it was not trained on. Give others, or leave out "
+        "--val-data and a tenth is held out.",
     )
     return training, validation

@@ -218,8 +218,8 @@ def test_nodes_that_fall_to_another_provider_are_an_error_and_named() -> None:
 def test_nodes_that_may_fall_are_listed() -> None:
     bundle = Bundle.open(PREBUILT_BUNDLE)
     with OnnxRuntimeRunner(bundle.variant(), placement=Placement("cuda", True)) as runner:
-        assert len(runner.fallen) > 100
-        assert all(text.endswith("on CPUExecutionProvider") for text in runner.fallen)
+        assert len(runner.fallback_nodes) > 100
+        assert all(text.endswith("on CPUExecutionProvider") for text in runner.fallback_nodes)
         assert len(runner.infer({"image": bundle.reference().images[:1]})["logits"]) == 1
 
 
@@ -235,7 +235,7 @@ def test_an_onnx_runtime_that_cannot_list_refuses_to_fall_back(
 
 def test_on_the_processor_nothing_falls() -> None:
     with OnnxRuntimeRunner(Bundle.open(PREBUILT_BUNDLE).variant()) as runner:
-        assert runner.fallen == ()
+        assert runner.fallback_nodes == ()
 
 
 def test_tensorrts_nodes_may_fall_to_cuda_first() -> None:

@@ -28,12 +28,12 @@ def test_the_same_twice_has_one_inside() -> None:
 
 
 def test_processes_that_differ_widen_the_interval() -> None:
-    calm = latency_ratio(made_result(seed=1), made_result(1.55, seed=2))
+    steady = latency_ratio(made_result(seed=1), made_result(1.55, seed=2))
     restless = latency_ratio(
         made_result(seed=1, process_spread=0.1), made_result(1.55, seed=2, process_spread=0.1)
     )
-    assert restless.high - restless.low > 4 * (calm.high - calm.low)
-    assert calm.low > 1, "3 % more is sure on a calm machine"
+    assert restless.high - restless.low > 4 * (steady.high - steady.low)
+    assert steady.low > 1, "3 % more is sure on a steady machine"
     assert restless.low < 1, "and not on a restless one"
 
 

@@ -23,6 +23,7 @@ from edgevit.training.average import averaged
 from edgevit.training.data import Batch
 from edgevit.training.losses.objective import loss_of, soft_targets
 from edgevit.training.recipe import Recipe
+from edgevit.training.state import RunState
 from edgevit.training.teacher import Teacher, TeacherAnswers
 from edgevit.zoo.registry import PREBUILT_BUNDLE, find
 from edgevit.zoo.spec import LavitSpec, LlaSpec, StageSpec, VitSpec
@@ -302,9 +303,18 @@ def test_an_impossible_recipe_is_refused(changes: dict[str, float], message: str
         Recipe(**changes)
 
 
-def test_the_last_epochs_are_calm() -> None:
-    recipe = Recipe(epochs=40, calm_epochs=8)
-    calm = [recipe.in_epoch(e).mix == recipe.in_epoch(e).erase == 0.0 for e in range(40)]
-    assert calm == [False] * 32 + [True] * 8
+def test_the_last_epochs_are_clean() -> None:
+    recipe = Recipe(epochs=40, clean_epochs=8)
+    clean = [recipe.in_epoch(e).mix == recipe.in_epoch(e).erase == 0.0 for e in range(40)]
+    assert clean == [False] * 32 + [True] * 8
     assert Recipe(epochs=8).in_epoch(5).mix > 0, "never more than a quarter"
     assert Recipe(epochs=2).in_epoch(1).mix > 0
+
+
+def test_a_run_that_an_earlier_version_began_goes_on(tmp_path: Path) -> None:
+    """Its state calls the clean epochs ``calm_epochs``."""
+    weights = {"weight": torch.zeros(1)}
+    RunState({"calm_epochs": 8}, epoch=3, model=weights, average=weights).save(tmp_path)
+    assert RunState.load(tmp_path, {"clean_epochs": 8}).epoch == 3
+    with pytest.raises(CheckpointError, match="clean_epochs was 8, now 4"):
+        RunState.load(tmp_path, {"clean_epochs": 4})

@@ -53,12 +53,12 @@ _PRETRAIN = Recipe(
     warmup_epochs=2,
     random_strength=0.3,
     crop_area=(0.3, 1.0),
-    calm_epochs=3,
+    clean_epochs=3,
     teacher_weight=0.5,
 )
-_FINE = Recipe(epochs=100, batch=256, learning_rate=1e-3, calm_epochs=10, teacher_weight=0.8)
-_PROBE = Recipe(epochs=40, batch=256, learning_rate=2e-3, calm_epochs=4)
-_FEW = Recipe(epochs=100, batch=64, learning_rate=5e-4, calm_epochs=10)
+_FINE = Recipe(epochs=100, batch=256, learning_rate=1e-3, clean_epochs=10, teacher_weight=0.8)
+_PROBE = Recipe(epochs=40, batch=256, learning_rate=2e-3, clean_epochs=4)
+_FEW = Recipe(epochs=100, batch=64, learning_rate=5e-4, clean_epochs=10)
 
 SEEDS = (0, 1, 2)
 

@@ -122,7 +122,7 @@ class OnnxRuntimeRunner:
         self._profiles = start_profiling(options) if is_profiling() else None
         self.uses_native_kernels = _use_kernels(options, native)
         self._session = _session(model, options, placement)
-        self.fallen = _fallen(self._session, placement)
+        self.fallback_nodes = _fallback_nodes(self._session, placement)
         self.inputs = tuple(_spec(arg) for arg in self._session.get_inputs())
         self.outputs = tuple(_spec(arg) for arg in self._session.get_outputs())
         self._names = [spec.name for spec in self.outputs]
@@ -173,9 +173,9 @@ def compile_onnxruntime(model: Path, placement: Placement = ON_CPU) -> Built:
         if placement.provider != "tensorrt":
             options.optimized_model_filepath = str(optimised)
         _use_kernels(options, native=True)
-        fallen = _fallen(_session(model, options, placement), placement)
+        fallback_nodes = _fallback_nodes(_session(model, options, placement), placement)
         content = (optimised if optimised.is_file() else model).read_bytes()
-    return Built(content, {"fallen_nodes": list(fallen)})
+    return Built(content, {"fallback_nodes": list(fallback_nodes)})
 
 
 def _options(threads: int, placement: Placement) -> ort.SessionOptions:
@@ -235,7 +235,7 @@ def refuse_absent(placement: Placement) -> None:
         )
 
 
-def _fallen(session: ort.InferenceSession, placement: Placement) -> tuple[str, ...]:
+def _fallback_nodes(session: ort.InferenceSession, placement: Placement) -> tuple[str, ...]:
     """``name (Op) on Provider`` for every node that the wanted provider did not take.
 
     Raises:
@@ -243,18 +243,18 @@ def _fallen(session: ort.InferenceSession, placement: Placement) -> tuple[str, .
     """
     if placement.wanted == PROVIDERS["cpu"] or not _can_list():
         return ()  # without a list, ONNX Runtime itself refused to fall back
-    fallen = tuple(
+    fallback_nodes = tuple(
         f"{node.name} ({node.op_type}) on {part.ep_name}"
         for part in session.get_provider_graph_assignment_info()
         if part.ep_name != placement.wanted
         for node in part.get_nodes()
     )
-    if fallen and not placement.allow_fallback:
+    if fallback_nodes and not placement.allow_fallback:
         raise CheckFailedError(
-            f"{len(fallen)} nodes are not taken by {placement.wanted}: "
-            f"{some_of(fallen)}. Add --allow-fallback to run them there."
+            f"{len(fallback_nodes)} nodes are not taken by {placement.wanted}: "
+            f"{some_of(fallback_nodes)}. Add --allow-fallback to run them there."
         )
-    return fallen
+    return fallback_nodes
 
 
 def _use_kernels(options: ort.SessionOptions, native: bool) -> bool:

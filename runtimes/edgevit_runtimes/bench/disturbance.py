@@ -45,7 +45,7 @@ class Run:
 
 
 def disturbances(runs: Sequence[Run], on_gpu: bool = False) -> list[str]:
-    """Every reason for which these runs may not repeat; empty for a calm machine."""
+    """Every reason for which these runs may not repeat; empty for a quiet machine."""
     return [*outer_disturbances(runs, on_gpu), *_unequal(runs), *_unsettled(runs)]
 
 

@@ -175,12 +175,12 @@ def times_faster(bundle: Bundle, variant: str) -> dict[str, Any]:
 
 
 def side_by_side(bundle: Bundle, variants: Sequence[str], threads: int = 1) -> dict[str, Any]:
-    """Several variants in turn in a fresh process, block by block; the first is the ruler.
+    """Several variants in turn in a fresh process, block by block; the first is the baseline.
 
     Returns:
         ``{"latency_ms_p50": [..], "times_faster": [..], "rounds": n, "block": n, "samples": n,
         "disturbances": [..], ..}``, in the order of ``variants``; ``times_faster`` than the first,
-        median of the rounds; ``disturbances`` in words, from outside, none on a calm machine.
+        median of the rounds; ``disturbances`` in words, from outside, none on a quiet machine.
     """
     batch = batch_size(bundle.manifest.inputs, 1)
     options = BenchOptions(variant=variants[0], batch=batch, threads=threads, warmup=_DISCARDED)

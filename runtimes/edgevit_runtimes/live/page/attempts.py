@@ -11,11 +11,11 @@ _MOST_WAITING = 32
 
 
 class Attempts:
-    """Judges tokens as they are given, by a form or in a header.
+    """Checks tokens as they are given, by a form or in a header.
 
     A right one is let in at once. A wrong one is answered after a quarter of a second, one after
     the other for all connections from one address, hung up on or not; of those that wait, so many
-    were judged, and the others are judged in their turn. So an address can try four tokens a
+    were checked, and the others are checked in their turn. So an address can try four tokens a
     second, and others do not notice.
     """
 
