@@ -83,7 +83,14 @@ def to_plain(value: object) -> Any:
 
     # msgspec itself leaves out the fields of a dataclass that kept their defaults.
     whole = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    return msgspec.to_builtins(whole)
+    return _with_lists(msgspec.to_builtins(whole))
+
+
+def _with_lists(value: Any) -> Any:
+    """As JSON reads it again: no tuples."""
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in value.items()}
+    return [_with_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def is_newer_minor(content: Mapping[str, Any], minor: int) -> bool:

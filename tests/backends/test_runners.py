@@ -152,10 +152,15 @@ def test_openvinos_cache_is_used(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     open_variant(compiled, "openvino-fp32").close()
-    blobs = list((tmp_path / "edgevit" / "openvino").glob("*.blob"))
-    assert blobs
+
+    def kept() -> dict[str, int]:
+        folder = tmp_path / "edgevit" / "openvino"
+        return {file.name: file.stat().st_mtime_ns for file in folder.glob("*.compiled")}
+
+    first = kept()
+    assert first
     open_variant(compiled, "openvino-fp32").close()
-    assert list((tmp_path / "edgevit" / "openvino").glob("*.blob")) == blobs
+    assert kept() == first, "nothing is compiled again"
 
 
 # Host ---------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -495,7 +496,8 @@ def test_a_full_disk_there_is_said_so(tmp_path: Path, monkeypatch: pytest.Monkey
     run = {"run": "0123456789abcdef", "bundle": sha256}
     monkeypatch.setattr(agent.subprocess, "Popen", lambda *_, **options: os.close(options["stdin"]))
     agent.start(tmp_path, {**run, "device": "auto", "options": asdict(BenchOptions())})
-    monkeypatch.setattr(measure, "bench", lambda *_: {"durations_us": list(range(9999))})
+    result = SimpleNamespace(to_dict=lambda: {"durations_us": list(range(9999))})
+    monkeypatch.setattr(measure, "bench", lambda *_: result)
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, former[1]))  # Python is told by an error
     try:

@@ -81,7 +81,7 @@ def weight_values(value: ir.Value | None) -> NDArray[Any]:
 
 def add_weight(graph: ir.Graph, name: str, values: NDArray[Any]) -> ir.Value:
     """A new initializer."""
-    tensor = ir.tensor(np.ascontiguousarray(values), name=name)
+    tensor = ir.tensor(np.asarray(values, order="C"), name=name)
     weight = ir.Value(
         name=name,
         shape=ir.Shape(values.shape),
