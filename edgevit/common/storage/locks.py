@@ -55,9 +55,12 @@ def _acquired(path: Path, deadline: float) -> int:
                 os.pwrite(descriptor, str(os.getpid()).encode(), 0)
                 return descriptor
         except BlockingIOError:
+            said = os.pread(descriptor, 20, 0)
+            os.close(descriptor)
             if time.monotonic() >= deadline:
-                raise _held(path, os.pread(descriptor, 20, 0)) from None
+                raise _held(path, said) from None
             time.sleep(_POLL_S)
+            continue
         except BaseException:
             os.close(descriptor)
             raise
