@@ -180,5 +180,5 @@ def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> P
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> Path:
-    """A short video of a real photograph, see tests/cameras.py."""
+    """A short video of a real photograph, see tests/support/cameras.py."""
     return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", photos[0])

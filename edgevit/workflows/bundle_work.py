@@ -39,8 +39,8 @@ class BundleWork:
         """
         from edgevit.workflows.quantize import quantize
 
-        judged = None if evaluation is None else os.fspath(evaluation)
-        result = quantize(self._editable(), os.fspath(calibration), judged, **options)
+        labelled = None if evaluation is None else os.fspath(evaluation)
+        result = quantize(self._editable(), os.fspath(calibration), labelled, **options)
         self._edited()
         return result
 

@@ -1,6 +1,7 @@
 """The TensorRT runner: its calls in order, its buffers, its errors. No GPU is here or needed.
 
-What a GPU computes is not tested: the engine is a stand-in (tests/fake_tensorrt.py) that records.
+What a GPU computes is not tested: the engine is a stand-in that records
+(tests/support/machines/fake_tensorrt.py).
 """
 
 from __future__ import annotations

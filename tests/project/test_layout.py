@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,8 +73,8 @@ def test_a_modules_name_says_which_one_it_is(package: str) -> None:
 def test_tests_mirror_the_source() -> None:
     """A folder of tests is named for a folder of code; two hold what is about none of them."""
     code = {f.name for root in PACKAGES.values() for f in root.rglob("*") if f.is_dir()}
-    rooms = {file.parent.name for file in (ROOT / "tests").rglob("test_*.py")}
-    assert rooms - code == {"project"}
+    folders_of_tests = {file.parent.name for file in (ROOT / "tests").rglob("test_*.py")}
+    assert folders_of_tests - code == {"project"}
 
 
 def test_tests_are_skipped_from_one_place_only() -> None:
@@ -96,3 +97,18 @@ def test_the_ruler_measures(tmp_path: Path) -> None:
     file.write_text(f"def long():\n{body}\n    pass\n\ndef command(\n{options}\n):\n    pass\n")
     lines = {function.name: statement_lines(function) for function in functions_in(file)}
     assert lines == {"long": MOST_LINES + 1, "command": 1}
+
+
+def test_files_that_are_named_exist() -> None:
+    """Documents, comments and docstrings name files by their path in the repository."""
+    named = re.compile(
+        r"(?<![\w/.-])(?:edgevit|export|runtimes|tests|benchmarks|docs)/[\w./-]+\.py"
+    )
+    texts = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *(f for r in CODE for f in r.rglob("*.py")),
+    ]
+    found = {(path, file) for file in texts for path in named.findall(file.read_text())}
+    assert len(found) > 10
+    assert {f"{file}: {path}" for path, file in found if not (ROOT / path).is_file()} == set()

@@ -32,7 +32,7 @@ class Device(str, Enum):
     jetson = "jetson"
 
 
-_HOW = (
+_MEASURING_OPTIONS = (
     "threads",
     "batch",
     "samples",
@@ -132,7 +132,7 @@ def bench(
         return
     path = _one_bundle(paths)
     if repeat is not None:
-        _refuse_how(context, repeat)
+        _refuse_measuring_options(context, repeat)
         bundle = None if path is None else open_bundle(path, check_hashes)
         result = workflow.repeat(repeat, bundle, host=host, device=device.value, progress=progress)
     else:
@@ -166,11 +166,11 @@ def _keep_and_show(result: BenchResult, output: Path | None, as_json: bool) -> N
     show(result, as_json)
 
 
-def _refuse_how(context: typer.Context, result: Path) -> None:
+def _refuse_measuring_options(context: typer.Context, result: Path) -> None:
     """How a result to repeat was measured is its own, so nothing of that may be given."""
     given = [
         "--native-kernels" if name == "native" else f"--{name.replace('_', '-')}"
-        for name in _HOW
+        for name in _MEASURING_OPTIONS
         if str(context.get_parameter_source(name)).endswith("COMMANDLINE")
     ]
     if given:

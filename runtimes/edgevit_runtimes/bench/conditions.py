@@ -51,8 +51,8 @@ def accuracy(bundle: Bundle, variant: str) -> dict[str, Any] | None:
     report = variants[variant].report
     if "top1" in report:
         return {"top1": report["top1"], "images": report.get("images")}
-    judged = (v.report for v in variants.values() if "float_top1" in v.report)
-    found = next(judged, None) if variants[variant].target is None else None
+    measured = (v.report for v in variants.values() if "float_top1" in v.report)
+    found = next(measured, None) if variants[variant].target is None else None
     return None if found is None else {"top1": found["float_top1"], "images": found.get("images")}
 
 

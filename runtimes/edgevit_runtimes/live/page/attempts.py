@@ -36,9 +36,9 @@ class Attempts:
         address = self._addresses.setdefault(key, _Address())
         address.attempts += 1
         try:
-            async with address.judged:
+            async with address.checks:
                 if not is_there():
-                    return False  # it was not judged, and learns nothing
+                    return False  # the token was not checked: nothing is learnt
                 if self._is_right(token):
                     return True
                 async with address.turn:
@@ -55,7 +55,7 @@ class _Address:
 
     def __init__(self) -> None:
         self.attempts = 0
-        self.judged = asyncio.Semaphore(_MOST_WAITING)
+        self.checks = asyncio.Semaphore(_MOST_WAITING)
         self.turn = asyncio.Lock()
 
 
