@@ -38,7 +38,7 @@ from edgevit.common.storage.folders import (
     why_not_replaceable,
     workspace,
 )
-from edgevit.common.storage.hashes import known_sha256, remember, sha256_of
+from edgevit.common.storage.hashes import known_hashes, remember, sha256_of
 
 WAIT_S = 30.0
 _VERSION: Mapping[str, Any] = {"schema": SCHEMA, "schema_minor": SCHEMA_MINOR}
@@ -163,14 +163,14 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _write_folder(path: Path, folder: Path, manifest: Manifest, kept: dict[str, FileFact]) -> None:
     there = [name for name in kept if (path / name).is_file()]  # else it is lost, as it was
-    known = {name: known_sha256(path / name) for name in there}
+    known = known_hashes(path / name for name in there)
     for name in there:
         _link(path / name, folder / name)
     _write_manifest(folder, manifest)
     shutil.copymode(path, folder)
     put_in_place(folder, path)
     shutil.rmtree(folder, ignore_errors=True)  # what was there before; its links end with it
-    remember({path / name: sha256 for name, sha256 in known.items() if sha256 is not None})
+    remember(known)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +53,17 @@ def sha256_of(path: Path) -> str:
 
 def known_sha256(path: Path) -> str | None:
     """The hash of a file that has not changed since it was hashed; None if that is not known."""
-    key, stamp = _identity(path)
-    known = _read().get(key)
-    return known[1] if known is not None and known[0] == stamp else None
+    return known_hashes([path]).get(path)
+
+
+def known_hashes(paths: Iterable[Path]) -> dict[Path, str]:
+    """The hashes of those files that have not changed since they were hashed."""
+    memory, known = _read(), {}
+    for path in paths:
+        key, stamp = _identity(path)
+        if key in memory and memory[key][0] == stamp:
+            known[path] = memory[key][1]
+    return known
 
 
 def checked_sha256(path: Path, fresh: bool = False) -> str:
