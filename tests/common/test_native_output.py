@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from edgevit.images.image_io import Image
-from support import environment
+from support import begin
 from support.cameras import jpeg
 
 
@@ -26,16 +24,9 @@ def test_a_feed_of_damaged_frames(photos: list[Image], tmp_path: Path) -> None:
     stream = tmp_path / "frames.mjpeg"
     good = jpeg(photos[0])
     stream.write_bytes(b"".join(damaged(good, seed) for seed in range(30)))
-    with stream.open("rb") as file:
-        ended = subprocess.run(
-            [sys.executable, "-m", "edgevit", "run", "-", "--json"],
-            stdin=file,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment(),
-        )
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["frames"]["answered"] == 30
-    assert "Corrupt JPEG data" not in ended.stderr
-    assert len(ended.stderr.splitlines()) <= 6
+    with stream.open("rb") as file, begin("run", "-", "--json", stdin=file) as run:
+        out, err = run.communicate()
+    assert run.returncode == 0, err
+    assert json.loads(out)["frames"]["answered"] == 30
+    assert "Corrupt JPEG data" not in err
+    assert len(err.splitlines()) <= 6

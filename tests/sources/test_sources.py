@@ -33,7 +33,7 @@ from edgevit_runtimes.sources.opencv_source import (
     with_sink,
 )
 from edgevit_runtimes.sources.source_address import Address, Kind, parse, without_credentials
-from support import ROOT, Command, environment, not_root, python
+from support import ROOT, Command, begin, environment, not_root, python
 from support.cameras import (
     CLIP_FRAMES,
     free_port,
@@ -294,19 +294,12 @@ def test_standard_input_is_read_to_its_end(tmp_path: Path, photos: list[Image]) 
     good = [jpeg(photo) for photo in photos]
     stream = tmp_path / "frames.mjpeg"
     stream.write_bytes(good[0] + good[1][:5000] + good[2] + good[3])
-    with stream.open("rb") as file:
-        ended = subprocess.run(
-            [sys.executable, "-m", "edgevit", "run", "-", "--json"],
-            stdin=file,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment(),
-        )
-    assert ended.returncode == 0, ended.stderr
-    frames = json.loads(ended.stdout)["frames"]
+    with stream.open("rb") as file, begin("run", "-", "--json", stdin=file) as run:
+        out, err = run.communicate()
+    assert run.returncode == 0, err
+    frames = json.loads(out)["frames"]
     assert (frames["captured"], frames["answered"], frames["unreadable"]) == (4, 3, 1)
-    assert "truncated JPEG" in ended.stderr
+    assert "truncated JPEG" in err
 
 
 @pytest.mark.parametrize("given", [b"", b"no picture at all" * 1000])

@@ -26,6 +26,7 @@ from edgevit_runtimes.sources.feed_source import FeedSource
 
 if TYPE_CHECKING:
     from edgevit.workflows.predict.loaded_model import Model
+    from edgevit_runtimes.backends.classifier import BundleClassifier
 
 _LOG = logging.getLogger("edgevit")
 
@@ -38,10 +39,9 @@ def stream_predictions(
     feed = _feed(source, options, _LOG.warning)
     statistics = Statistics(feed)
     with feed, _stopped_after(options.duration, feed.stop):
-        observations = observe(feed, classifier, statistics, options.top, Smoothing(options.smooth))
-        for observation in islice(observations, options.frames):
+        for observation in _observed(feed, classifier, statistics, options):
             yield _prediction(model, observation, options.top)
-        _refuse_nothing(feed, statistics)
+        _refuse_no_answers(feed, statistics)
 
 
 def _prediction(model: Model, observation: Observation, top: int) -> StreamPrediction:
@@ -98,7 +98,7 @@ def follow_feed(
         stack.enter_context(_stopped_by_signals(feed.stop))
         stack.enter_context(_stopped_after(options.duration, feed.stop))
         _follow(run, outputs)
-        _refuse_nothing(feed, run.statistics)
+        _refuse_no_answers(feed, run.statistics)
     status.end()
     return FeedSummary.of(run, outputs)
 
@@ -107,7 +107,15 @@ def _feed(source: FeedSource, options: FeedOptions, say: Say) -> Feed:
     return Feed(source.open, source.orientation, options.every, source.request.fps, say)
 
 
-def _refuse_nothing(feed: Feed, statistics: Statistics) -> None:
+def _observed(
+    feed: Feed, classifier: BundleClassifier, statistics: Statistics, options: FeedOptions
+) -> Iterator[Observation]:
+    """Answers, at most as many as were asked for."""
+    smoothing = Smoothing(options.smooth)
+    return islice(observe(feed, classifier, statistics, options.top, smoothing), options.frames)
+
+
+def _refuse_no_answers(feed: Feed, statistics: Statistics) -> None:
     """Raises InputError for a source that ended without an answer."""
     if statistics.answered or not feed.ended:
         return
@@ -119,9 +127,7 @@ def _refuse_nothing(feed: Feed, statistics: Statistics) -> None:
 
 
 def _follow(run: FeedRun, outputs: Outputs) -> None:
-    smoothing = Smoothing(run.options.smooth)
-    observations = observe(run.feed, run.classifier, run.statistics, run.options.top, smoothing)
-    for observation in islice(observations, run.options.frames):
+    for observation in _observed(run.feed, run.classifier, run.statistics, run.options):
         if run.statistics.answered == 1:
             _say_if_other_size(observation, run.source, run.status)
         outputs.take(observation)
