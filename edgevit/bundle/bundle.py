@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from edgevit.bundle.manifest import (
     FLOAT_VARIANT,
@@ -105,7 +106,7 @@ class Bundle:
         if (reason := self.damage(name)) is not None:
             raise DamagedError(
                 f"{self.path}: {name} {reason}. Export or copy the bundle again, or drop what is "
-                f"damaged with: edgevit verify {self.path} --repair"
+                f"damaged with: edgevit verify {quote(str(self.path))} --repair"
             )
         return file
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from edgevit.bundle.bundle import Bundle
@@ -130,7 +131,7 @@ def source_of(bundle: Bundle, runtime: str, precision: str, target: str | None =
     if not found:
         raise InputError(
             f"{bundle.path} has no {precision} form for {target or runtime} yet. Make it with: "
-            f"edgevit quantize {bundle.path} --data IMAGES --target {target or runtime}"
+            f"edgevit quantize {quote(str(bundle.path))} --data IMAGES --target {target or runtime}"
         )
     chosen = bundle.manifest.chosen.get(target or "")
     return chosen if chosen in found else found[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.compiled import PRECISIONS
@@ -55,11 +56,10 @@ def repair(bundle: Bundle) -> tuple[Bundle, Mapping[str, Dropped]]:
 
 
 def _again(bundle: Bundle, variant: Variant) -> str:
+    path = quote(str(bundle.path))
     if variant.build is None:
-        return f"edgevit quantize {bundle.path} --data IMAGES --force"
+        return f"edgevit quantize {path} --data IMAGES --force"
     precision = next(short for short, name in PRECISIONS.items() if name == variant.precision)
     provider = variant.build.options.get("provider", "cpu")
     options = "" if provider == "cpu" else f" --provider {provider}"
-    return (
-        f"edgevit compile {bundle.path} --target {variant.runtime} --precision {precision}{options}"
-    )
+    return f"edgevit compile {path} --target {variant.runtime} --precision {precision}{options}"

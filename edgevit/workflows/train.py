@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from edgevit.common.libraries import require_modules
@@ -71,9 +72,10 @@ class TrainResult(Result):
     @property
     def _next(self) -> str:
         """Weights of another size are a start, not a model to export."""
+        weights = quote(str(self.weights))
         if self.model != self.zoo_model:
-            return f"edgevit train --model {self.zoo_model} --init {self.weights} --data ..."
-        return f"edgevit export --model {self.model} --checkpoint {self.weights}"
+            return f"edgevit train --model {self.zoo_model} --init {weights} --data IMAGES"
+        return f"edgevit export --model {self.model} --checkpoint {weights}"
 
 
 def train(

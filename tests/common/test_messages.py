@@ -1,4 +1,4 @@
-"""Issue 17, entries 18, 21, 22, 25, 29: what is said, drawn and written of names from outside."""
+"""What is said, drawn and written of names from outside."""
 
 from __future__ import annotations
 

@@ -1,14 +1,16 @@
-"""Issue 17, entries 6 and 8: folders of pictures and files of class names, as people have them."""
+"""Folders of pictures and files of class names, as people have them."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.bounded import read_text
 from edgevit.images import image_files
 from edgevit.images.image_folder import ImageFolder
 from edgevit.images.image_io import Image
@@ -166,8 +168,18 @@ def test_class_files_that_cannot_be_read(
     assert message in ended.one_message
 
 
+def test_the_command_for_a_latin_1_file_can_be_pasted(tmp_path: Path) -> None:
+    path = tmp_path / "my names.txt"
+    path.write_bytes("dog\näpple".encode("latin-1"))
+    with pytest.raises(InputError) as refused:
+        read_text(path, 1000)
+    command = str(refused.value).partition("if it is Latin-1: ")[2]
+    subprocess.run(["sh", "-c", command], check=True)
+    assert read_text(tmp_path / "my names.txt.utf8", 1000) == "dog\näpple"
+
+
 def test_one_class_with_one_picture_is_named(tmp_path: Path, photos: list[Image]) -> None:
-    """Issue 15: a tenth cannot be held out of it."""
+    """A tenth cannot be held out of it."""
     for name, count in (("cat", 3), ("dog", 1)):
         (tmp_path / "data" / name).mkdir(parents=True)
         for i in range(count):

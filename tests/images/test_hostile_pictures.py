@@ -1,4 +1,4 @@
-"""Issue 17, entries 16 to 19 and 22: pictures that lie, block or crash; all are made here."""
+"""Pictures that lie, block or crash; all are made here."""
 
 from __future__ import annotations
 
@@ -277,12 +277,14 @@ def test_libraries_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
         "with native_output_filtered():\n"
         "    for i in range(500):\n"
         "        os.write(2, b'\\x1b]0;title\\x07\\x1b[31mnode %d failed\\n' % i)\n"
+        "    os.write(2, b'\\x1b]0;title\\x1b\\\\another node\\n')\n"
         "    os.write(2, b'Corrupt JPEG data: 3 extraneous bytes\\n')\n"
         "    print('own \\udcff', file=sys.stderr)\n"
     )
     ended = python(script)
     assert ended.code == 0
-    assert sorted(ended.err.splitlines()) == ["library: node 0 failed", "own \\udcff"]
+    said = ["library: another node", "library: node 0 failed", "own \\udcff"]
+    assert sorted(ended.err.splitlines()) == said
 
 
 def test_a_jpeg_of_countless_segments_ends_soon() -> None:

@@ -168,7 +168,7 @@ def test_of_several_frames_the_first_is_taken_and_that_is_said(
 
 
 def test_odd_pictures_train_as_they_deploy(tmp_path: Path, photos: list[Image]) -> None:
-    """Issue 15: grey, CMYK, 16 bits, turned, transparent: the loader's pixels are the device's."""
+    """Grey, CMYK, 16 bits, turned, transparent: the loader's pixels are the device's."""
     photo = photos[1][:200, :300]
     turned = with_segment(saved(photo, "JPEG"), b"Exif\0\0" + exif(6, 4))
     odd = {

@@ -12,6 +12,7 @@ import codecs
 import os
 import stat
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO
 
 from edgevit.common.errors import InputError
@@ -105,8 +106,8 @@ def _decoded(content: bytes, encoding: str, path: Path) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{path} is not text in {encoding.upper()}: line {line} holds the byte "
-            f"0x{content[error.start]:02x}. Save it as UTF-8, such as with: "
-            f"iconv -f LATIN1 -t UTF-8"
+            f"0x{content[error.start]:02x}. Save it as UTF-8; if it is Latin-1: "
+            f"iconv -f LATIN1 -t UTF-8 {quote(str(path))} > {quote(f'{path}.utf8')}"
         ) from None
     if "\0" in text:
         raise InputError(

@@ -22,7 +22,7 @@ _CHUNK_BYTES = 1 << 16
 _MOST_LINES = 20
 _ENDING_S = 0.5  # a child that lives on may hold the pipe open
 _ESCAPE_SEQUENCE = re.compile(
-    r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\\\)?)"
+    r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?)"
 )
 _NUMBER = re.compile(r"0x[0-9a-f]+|[0-9]+", re.IGNORECASE)
 # What the decoders of pictures print: edgevit says itself which picture it cannot read.

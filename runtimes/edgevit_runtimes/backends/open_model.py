@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import DamagedError, InputError
@@ -92,7 +93,7 @@ def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
         return _open_engine(bundle, variant)
     raise InputError(
         f"'{variant}' is a model to build a TensorRT engine from, not an engine. Build one: "
-        f"edgevit compile {bundle.path} --target tensorrt --precision int8"
+        f"edgevit compile {quote(str(bundle.path))} --target tensorrt --precision int8"
     )
 
 

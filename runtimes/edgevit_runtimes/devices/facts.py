@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from shlex import quote
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.compiled import differences
@@ -90,7 +91,7 @@ def refuse_foreign(bundle: Bundle, name: str) -> None:
     if found:
         raise BundleError(
             f"{bundle.path}: '{name}' does not fit this machine: {'; '.join(found)}. Compile it "
-            f"here: edgevit compile {bundle.path} --target {variant.runtime}"
+            f"here: edgevit compile {quote(str(bundle.path))} --target {variant.runtime}"
         )
 
 
