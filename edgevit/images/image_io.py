@@ -180,7 +180,6 @@ def _checked_header(data: bytes, source: str) -> Header:
         header = read_header(data)
     except HeaderError as error:
         raise _unreadable(source, str(error)) from None
-    limit = _limit.pixels
     limit = _limit.pixels // header.cost
     if header.pixels > limit:
         raise InputError(

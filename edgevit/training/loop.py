@@ -35,6 +35,7 @@ from edgevit.training.hardware import has_fast_bfloat16
 from edgevit.training.log import CURVES_FILE, LOG_FILE, append, keep_epochs
 from edgevit.training.losses.guidance import guidance_of
 from edgevit.training.losses.objective import loss_of, soft_targets, to_device
+from edgevit.training.optimizer import adamw
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE, RunState, damaged
 from edgevit.training.teacher import Teacher, TeacherAnswers, View
@@ -143,7 +144,8 @@ class _Run:
             self.teacher = TeacherAnswers(job.teacher, job.training, job.recipe, job.threads, maps)
         self.module = module.to(job.device)
         self.average = averaged(self.module, job.recipe.ema_decay)
-        self.optimizer = self._optimizer()
+        others = () if self.guidance is None else self.guidance.parameters()
+        self.optimizer = adamw(self.module, self.recipe, others)
         if resume:
             self._restore()
         keep_epochs(self.run, self.state.epoch)
@@ -182,22 +184,6 @@ class _Run:
                 self.guidance.load_state_dict(self.state.guidance)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise damaged(self.run / STATE_FILE) from error
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        """AdamW; vectors (biases, norms, CLS) and tables (latents, positions) do not decay."""
-        kinds = (nn.Linear, nn.Conv2d)
-        decaying = {id(m.weight) for m in self.module.modules() if isinstance(m, kinds)}
-        parameters = list(self.module.parameters())
-        if self.guidance is not None:
-            parameters += self.guidance.parameters()
-        groups = [
-            {
-                "params": [p for p in parameters if id(p) in decaying],
-                "weight_decay": self.recipe.weight_decay,
-            },
-            {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.recipe.learning_rate, fused=True)
 
     def _epoch(self, interrupted: threading.Event) -> None:
         steps, first, epoch = self.training.training_steps, self.state.step, self.state.epoch

@@ -10,6 +10,9 @@ from edgevit.common.errors import InputError
 
 Diagonality = Literal["bounded", "literal", "off"]
 
+ERASED_AREA = (0.02, 0.2)  # of random erasing (arXiv 1708.04896), in shares of the picture
+ERASED_ASPECT = (0.3, 1 / 0.3)
+
 
 @dataclass(frozen=True)
 class Recipe:

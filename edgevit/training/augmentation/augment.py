@@ -16,12 +16,10 @@ import numpy as np
 
 from edgevit.images.image_io import Image, resize
 from edgevit.training.augmentation.randaugment import OPERATIONS
-from edgevit.training.recipe import Recipe
+from edgevit.training.recipe import ERASED_AREA, ERASED_ASPECT, Recipe
 from edgevit.zoo.spec import Preprocess
 
 _CROP_TRIES = 10
-_ERASED_AREA = (0.02, 0.2)
-_ERASED_ASPECT = (0.3, 1 / 0.3)
 
 
 def crop(picture: Image, size_px: int, recipe: Recipe, rng: np.random.Generator) -> Image:
@@ -61,7 +59,7 @@ def rand_augment(view: Image, operations: int, strength: float, rng: np.random.G
 def erase(view: Image, rng: np.random.Generator) -> Image:
     """A rectangle of one random colour (random erasing, arXiv 1708.04896)."""
     height, width = view.shape[:2]
-    erased_w, erased_h = _rectangle(height * width, _ERASED_AREA, _ERASED_ASPECT, rng)
+    erased_w, erased_h = _rectangle(height * width, ERASED_AREA, ERASED_ASPECT, rng)
     y, x = int(rng.integers(height)), int(rng.integers(width))
     erased = view.copy()
     erased[y : y + erased_h, x : x + erased_w] = rng.integers(0, 256, 3)

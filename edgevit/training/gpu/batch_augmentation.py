@@ -14,14 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edgevit.training.recipe import Recipe
+from edgevit.training.recipe import ERASED_AREA, ERASED_ASPECT, Recipe
 
 _MAX_TURN = math.radians(20)
 _MAX_SHEAR = 0.2
 _COLOUR = 0.8  # factors of brightness, contrast and saturation at strength 1: 1 - this to 1 + this
 _LUMA = (0.299, 0.587, 0.114)
-_ERASED_AREA = (0.02, 0.2)
-_ERASED_ASPECT = (0.3, 1 / 0.3)
 
 
 class Augmentation:
@@ -97,8 +95,8 @@ class Augmentation:
     def erased(self, seen: Tensor) -> Tensor:
         """A rectangle of one random colour in some of the pictures; [B, 3, H, W]."""
         batch, size = len(seen), self.size_px
-        area = self._uniform(batch, *_ERASED_AREA) * size**2
-        stretch = self._uniform(batch, *map(math.log, _ERASED_ASPECT)).mul(0.5).exp()
+        area = self._uniform(batch, *ERASED_AREA) * size**2
+        stretch = self._uniform(batch, *map(math.log, ERASED_ASPECT)).mul(0.5).exp()
         half_w, half_h = area.sqrt() * stretch / 2, area.sqrt() / stretch / 2
         hole = self._holes(half_w, half_h)
         chosen = self._uniform(batch, 0, 1) < self.recipe.erase

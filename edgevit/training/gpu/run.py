@@ -25,12 +25,11 @@ from edgevit.training.gpu.shards import Pictures
 from edgevit.training.gpu.states import load_parts, save_parts
 from edgevit.training.hardware import has_fast_bfloat16
 from edgevit.training.imagenet_classes import NUMBERS
-from edgevit.training.losses.diagonality import diagonality_loss
-from edgevit.zoo.spec import LOGITS
+from edgevit.training.losses.objective import loss_of
+from edgevit.training.optimizer import adamw
 
 STATE_BYTES = 60 * 2**20
 _VALIDATION_BATCH = 256
-_SCORES = "scores_"  # of a LaViT's less-attention layers, in the steps
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class GpuRun:
             self.module.load_state_dict({**self.module.state_dict(), **fit})
         self.module.to(device)
         self.average = averaged(self.module, self.recipe.ema_decay)
-        self.optimizer = _optimizer(self.module, run)
+        self.optimizer = adamw(self.module, self.recipe)
         self.teacher = None if job.teacher is None else job.teacher.to(device)
         self.bfloat16 = has_fast_bfloat16(device)
         self.epoch, self.seconds = 0, 0.0
@@ -127,12 +126,7 @@ class GpuRun:
         pictures, targets = augment(self.images[chosen], targets)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
             targets = self._taught(pictures, targets)
-            steps = self.module.steps(pictures)
-            loss = functional.cross_entropy(steps[LOGITS].float(), targets)
-            scores = [tensor for name, tensor in steps.items() if name.startswith(_SCORES)]
-            if scores and self.recipe.diagonality != "off":
-                penalty = diagonality_loss(scores, self.recipe.diagonality)
-                loss = loss + self.recipe.diagonality_weight * penalty
+            loss = loss_of(self.module, pictures, targets, self.recipe)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
@@ -266,20 +260,3 @@ def _columns(classes: tuple[str, ...], device: str) -> Tensor:
     if unknown:
         raise InputError(f"The teacher does not know {', '.join(unknown[:5])}. Train without it.")
     return torch.tensor([NUMBERS[name] for name in classes], device=device)
-
-
-def _optimizer(module: Classifier, run: Run) -> torch.optim.Optimizer:
-    """AdamW; only the weights of linear layers and convolutions decay."""
-    kinds = (nn.Linear, nn.Conv2d)
-    decaying = {id(layer.weight) for layer in module.modules() if isinstance(layer, kinds)}
-    groups = [
-        {
-            "params": [p for p in module.parameters() if id(p) in decaying],
-            "weight_decay": run.recipe.weight_decay,
-        },
-        {
-            "params": [p for p in module.parameters() if id(p) not in decaying],
-            "weight_decay": 0.0,
-        },
-    ]
-    return torch.optim.AdamW(groups, lr=run.recipe.learning_rate, fused=True)

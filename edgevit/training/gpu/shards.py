@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
 from edgevit.images import image_io
+from edgevit.images.image_files import list_images
 from edgevit.zoo.spec import Preprocess
 
 SHARD_BYTES = 30 * 2**20
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 _HEADERS = 2**16  # of a shard's names and headers, in bytes
 _PER_PICTURE = 16  # its end and its label
 
@@ -110,19 +110,16 @@ class _Shard:
 
 def _files(folder: Path, classes: list[str]) -> Iterator[tuple[int, Path]]:
     for label, name in enumerate(classes):
-        for path in sorted((folder / name).iterdir()):
-            if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."):
-                yield label, path
+        for path in list_images(folder / name).files:
+            yield label, path
 
 
 def _encoded(path: Path, encoding: Encoding) -> bytes:
-    content = np.frombuffer(path.read_bytes(), np.uint8)
-    picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f"{path} is not a picture that OpenCV reads. Take it out of the folder.")
+    picture = image_io.read(path)
     if min(picture.shape[:2]) > encoding.side_px:
-        picture = image_io.resize(np.asarray(picture, np.uint8), Preprocess(encoding.side_px))
-    return bytes(cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, encoding.quality])[1])
+        picture = image_io.resize(picture, Preprocess(encoding.side_px))
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, encoding.quality])[1])
 
 
 def _write(path: Path, files: list[bytes], labels: list[int], classes: list[str]) -> Path:
@@ -151,8 +148,5 @@ def _read(path: Path) -> _Shard:
 
 
 def _decoded(file: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    picture = cv2.imdecode(file, cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError("A shard holds a picture that OpenCV cannot decode. Pack it again.")
-    rgb = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-    return image_io.resize(rgb, Preprocess(size_px))
+    picture = image_io.decode(file.tobytes(), "a picture of a shard")
+    return image_io.resize(picture, Preprocess(size_px))
