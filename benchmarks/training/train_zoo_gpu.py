@@ -1,15 +1,19 @@
 """Trains the zoo on one GPU in short stages, most useful run first; every stage can be resumed.
 
     python benchmarks/training/train_zoo_gpu.py pack SHARDS imagenette=FOLDER tiny_imagenet=FOLDER
+    python benchmarks/training/train_zoo_gpu.py teach SHARDS tiny_imagenet
     python benchmarks/training/train_zoo_gpu.py train SHARDS RESULTS --output NEW --minutes 4
     python benchmarks/training/train_zoo_gpu.py collect RESULTS --output weights
 
 ``pack`` (on a workstation) puts the pictures of ``FOLDER/train`` and ``FOLDER/val`` into files of
-at most 30 MiB, and the teacher beside them. ``train`` needs torch, numpy and OpenCV alone. It does
-what is first in the plan (edgevit/training/gpu/plan.py) and not yet in RESULTS, until the time
-is up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run that ended, its weights, and
-the state of the one that did not, all in files of at most 15 MiB. Copy NEW's files into RESULTS and
-call it again. ``collect`` makes ``.safetensors`` files for ``edgevit export --checkpoint``.
+at most 30 MiB, and the teacher and weights to start from beside them. What follows needs torch,
+numpy and OpenCV alone. ``teach`` writes what the teacher answers for the training pictures of a
+set. ``train`` does what is first in the plan (edgevit/training/gpu/plan.py) and not yet in RESULTS,
+until the time is up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run that ended,
+its weights, and the state of the one that did not, all in files of at most 15 MiB. Copy NEW's files
+into RESULTS and call it again. Several calls with ``--runs`` of their own may share one GPU.
+``speed`` says how fast runs train there. ``collect`` makes ``.safetensors`` files for
+``edgevit export --checkpoint``.
 """
 
 from __future__ import annotations
@@ -25,9 +29,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from edgevit.common.errors import EdgevitError, InputError
-from edgevit.training.gpu.folded_teacher import FoldedNetwork, load_teacher
+from edgevit.training.gpu.folded_teacher import FoldedNetwork, answers_for, load_teacher
 from edgevit.training.gpu.plan import Run, plan, run_named
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
@@ -35,6 +40,9 @@ from edgevit.training.gpu.states import load_parts, save_parts
 
 ROWS = "rows.{}.jsonl"
 TEACHER = "teacher.pt"
+ANSWERS = ".taught.npy"
+ANSWERS_PX = 224  # side at which ``teach`` reads pictures that are no smaller
+_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 _SPARE_S = 15  # for validation and writing, after the last epoch
 
 
@@ -46,25 +54,44 @@ def main() -> None:
     packing = commands.add_parser("pack", help="pictures and teacher into shards")
     packing.add_argument("shards", type=Path)
     packing.add_argument("sets", nargs="+", help="NAME=FOLDER, the folder with train/ and val/")
-    packing.add_argument("--side", type=int, help="shrink training pictures to this side")
+    packing.add_argument("--side", type=int, help="shrink pictures to this side")
     packing.add_argument("--quality", type=int, default=85, help="of WebP, with --side")
     packing.add_argument("--no-teacher", action="store_true")
+    packing.add_argument("--weights", nargs="*", default=[], help="NAME=CHECKPOINT to start from")
     packing.set_defaults(does=_pack)
+    teaching = commands.add_parser("teach", help="what the teacher answers for a set")
+    teaching.add_argument("shards", type=Path)
+    teaching.add_argument("sets", nargs="+", help="names of sets")
+    teaching.add_argument("--device", default=_DEVICE)
+    teaching.set_defaults(does=_teach)
+    timing = commands.add_parser("speed", help="pictures a second that runs are trained with")
+    timing.add_argument("shards", type=Path)
+    timing.add_argument("--runs", nargs="+", required=True, type=_Wanted)
+    timing.add_argument("--steps", type=int, default=50)
+    timing.add_argument("--store-px", type=int, default=224, help="side of pictures in memory")
+    timing.add_argument("--device", default=_DEVICE)
+    timing.set_defaults(does=_speed, results=Path(), output=Path())
     training = commands.add_parser("train", help="what is next in the plan")
     training.add_argument("shards", type=Path)
     training.add_argument("results", type=Path, help="what earlier calls left")
     training.add_argument("--output", type=Path, required=True)
     training.add_argument("--minutes", type=float, default=4.0)
-    training.add_argument("--only", nargs="*", default=[], help="runs by name, or their beginning")
-    training.add_argument("--epochs", type=int, help="fewer, to try it out")
+    training.add_argument(
+        "--runs",
+        nargs="*",
+        default=[],
+        type=_Wanted,
+        help="these, in this order: NAME, NAME=EPOCHS, or NAME=SECONDSs for what fits in that time",
+    )
     training.add_argument("--store-px", type=int, default=224, help="side of pictures in memory")
-    training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    training.add_argument("--device", default=_DEVICE)
     training.set_defaults(does=_train)
     collecting = commands.add_parser("collect", help="weights to .safetensors")
     collecting.add_argument("results", type=Path)
     collecting.add_argument("--output", type=Path, required=True)
     collecting.set_defaults(does=_collect)
     arguments = parser.parse_args()
+    torch.backends.cudnn.benchmark = True
     try:
         arguments.does(arguments)
     except EdgevitError as error:
@@ -74,8 +101,8 @@ def main() -> None:
 def _pack(arguments: argparse.Namespace) -> None:
     for pair in arguments.sets:
         name, _, folder = pair.partition("=")
-        smaller = None if arguments.side is None else Encoding(arguments.side, arguments.quality)
-        for part, encoding in (("train", smaller), ("val", None)):
+        encoding = None if arguments.side is None else Encoding(arguments.side, arguments.quality)
+        for part in ("train", "val"):
             shards = pack(Path(folder) / part, arguments.shards, f"{name}.{part}", encoding)
             size = sum(shard.stat().st_size for shard in shards) / 2**20
             print(f"{name}.{part}: {len(shards)} shards, {size:.0f} MiB")
@@ -83,17 +110,45 @@ def _pack(arguments: argparse.Namespace) -> None:
         from edgevit_export.convert.efficientnet_lite import folded_layers
 
         torch.save(folded_layers(), arguments.shards / TEACHER)
+    for pair in arguments.weights:
+        from edgevit.models.checkpoint import read_checkpoint
+
+        name, _, checkpoint = pair.partition("=")
+        tensors = read_checkpoint(Path(checkpoint)).tensors
+        halves = {key: value.half() for key, value in tensors.items()}
+        save_parts(arguments.shards, f"{name}.weights", halves)
+
+
+def _teach(arguments: argparse.Namespace) -> None:
+    for name in arguments.sets:
+        data = _Data(arguments.shards, ANSWERS_PX)
+        pictures = data.whole(name)
+        answers = answers_for(data.teacher(), pictures, arguments.device)
+        aside = arguments.shards / f"{name}{ANSWERS}.partial"
+        with aside.open("wb") as handle:
+            np.save(handle, answers)
+        aside.replace(arguments.shards / f"{name}{ANSWERS}")
+        right = (answers.argmax(axis=1) == pictures.labels).mean()
+        _say(f"{name}  the teacher has {100 * right:.1f} % of {len(answers)} pictures right")
+
+
+def _speed(arguments: argparse.Namespace) -> None:
+    data = _Data(arguments.shards, arguments.store_px)
+    for wanted in arguments.runs:
+        run = replace(run_named(wanted.name), init=None)
+        rate = _started(run, arguments, data).pictures_per_second(arguments.steps)
+        _say(f"{run.name}  {rate:.0f} pictures/s")
 
 
 def _train(arguments: argparse.Namespace) -> None:
     deadline = time.monotonic() + 60 * arguments.minutes - _SPARE_S
     arguments.output.mkdir(parents=True, exist_ok=True)
     data = _Data(arguments.shards, arguments.store_px)
-    for run in _remaining(arguments):
+    for run, seconds in _remaining(arguments):
         if time.monotonic() >= deadline:
             return
         started = _started(run, arguments, data)
-        if not started.train(deadline, _say):
+        if not started.train(deadline, _say, seconds):
             if started.epoch:
                 started.save(arguments.output)
             _say(f"{run.name}  the time is up; after epoch {started.epoch}")
@@ -106,13 +161,28 @@ def _train(arguments: argparse.Namespace) -> None:
         _say(f"{run.name}  top-1 {100 * row['val_top1']:.2f} %  in {row['seconds']} s")
 
 
-def _remaining(arguments: argparse.Namespace) -> Iterator[Run]:
+class _Wanted:
+    """A run as ``--runs`` names it: NAME, NAME=EPOCHS or NAME=SECONDSs."""
+
+    def __init__(self, text: str) -> None:
+        self.name, _, much = text.partition("=")
+        if self.name not in (run.name for run in plan()):
+            raise argparse.ArgumentTypeError(f"the plan has no run '{self.name}'")
+        seconds = much.endswith("s")
+        if much and not much.removesuffix("s").isdecimal():
+            raise argparse.ArgumentTypeError(f"expected NAME=EPOCHS or NAME=SECONDSs, got '{text}'")
+        self.seconds = float(much[:-1]) if seconds else None
+        self.epochs = int(much) if much and not seconds else None
+
+
+def _remaining(arguments: argparse.Namespace) -> Iterator[tuple[Run, float | None]]:
+    """Runs that have not ended, and for how long to train them, if not for all their epochs."""
     done = {row["run"] for folder in _folders(arguments) for row in _rows(folder)}
-    for run in plan():
-        wanted = not arguments.only or run.name.startswith(tuple(arguments.only))
-        if wanted and run.name not in done:
-            epochs = arguments.epochs or run.recipe.epochs
-            yield replace(run, recipe=replace(run.recipe, epochs=epochs))
+    for wanted in arguments.runs or [_Wanted(run.name) for run in plan()]:
+        run = run_named(wanted.name)
+        if run.name not in done:
+            epochs = wanted.epochs or run.recipe.epochs
+            yield replace(run, recipe=replace(run.recipe, epochs=epochs)), wanted.seconds
 
 
 def _started(run: Run, arguments: argparse.Namespace, data: _Data) -> GpuRun:
@@ -123,8 +193,9 @@ def _started(run: Run, arguments: argparse.Namespace, data: _Data) -> GpuRun:
         if start is None:
             raise InputError(f"{run.name} starts from {run.init}, whose weights are not there.")
     training, validation = data.of(run)
-    teacher = data.teacher() if run.taught else None
-    begun = GpuRun(Job(run, training, validation, arguments.device, start, teacher))
+    teacher = data.teacher() if run.teaching == "views" else None
+    taught = data.answers(run) if run.teaching == "pictures" else None
+    begun = GpuRun(Job(run, training, validation, arguments.device, start, teacher, taught))
     if any(begun.restore(folder) for folder in _folders(arguments)):
         _say(f"{run.name}  goes on after epoch {begun.epoch}")
     return begun
@@ -136,7 +207,7 @@ def _folders(arguments: argparse.Namespace) -> tuple[Path, Path]:
 
 
 def _first(arguments: argparse.Namespace, name: str) -> dict[str, torch.Tensor] | None:
-    found = (load_parts(folder, name) for folder in _folders(arguments))
+    found = (load_parts(folder, name) for folder in (*_folders(arguments), arguments.shards))
     return next((tensors for tensors in found if tensors is not None), None)
 
 
@@ -153,8 +224,22 @@ class _Data:
         validation = self._read(f"{run.data}.val", run.answer_px)
         return _chosen(training, run, run.per_class), _chosen(validation, run, None)
 
-    def teacher(self) -> FoldedNetwork | None:
+    def whole(self, name: str) -> Pictures:
+        return self._read(f"{name}.train", min(self.store_px, _NATIVE_PX.get(name, self.store_px)))
+
+    def teacher(self) -> FoldedNetwork:
         return load_teacher(self.shards / TEACHER)
+
+    def answers(self, run: Run) -> torch.Tensor:
+        """The teacher's for the run's training pictures, among the run's classes."""
+        path = self.shards / f"{run.data}{ANSWERS}"
+        if not path.is_file():
+            raise InputError(f"There are no answers of the teacher at {path}; 'teach' writes them.")
+        answers = np.load(path)
+        places = _places(self.whole(run.data), run, run.per_class)
+        first, last = _span(run, answers.shape[1])
+        among = torch.from_numpy(answers[places, first:last]).float()
+        return (among / among.sum(dim=1, keepdim=True).clamp_min(1e-6)).half()
 
     def _read(self, name: str, size_px: int) -> Pictures:
         key = (name, size_px)
@@ -169,15 +254,23 @@ _NATIVE_PX = {"tiny_imagenet": 64}  # stored smaller than most models' pictures
 
 def _chosen(pictures: Pictures, run: Run, per_class: int | None) -> Pictures:
     """The run's classes, and so many pictures of each, the first ones."""
-    last = len(pictures.classes) if run.classes is None else run.first_class + run.classes
-    if run.first_class == 0 and last >= len(pictures.classes) and per_class is None:
-        return pictures
-    places = []
-    for label in range(run.first_class, last):
-        places.append(np.flatnonzero(pictures.labels == label)[:per_class])
-    order = np.concatenate(places)
-    classes = pictures.classes[run.first_class : last]
-    return Pictures(pictures.pixels[order], pictures.labels[order] - run.first_class, classes)
+    places = _places(pictures, run, per_class)
+    first, last = _span(run, len(pictures.classes))
+    labels = pictures.labels[places] - first
+    return Pictures(pictures.pixels[places], labels, pictures.classes[first:last])
+
+
+def _places(pictures: Pictures, run: Run, per_class: int | None) -> NDArray[np.int64]:
+    """Where the run's pictures are among all of the set."""
+    labels = range(*_span(run, len(pictures.classes)))
+    return np.concatenate(
+        [np.flatnonzero(pictures.labels == label)[:per_class] for label in labels]
+    )
+
+
+def _span(run: Run, classes: int) -> tuple[int, int]:
+    """The run's first class and the one after its last."""
+    return run.first_class, classes if run.classes is None else run.first_class + run.classes
 
 
 def _collect(arguments: argparse.Namespace) -> None:

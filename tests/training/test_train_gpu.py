@@ -16,7 +16,7 @@ from edgevit.common.errors import CheckpointError, InputError
 from edgevit.training.gpu import run as gpu_run
 from edgevit.training.gpu import shards, states
 from edgevit.training.gpu.batch_augmentation import Augmentation
-from edgevit.training.gpu.plan import IMAGENETTE, TINY_IMAGENET, Run, plan
+from edgevit.training.gpu.plan import IMAGENETTE, SHIPPED_LAVIT, TINY_IMAGENET, Run, plan
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
 from edgevit.training.gpu.states import load_parts, save_parts
@@ -254,7 +254,7 @@ def test_the_plan_can_be_run() -> None:
     before: dict[str, Run] = {}
     for run in runs:
         assert run.name not in before
-        if run.init is not None:
+        if run.init not in (None, SHIPPED_LAVIT):
             assert before[run.init].keeps_weights
         assert run.data in (IMAGENETTE, TINY_IMAGENET)
         assert run.answering_spec.image_px == run.answer_px
@@ -285,7 +285,7 @@ def test_it_needs_torch_numpy_and_opencv_alone(packed: Path, tmp_path: Path) -> 
     alone = tmp_path / "alone.py"
     alone.write_text(_ONLY)
     results, again = tmp_path / "results", tmp_path / "again"
-    options = ("--only", "ab.mean.seed0", "--epochs", 1, "--device", "cpu", "--minutes", 9)
+    options = ("--runs", "ab.mean.seed0=1", "--device", "cpu", "--minutes", 9)
     trained = python(alone, SCRIPT, "train", packed, tmp_path, "--output", results, *options)
     assert trained.code == 0, trained.err
     (row,) = map(json.loads, (results / "rows.000.jsonl").read_text().splitlines())
@@ -295,7 +295,7 @@ def test_it_needs_torch_numpy_and_opencv_alone(packed: Path, tmp_path: Path) -> 
     assert [path.name for path in results.iterdir()] == ["rows.000.jsonl"], (
         "an A/B keeps no weights"
     )
-    repeated = train(packed, results, "--output", again, "--only", "ab.mean.seed0")
+    repeated = train(packed, results, "--output", again, "--runs", "ab.mean.seed0")
     assert repeated.code == 0
     assert list(again.iterdir()) == [], "what is done is not done again"
 
@@ -306,7 +306,7 @@ def test_weights_are_collected_for_export(packed: Path, tmp_path: Path) -> None:
     (packed_teacher := tmp_path / "shards").mkdir()
     for shard in packed.iterdir():
         (packed_teacher / shard.name).symlink_to(shard)
-    options = ("--only", "lla_conv_tiny.10", "--epochs", 1, "--minutes", 9)
+    options = ("--runs", "lla_conv_tiny.10=1", "--minutes", 9)
     missing = train(packed_teacher, tmp_path, "--output", tmp_path / "out", *options)
     assert missing.code == 1
     assert missing.err.startswith("error: There is no teacher")

@@ -11,11 +11,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgevit.common.errors import CheckpointError
+from edgevit.common.errors import CheckpointError, InputError
+from edgevit.training.gpu.shards import Pictures
+from edgevit.training.hardware import has_fast_bfloat16
+from edgevit.training.imagenet_classes import NUMBERS
+
+_BATCH = 500
 
 
 class FoldedNetwork(nn.Module):
@@ -45,7 +52,7 @@ class FoldedNetwork(nn.Module):
         seen = pictures.permute(0, 3, 1, 2)
         if seen.shape[-1] != side:
             seen = functional.interpolate(seen, (side, side), mode="bilinear", antialias=True)
-        seen = (seen - self.facts["mean"]) / self.facts["std"]
+        seen = ((seen - self.facts["mean"]) / self.facts["std"]).to(self.head.dtype)
         made = [seen]
         for place, layer in enumerate(self.layers):
             seen = self._convolved(place, seen)
@@ -81,6 +88,50 @@ def load_teacher(path: Path) -> FoldedNetwork:
         return FoldedNetwork(content["layers"], content["head"], content["facts"])
     except Exception as error:  # a damaged pickle can raise anything
         raise CheckpointError(f"{path} is damaged or no teacher. Make it with 'pack'.") from error
+
+
+def answers_for(teacher: FoldedNetwork, pictures: Pictures, device: str) -> NDArray[np.float16]:
+    """Shares of the pictures' classes, float16 [n, classes]: of each picture and its mirror image.
+
+    Raises:
+        InputError: the teacher does not know some of the classes.
+    """
+    columns = columns_of(pictures.classes, device)
+    module, answers = placed(teacher, device), []
+    with torch.inference_mode():
+        for first in range(0, len(pictures.labels), _BATCH):
+            seen = torch.from_numpy(pictures.pixels[first : first + _BATCH]).to(device).float()
+            both = [module(view)[:, columns].float().softmax(1) for view in (seen, seen.flip(2))]
+            answers.append(torch.stack(both).mean(0).half().cpu().numpy())
+    return np.concatenate(answers)
+
+
+def columns_of(classes: tuple[str, ...], device: str) -> Tensor:
+    """Where the classes are among the teacher's.
+
+    Raises:
+        InputError: the teacher does not know some of them.
+    """
+    unknown = [name for name in classes if name not in NUMBERS]
+    if unknown:
+        raise InputError(f"The teacher does not know {', '.join(unknown[:5])}. Train without it.")
+    return torch.tensor([NUMBERS[name] for name in classes], device=device)
+
+
+def placed(teacher: FoldedNetwork, device: str) -> FoldedNetwork:
+    """The teacher on the device, in bfloat16 where that is fast."""
+    dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    teacher = teacher.to(device, dtype)
+    if device == "cuda":
+        channels_last(teacher)
+    return teacher
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lays out the weights of convolutions as a GPU's kernels for channels-last pictures want."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _frozen(tensor: Tensor) -> nn.Parameter:

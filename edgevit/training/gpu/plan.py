@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from edgevit.training.recipe import Recipe
 from edgevit.zoo.registry import find
 from edgevit.zoo.spec import ConvolutionalSpec, LlaSpec, ModelSpec, SuperpixelSpec
 
 TINY_IMAGENET, IMAGENETTE = "tiny_imagenet", "imagenette"
+Teaching = Literal["views", "pictures", "none"]
+
+SHIPPED_LAVIT = "lavit_tiny_128.shipped"
 HELD_OUT_CLASSES = 10
 FEW_PICTURES = 20
 
@@ -21,7 +25,10 @@ class Run:
     spec: the model at the size that it is trained at. answer_px: the size that it is validated at.
     data: a set of shards. classes: how many of its classes are used, from the ``first_class`` on;
         None: all. per_class: how many training pictures of each; None: all.
-    init: the run whose weights it starts from.
+    init: the run whose weights it starts from, or weights that ``pack --weights`` added.
+    teaching: what the teacher answers for. "views": every picture as the student sees it.
+        "pictures": every training picture once, whole, which suits crops of pictures so small that
+        the teacher could not tell what they show. "none": labels alone.
     keeps_weights: whether weights are a result, and not only the line of the log.
     """
 
@@ -34,7 +41,7 @@ class Run:
     first_class: int = 0
     classes: int | None = None
     per_class: int | None = None
-    taught: bool = True
+    teaching: Teaching = "views"
     keeps_weights: bool = True
     facts: dict[str, object] = field(default_factory=dict)
 
@@ -47,17 +54,28 @@ class Run:
 
 
 _PRETRAIN = Recipe(
-    epochs=30,
-    batch=512,
-    learning_rate=2e-3,
+    epochs=40,
+    batch=1024,
+    learning_rate=3e-3,
     warmup_epochs=2,
     random_strength=0.3,
     crop_area=(0.3, 1.0),
     clean_epochs=3,
     teacher_weight=0.5,
 )
-_FINE = Recipe(epochs=100, batch=256, learning_rate=1e-3, clean_epochs=10, teacher_weight=0.8)
-_PROBE = Recipe(epochs=40, batch=256, learning_rate=2e-3, clean_epochs=4)
+_FINE = Recipe(epochs=150, batch=256, learning_rate=1e-3, clean_epochs=10, teacher_weight=0.8)
+_PROBE = Recipe(epochs=30, batch=256, learning_rate=2e-3, clean_epochs=4)
+_MORE = replace(
+    _PRETRAIN,
+    epochs=10,
+    batch=256,
+    learning_rate=1e-3,
+    warmup_epochs=0.5,
+    random_ops=0,
+    erase=0.0,
+    mix=0.0,
+)
+_WHOLE = replace(_MORE, epochs=2, learning_rate=3e-4, crop_area=(0.7, 1.0))
 _FEW = Recipe(epochs=100, batch=64, learning_rate=5e-4, clean_epochs=10)
 
 SEEDS = (0, 1, 2)
@@ -67,8 +85,10 @@ def plan() -> list[Run]:
     """Every run, in the order of its use."""
     return [
         *_model("lla_conv_tiny", train_px=128),
-        *_model("lavit_tiny_128", train_px=128),
+        _finished("lla_conv_tiny", train_px=128, recipe=_MORE),
+        *_model("lavit_tiny_128", train_px=128, init=SHIPPED_LAVIT),
         _pretraining("lla_conv_micro", train_px=64),
+        _finished("lla_conv_micro", train_px=64, recipe=_WHOLE),
         *_model("mobilenet_v3_small", train_px=176),
         *_model("vit_tiny", train_px=224),
         *_regions_and_latents(),
@@ -82,17 +102,52 @@ def run_named(name: str) -> Run:
     return {run.name: run for run in plan()}[name]
 
 
-def _model(name: str, train_px: int) -> Iterator[Run]:
-    """Two hundred classes, then the ten, from those weights."""
-    first = _pretraining(name, train_px)
+def _model(name: str, train_px: int, init: str | None = None) -> Iterator[Run]:
+    """Two hundred classes, then the ten, from those weights.
+
+    The pictures of the two hundred have 64 pixels, so more than 128 would show nothing new.
+    """
+    first = _pretraining(name, min(train_px, 128), init)
     yield first
-    yield replace(first, name=f"{name}.10", data=IMAGENETTE, recipe=_FINE, init=first.name)
+    yield replace(
+        first,
+        name=f"{name}.10",
+        spec=_at(name, train_px),
+        data=IMAGENETTE,
+        recipe=_FINE,
+        init=first.name,
+        teaching="views",
+    )
 
 
-def _pretraining(name: str, train_px: int) -> Run:
+def _pretraining(name: str, train_px: int, init: str | None = None) -> Run:
+    answer_px = find(name).spec.image_px
+    return Run(
+        f"{name}.200",
+        _at(name, train_px),
+        TINY_IMAGENET,
+        _PRETRAIN,
+        answer_px,
+        init,
+        teaching="pictures",
+    )
+
+
+def _finished(name: str, train_px: int, recipe: Recipe) -> Run:
+    """More epochs without a teacher, on pictures as they will be shown: only cropped and mirrored.
+
+    Crops as small as those of the pretraining show things larger than whole pictures do
+    ("Fixing the train-test resolution discrepancy", arXiv 1906.06423).
+    """
+    first = _pretraining(name, train_px)
+    return replace(
+        first, name=f"{name}.200.finished", recipe=recipe, init=first.name, teaching="none"
+    )
+
+
+def _at(name: str, size_px: int) -> ModelSpec:
     spec = find(name).spec
-    trained = spec if train_px == spec.image_px else spec.at_size(train_px)
-    return Run(f"{name}.200", trained, TINY_IMAGENET, _PRETRAIN, spec.image_px)
+    return spec if size_px == spec.image_px else spec.at_size(size_px)
 
 
 def _regions_and_latents() -> Iterator[Run]:
@@ -120,7 +175,7 @@ def _regions_and_latents() -> Iterator[Run]:
                 IMAGENETTE,
                 recipe,
                 spec.image_px,
-                taught=False,
+                teaching="none",
                 keeps_weights=False,
                 facts={"variant": name},
             )
@@ -140,7 +195,7 @@ def _transfer() -> Iterator[Run]:
             first_class=known,
             classes=HELD_OUT_CLASSES,
             per_class=FEW_PICTURES,
-            taught=False,
+            teaching="none",
             keeps_weights=False,
         )
         yield replace(few, name=f"transfer.scratch.seed{seed}")

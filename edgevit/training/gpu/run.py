@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,11 @@ from edgevit.models.build import build
 from edgevit.models.classifier import Classifier
 from edgevit.training.average import averaged
 from edgevit.training.gpu.batch_augmentation import Augmentation
-from edgevit.training.gpu.folded_teacher import FoldedNetwork
+from edgevit.training.gpu.folded_teacher import FoldedNetwork, channels_last, columns_of, placed
 from edgevit.training.gpu.plan import Run
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.gpu.states import load_parts, save_parts
 from edgevit.training.hardware import has_fast_bfloat16
-from edgevit.training.imagenet_classes import NUMBERS
 from edgevit.training.losses.objective import loss_of
 from edgevit.training.optimizer import adamw
 
@@ -38,7 +38,8 @@ class Job:
 
     training: at the size that pictures are stored in. validation: at the size of the answers.
     start: weights to start from, by name; those of another shape stay random.
-    teacher: answers for every batch as the student sees it; None: labels alone.
+    teacher: answers for every batch as the student sees it.
+    taught: what a teacher answered for the training pictures, [n, classes]; rows add up to 1.
     """
 
     run: Run
@@ -47,6 +48,7 @@ class Job:
     device: str
     start: dict[str, Tensor] | None = None
     teacher: FoldedNetwork | None = None
+    taught: Tensor | None = None
 
 
 class GpuRun:
@@ -66,12 +68,15 @@ class GpuRun:
             fit = fitting(self.module, job.start)
             self.module.load_state_dict({**self.module.state_dict(), **fit})
         self.module.to(device)
+        if device == "cuda":
+            channels_last(self.module)
         self.average = averaged(self.module, self.recipe.ema_decay)
         self.optimizer = adamw(self.module, self.recipe)
-        self.teacher = None if job.teacher is None else job.teacher.to(device)
         self.bfloat16 = has_fast_bfloat16(device)
+        self.taught = None if job.taught is None else job.taught.to(device)
+        self.teacher = None if job.teacher is None else placed(job.teacher, device)
         self.epoch, self.seconds = 0, 0.0
-        self.columns = None if job.teacher is None else _columns(self.classes, device)
+        self.columns = None if job.teacher is None else columns_of(self.classes, device)
 
     @property
     def done(self) -> bool:
@@ -82,9 +87,17 @@ class GpuRun:
         """Of an epoch; whole batches only, unless there are fewer pictures than one holds."""
         return max(1, len(self.labels) // self.recipe.batch)
 
-    def train(self, deadline: float, say: Callable[[str], None]) -> bool:
-        """Epochs while there is time for another (``time.monotonic``); whether it is done."""
-        longest = 0.0
+    def train(
+        self, deadline: float, say: Callable[[str], None], seconds: float | None = None
+    ) -> bool:
+        """Epochs while there is time for another; whether it is done.
+
+        Args:
+            deadline: in ``time.monotonic``; what is not done by then can be resumed.
+            seconds: train for so long and not for the recipe's epochs: after every epoch their
+                number is set to what still fits, and the learning rate follows.
+        """
+        longest, ends = 0.0, math.inf if seconds is None else time.monotonic() + seconds
         while not self.done and time.monotonic() + longest < deadline:
             started = time.monotonic()
             loss = self._epoch()
@@ -92,11 +105,28 @@ class GpuRun:
             longest = max(longest, taken)
             self.seconds += taken
             self.epoch += 1
+            if seconds is not None:
+                left = max(0, int((ends - time.monotonic()) / taken))
+                self.recipe = replace(self.recipe, epochs=self.epoch + left)
             say(
                 f"{self.run.name}  epoch {self.epoch}/{self.recipe.epochs}  loss {loss:.3f}  "
                 f"{self.steps * self.recipe.batch / taken:.0f} pictures/s"
             )
         return self.done
+
+    def pictures_per_second(self, steps: int) -> float:
+        """How fast it trains; the weights change."""
+        augment = Augmentation(self.recipe, self.run.spec.image_px, self.device, (0,))
+        batch = min(self.recipe.batch, len(self.labels))
+        chosen = torch.arange(batch, device=self.device)
+        self.module.train()
+        for _ in range(5):  # kernels are chosen, memory is taken
+            float(self._step(augment, chosen))
+        started = time.monotonic()
+        for _ in range(steps):
+            loss = self._step(augment, chosen)
+        float(loss)
+        return steps * batch / (time.monotonic() - started)
 
     def _epoch(self) -> float:
         recipe, seed = self.recipe.in_epoch(self.epoch), (self.recipe.seed, self.epoch)
@@ -123,9 +153,12 @@ class GpuRun:
         smoothing, classes = self.recipe.label_smoothing, len(self.classes)
         labels = functional.one_hot(self.labels[chosen], classes).float()
         targets = labels * (1 - smoothing) + smoothing / classes
+        if self.taught is not None:
+            answers = self.taught[chosen].float()
+            targets = torch.lerp(targets, answers, self.recipe.teacher_weight)
         pictures, targets = augment(self.images[chosen], targets)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
-            targets = self._taught(pictures, targets)
+            targets = self._matching_teacher(pictures, targets)
             loss = loss_of(self.module, pictures, targets, self.recipe)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -135,7 +168,7 @@ class GpuRun:
         return loss.detach()
 
     @torch.no_grad()
-    def _taught(self, pictures: Tensor, targets: Tensor) -> Tensor:
+    def _matching_teacher(self, pictures: Tensor, targets: Tensor) -> Tensor:
         if self.teacher is None or self.columns is None:
             return targets
         answers = self.teacher(pictures)[:, self.columns].float().softmax(dim=1)
@@ -172,7 +205,7 @@ class GpuRun:
             **self.run.facts,
             "train_px": self.run.spec.image_px,
             "answer_px": self.run.answer_px,
-            "taught": self.teacher is not None,
+            "teaching": self.run.teaching,
             "pictures": len(self.labels),
             "seconds": round(self.seconds, 1),
             "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",
@@ -248,15 +281,3 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
         key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
     }
-
-
-def _columns(classes: tuple[str, ...], device: str) -> Tensor:
-    """Where the classes are among the teacher's.
-
-    Raises:
-        InputError: the teacher does not know some of them.
-    """
-    unknown = [name for name in classes if name not in NUMBERS]
-    if unknown:
-        raise InputError(f"The teacher does not know {', '.join(unknown[:5])}. Train without it.")
-    return torch.tensor([NUMBERS[name] for name in classes], device=device)
