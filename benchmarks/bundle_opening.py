@@ -1,7 +1,7 @@
 """How long a bundle takes to open and check: files hashed, and with their hashes remembered.
 
-    edgevit export --model lla_base --output out/lla_base.edgevit
-    python benchmarks/bundle_opening.py out/lla_base.edgevit
+    edgevit export --model lla_base_strips --output out/lla_base_strips.edgevit
+    python benchmarks/bundle_opening.py out/lla_base_strips.edgevit
 
 Both ask for every file that the manifest names. Hashes are remembered in the user's cache folder
 (edgevit/common/storage/hashes.py); a file changed within the last two seconds is hashed again.

@@ -83,7 +83,7 @@ def _rows(name: str, capabilities: list[str]) -> list[dict[str, Any]]:
 
 def _files(name: str, folder: Path) -> dict[str, Path]:
     """The float, FP16 and INT8 files of a model, untrained if it has no weights."""
-    entry = replace(MODELS[name], weights=None)
+    entry = replace(MODELS[name], weight_sets=())
     spec = entry.spec
     photos = Bundle.open(PREBUILT_BUNDLE).reference().images[:4]
     pictures = image_io.batch(photos, Preprocess(spec.image_px))

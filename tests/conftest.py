@@ -74,8 +74,8 @@ def photos() -> list[Image]:
 
 @pytest.fixture(scope="session")
 def photo_batch(photos: list[Image]) -> Image:
-    """The same photographs as a model input, uint8 [4, 224, 224, 3]."""
-    return image_io.batch(photos, Preprocess(224))
+    """The same photographs as lla_tiny's input, uint8 [4, 160, 160, 3]."""
+    return image_io.batch(photos, Preprocess(find("lla_tiny").spec.image_px))
 
 
 @pytest.fixture(scope="session")

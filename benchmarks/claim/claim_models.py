@@ -12,7 +12,7 @@ SIZE_PX = 128
 CLASSES = 10
 BASELINE = "vit"
 # What things cost is also told at the papers' size, by models of the zoo; it needs no training.
-FULL_BASELINE, FULL_LIGHT = "vit_tiny", "lla_tiny"
+FULL_BASELINE, FULL_LIGHT = "vit_tiny", "lla_tiny_strips"
 
 # Few epochs: mild augmentation and many steps, or no model would get anywhere.
 _MILD: dict[str, Any] = {"batch": 64, "mix": 0.0, "random_strength": 0.2}
@@ -42,7 +42,7 @@ class Contender:
 
 
 def _superpixel(name: str, label: str, grid: int = 4, longer: int = 1, **options: Any) -> Contender:
-    spec = find("lla_tiny").spec
+    spec = find("lla_tiny_strips").spec
     assert isinstance(spec, LlaSpec)
     superpixels = SuperpixelSpec((grid, grid))
     changed = replace(spec, name=name, image_px=SIZE_PX, superpixels=superpixels, **options)

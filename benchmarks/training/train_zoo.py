@@ -52,9 +52,9 @@ class Step:
 
 def steps() -> Iterator[Step]:
     """All of them, in order."""
-    yield from _family("lla_conv_tiny", small_px=64, large_px=128)
+    yield from _family("lla_tiny", small_px=64, large_px=128)
     yield from _family("lavit_tiny_128", small_px=64, large_px=128)
-    yield Step("lla_conv_micro.200", "lla_conv_micro", TINY_IMAGENET, 64, 40, teacher=TEACHER)
+    yield Step("lla_micro.200", "lla_micro", TINY_IMAGENET, 64, 40, teacher=TEACHER)
     yield from _family("mobilenet_v3_small", small_px=96, large_px=176)
     yield from _family("vit_tiny", small_px=96, large_px=160)
 

@@ -32,17 +32,21 @@ import torch
 from numpy.typing import NDArray
 
 from edgevit.common.errors import EdgevitError, InputError
+from edgevit.images import image_io
+from edgevit.models.classifier import Classifier
 from edgevit.training.gpu.folded_teacher import FoldedNetwork, answers_for, load_teacher
 from edgevit.training.gpu.plan import Run, plan, run_named
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
 from edgevit.training.gpu.states import load_parts, save_parts
+from edgevit.zoo.spec import Preprocess
 
 ROWS = "rows.{}.jsonl"
 TEACHER = "teacher.pt"
 ANSWERS = ".taught.npy"
 ANSWERS_PX = 224  # side at which ``teach`` reads pictures that are no smaller
 _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+_VALIDATED_AT_ONCE = 64
 _SPARE_S = 15  # for validation and writing, after the last epoch
 
 
@@ -89,6 +93,9 @@ def main() -> None:
     collecting = commands.add_parser("collect", help="weights to .safetensors")
     collecting.add_argument("results", type=Path)
     collecting.add_argument("--output", type=Path, required=True)
+    collecting.add_argument(
+        "--val", nargs="*", default=[], help="NAME=FOLDER: validate again, on unshrunk pictures"
+    )
     collecting.set_defaults(does=_collect)
     arguments = parser.parse_args()
     torch.backends.cudnn.benchmark = True
@@ -278,6 +285,7 @@ def _collect(arguments: argparse.Namespace) -> None:
     from edgevit.models.checkpoint import save_checkpoint
     from edgevit.training.gpu.run import fitting
 
+    folders = dict(pair.split("=", 1) for pair in arguments.val)
     arguments.output.mkdir(parents=True, exist_ok=True)
     for row in _rows(arguments.results):
         run = run_named(row["run"])
@@ -287,10 +295,28 @@ def _collect(arguments: argparse.Namespace) -> None:
         classes = tuple(row.pop("classes"))
         module = build(run.answering_spec.with_classes(len(classes)))
         module.load_state_dict({**module.state_dict(), **fitting(module, tensors)})
+        if run.data in folders:
+            row["val_top1"] = _top1(module, Path(folders[run.data]))
         notes = {"val_top1": f"{row['val_top1']:.4f}", "recipe": json.dumps(row)}
         path = arguments.output / f"{run.name}.safetensors"
         save_checkpoint(path, module, run.spec.name.partition("@")[0], classes, notes)
-        print(path)
+        print(f"{path}  top-1 {100 * row['val_top1']:.2f} %")
+
+
+def _top1(module: Classifier, folder: Path) -> float:
+    """The share of a folder's pictures, one folder a class, that are answered right."""
+    from edgevit.images.image_folder import ImageFolder
+
+    pictures = ImageFolder.open(folder)
+    preprocess, right = Preprocess(module.spec.image_px), 0
+    module.eval()
+    with torch.inference_mode():
+        for first in range(0, len(pictures), _VALIDATED_AT_ONCE):
+            chosen = slice(first, first + _VALIDATED_AT_ONCE)
+            batch = image_io.batch([image_io.read(f) for f in pictures.files[chosen]], preprocess)
+            answers = module(torch.from_numpy(batch)).argmax(dim=1).tolist()
+            right += sum(a == b for a, b in zip(answers, pictures.labels[chosen], strict=True))
+    return right / len(pictures)
 
 
 def _rows_file(arguments: argparse.Namespace) -> Path:

@@ -75,8 +75,8 @@ def export(
     """Traces a model to ONNX, checks it against torch, and writes a bundle.
 
     Args:
-        model: a name of the zoo, or a module that was built from the zoo (in memory, trained or
-            not), whose weights are taken as they are.
+        model: a name of the zoo, ``MODEL`` or ``MODEL:WEIGHTS``, or a module that was built from
+            the zoo (in memory, trained or not), whose weights are taken as they are.
         output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
         checkpoint: weights, .safetensors, .pth or .pt; by default those that the package ships.
         weights_key: of a .pth with several sets of weights, which to take; by default their moving
@@ -103,7 +103,7 @@ def export(
     request = ExportRequest(
         entry=entry,
         module=module,
-        output=_bundle_folder(output, entry.spec.name),
+        output=_bundle_folder(output, entry.file_stem),
         pictures=_parity_pictures(parity_images, parity_count, Preprocess(entry.spec.image_px)),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         weights_key=weights_key,

@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
@@ -107,7 +108,8 @@ def train(
             :class:`edgevit.training.recipe.Recipe`.
         recipe_options: fields of the recipe that differ from it, such as ``epochs=20``.
         teacher: distil from a bundle that knows the classes, or from ``efficientnet_lite0``.
-        init: start from these weights, of any image size and classes.
+        init: start from these weights, of any image size and classes: a file, or weights that the
+            package ships, ``MODEL`` or ``MODEL:WEIGHTS``.
         weights_key: of an ``init`` with several sets of weights, which to take; by default their
             moving average, if there is one.
         image_px: train at another size, as a start for ``init``.
@@ -128,7 +130,13 @@ def train(
 
     progress = progress or SilentProgress()
     _refuse_key_without_weights(weights_key, init)
-    spec = find(model).spec
+    entry = find(model)
+    if entry.chosen is not None:
+        raise InputError(
+            f"'{model}' names weights, but --model names what is trained. Use "
+            f"--model {entry.spec.name} --init {model}."
+        )
+    spec = entry.spec
     if image_px is not None and image_px != spec.image_px:
         spec = spec.at_size(image_px)
     chosen = _recipe(recipe, recipe_options)
@@ -148,7 +156,7 @@ def train(
             device=device,
             threads=loader_threads,
             teacher=opened,
-            init=None if init is None else Path(init),
+            init=None if init is None else _initial_weights(init),
             weights_key=weights_key,
         )
         trained = run_training(job, progress, resume)
@@ -166,8 +174,18 @@ def train(
     )
 
 
+def _initial_weights(init: Path | str) -> Path:
+    """A file, or the name of weights that the package ships."""
+    path = Path(init)
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return path
+    entry = find(str(init))
+    if entry.weights is None:
+        raise InputError(f"edgevit ships no weights of {init}. Give a file, or other weights.")
+    return entry.weights
+
+
 def _refuse_key_without_weights(weights_key: str | None, init: Path | str | None) -> None:
-    from edgevit.common.errors import InputError
 
     if weights_key is not None and init is None:
         raise InputError("--weights-key chooses among the weights in --init. Give one.")
@@ -176,7 +194,6 @@ def _refuse_key_without_weights(weights_key: str | None, init: Path | str | None
 def _recipe(recipe: Recipe | None, options: dict[str, Any]) -> Recipe:
     from dataclasses import fields, replace
 
-    from edgevit.common.errors import InputError
     from edgevit.training.recipe import Recipe
 
     known = {field.name for field in fields(Recipe)}

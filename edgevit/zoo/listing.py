@@ -13,7 +13,10 @@ from edgevit.zoo.sizes import size_of
 
 @dataclass(frozen=True)
 class ListedModel:
-    """parameters, macs: with ``classes`` classes; multiply-accumulates of one image."""
+    """parameters, macs: with ``classes`` classes; multiply-accumulates of one image.
+
+    shipped_weights: what can follow the name, as in ``MODEL:WEIGHTS``; the first is the default.
+    """
 
     name: str
     family: str
@@ -21,7 +24,7 @@ class ListedModel:
     parameters: int
     macs: int
     classes: int
-    shipped_weights: str | None
+    shipped_weights: tuple[str, ...]
     summary: str
 
 
@@ -41,7 +44,7 @@ class ModelList(Result):
                 f"{model.image_px}",
                 f"{model.parameters / 1e6:.2f} M",
                 f"{model.macs / 1e9:.3f} G",
-                "yes" if model.shipped_weights else "no",
+                ", ".join(model.shipped_weights),
                 model.summary,
             )
             for model in self.models
@@ -62,7 +65,7 @@ def list_models() -> ModelList:
                 parameters=size_of(name).parameters,
                 macs=size_of(name).macs,
                 classes=entry.spec.classes,
-                shipped_weights=entry.weights.name if entry.weights else None,
+                shipped_weights=entry.weight_sets,
                 summary=entry.summary,
             )
             for name, entry in MODELS.items()

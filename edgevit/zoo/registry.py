@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,27 @@ PREBUILT_BUNDLE = ZOO / f"{DEFAULT_MODEL}.edgevit"
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model of the zoo. ``weights`` is a checkpoint that the package ships, or None."""
+    """A model of the zoo.
+
+    weight_sets: names of the weights that the package ships, by the data that they were trained
+        on; the first is the default. chosen: one of them.
+    """
 
     spec: ModelSpec
     summary: str
-    weights: Path | None = None
+    weight_sets: tuple[str, ...] = ()
+    chosen: str | None = None
+
+    @property
+    def weights(self) -> Path | None:
+        """The checkpoint that the package ships, or None."""
+        name = self.chosen or next(iter(self.weight_sets), None)
+        return None if name is None else ZOO / f"{self.spec.name}.{name}.safetensors"
+
+    @property
+    def file_stem(self) -> str:
+        """For files of this model with these weights."""
+        return f"{self.spec.name}-{self.chosen}" if self.chosen else self.spec.name
 
 
 _K16 = SuperpixelSpec(grid=(4, 4))
@@ -85,38 +101,40 @@ def _lla(
 
 _ENTRIES = (
     ModelEntry(
-        _lla("lla_conv_tiny", LLA_TINY, 192, 3, 3, image_px=160, superpixels=_K25),
-        "convolutional trunk, 25 superpixels, 8 latents, 160 px",
+        _lla("lla_tiny", LLA_TINY, 192, 3, 3, image_px=160, superpixels=_K25),
+        "superpixel ViT: convolutional trunk, 25 superpixels, 8 latents; the default",
+        ("tiny_imagenet", "imagenette"),
     ),
     ModelEntry(
-        _lla("lla_conv_small", LLA_SMALL, 256, 4, 4, image_px=192, superpixels=_K36),
-        "lla_conv_tiny, wider and deeper, 192 px",
+        _lla("lla_small", LLA_SMALL, 256, 4, 4, image_px=192, superpixels=_K36),
+        "lla_tiny, wider and deeper",
     ),
     ModelEntry(
-        _lla("lla_conv_micro", LLA_MICRO, 128, 2, 3, image_px=64, superpixels=_K16_OF_64),
-        "lla_conv_tiny for small pictures: 16 superpixels, 64 px",
+        _lla("lla_micro", LLA_MICRO, 128, 2, 3, image_px=64, superpixels=_K16_OF_64),
+        "lla_tiny for small pictures: 16 superpixels",
+        ("tiny_imagenet",),
     ),
     ModelEntry(
-        LlaSpec("lla_tiny", 192, 3, 12, superpixels=_K49, stem="strips", layers_per_reading=4),
-        "superpixel ViT, 49 superpixels, 8 latents, keys shared by four layers: the fast one",
-        ZOO / "lla_tiny.safetensors",
+        LlaSpec(
+            "lla_tiny_strips", 192, 3, 12, superpixels=_K49, stem="strips", layers_per_reading=4
+        ),
+        "superpixel ViT without a trunk, 49 superpixels, keys shared by four layers",
     ),
     ModelEntry(
         LlaSpec("lla_tiny_k49", 192, 3, 12, superpixels=_K49, latents=16, stem="strips"),
-        "superpixel ViT, 49 superpixels, 16 latents, keys for every layer: the accurate one",
-        ZOO / "lla_tiny_k49.safetensors",
+        "lla_tiny_strips with 16 latents and keys for every layer",
     ),
     ModelEntry(
         LlaSpec("lla_tiny_k16", 192, 3, 12, superpixels=_K16, stem="strips"),
-        "superpixel ViT, 16 superpixels, 8 latents, keys for every layer",
+        "lla_tiny_strips with 16 superpixels and keys for every layer",
     ),
     ModelEntry(
-        LlaSpec("lla_small", 384, 6, 12, superpixels=_K16, stem="strips"),
-        "superpixel ViT, twice as wide",
+        LlaSpec("lla_small_strips", 384, 6, 12, superpixels=_K16, stem="strips"),
+        "lla_tiny_k16, twice as wide",
     ),
     ModelEntry(
-        LlaSpec("lla_base", 768, 12, 12, superpixels=_K16, stem="strips"),
-        "superpixel ViT, four times as wide",
+        LlaSpec("lla_base_strips", 768, 12, 12, superpixels=_K16, stem="strips"),
+        "lla_tiny_k16, four times as wide",
     ),
     ModelEntry(
         LlaSpec("lla_tiny_soft", 192, 3, 12, superpixels=_K16, stem="strips", pooling="soft"),
@@ -171,7 +189,7 @@ _ENTRIES = (
     ModelEntry(
         _lavit("lavit_tiny_128", _LAVIT_TINY, image_px=128),
         "lavit_tiny for 128x128 images",
-        ZOO / "lavit_tiny_128.safetensors",
+        ("imagenette",),
     ),
     ModelEntry(
         _lavit("lavit_tiny_32", _LAVIT_OF_32, image_px=32),
@@ -188,7 +206,7 @@ _ENTRIES = (
     ModelEntry(
         VitSpec("vit_tiny", 192, 3, 12),
         "plain ViT (DeiT-Ti shape): the baseline",
-        ZOO / "vit_tiny.safetensors",
+        ("imagenette",),
     ),
     ModelEntry(
         VitSpec("vit_tiny_32", 192, 3, 12, image_px=32, patch_px=4), "plain ViT for 32x32 images"
@@ -197,6 +215,7 @@ _ENTRIES = (
     ModelEntry(
         ConvolutionalSpec("mobilenet_v3_small", MOBILENET_V3_SMALL, hidden=1024),
         "MobileNetV3-Small: the baseline among convolutional networks",
+        ("imagenette",),
     ),
 )
 
@@ -204,13 +223,21 @@ MODELS: dict[str, ModelEntry] = {entry.spec.name: entry for entry in _ENTRIES}
 
 
 def find(name: str) -> ModelEntry:
-    """The entry of that name.
+    """The entry of ``MODEL`` or ``MODEL:WEIGHTS``, such as ``lla_tiny:imagenette``.
 
     Raises:
         InputError: there is none; the nearest names are suggested.
     """
-    if name in MODELS:
-        return MODELS[name]
-    near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4)
-    hint = f" Did you mean {', '.join(near)}?" if near else ""
-    raise InputError(f"Unknown model '{name}'.{hint} 'edgevit models' lists all.")
+    model, colon, weights = name.partition(":")
+    if model not in MODELS:
+        near = difflib.get_close_matches(model, MODELS, n=3, cutoff=0.4)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        raise InputError(f"Unknown model '{name}'.{hint} 'edgevit models' lists all.")
+    entry = MODELS[model]
+    if not colon:
+        return entry
+    if weights not in entry.weight_sets:
+        known = ", ".join(f"{model}:{known}" for known in entry.weight_sets)
+        there = f"it does {known}" if known else "it ships none of this model"
+        raise InputError(f"edgevit ships no weights {name}; {there}.")
+    return replace(entry, chosen=weights)

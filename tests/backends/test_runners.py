@@ -96,10 +96,10 @@ def test_answers_outlive_the_next_inference(runner: Runner, compiled: Bundle) ->
     ("feed", "message"),
     [
         ({}, "takes image; got nothing"),
-        ({"picture": np.zeros((1, 224, 224, 3), np.uint8)}, "takes image; got picture"),
-        ({"image": np.zeros((1, 224, 224, 3), np.float32)}, "is float32"),
-        ({"image": np.zeros((2, 224, 224, 3), np.uint8)}, r"expected image uint8\[1, 224"),
-        ({"image": np.zeros((224, 224, 3), np.uint8)}, "expected image"),
+        ({"picture": np.zeros((1, 160, 160, 3), np.uint8)}, "takes image; got picture"),
+        ({"image": np.zeros((1, 160, 160, 3), np.float32)}, "is float32"),
+        ({"image": np.zeros((2, 160, 160, 3), np.uint8)}, r"expected image uint8\[1, 160"),
+        ({"image": np.zeros((160, 160, 3), np.uint8)}, "expected image"),
     ],
 )
 def test_feeds_are_checked_alike(feed: dict[str, np.ndarray], message: str, runner: Runner) -> None:

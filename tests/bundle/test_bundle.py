@@ -38,9 +38,9 @@ def test_the_prebuilt_bundle_is_trained_and_says_how_to_feed_it() -> None:
     manifest = Bundle.open(PREBUILT_BUNDLE).manifest
     assert manifest.model.trained
     assert manifest.preprocess.resize == "squash"
-    assert manifest.preprocess.size_px == 224
-    assert len(manifest.classes) == 10
-    assert [str(s) for s in manifest.inputs] == ["image uint8[1, 224, 224, 3]"]
+    assert manifest.preprocess.size_px == 160
+    assert len(manifest.classes) == 200
+    assert [str(s) for s in manifest.inputs] == ["image uint8[1, 160, 160, 3]"]
     size = sum(f.stat().st_size for f in PREBUILT_BUNDLE.iterdir())
     assert size < 13e6
 
@@ -48,7 +48,7 @@ def test_the_prebuilt_bundle_is_trained_and_says_how_to_feed_it() -> None:
 def test_the_reference_holds_pictures_and_answers() -> None:
     reference = Bundle.open(PREBUILT_BUNDLE).reference()
     assert reference.images.dtype == np.uint8
-    assert reference.images.shape[1:] == (224, 224, 3)
+    assert reference.images.shape[1:] == (160, 160, 3)
     assert reference.outputs["logits"].shape == (len(reference.images), 10)
 
 

@@ -118,8 +118,8 @@ def test_batches_answer_like_single_pictures(
 def test_the_superpixel_map_is_the_models(lla_bundle: Path, photo_batch: Image) -> None:
     bundle = Bundle.open(lla_bundle)
     assert [str(s) for s in bundle.manifest.outputs] == [
-        "logits float32[batch, 10]",
-        "superpixels int32[batch, 56, 56]",
+        "logits float32[batch, 200]",
+        "superpixels int32[batch, 40, 40]",
     ]
     with OnnxRuntimeRunner(bundle.variant()) as runner:
         labels = runner.infer({"image": photo_batch})["superpixels"]
@@ -127,7 +127,7 @@ def test_the_superpixel_map_is_the_models(lla_bundle: Path, photo_batch: Image) 
         module = load_model(find("lla_tiny")).module
         expected = module.taps(torch.from_numpy(photo_batch))["superpixels"]
     np.testing.assert_array_equal(labels, expected.numpy())
-    assert set(np.unique(labels)) <= set(range(49))
+    assert set(np.unique(labels)) <= set(range(25))
 
 
 def test_half_storage_computes_the_same_bits(tmp_path: Path, photo_batch: Image) -> None:
@@ -137,7 +137,8 @@ def test_half_storage_computes_the_same_bits(tmp_path: Path, photo_batch: Image)
         np.testing.assert_array_equal(
             infer_all(a, photo_batch)["logits"], infer_all(b, photo_batch)["logits"]
         )
-    assert half.variant().stat().st_size < 0.6 * whole.variant().stat().st_size
+    # Convolutions with BatchNorm folded in are no longer exactly float16.
+    assert half.variant().stat().st_size < 0.7 * whole.variant().stat().st_size
 
 
 def test_gelu_is_regrouped_bit_for_bit() -> None:
@@ -395,5 +396,5 @@ def test_parity_pictures_of_any_shape(tmp_path: Path, photo_folder: Path, edgevi
     content = json.loads(ended.out)
     assert content["parity"]["torch against ONNX Runtime"]["images"] == 3
     reference = Bundle.open(tmp_path / "out.edgevit").reference()
-    assert reference.images.shape == (3, 224, 224, 3)
+    assert reference.images.shape == (3, 160, 160, 3)
     assert image_files.files_in(photo_folder)

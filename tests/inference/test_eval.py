@@ -13,7 +13,8 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.accuracy import Accuracy, Proportion
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.models.checkpoint import read_checkpoint
+from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from support import SHARED_DATA, Command, write_png
 from support.needs import IMAGENETTE
@@ -59,10 +60,10 @@ def test_counts() -> None:
 @pytest.fixture
 def labelled(tmp_path: Path, photos: list[Image]) -> Path:
     """Photographs in folders of two of the shipped model's classes."""
-    for name in ("church", "parachute"):
+    for name in ("espresso", "alp"):
         (tmp_path / "data" / name).mkdir(parents=True)
     for i, photo in enumerate(photos):
-        write_png(tmp_path / "data" / ("church", "parachute")[i % 2] / f"{i}.png", photo)
+        write_png(tmp_path / "data" / ("espresso", "alp")[i % 2] / f"{i}.png", photo)
     return tmp_path / "data"
 
 
@@ -75,7 +76,7 @@ def test_the_counts_are_those_of_the_deployed_file(
     content = json.loads(ended.out)
     with BundleClassifier(Bundle.open(PREBUILT_BUNDLE)) as classifier:
         answers = [answer[0].label for answer in classifier.answer(photos, 1)]
-    right = sum(a == ("church", "parachute")[i % 2] for i, a in enumerate(answers))
+    right = sum(a == ("espresso", "alp")[i % 2] for i, a in enumerate(answers))
     assert content["top1"]["right"] == right
     assert content["images"] == len(photos)
     assert [row["images"] for row in content["classes"]] == [2, 2]
@@ -87,14 +88,14 @@ def test_the_counts_are_those_of_the_deployed_file(
 def test_a_table_for_people_and_the_default_model(labelled: Path, edgevit: Command) -> None:
     ended = edgevit("eval", labelled)
     assert ended.code == 0, ended.err
-    for word in ("top-1", "top-5", "church", "parachute", "images/s"):
+    for word in ("top-1", "top-5", "espresso", "alp", "images/s"):
         assert word in ended.out
 
 
 def test_a_model_of_the_zoo_is_exported_first(labelled: Path, edgevit: Command) -> None:
     """Every class is known to an untrained model only by number."""
     numbered = labelled.parent / "numbered"
-    shutil.copytree(labelled / "church", numbered / "class 3")
+    shutil.copytree(labelled / "espresso", numbered / "class 3")
     ended = edgevit("eval", "--model", "lla_tiny_32", numbered, "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
@@ -109,7 +110,7 @@ def test_validation_images_inside_are_found(labelled: Path, edgevit: Command) ->
 
 
 def test_a_damaged_picture_is_named_or_skipped(labelled: Path, edgevit: Command) -> None:
-    (labelled / "church" / "broken.jpg").write_bytes(b"no picture")
+    (labelled / "espresso" / "broken.jpg").write_bytes(b"no picture")
     ended = edgevit("eval", labelled)
     assert ended.code == 2
     assert "1 of 5 images cannot be decoded" in ended.one_message
@@ -127,9 +128,9 @@ def test_a_damaged_picture_is_named_or_skipped(labelled: Path, edgevit: Command)
         (["{data}", "--model", "nothing"], "Unknown model"),
         (["{bundle}", "{data}", "--model", "lla_tiny"], "give one of them"),
         (["{bundle}"], "expected one folder"),
-        (["{data}", "{data}/church"], "expected one folder"),
+        (["{data}", "{data}/espresso"], "expected one folder"),
         (["nowhere"], "is not a folder"),
-        (["{data}/church"], "has no class folders"),
+        (["{data}/espresso"], "has no class folders"),
         (["{data}", "--variant", "int4"], "has no variant 'int4'"),
         (["{data}", "--confusion", "x.txt"], "must end in .png"),
     ],
@@ -144,7 +145,7 @@ def test_bad_input(arguments: list[str], message: str, labelled: Path, edgevit: 
 def test_unknown_and_empty_classes(labelled: Path, edgevit: Command) -> None:
     (labelled / "zebra").mkdir()
     assert "No image found below" in edgevit("eval", labelled).one_message
-    shutil.copy(next((labelled / "church").iterdir()), labelled / "zebra")
+    shutil.copy(next((labelled / "espresso").iterdir()), labelled / "zebra")
     assert "does not know 1 of the 3 classes of the images: zebra" in (
         edgevit("eval", labelled).one_message
     )
@@ -152,7 +153,11 @@ def test_unknown_and_empty_classes(labelled: Path, edgevit: Command) -> None:
 
 @pytest.mark.slow
 @pytest.mark.only_if(IMAGENETTE)
-def test_the_shipped_model_is_as_good_as_its_card_says(edgevit: Command) -> None:
-    content = json.loads(edgevit("eval", SHARED_DATA / "imagenette", "--json").out)
-    stated = float(Bundle.open(PREBUILT_BUNDLE).manifest.model.notes["val_top1"])
+@pytest.mark.parametrize("name", [n for n in MODELS if "imagenette" in MODELS[n].weight_sets])
+def test_shipped_weights_are_as_good_as_they_say(edgevit: Command, name: str) -> None:
+    options = ("--model", f"{name}:imagenette", "--json")
+    content = json.loads(edgevit("eval", *options, SHARED_DATA / "imagenette").out)
+    weights = find(f"{name}:imagenette").weights
+    assert weights is not None
+    stated = float((read_checkpoint(weights).notes or {})["val_top1"])
     assert content["top1"]["share"] == pytest.approx(stated, abs=0.002)

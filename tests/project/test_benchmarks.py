@@ -130,12 +130,12 @@ def row(key: str, top1: float, **figures: object) -> dict[str, object]:
 
 def test_verdicts_follow_from_the_figures() -> None:
     cheap = row(
-        "lla_tiny", 0, train_epoch_s=10.0, train_activation_mib=80.0, times_faster_than_ruler=5.0
+        "lla_tiny_strips", 0, train_epoch_s=10.0, train_activation_mib=80.0, times_faster_than_ruler=5.0
     )
     vit = row("vit", 0.81)
     found = claim_verdicts.verdicts([vit, row("carry_l8", 0.80)], [vit, cheap])
     assert [v["verdict"] for v in found] == ["reproduced"] * 4
-    heavy = row("lla_tiny", 0, train_epoch_s=30.0, train_activation_mib=990.0)
+    heavy = row("lla_tiny_strips", 0, train_epoch_s=30.0, train_activation_mib=990.0)
     found = claim_verdicts.verdicts([vit, row("carry_l8", 0.70)], [vit, heavy])
     assert [v["verdict"] for v in found] == ["partly", *["not reproduced"] * 3]
 
@@ -147,7 +147,7 @@ def test_verdicts_on_lavit() -> None:
         row("lavit_no_residual", 0.75),
         row("lavit_no_loss", 0.80),
     ]
-    cost = [row("vit_tiny", 0), row("lla_tiny", 0)]
+    cost = [row("vit_tiny", 0), row("lla_tiny_strips", 0)]
     verdicts = [v["verdict"] for v in claim_verdicts.verdicts(rows, cost)[3:]]
     assert verdicts == [
         "partly", "reproduced", "reproduced", "not reproduced", "not testable here",

@@ -302,11 +302,11 @@ def test_it_needs_torch_numpy_and_opencv_alone(packed: Path, tmp_path: Path) -> 
 
 def test_weights_are_collected_for_export(packed: Path, tmp_path: Path) -> None:
     start = {"blocks.0.query.bias": torch.zeros(192)}
-    save_parts(tmp_path, "lla_conv_tiny.200.weights", start)
+    save_parts(tmp_path, "lla_tiny.200.weights", start)
     (packed_teacher := tmp_path / "shards").mkdir()
     for shard in packed.iterdir():
         (packed_teacher / shard.name).symlink_to(shard)
-    options = ("--runs", "lla_conv_tiny.10=1", "--minutes", 9)
+    options = ("--runs", "lla_tiny.10=1", "--minutes", 9)
     missing = train(packed_teacher, tmp_path, "--output", tmp_path / "out", *options)
     assert missing.code == 1
     assert missing.err.startswith("error: There is no teacher")
@@ -315,8 +315,8 @@ def test_weights_are_collected_for_export(packed: Path, tmp_path: Path) -> None:
     assert trained.code == 0, trained.err
     collected = python(SCRIPT, "collect", tmp_path / "out", "--output", tmp_path / "zoo")
     assert collected.code == 0, collected.err
-    file = tmp_path / "zoo" / "lla_conv_tiny.10.safetensors"
-    model = load_model(find("lla_conv_tiny"), file)
+    file = tmp_path / "zoo" / "lla_tiny.10.safetensors"
+    model = load_model(find("lla_tiny"), file)
     assert model.classes == TEN
     row = json.loads((tmp_path / "out" / "rows.000.jsonl").read_text())
     assert model.notes["val_top1"] == f"{row['val_top1']:.4f}"

@@ -22,11 +22,11 @@ def test_a_step_is_done_once(tmp_path: Path) -> None:
                 picture = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
                 cv2.imwrite(str(folder / f"{number}.png"), picture)
     options = ("--tiny-imagenet", tmp_path / "data", "--output", tmp_path / "zoo", "--epochs", 1)
-    only = ("--only", "lla_conv_micro", "--no-teacher")
+    only = ("--only", "lla_micro", "--no-teacher")
     first = python(SCRIPT, *options, *only)
     assert first.code == 0, first.err
-    run = tmp_path / "zoo" / "lla_conv_micro.200"
-    assert (run / "lla_conv_micro.safetensors").is_file()
+    run = tmp_path / "zoo" / "lla_micro.200"
+    assert (run / "lla_micro.safetensors").is_file()
     written = (run / "last.pt").read_bytes()
     second = python(SCRIPT, *options, *only)
     assert second.code == 0, second.err

@@ -37,15 +37,15 @@ def same(one: edgevit.Prediction, other: edgevit.Prediction) -> bool:
 
 class TestOnePicture:
     def test_a_file_has_one_result(self, model: edgevit.Model, photo_folder: Path) -> None:
-        result = model(photo_folder / "photo3.png")
-        assert result.label == "church", "a rocket on its launch tower looks like one"
+        result = model(photo_folder / "photo2.png")
+        assert result.label == "espresso", "photo2.png shows a cup of coffee"
         assert result.probability == result.probabilities.max() == result.top(1)[0].probability
         assert result.probabilities.dtype == np.float32
-        assert result.probabilities.shape == (len(result.classes),) == (10,)
+        assert result.probabilities.shape == (len(result.classes),) == (200,)
         assert result.probabilities.sum() == pytest.approx(1, abs=1e-5)
         assert result.latency_ms > 0
-        assert result.source == str(photo_folder / "photo3.png")
-        assert same(result, model(str(photo_folder / "photo3.png")))
+        assert result.source == str(photo_folder / "photo2.png")
+        assert same(result, model(str(photo_folder / "photo2.png")))
 
     def test_top_is_sorted_and_as_long_as_asked(
         self, model: edgevit.Model, photos: list[Image]
@@ -53,7 +53,7 @@ class TestOnePicture:
         result = model(photos[0], top=2)
         shown = result.to_dict()["answers"]
         assert [answer["label"] for answer in shown] == [a.label for a in result.top(2)]
-        probabilities = [answer.probability for answer in result.top(100)]
+        probabilities = [answer.probability for answer in result.top(999)]
         assert probabilities == sorted(result.probabilities.tolist(), reverse=True)
         with pytest.raises(edgevit.InputError, match="1 or more; got 0"):
             result.top(0)
@@ -114,8 +114,8 @@ class TestOnePicture:
     ) -> None:
         result = model(photos[2])
         assert result.superpixels is not None
-        assert (result.superpixels.dtype, result.superpixels.shape) == (np.int32, (56, 56))
-        assert set(np.unique(result.superpixels)) <= set(range(49))
+        assert (result.superpixels.dtype, result.superpixels.shape) == (np.int32, (40, 40))
+        assert set(np.unique(result.superpixels)) <= set(range(25))
         assert result.superpixels is result.superpixels, "found once"
         drawn = result.plot(tmp_path / "drawn.png")
         assert (drawn.dtype, drawn.shape) == (np.uint8, photos[2].shape)
@@ -133,11 +133,11 @@ class TestOnePicture:
             np.testing.assert_array_equal(result.superpixels, model(photo).superpixels)
 
     def test_print_shows_the_classes(self, model: edgevit.Model, photo_folder: Path) -> None:
-        result = model(photo_folder / "photo3.png", top=2)
-        assert "photo3.png" in str(result)
-        assert "church" in str(result)
+        result = model(photo_folder / "photo2.png", top=2)
+        assert "photo2.png" in str(result)
+        assert "espresso" in str(result)
         assert " ms" in str(result)
-        assert "photo3.png: church" in repr([result])
+        assert "photo2.png: espresso" in repr([result])
 
 
 class TestSeveralPictures:
@@ -350,7 +350,7 @@ import sys, edgevit
 model = edgevit.load("lla_tiny")
 print("onnxruntime" in sys.modules, model.classes[0])
 """
-        assert python("-c", code).out.split() == ["False", "cassette_player"]
+        assert python("-c", code).out.split() == ["False", "abacus"]
 
     def test_many_threads_get_the_answers_of_one(
         self, model: edgevit.Model, photos: list[Image]

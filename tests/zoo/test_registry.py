@@ -60,7 +60,7 @@ def test_a_model_that_is_not_listed_names_the_command() -> None:
 
 def test_pooling_first_costs_a_twelfth_of_the_vit() -> None:
     """design figure: 7.7 % with pool before embed at K=16, self-attention; LLA is below it."""
-    spec, size = registry.find("lla_tiny").spec, size_of("lla_tiny")
+    spec, size = registry.find("lla_tiny_strips").spec, size_of("lla_tiny_strips")
     assert isinstance(spec, LlaSpec)
     without = size.macs - size.superpixel_macs - spec.width * spec.classes
     assert without / size_of("vit_tiny").macs < 0.077
@@ -69,6 +69,42 @@ def test_pooling_first_costs_a_twelfth_of_the_vit() -> None:
 def test_an_unknown_model_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="Did you mean lla_tiny"):
         registry.find("lla_tinny")
+
+
+def test_weights_are_named_after_the_model() -> None:
+    default, ten = registry.find("lla_tiny"), registry.find("lla_tiny:imagenette")
+    assert default.weights == registry.ZOO / "lla_tiny.tiny_imagenet.safetensors"
+    assert ten.weights == registry.ZOO / "lla_tiny.imagenette.safetensors"
+    assert registry.find("lla_tiny:tiny_imagenet").weights == default.weights
+    assert ten.spec == default.spec
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if registry.MODELS[n].weight_sets])
+def test_shipped_weights_are_there_and_small(name: str) -> None:
+    for weights in registry.MODELS[name].weight_sets:
+        path = registry.find(f"{name}:{weights}").weights
+        assert path is not None
+        limit = 6e6 if name.startswith("lla") else 22e6
+        assert 0 < path.stat().st_size <= limit
+        assert path.with_suffix(".md").is_file(), "every file of weights has a model card"
+
+
+def test_all_weights_together_stay_small() -> None:
+    files = [*registry.ZOO.glob("*.safetensors"), *registry.ZOO.glob("*.edgevit/*")]
+    assert sum(file.stat().st_size for file in files) <= 60e6
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lla_tiny:cifar", "lla_tiny:cifar; it does lla_tiny:tiny_imagenet, lla_tiny:imagenette"),
+        ("lla_small:imagenette", "it ships none of this model"),
+        ("lla_tinny:imagenette", "Did you mean lla_tiny"),
+    ],
+)
+def test_weights_that_are_not_shipped_name_those_that_are(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        registry.find(name)
 
 
 @pytest.mark.parametrize(

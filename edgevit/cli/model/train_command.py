@@ -48,8 +48,12 @@ def train(
         ),
     ] = None,
     weights: Annotated[
-        Path | None,
-        typer.Option("--init", help="Initial weights, of any image size and classes."),
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="FILE|MODEL[:WEIGHTS]",
+            help="Initial weights, of any image size and classes: a file, or shipped ones.",
+        ),
     ] = None,
     weights_key: WeightsKeyOption = None,
     image_px: Annotated[

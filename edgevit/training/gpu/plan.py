@@ -65,17 +65,17 @@ _PRETRAIN = Recipe(
 )
 _FINE = Recipe(epochs=150, batch=256, learning_rate=1e-3, clean_epochs=10, teacher_weight=0.8)
 _PROBE = Recipe(epochs=30, batch=256, learning_rate=2e-3, clean_epochs=4)
-_MORE = replace(
+_WHOLE = replace(
     _PRETRAIN,
-    epochs=10,
+    epochs=2,
     batch=256,
-    learning_rate=1e-3,
+    learning_rate=3e-4,
     warmup_epochs=0.5,
+    crop_area=(0.7, 1.0),
     random_ops=0,
     erase=0.0,
     mix=0.0,
 )
-_WHOLE = replace(_MORE, epochs=2, learning_rate=3e-4, crop_area=(0.7, 1.0))
 _FEW = Recipe(epochs=100, batch=64, learning_rate=5e-4, clean_epochs=10)
 
 SEEDS = (0, 1, 2)
@@ -84,16 +84,16 @@ SEEDS = (0, 1, 2)
 def plan() -> list[Run]:
     """Every run, in the order of its use."""
     return [
-        *_model("lla_conv_tiny", train_px=128),
-        _finished("lla_conv_tiny", train_px=128, recipe=_MORE),
+        *_model("lla_tiny", train_px=128),
+        _finished("lla_tiny", train_px=128),
         *_model("lavit_tiny_128", train_px=128, init=SHIPPED_LAVIT),
-        _pretraining("lla_conv_micro", train_px=64),
-        _finished("lla_conv_micro", train_px=64, recipe=_WHOLE),
+        _pretraining("lla_micro", train_px=64),
+        _finished("lla_micro", train_px=64),
         *_model("mobilenet_v3_small", train_px=176),
         *_model("vit_tiny", train_px=224),
         *_regions_and_latents(),
         *_transfer(),
-        *_model("lla_conv_small", train_px=160),
+        *_model("lla_small", train_px=160),
     ]
 
 
@@ -133,7 +133,7 @@ def _pretraining(name: str, train_px: int, init: str | None = None) -> Run:
     )
 
 
-def _finished(name: str, train_px: int, recipe: Recipe) -> Run:
+def _finished(name: str, train_px: int) -> Run:
     """More epochs without a teacher, on pictures as they will be shown: only cropped and mirrored.
 
     Crops as small as those of the pretraining show things larger than whole pictures do
@@ -141,7 +141,7 @@ def _finished(name: str, train_px: int, recipe: Recipe) -> Run:
     """
     first = _pretraining(name, train_px)
     return replace(
-        first, name=f"{name}.200.finished", recipe=recipe, init=first.name, teaching="none"
+        first, name=f"{name}.200.finished", recipe=_WHOLE, init=first.name, teaching="none"
     )
 
 
@@ -155,7 +155,7 @@ def _regions_and_latents() -> Iterator[Run]:
 
     Without a teacher and from random weights: what is compared is all that differs.
     """
-    own = find("lla_conv_tiny").spec
+    own = find("lla_tiny").spec
     assert isinstance(own, LlaSpec)
     assert own.trunk is not None
     k49 = replace(own, superpixels=SuperpixelSpec(grid=(7, 7)))
@@ -183,7 +183,7 @@ def _regions_and_latents() -> Iterator[Run]:
 
 def _transfer() -> Iterator[Run]:
     """Whether pretraining helps with few pictures of classes that it never saw."""
-    whole = _pretraining("lla_conv_tiny", 128)
+    whole = _pretraining("lla_tiny", 128)
     known = 200 - HELD_OUT_CLASSES
     before = replace(whole, name="transfer.pretraining", classes=known)
     yield before

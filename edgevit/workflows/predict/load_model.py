@@ -17,7 +17,7 @@ from edgevit.common.version import __version__
 from edgevit.workflows.export import MODULES
 from edgevit.workflows.export import export as _export_model
 from edgevit.workflows.predict.loaded_model import Model
-from edgevit.zoo.registry import DEFAULT_MODEL, MODELS, PREBUILT_BUNDLE, ModelEntry
+from edgevit.zoo.registry import DEFAULT_MODEL, MODELS, PREBUILT_BUNDLE, ModelEntry, find
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,8 +72,8 @@ def _bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
         return Bundle.open(path)
     if name_or_path == DEFAULT_MODEL:
         return Bundle.open(PREBUILT_BUNDLE)
-    if name_or_path in MODELS:
-        return _exported(MODELS[name_or_path])
+    if name_or_path.partition(":")[0] in MODELS:
+        return _exported(find(name_or_path))
     raise _unknown(name_or_path)
 
 

@@ -27,5 +27,5 @@ def crops(photos: list[Image], count: int, seed: int) -> list[Image]:
         height, width = photo.shape[:2]
         side = int(rng.integers(120, min(height, width)))
         y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
-        views.append(cv2.resize(photo[y : y + side, x : x + side], (224, 224)))
+        views.append(cv2.resize(photo[y : y + side, x : x + side], (160, 160)))
     return views
