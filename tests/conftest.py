@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,17 +164,28 @@ def native_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> Path:
     """Views in the folder of the class that the shipped float model calls them: it is always right.
 
-    ``train`` calibrates, ``val`` judges; every class has at least two images of each.
+    ``train`` calibrates, ``val`` judges: 48 images each, at least two of every class.
     """
 
     def classify(root: Path) -> None:
+        found = {"train": crops(photos, 160, 1), "val": crops(photos, 160, 2)}
         with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
-            for part, seed in (("train", 1), ("val", 2)):
-                views = crops(photos, 48, seed)
-                answers = classifier.answer(views, 1)
-                for i, (view, answer) in enumerate(zip(views, answers, strict=True)):
-                    (root / part / answer[0].label).mkdir(parents=True, exist_ok=True)
-                    write_png(root / part / answer[0].label / f"{i}.png", view)
+            labels = {
+                part: [answer[0].label for answer in classifier.answer(views, 1)]
+                for part, views in found.items()
+            }
+        often = [{k for k, n in Counter(names).items() if n > 1} for names in labels.values()]
+        shared = set.intersection(*often)
+        for part, views in found.items():
+            taken: Counter[str] = Counter()
+            ranked = []  # the first of every class, the second of every class, ...
+            for i, name in enumerate(labels[part]):
+                if name in shared:
+                    ranked.append((taken[name], name, i))
+                    taken[name] += 1
+            for _, name, i in sorted(ranked)[:48]:
+                (root / part / name).mkdir(parents=True, exist_ok=True)
+                write_png(root / part / name / f"{i}.png", views[i])
 
     return made_once(folder_of_the_run(tmp_path_factory) / "answered", classify)
 

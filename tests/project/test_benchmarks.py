@@ -130,7 +130,11 @@ def row(key: str, top1: float, **figures: object) -> dict[str, object]:
 
 def test_verdicts_follow_from_the_figures() -> None:
     cheap = row(
-        "lla_tiny_strips", 0, train_epoch_s=10.0, train_activation_mib=80.0, times_faster_than_ruler=5.0
+        "lla_tiny_strips",
+        0,
+        train_epoch_s=10.0,
+        train_activation_mib=80.0,
+        times_faster_than_ruler=5.0,
     )
     vit = row("vit", 0.81)
     found = claim_verdicts.verdicts([vit, row("carry_l8", 0.80)], [vit, cheap])

@@ -59,7 +59,7 @@ def float_model() -> ir.Model:
 @pytest.fixture
 def pictures(answered: Path) -> Pictures:
     files = ImageFolder.open(answered / "train").files
-    return Pictures(files[:24], Preprocess(224))
+    return Pictures(files[:24], Preprocess(160))
 
 
 # Ranges -------------------------------------------------------------------------------------------
@@ -163,6 +163,11 @@ def test_every_form_answers_nearly_as_float(
     assert relative_logit_error(logits(float_model, pictures), logits(model, pictures)) < 0.02
 
 
+def _float_weights(model: ir.Model) -> list[np.ndarray]:
+    found = (w.const_value for w in model.graph.initializers.values())
+    return [value.numpy() for value in found if value is not None]
+
+
 @pytest.mark.parametrize("name", SCHEMES)
 def test_only_products_are_quantized(name: str, float_model: ir.Model, pictures: Pictures) -> None:
     """Softmax, norms, GELU, sums, the mask and the superpixel ops read and give float."""
@@ -179,7 +184,9 @@ def test_only_products_are_quantized(name: str, float_model: ir.Model, pictures:
         assert {f.name for f in model.functions} == {f.name for f in float_model.functions.values()}
     weights = {w.name: w for w in model.graph.initializer}
     int8 = [w for w in weights.values() if w.data_type in (onnx.TensorProto.INT8, 2) and w.dims]
-    assert sum(np.prod(w.dims) for w in int8) > 4.5e6, "nearly all weights are eight bits wide"
+    every = sum(weight.size for weight in _float_weights(float_model))
+    least = 0.65 if SCHEMES[name].runtime == "onnxruntime" else 0.95  # which keeps convolutions
+    assert sum(np.prod(w.dims) for w in int8) > least * every
 
 
 def test_tensorrts_form_is_what_its_parser_takes(float_model: ir.Model, pictures: Pictures) -> None:
@@ -243,7 +250,7 @@ def test_hostile_weights_pass_the_gate_and_are_named(
 ) -> None:
     model = hostile(float_model)
     np.testing.assert_allclose(logits(model, pictures), logits(float_model, pictures), atol=1e-2)
-    judging = Pictures(ImageFolder.open(answered / "val").files, Preprocess(224))
+    judging = Pictures(ImageFolder.open(answered / "val").files, Preprocess(160))
     expected = logits(model, judging)
     evaluation = LabelledEvalSet(judging, expected, "float", expected.argmax(1).astype(np.int64))
     search = Search(model, pictures, evaluation, RUNNERS, SilentProgress(), max_drop=0.0)
@@ -410,7 +417,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert simulated["accuracy_from"] == "a simulation in ONNX Runtime"
     assert "speed" not in simulated
     small = opened.variant(mine).stat().st_size
-    assert small < 0.3 * 4 * opened.manifest.model.parameters
+    assert small < 0.6 * 4 * opened.manifest.model.parameters, "convolutions stay float32"
     shown = edgevit("inspect", bundle)
     assert shown.code == 0
     for word in ("int8-tensorrt", "half", "calibrated by", "torch against"):

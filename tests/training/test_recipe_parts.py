@@ -162,7 +162,7 @@ def test_a_teacher_answers_for_the_crops_that_are_shown(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     recipe = Recipe(batch=6, random_ops=0, erase=0, mix=0, teacher_views=3)
     answers = TeacherAnswers(teacher, known_classes, recipe, threads=2)
-    crops = next(answers.loader.crops(recipe, 2, 224))
+    crops = next(answers.loader.crops(recipe, 2, 160))
     shown = next(answers.loader.training(recipe, epoch=5, view=2))
     for picture, index in zip(shown.images, shown.indices, strict=True):
         same = (picture == crops.images[index]).all() or (
