@@ -7,6 +7,7 @@ from pathlib import Path
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.images.image_folder import open_image_folder
+from edgevit.images.picture_set import set_name
 from edgevit.results.evaluation import EvaluationResult
 from edgevit.results.plots import check_picture, draw_confusion
 
@@ -43,8 +44,8 @@ def evaluate(
     data = Path(data)
     if confusion is not None:
         check_picture("--confusion", Path(confusion))
-    inside = data / "val"
-    folder = open_image_folder(inside if inside.is_dir() else data, progress)
+    root = data / "val" if (data / "val").is_dir() else data
+    folder = open_image_folder(root, progress)
     with BundleClassifier(bundle, variant, threads) as classifier:
         readable = folder.readable(skip_corrupt, threads, progress)
         found = answer_folder(classifier, readable, progress)
@@ -56,6 +57,7 @@ def evaluate(
         variant=used,
         data=data,
         accuracy=found.accuracy,
+        picture_set=readable.identity(set_name(root)),
         runtime=runtime_label(bundle, used),
         threads=threads,
         inference_seconds=found.inference_seconds,

@@ -15,7 +15,7 @@ from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section
-from edgevit.results.bundle_summary import variants_table
+from edgevit.results.bundle_summary import accuracy_notes, variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class QuantizeResult(Result):
 
     def sections(self) -> list[Section]:
         table = variants_table(str(self.bundle.path), self.bundle)
-        return [table, *(verdict.text for verdict in self.verdicts)]
+        notes = accuracy_notes(self.bundle)
+        return [table, *notes, *(verdict.text for verdict in self.verdicts)]
 
 
 def quantize(
@@ -110,6 +111,7 @@ def quantize(
         max_drop=max_drop,
         method=method,
         seed=seed,
+        evaluation_name=_evaluation_name(Path(calibration), evaluation, seed),
         replace_variants=force,
     )
     bundle, found = quantize_bundle(request, _runners(threads), progress)
@@ -149,6 +151,15 @@ def _folders(
     evaluating = open_image_folder(Path(evaluation), progress)
     refuse_overlap(calibrating, evaluating)
     return calibrating, evaluating
+
+
+def _evaluation_name(calibration: Path, evaluation: Path | str | None, seed: int) -> str:
+    """What people call the pictures that measure accuracy."""
+    from edgevit.images.picture_set import set_name
+
+    if evaluation is not None:
+        return set_name(Path(evaluation))
+    return f"half of {set_name(calibration)}, seed {seed}"
 
 
 def _pictures(
