@@ -10,6 +10,7 @@ from edgevit.images.image_folder import open_image_folder
 from edgevit.images.picture_set import set_name
 from edgevit.results.evaluation import EvaluationResult
 from edgevit.results.plots import check_picture, draw_confusion
+from edgevit.workflows.trial.trial_opening import try_untrusted
 
 
 def evaluate(
@@ -35,9 +36,11 @@ def evaluate(
         InputError: the model does not know a class of the folder, a picture is damaged, or a file
             cannot be written.
         BundleError: the variant does not exist or cannot be opened here.
+        CheckFailedError: the model of an untrusted bundle does not pass its trial.
     """
     from edgevit_runtimes.backends.classifier import BundleClassifier
     from edgevit_runtimes.bench.conditions import runtime_label
+    from edgevit_runtimes.devices.facts import chosen_here
     from edgevit_runtimes.selection.evaluate import evaluate as answer_folder
 
     progress = progress or SilentProgress()
@@ -46,6 +49,7 @@ def evaluate(
         check_picture("--confusion", Path(confusion))
     root = data / "val" if (data / "val").is_dir() else data
     folder = open_image_folder(root, progress)
+    try_untrusted(bundle, [variant or chosen_here(bundle)], progress)
     with BundleClassifier(bundle, variant, threads) as classifier:
         readable = folder.readable(skip_corrupt, threads, progress)
         found = answer_folder(classifier, readable, progress)

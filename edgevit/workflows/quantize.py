@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.bundle.edit import refuse_unwritable
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
@@ -17,6 +17,7 @@ from edgevit.common.result import Result
 from edgevit.common.tables import Section
 from edgevit.results.bundle_summary import accuracy_notes, variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
+from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +88,7 @@ def quantize(
     Raises:
         MissingExtraError: onnx is not installed.
         InputError: a target, method or folder cannot be used, or folders overlap.
+        CheckFailedError: the model of an untrusted bundle does not pass its trial.
     """
     require_modules("edgevit quantize", "export", _MODULES)
     from edgevit_export.quantize.quantize_pipeline import QuantizeRequest, quantize_bundle
@@ -100,6 +102,7 @@ def quantize(
         check_picture("--plot", Path(plot))
     folders = _folders(Path(calibration), evaluation, seed, progress)
     calibrating, evaluating, labels = _pictures(bundle, folders, images, seed)
+    try_untrusted(bundle, [FLOAT_VARIANT], progress)
     request = QuantizeRequest(
         bundle=bundle,
         targets=wanted,
