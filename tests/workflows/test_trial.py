@@ -163,6 +163,9 @@ def test_a_model_that_ends_its_process_is_one_clean_line(
 
 
 def test_a_good_bundle_of_somebody_else_works(foreign: Path, edgevit: Command) -> None:
+    content = json.loads((foreign / "manifest.json").read_text())
+    content["variants"]["odd \0 name"] = content["variants"]["float"]
+    (foreign / "manifest.json").write_text(json.dumps(content))
     ended = edgevit("verify", foreign)
     assert ended.code == 0, ended.err
     assert not is_trusted(Bundle.open(foreign)), "a trial makes no trust"

@@ -23,7 +23,7 @@ from edgevit.common.progress import Progress
 from edgevit.common.untrusted.sanitize import harmless, last_line
 
 TRIAL_S = 30  # of one model: from opening it to its answers to the bundle's own pictures
-_START_S = 60.0  # of the process itself, on a slow device
+_START_S, _LONGEST_S = 60, 600  # of the process: its start on a slow device, and all together
 _MODULE = f"{__package__}.trial_process"
 
 
@@ -54,15 +54,16 @@ def _failure(bundle: Bundle, variants: Sequence[str]) -> str | None:
     """What went wrong in the child, without a full stop; None if nothing did."""
     from edgevit_runtimes.bench.fresh_process import process_environment
 
-    command = [sys.executable, "-m", _MODULE, str(TRIAL_S), str(bundle.path), *variants]
+    job = {"bundle": str(bundle.path), "variants": variants, "seconds": TRIAL_S}
     try:
         ended = subprocess.run(
-            command,
+            [sys.executable, "-m", _MODULE],
+            input=json.dumps(job),  # of any length, and with names of any characters
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
-            timeout=_START_S + TRIAL_S * len(variants),
+            timeout=min(_START_S + TRIAL_S * len(variants), _LONGEST_S),
             env=process_environment(),
         )
     except subprocess.TimeoutExpired as error:

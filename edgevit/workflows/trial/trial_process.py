@@ -1,9 +1,10 @@
 """The child process of a trial.
 
-Started as ``python -m edgevit.workflows.trial.trial_process SECONDS BUNDLE VARIANT...``. It opens
-every variant and runs it on the bundle's own pictures, and says on standard output which one it
-opens, a JSON object a line. A variant that takes longer than SECONDS ends the process by SIGALRM,
-which also ends a loop in native code; memory beyond the limit is refused by the kernel.
+Started as ``python -m edgevit.workflows.trial.trial_process``, with a JSON object on standard
+input: ``{"bundle": FOLDER, "variants": [NAME, ...], "seconds": LIMIT}``. It opens every variant and
+runs it on the bundle's own pictures, and says on standard output which one it opens, a JSON object
+a line. A variant that takes longer than the limit ends the process by SIGALRM, which also ends a
+loop in native code; memory beyond the limit is refused by the kernel.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ _STATUS = Path("/proc/self/status")
 
 
 def main() -> int:
-    seconds, path, *variants = sys.argv[1:]
+    job = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    bundle = Bundle.open(Path(path))
-    for name in variants:
+    bundle = Bundle.open(Path(job["bundle"]))
+    for name in job["variants"]:
         _say(opening=bundle.entry(name).file)
-        signal.alarm(int(seconds))
+        signal.alarm(job["seconds"])
         try:
             _try(bundle, name)
         except Exception as error:  # whatever a library raises: that is what is to be found out
