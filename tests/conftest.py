@@ -48,6 +48,16 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield root
 
 
+@pytest.fixture(scope="session", autouse=True)
+def trust_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A state folder of the run's own: what one worker made, the others trust."""
+    state = folder_of_the_run(tmp_path_factory) / "state"
+    state.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(state))
+        yield state
+
+
 @pytest.fixture
 def edgevit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line in this process: ``edgevit("run", path)``."""

@@ -12,6 +12,7 @@ but of those who want it. :mod:`edgevit.bundle.edit` is the one way to change a 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -65,11 +66,14 @@ class Bundle:
 
     fresh_hashes: whether files are hashed whenever they are asked for, even those whose hash is
         remembered (:mod:`edgevit.common.storage.hashes`).
+    manifest_sha256: of the manifest's text when it was read, by which trust in a bundle goes
+        (:mod:`edgevit.bundle.trust`); empty for one that was not read from a file.
     """
 
     path: Path
     manifest: Manifest
     fresh_hashes: bool = field(default=False, compare=False)
+    manifest_sha256: str = field(default="", compare=False)
 
     @classmethod
     def open(cls, path: Path, check_hashes: bool = False) -> Bundle:
@@ -90,7 +94,8 @@ class Bundle:
                 "Make one with: edgevit export --model lla_tiny"
             )
         text = read_text(manifest_path, _MOST_MANIFEST_BYTES, MANIFEST_FILE)
-        bundle = cls(path, Manifest.from_json(text, manifest_path), check_hashes)
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        bundle = cls(path, Manifest.from_json(text, manifest_path), check_hashes, sha256)
         if check_hashes:
             for name in bundle.manifest.files:
                 bundle.file(name)

@@ -30,6 +30,7 @@ from edgevit.bundle.manifest import (
     Manifest,
     Variant,
 )
+from edgevit.bundle.trust import is_trusted, trust, trust_own
 from edgevit.common.errors import BundleError, InputError
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.storage.folders import (
@@ -97,6 +98,8 @@ class Draft:
 def edit(bundle: Bundle, wait_s: float = WAIT_S) -> Iterator[Draft]:
     """Changes a bundle, whole or not at all. Files that stay as they are, are linked, not copied.
 
+    A bundle that the user trusts is trusted afterwards too; no other becomes so.
+
     Args:
         wait_s: how long to wait for another process that writes the bundle.
 
@@ -107,8 +110,9 @@ def edit(bundle: Bundle, wait_s: float = WAIT_S) -> Iterator[Draft]:
     refuse_unwritable(bundle)
     with workspace(bundle.path, wait_s) as folder:
         draft = Draft(Bundle.open(bundle.path), folder)
+        trusted = is_trusted(draft.bundle)
         yield draft
-        _finish(draft, folder)
+        _finish(draft, folder, trusted)
     draft.bundle = Bundle.open(bundle.path)
 
 
@@ -116,11 +120,15 @@ def edit(bundle: Bundle, wait_s: float = WAIT_S) -> Iterator[Draft]:
 def create(path: Path, replace_existing: bool) -> Iterator[Path]:
     """Yields an empty folder that becomes a bundle when :func:`seal` has been called for it.
 
+    The user trusts what was made here.
+
     Raises:
         InputError: the path exists and may not be replaced, or cannot be written to.
     """
     with folder_written_aside(path, replace_existing, MANIFEST_FILE) as folder:
         yield folder
+        if (folder / MANIFEST_FILE).is_file():
+            trust(sha256_of(folder / MANIFEST_FILE))
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
@@ -139,7 +147,7 @@ def refuse_unwritable(bundle: Bundle) -> None:
         )
 
 
-def _finish(draft: Draft, folder: Path) -> None:
+def _finish(draft: Draft, folder: Path, trusted: bool) -> None:
     """Writes what changed: the manifest alone, in its place, or the whole folder."""
     before = draft.bundle.manifest
     new = {file.name: _fact(file) for file in folder.iterdir()}
@@ -149,6 +157,8 @@ def _finish(draft: Draft, folder: Path) -> None:
     manifest.check()
     if manifest == before:
         return
+    if trusted:
+        trust_own(manifest)
     if not new and not gone:
         _write_manifest(draft.bundle.path, manifest)
         return

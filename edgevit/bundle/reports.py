@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from edgevit.common.schema import typed
+from edgevit.images.picture_set import PictureSet
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class AccuracyReport:
     """Of a quantized form. Accuracies are 0 to 1, drops in points of a hundred.
 
     kept_float: layers, or tensors and the largest value of each.
+    picture_set: the pictures it was measured on; None where an earlier edgevit did not say it.
     """
 
     images: int
@@ -65,6 +67,7 @@ class AccuracyReport:
     accuracy_from: str
     kept_float: tuple[str, ...] | Mapping[str, float]
     speed: SpeedReport | None = None
+    picture_set: PictureSet | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from edgevit.cli.deploy.export_command import export
 from edgevit.cli.deploy.inspect_command import inspect
 from edgevit.cli.deploy.quantize_command import quantize
 from edgevit.cli.deploy.run_command import run
+from edgevit.cli.deploy.trust_command import trust
 from edgevit.cli.deploy.verify_command import verify
 from edgevit.cli.device import devices_command
 from edgevit.cli.device.doctor_command import doctor
@@ -53,6 +54,7 @@ app.command("compile")(compile_bundle)
 app.add_typer(devices_command.app, name="devices")
 app.command()(verify)
 app.command()(profile)
+app.command()(trust)
 
 
 def _print_version(wanted: bool) -> None:

@@ -18,6 +18,7 @@ from edgevit.common.untrusted.sanitize import harmless
 from edgevit.common.workers import workers
 from edgevit.images import image_io
 from edgevit.images.image_files import HIDDEN, images_in, is_hidden, left_out_note
+from edgevit.images.picture_set import PictureSet, picture_set
 
 _OUTSIDE = "outside of the class folders"
 _SHOWN = 60
@@ -74,6 +75,10 @@ class ImageFolder:
         for file, label in zip(self.files, self.labels, strict=True):
             digest.update(f"{label} {file.name} {sha256_of(file)}\n".encode())
         return f"{len(self)} images, {digest.hexdigest()[:16]}"
+
+    def identity(self, name: str) -> PictureSet:
+        """By which accuracies on the same pictures are known; ``name`` is for people."""
+        return picture_set(name, self.files, [self.classes[label] for label in self.labels])
 
     def part(self, indices: NDArray[np.int64]) -> ImageFolder:
         """The same classes, some of the files."""

@@ -88,15 +88,18 @@ class LabelledEvalSet(EvalSet):
 
     labels: NDArray[np.int64]
 
-    def spread(self, count: int) -> LabelledEvalSet:
-        """At most that many of the pictures, spread evenly."""
+    def spread(self, count: int) -> NDArray[np.int64]:
+        """int64 [n]: places of at most that many of the pictures, spread evenly."""
         places = np.linspace(0, len(self.labels) - 1, min(count, len(self.labels)))
-        picks = np.unique(places.round().astype(np.int64))
+        return np.unique(places.round().astype(np.int64))
+
+    def part(self, places: NDArray[np.int64]) -> LabelledEvalSet:
+        """The pictures at some places."""
         return replace(
             self,
-            pictures=Selected(self.pictures, picks),
-            expected=self.expected[picks],
-            labels=self.labels[picks],
+            pictures=Selected(self.pictures, places),
+            expected=self.expected[places],
+            labels=self.labels[places],
         )
 
 

@@ -15,8 +15,9 @@ from edgevit.common.schema import cleaned, is_newer_minor, plain_json, to_plain,
 from edgevit.common.tables import Section
 from edgevit.common.untrusted import bounded
 from edgevit.common.untrusted.sanitize import harmless
+from edgevit.images.picture_set import PictureSet
 
-RESULT_KIND, RESULT_SCHEMA, RESULT_MINOR = "edgevit bench", 1, 0
+RESULT_KIND, RESULT_SCHEMA, RESULT_MINOR = "edgevit bench", 1, 1
 MOST_BYTES = 64 << 20
 _LEAST, _MOST = 1e-9, 1e15  # of a figure that is not zero
 
@@ -39,10 +40,14 @@ class _Bounded:
 
 @dataclass(frozen=True)
 class KnownAccuracy:
-    """Top-1 accuracy, 0 to 1, as ``edgevit quantize`` measured it on so many images."""
+    """Top-1 accuracy, 0 to 1, as ``edgevit quantize`` measured it on so many images.
+
+    picture_set: which images; None where an earlier edgevit quantized the bundle.
+    """
 
     top1: float
     images: int | None = None
+    picture_set: PictureSet | None = None
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgevit.bundle.bundle import Bundle, Variant
+from edgevit.bundle.reports import AccuracyReport
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
+from edgevit.images.picture_set import pictures_key, pictures_text
 
 _SHOWN_LAYERS = 5
 _SHOWN_CLASSES = 10
@@ -42,6 +44,7 @@ class BundleSummary(Result):
         return [
             Table(str(self.bundle.path), ("", ""), facts),
             variants_table("variants", self.bundle),
+            *accuracy_notes(self.bundle),
             *(line for item in manifest.variants.items() for line in _quantization_lines(*item)),
             *(
                 Table(f"{name}: layers", ("layer", "precision"), list(precisions.items()))
@@ -91,6 +94,20 @@ def variants_table(title: str, bundle: Bundle) -> Table:
         for name, variant in bundle.manifest.variants.items()
     ]
     return Table(title, columns, rows, numeric=columns[1:2])
+
+
+def accuracy_notes(bundle: Bundle) -> list[str]:
+    """Which pictures the accuracies of the table are of; several sets are not comparable."""
+    by_set: dict[str, tuple[AccuracyReport, list[str]]] = {}
+    for name, variant in bundle.manifest.variants.items():
+        if (report := variant.accuracy()) is not None:
+            by_set.setdefault(pictures_key(report), (report, []))[1].append(name)
+    if len(by_set) < 2:
+        return [f"accuracy on {pictures_text(report)}" for report, _ in by_set.values()]
+    return [
+        "note: these accuracies are of different pictures and cannot be compared with each other:",
+        *(f"  {', '.join(names)}: {pictures_text(report)}" for report, names in by_set.values()),
+    ]
 
 
 def _figures(variant: Variant) -> tuple[str, str, str, str]:

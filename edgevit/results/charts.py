@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edgevit.images.picture_set import PictureSet, pictures_key, pictures_text
 from edgevit.results.bench_result import BenchResult
 from edgevit.results.compare import figure
 from edgevit.results.svg import COLOURS, Scale, axis_x, axis_y, chart, element, text, tooltip
@@ -18,12 +19,26 @@ _LABEL_CHARACTERS = 38
 
 
 @dataclass(frozen=True)
+class MeasuredTop1:
+    """Top-1 accuracy with the limits of its interval of 95 %, all 0 to 1.
+
+    images, picture_set: how many pictures it was measured on, and which; None: not known.
+    """
+
+    top1: float
+    low: float
+    high: float
+    images: int | None = None
+    picture_set: PictureSet | None = None
+
+
+@dataclass(frozen=True)
 class Entry:
-    """A result by the name of its file. ``accuracy``: top-1 as {"top1", "low", "high"}, or None."""
+    """A result by the name of its file. accuracies: what is known, one for every picture set."""
 
     name: str
     result: BenchResult
-    accuracy: dict[str, float] | None = field(default=None)
+    accuracies: tuple[MeasuredTop1, ...] = ()
 
     @property
     def label(self) -> str:
@@ -121,27 +136,57 @@ def _bar(name: str, value: float | None, scale: Scale, y: float) -> str:
     )
 
 
-def accuracy_against_latency(entries: Sequence[Entry]) -> str | None:
-    """A point a result whose accuracy is known, with its interval; None if there is none."""
-    known = [entry for entry in entries if entry.accuracy is not None]
-    if not known:
-        return None
-    latencies = [entry.result.latency_ms.p50 for entry in known]
-    x = Scale(min(latencies) * 0.9, max(latencies) * 1.12, 70, _RIGHT - 150)
-    lows = [100 * entry.accuracy["low"] for entry in known if entry.accuracy]
-    highs = [100 * entry.accuracy["high"] for entry in known if entry.accuracy]
-    bottom = 300
-    y = Scale(min(lows) - 0.5, max(highs) + 0.5, bottom, 30)
-    parts = [axis_x(x, bottom, 30, "latency p50, ms"), axis_y(y, 70, _RIGHT - 150, "top-1, %")]
+@dataclass(frozen=True)
+class AccuracyChart:
+    """Accuracies that can be compared, as SVG. pictures: what they were measured on, for people.
+
+    is_known: False where the results do not say which pictures these were.
+    """
+
+    pictures: str
+    is_known: bool
+    svg: str
+
+
+_Points = list[tuple[Entry, MeasuredTop1]]
+
+
+def accuracy_against_latency(entries: Sequence[Entry]) -> list[AccuracyChart]:
+    """A chart for every picture set: accuracies of different ones never share an axis.
+
+    A point is a result whose accuracy is known, with its interval.
+    """
+    by_set: dict[str, _Points] = {}
+    for entry in entries:
+        for accuracy in entry.accuracies:
+            by_set.setdefault(pictures_key(accuracy), []).append((entry, accuracy))
     by_device = colours(entries)
-    for entry, latency_ms in zip(known, latencies, strict=True):
-        parts.append(_point(entry, x(latency_ms), y, by_device[entry.device]))
-    return chart(_WIDTH, bottom + 40, "Accuracy against latency", parts)
+    return [
+        AccuracyChart(
+            pictures=pictures_text(points[0][1]),
+            is_known=points[0][1].picture_set is not None,
+            svg=_accuracy_chart(points, by_device),
+        )
+        for points in by_set.values()
+    ]
 
 
-def _point(entry: Entry, x: float, y: Scale, colour: str) -> str:
-    assert entry.accuracy is not None
-    low, top1, high = (100 * entry.accuracy[part] for part in ("low", "top1", "high"))
+def _accuracy_chart(points: _Points, by_device: Mapping[str, str]) -> str:
+    latencies = [entry.result.latency_ms.p50 for entry, _ in points]
+    x = Scale(min(latencies) * 0.9, max(latencies) * 1.12, 70, _RIGHT - 150)
+    low = min(100 * accuracy.low for _, accuracy in points)
+    high = max(100 * accuracy.high for _, accuracy in points)
+    bottom = 300
+    y = Scale(low - 0.5, high + 0.5, bottom, 30)
+    parts = [axis_x(x, bottom, 30, "latency p50, ms"), axis_y(y, 70, _RIGHT - 150, "top-1, %")]
+    for (entry, accuracy), latency_ms in zip(points, latencies, strict=True):
+        parts.append(_point(entry, accuracy, x(latency_ms), y, by_device[entry.device]))
+    label = f"Accuracy against latency, on {pictures_text(points[0][1])}"
+    return chart(_WIDTH, bottom + 40, label, parts)
+
+
+def _point(entry: Entry, accuracy: MeasuredTop1, x: float, y: Scale, colour: str) -> str:
+    low, top1, high = (100 * value for value in (accuracy.low, accuracy.top1, accuracy.high))
     p50 = entry.result.latency_ms.p50
     tip = tooltip(f"{entry.label} on {entry.device}: {top1:.2f} %, p50 {p50:.3f} ms")
     return (

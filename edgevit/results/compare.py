@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.images.picture_set import pictures_key, pictures_text
 from edgevit.results.bench_result import BenchResult, Comparison, LatencyRatio
 
 _RESAMPLES = 1000
@@ -101,7 +102,19 @@ def differing_conditions(first: BenchResult, second: BenchResult) -> list[str]:
     Differences of the model itself (variant, file) are what people compare, and come first.
     """
     pairs = [(name, read(first), read(second)) for name, read in _CONDITIONS.items()]
-    return [f"{name}: {_short(a)} / {_short(b)}" for name, a, b in pairs if a != b]
+    found = [f"{name}: {_short(a)} / {_short(b)}" for name, a, b in pairs if a != b]
+    return found + _differing_pictures(first, second)
+
+
+def _differing_pictures(first: BenchResult, second: BenchResult) -> list[str]:
+    """That the two accuracies are of different pictures, or may be: they cannot be compared."""
+    a, b = first.model.accuracy, second.model.accuracy
+    if a is None or b is None or pictures_key(a) == pictures_key(b):
+        return []
+    return [
+        f"accuracy measured on: {pictures_text(a)} / {pictures_text(b)}; the two accuracies are "
+        "not comparable"
+    ]
 
 
 def _of_machine(*path: str) -> Callable[[BenchResult], Any]:

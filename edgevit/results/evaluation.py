@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
+from edgevit.images.picture_set import PictureSet
 from edgevit.inference.accuracy import Accuracy
 from edgevit.results.bundle_summary import note_rows
 
 
 @dataclass(frozen=True)
 class EvaluationResult(Result):
-    """accuracy: over the model's classes.
+    """accuracy: over the model's classes. picture_set: the pictures it was measured on.
 
     runtime: its name and version. inference_seconds: of inference alone; total_seconds: with
     reading and resizing. left_out: files of the folder that are no pictures to use, by reason.
@@ -26,6 +27,7 @@ class EvaluationResult(Result):
     variant: str
     data: Path
     accuracy: Accuracy
+    picture_set: PictureSet
     runtime: str
     threads: int
     inference_seconds: float
@@ -59,6 +61,7 @@ class EvaluationResult(Result):
             "trained": manifest.model.trained,
             "weights": manifest.model.weights,
             "data": str(self.data),
+            "picture_set": asdict(self.picture_set),
             **self.accuracy.to_json(),
             "images_per_s": {"inference": round(inference, 1), "with_reading": round(overall, 1)},
             "conditions": {
@@ -76,6 +79,7 @@ class EvaluationResult(Result):
             ("top-1", _percent(self.accuracy.top1.to_json(), with_interval=True)),
             ("top-5", _percent(self.accuracy.top5.to_json(), with_interval=True)),
             ("images", str(len(self.accuracy.labels))),
+            ("picture set", self.picture_set.text),
             ("speed", f"{inference:.0f} images/s; {overall:.0f} with reading"),
             ("how", f"{self.runtime}, {self.threads} thread(s), {self._resize}"),
         ]

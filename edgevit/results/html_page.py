@@ -21,7 +21,7 @@ _STYLE = """
   --paper: #14171b; --warn: #f2b8b5 } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } h3 { font-size: 1rem }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: .88rem; width: 100% }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line);
@@ -42,7 +42,6 @@ summary { cursor: pointer; padding: .3rem 0 } dl { display: grid; grid-template-
 
 def page(entries: Sequence[Entry], title: str = "edgevit report") -> str:
     """The whole page. Everything that comes from a result is escaped."""
-    accuracy = accuracy_against_latency(entries)
     body = [
         element("h1", escape(title)),
         _section("Results", _table(entries)),
@@ -53,14 +52,7 @@ def page(entries: Sequence[Entry], title: str = "edgevit report") -> str:
             + _note("Lines: p50, p90 (dashed), p99 (dotted), where there are enough samples."),
         ),
         _section("Peak memory of a fresh process", _scrolling(memory(entries))),
-        _section(
-            "Accuracy against latency",
-            _legend(entries) + _scrolling(accuracy)
-            if accuracy
-            else _note(
-                "No result has a known accuracy. Add one: edgevit eval DATA --json > x.json"
-            ),
-        ),
+        _section("Accuracy against latency", _accuracy(entries)),
         _section("Conditions", "".join(map(_conditions, entries)) + _differences(entries)),
         element("p", f"made by edgevit {escape(__version__)}", class_="weak"),
     ]
@@ -71,6 +63,31 @@ def page(entries: Sequence[Entry], title: str = "edgevit report") -> str:
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
         f"<body>{''.join(body)}</body></html>\n"
     )
+
+
+_ONE_SET_A_CHART = (
+    "Accuracies of different picture sets cannot be compared: every set has a chart of its own."
+)
+_UNKNOWN_SET = (
+    "These results do not say which pictures their accuracy was measured on, so they may not be "
+    "comparable. Evaluate again: edgevit eval BUNDLE IMAGES --json > x.json"
+)
+
+
+def _accuracy(entries: Sequence[Entry]) -> str:
+    """A chart for every picture set, and a note where there are several."""
+    charts = accuracy_against_latency(entries)
+    if not charts:
+        return _note("No result has a known accuracy. Add one: edgevit eval DATA --json > x.json")
+    parts = [_legend(entries)]
+    if len(charts) > 1:
+        parts.append(element("p", escape(_ONE_SET_A_CHART), class_="warn"))
+    for each in charts:
+        parts.append(element("h3", escape(f"Measured on {each.pictures}")))
+        if not each.is_known:
+            parts.append(_note(_UNKNOWN_SET))
+        parts.append(_scrolling(each.svg))
+    return "".join(parts)
 
 
 def _section(title: str, content: str) -> str:

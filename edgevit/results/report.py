@@ -12,9 +12,10 @@ from edgevit.common.result import Result
 from edgevit.common.storage.files import refuse_target, write_atomically
 from edgevit.common.tables import Section
 from edgevit.common.untrusted.sanitize import printable
+from edgevit.images.picture_set import pictures_key
 from edgevit.inference.accuracy import Proportion
 from edgevit.results.bench_result import BenchResult, parse_result, read_text
-from edgevit.results.charts import Entry
+from edgevit.results.charts import Entry, MeasuredTop1
 from edgevit.results.documents.saved_evaluation import SavedEvaluation, parse_evaluation
 from edgevit.results.html_page import page
 
@@ -72,24 +73,36 @@ def _entries(files: Sequence[Path]) -> list[Entry]:
     for name, text in texts.items():
         if evaluations[name] is None:
             result = parse_result(text, name)
-            entries.append(Entry(Path(name).name, result, _accuracy(result, known)))
+            entries.append(Entry(Path(name).name, result, _accuracies(result, known)))
     if not entries:
         raise InputError("None of the files is a result of edgevit bench; a report needs one.")
     return entries
 
 
-def _accuracy(
+def _accuracies(
     result: BenchResult, evaluations: Sequence[SavedEvaluation]
-) -> dict[str, float] | None:
-    """Of the same model file, evaluated; else what its bundle knows from quantization."""
+) -> tuple[MeasuredTop1, ...]:
+    """Of the same model file, evaluated, one a picture set; else what quantization measured."""
+    found: dict[str, MeasuredTop1] = {}
     for evaluation in evaluations:
         if evaluation.file_sha256 == result.model.file_sha256:
-            low, high = evaluation.top1.interval_95
-            return {"top1": evaluation.top1.share, "low": low, "high": high}
+            accuracy = _evaluated(evaluation)
+            found.setdefault(pictures_key(accuracy), accuracy)
+    return tuple(found.values()) or _quantized(result)
+
+
+def _evaluated(evaluation: SavedEvaluation) -> MeasuredTop1:
+    low, high = evaluation.top1.interval_95
+    images = evaluation.top1.of if evaluation.images is None else evaluation.images
+    return MeasuredTop1(evaluation.top1.share, low, high, images, evaluation.picture_set)
+
+
+def _quantized(result: BenchResult) -> tuple[MeasuredTop1, ...]:
+    """None where nobody measured it, or where the figures cannot be."""
     known = result.model.accuracy
     if known is None or not known.images:
-        return None
+        return ()
     if not 0 <= known.top1 <= 1 or not 0 < known.images < _MOST_IMAGES:
-        return None
+        return ()
     low, high = Proportion(round(known.top1 * known.images), known.images).interval
-    return {"top1": known.top1, "low": low, "high": high}
+    return (MeasuredTop1(known.top1, low, high, known.images, known.picture_set),)

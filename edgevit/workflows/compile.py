@@ -19,6 +19,7 @@ from edgevit.workflows.targets.compile_request import CompileRequest, Precision,
 from edgevit.workflows.targets.onnxruntime_target import plan_onnxruntime
 from edgevit.workflows.targets.openvino_target import plan_openvino
 from edgevit.workflows.targets.tensorrt_target import plan_tensorrt
+from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:
     from edgevit.inference.agreement import EvalSet
@@ -146,7 +147,8 @@ def compile_bundle(
 
     Raises:
         InputError: an option does not fit the target, or what it needs is not here.
-        CheckFailedError: the variant does not answer as the float reference does.
+        CheckFailedError: the variant does not answer as the float reference does, or a model of an
+            untrusted bundle does not pass its trial.
     """
     request = CompileRequest(
         _member(Target, target, "--target"),
@@ -158,7 +160,9 @@ def compile_bundle(
         cuda_graph,
     )
     request.check()
-    work = _Work(_eval_set(bundle, images), force, threads, progress or SilentProgress())
+    progress = progress or SilentProgress()
+    try_untrusted(bundle, list(bundle.manifest.variants), progress)
+    work = _Work(_eval_set(bundle, images), force, threads, progress)
     if request.target is not Target.auto:
         return CompileResult(*compile_variant(bundle, request, work))
     wanted = [r for r in candidates() if precision is None or r.precision is request.precision]

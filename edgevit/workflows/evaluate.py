@@ -7,8 +7,10 @@ from pathlib import Path
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.images.image_folder import open_image_folder
+from edgevit.images.picture_set import set_name
 from edgevit.results.evaluation import EvaluationResult
 from edgevit.results.plots import check_picture, draw_confusion
+from edgevit.workflows.trial.trial_opening import try_untrusted
 
 
 def evaluate(
@@ -34,17 +36,20 @@ def evaluate(
         InputError: the model does not know a class of the folder, a picture is damaged, or a file
             cannot be written.
         BundleError: the variant does not exist or cannot be opened here.
+        CheckFailedError: the model of an untrusted bundle does not pass its trial.
     """
     from edgevit_runtimes.backends.classifier import BundleClassifier
     from edgevit_runtimes.bench.conditions import runtime_label
+    from edgevit_runtimes.devices.facts import chosen_here
     from edgevit_runtimes.selection.evaluate import evaluate as answer_folder
 
     progress = progress or SilentProgress()
     data = Path(data)
     if confusion is not None:
         check_picture("--confusion", Path(confusion))
-    inside = data / "val"
-    folder = open_image_folder(inside if inside.is_dir() else data, progress)
+    root = data / "val" if (data / "val").is_dir() else data
+    folder = open_image_folder(root, progress)
+    try_untrusted(bundle, [variant or chosen_here(bundle)], progress)
     with BundleClassifier(bundle, variant, threads) as classifier:
         readable = folder.readable(skip_corrupt, threads, progress)
         found = answer_folder(classifier, readable, progress)
@@ -56,6 +61,7 @@ def evaluate(
         variant=used,
         data=data,
         accuracy=found.accuracy,
+        picture_set=readable.identity(set_name(root)),
         runtime=runtime_label(bundle, used),
         threads=threads,
         inference_seconds=found.inference_seconds,

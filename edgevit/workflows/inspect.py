@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.libraries import require_modules
+from edgevit.common.progress import SilentProgress
 from edgevit.results.bundle_summary import BundleSummary
+from edgevit.workflows.trial.trial_opening import try_untrusted
 
 
 def inspect(bundle: Bundle, *, layers: bool = False) -> BundleSummary:
@@ -15,6 +17,7 @@ def inspect(bundle: Bundle, *, layers: bool = False) -> BundleSummary:
 
     Raises:
         MissingExtraError: onnx is not installed, and ``layers`` were asked for.
+        CheckFailedError: with ``layers``, a model of an untrusted bundle does not pass its trial.
     """
     return BundleSummary(bundle, _precisions(bundle) if layers else {})
 
@@ -23,5 +26,6 @@ def _precisions(bundle: Bundle) -> dict[str, dict[str, str]]:
     require_modules("edgevit inspect --layers", "export", ("onnx",))
     from edgevit_export.quantize.precision import layer_precisions
 
+    try_untrusted(bundle, list(bundle.manifest.variants), SilentProgress())
     files = {name: bundle.variant(name) for name in bundle.manifest.variants}
     return {name: layer_precisions(file) for name, file in files.items() if file.suffix == ".onnx"}

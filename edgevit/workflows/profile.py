@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.common.errors import EdgevitError
 from edgevit.common.libraries import is_installed
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
+from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:
     from edgevit_export.inspect.work import Work
@@ -109,6 +110,7 @@ def profile(
 
     Raises:
         BundleError: the bundle has no such variant.
+        CheckFailedError: a model of an untrusted bundle does not pass its trial.
         EdgevitError: a variant that was asked for by name cannot be opened or profiled here.
     """
     from edgevit_runtimes.bench.peak import measure_peak
@@ -118,6 +120,7 @@ def profile(
     named = list(variants or bundle.manifest.variants)
     for name in named:
         bundle.entry(name)  # an unknown one is an error before the work
+    try_untrusted(bundle, (FLOAT_VARIANT, *named), progress)
     profiles: list[Profile] = []
     left_out: dict[str, str] = {}
     for name in named:

@@ -8,15 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.bundle.edit import refuse_unwritable
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section
-from edgevit.results.bundle_summary import variants_table
+from edgevit.results.bundle_summary import accuracy_notes, variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
+from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,8 @@ class QuantizeResult(Result):
 
     def sections(self) -> list[Section]:
         table = variants_table(str(self.bundle.path), self.bundle)
-        return [table, *(verdict.text for verdict in self.verdicts)]
+        notes = accuracy_notes(self.bundle)
+        return [table, *notes, *(verdict.text for verdict in self.verdicts)]
 
 
 def quantize(
@@ -86,6 +88,7 @@ def quantize(
     Raises:
         MissingExtraError: onnx is not installed.
         InputError: a target, method or folder cannot be used, or folders overlap.
+        CheckFailedError: the model of an untrusted bundle does not pass its trial.
     """
     require_modules("edgevit quantize", "export", _MODULES)
     from edgevit_export.quantize.quantize_pipeline import QuantizeRequest, quantize_bundle
@@ -99,6 +102,7 @@ def quantize(
         check_picture("--plot", Path(plot))
     folders = _folders(Path(calibration), evaluation, seed, progress)
     calibrating, evaluating, labels = _pictures(bundle, folders, images, seed)
+    try_untrusted(bundle, [FLOAT_VARIANT], progress)
     request = QuantizeRequest(
         bundle=bundle,
         targets=wanted,
@@ -110,6 +114,7 @@ def quantize(
         max_drop=max_drop,
         method=method,
         seed=seed,
+        evaluation_name=_evaluation_name(Path(calibration), evaluation, seed),
         replace_variants=force,
     )
     bundle, found = quantize_bundle(request, _runners(threads), progress)
@@ -149,6 +154,15 @@ def _folders(
     evaluating = open_image_folder(Path(evaluation), progress)
     refuse_overlap(calibrating, evaluating)
     return calibrating, evaluating
+
+
+def _evaluation_name(calibration: Path, evaluation: Path | str | None, seed: int) -> str:
+    """What people call the pictures that measure accuracy."""
+    from edgevit.images.picture_set import set_name
+
+    if evaluation is not None:
+        return set_name(Path(evaluation))
+    return f"half of {set_name(calibration)}, seed {seed}"
 
 
 def _pictures(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.bundle.repair import Dropped
 from edgevit.bundle.repair import repair as repair_bundle
 from edgevit.common.errors import CheckFailedError, InputError
@@ -16,6 +16,7 @@ from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import untrained_note
+from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:
     from edgevit.images.image_io import Image
@@ -136,6 +137,7 @@ def verify(
     Raises:
         BundleError: the bundle has no such variant.
         InputError: an option or a picture cannot be used.
+        CheckFailedError: a model of an untrusted bundle does not pass its trial.
         MissingExtraError: ``bisect`` was asked for, and onnx is not installed.
     """
     from edgevit_runtimes.selection.verify import VerifyRequest
@@ -148,6 +150,7 @@ def verify(
     named = tuple(variants or bundle.manifest.variants)
     for name in named:
         bundle.entry(name)  # an unknown one is an error before the work
+    try_untrusted(bundle, (FLOAT_VARIANT, *named), progress)
     expose = _expose(bundle)
     request = VerifyRequest(bundle, named, _pictures(images, count), expose, threads)
     found = compare_variants(request, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +84,24 @@ def test_the_counts_are_those_of_the_deployed_file(
     assert sum(map(sum, content["confusion"]["images"])) == len(photos)
     assert content["images_per_s"]["inference"] >= content["images_per_s"]["with_reading"] > 0
     assert image_io.read(picture).shape[0] > 300
+
+
+def test_an_accuracy_says_which_pictures_it_is_of(labelled: Path, edgevit: Command) -> None:
+    def evaluated(folder: Path) -> dict[str, Any]:
+        ended = edgevit("eval", PREBUILT_BUNDLE, folder, "--json")
+        assert ended.code == 0, ended.err
+        said: dict[str, Any] = json.loads(ended.out)["picture_set"]
+        return said
+
+    first = evaluated(labelled)
+    assert (first["name"], first["images"]) == ("data", 4)
+    renamed = Path(shutil.copytree(labelled, labelled.parent / "again"))
+    (renamed / "church" / "0.png").rename(renamed / "church" / "z.png")
+    assert evaluated(renamed) == {**first, "name": "again"}, "neither names nor their order count"
+    (renamed / "church" / "z.png").rename(renamed / "parachute" / "z.png")
+    assert evaluated(renamed)["sha256"] != first["sha256"], "the class does"
+    (renamed / "parachute" / "z.png").unlink()
+    assert evaluated(renamed)["images"] == 3
 
 
 def test_a_table_for_people_and_the_default_model(labelled: Path, edgevit: Command) -> None:

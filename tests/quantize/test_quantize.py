@@ -420,7 +420,8 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert small < 0.6 * 4 * opened.manifest.model.parameters, "convolutions stay float32"
     shown = edgevit("inspect", bundle)
     assert shown.code == 0
-    for word in ("int8-tensorrt", "half", "calibrated by", "torch against"):
+    said = f"accuracy on {report['picture_set']['name']} ("
+    for word in ("int8-tensorrt", "half", "calibrated by", "torch against", said):
         assert word in shown.out
     assert ("logit error" in shown.out) == (mine == own)
     layers = json.loads(edgevit("inspect", bundle, "--layers", "--json").out)["layers"]
@@ -431,10 +432,13 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert json.loads(edgevit("run", bundle, photo, "--json").out)["variant"] == chosen
     other = edgevit("run", bundle, photo, "--variant", "half", "--json")
     assert json.loads(other.out)["variant"] == "half"
-    benched = edgevit(
-        "bench", bundle, "--samples", 5, "--frames", 3, "--warmup", 1, "--variant", "float"
-    )
+    quick_bench = ("--samples", 5, "--frames", 3, "--warmup", 1, "--variant", "float")
+    benched = edgevit("bench", bundle, *quick_bench, "--output", tmp_path / "bench.json")
     assert f"{this_target()}: " in benched.out
+    assert f"images of {report['picture_set']['name']}" in benched.out
+    measured = json.loads((tmp_path / "bench.json").read_text())["model"]["accuracy"]
+    evaluated = json.loads(edgevit("eval", bundle, answered, "--json").out)
+    assert evaluated["picture_set"] == report["picture_set"] == measured["picture_set"]
     again = edgevit("quantize", bundle, *options)
     assert again.code == 2
     assert "quantized already" in again.one_message

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgevit.common.errors import InputError
-from edgevit.results.bench_result import parse_result, read_result, result_from
-from edgevit.results.compare import compare, latency_ratio
+from edgevit.results.bench_result import BenchResult, parse_result, read_result, result_from
+from edgevit.results.compare import compare, differing_conditions, latency_ratio
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.made_results import made, made_result, write
@@ -62,6 +62,24 @@ def test_differing_conditions_are_named() -> None:
     assert {"variant: float / int8", "threads: 1 / 2"} <= set(differing)
     assert "power mode: unavailable / 15W" in differing
     assert compare(first, made_result(seed=9)).differing_conditions == ()
+
+
+def test_accuracies_of_different_pictures_are_marked() -> None:
+    def measured_on(**accuracy: object) -> BenchResult:
+        content = made()
+        content["model"]["accuracy"] = {"top1": 0.9, "images": 40, **accuracy}
+        return result_from(content)
+
+    photos = {"name": "photos", "images": 40, "sha256": "0a" * 32}
+    first = measured_on(picture_set=photos)
+    assert differing_conditions(first, measured_on(picture_set={**photos, "name": "x"})) == []
+    (other,) = differing_conditions(first, measured_on(picture_set={**photos, "sha256": "b" * 64}))
+    assert "photos (40 images, SHA-256 0a0a0a0a0a0a) / photos (40 images, SHA-256 bbbb" in other
+    assert "not comparable" in other
+    (unknown,) = differing_conditions(first, measured_on())
+    assert "an unknown picture set (40 images)" in unknown
+    assert differing_conditions(measured_on(), measured_on()) == []
+    assert len(differing_conditions(measured_on(), measured_on(images=41))) == 1
 
 
 @pytest.fixture

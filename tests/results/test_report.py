@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 from selenium import webdriver
 
+from edgevit.images.picture_set import PictureSet
 from edgevit.results.bench_result import result_from
-from edgevit.results.charts import Entry
+from edgevit.results.charts import Entry, MeasuredTop1
 from edgevit.results.html_page import page
 from edgevit.results.svg import Scale
 from support import Command
@@ -22,15 +24,16 @@ from support.browser import browser, complaints
 from support.made_results import made, made_result, write
 
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)>\"'&"
+PHOTOS = PictureSet("photos", 1973, "0a" * 32)
 
 
 def _entries() -> list[Entry]:
     slow = made(2.4, device="NVIDIA Jetson Orin Nano Developer Kit", seed=3, disturbed=True)
     slow["disturbances"] = ["throttled: gpu-throttle-alert"]
-    accuracy = {"top1": 0.803, "low": 0.785, "high": 0.82}
+    accuracy = MeasuredTop1(0.803, 0.785, 0.82, 1973, PHOTOS)
     return [
-        Entry("a.json", made_result(1.5, seed=1), accuracy),
-        Entry("b.json", made_result(0.8, variant="int8", seed=2), {**accuracy, "top1": 0.80}),
+        Entry("a.json", made_result(1.5, seed=1), (accuracy,)),
+        Entry("b.json", made_result(0.8, variant="int8", seed=2), (replace(accuracy, top1=0.80),)),
         Entry("c.json", result_from(slow)),
     ]
 
@@ -94,6 +97,73 @@ def test_the_command_joins_accuracy_by_the_model_file(tmp_path: Path, edgevit: C
     assert "90.00 %" in target.read_text()
     assert edgevit("report", bench, "-o", target).code == 0
     assert "80.30 %" in target.read_text(), "else what the bundle knew when it was measured"
+
+
+def _evaluated(top1: float, picture_set: dict[str, Any] | None, file: str = "f") -> dict[str, Any]:
+    share = {"share": top1, "interval_95": [top1 - 0.02, top1 + 0.02], "right": 90, "of": 100}
+    said = {} if picture_set is None else {"picture_set": picture_set}
+    return {"file_sha256": file * 64, "top1": share, **said}
+
+
+def _charts(content: str) -> list[str]:
+    """The part of the page of every chart of accuracy, from its heading on."""
+    section = content.partition("<h2>Accuracy against latency</h2>")[2].partition("<h2>")[0]
+    return section.split("<h3>")[1:]
+
+
+def test_accuracies_of_different_pictures_share_no_axis(tmp_path: Path, edgevit: Command) -> None:
+    other = made(variant="int8")
+    other["model"]["file_sha256"] = "e" * 64
+    photos = {"name": "photos", "images": 100, "sha256": "0a" * 32}
+    files = (
+        write(tmp_path / "a.json", made()),
+        write(tmp_path / "b.json", other),
+        write(tmp_path / "eval_a.json", _evaluated(0.9, photos)),
+        write(tmp_path / "eval_b.json", _evaluated(0.7, {**photos, "sha256": "0b" * 32}, "e")),
+        write(tmp_path / "eval_b2.json", _evaluated(0.8, {**photos, "name": "copy"}, "e")),
+    )
+    target = tmp_path / "report.html"
+    assert edgevit("report", *files, "-o", target).code == 0
+    content = target.read_text()
+    assert "Accuracies of different picture sets cannot be compared" in content
+    same, alone = _charts(content)
+    assert "photos (100 images, SHA-256 0a0a0a0a0a0a)" in same
+    assert "90.00 %" in same
+    assert "80.00 %" in same, "a set is known by its hash, not by its name"
+    assert "70.00 %" in alone
+    assert "90.00 %" not in alone
+    assert edgevit("report", *files[:3], files[4], "-o", target).code == 0
+    assert len(_charts(target.read_text())) == 1
+    assert "cannot be compared" not in target.read_text()
+
+
+def test_results_that_do_not_say_their_pictures_are_marked(
+    tmp_path: Path, edgevit: Command
+) -> None:
+    photos = {"name": "photos", "images": 1973, "sha256": "0a" * 32}
+    other = made(variant="int8")
+    other["model"]["file_sha256"] = "e" * 64
+    files = (
+        write(tmp_path / "a.json", made()),
+        write(tmp_path / "b.json", other),
+        write(tmp_path / "eval.json", _evaluated(0.9, photos, "e")),
+    )
+    target = tmp_path / "report.html"
+    assert edgevit("report", *files, "-o", target).code == 0
+    unknown, known = _charts(target.read_text())
+    assert "an unknown picture set (1973 images)" in unknown
+    assert "do not say which pictures" in unknown
+    assert "do not say which pictures" not in known
+
+
+@pytest.mark.parametrize("changes", [{"sha256": "0a"}, {"images": -1}, {"name": 3}])
+def test_a_picture_set_that_cannot_be_is_refused(
+    changes: dict[str, Any], tmp_path: Path, edgevit: Command
+) -> None:
+    said = {"name": "photos", "images": 1973, "sha256": "0a" * 32, **changes}
+    bad = write(tmp_path / "eval.json", _evaluated(0.9, said))
+    good = write(tmp_path / "good.json", made())
+    assert "damaged evaluation: picture_set" in edgevit("report", good, bad).one_message
 
 
 def test_bad_files_leave_no_page(tmp_path: Path, edgevit: Command) -> None:

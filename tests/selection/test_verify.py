@@ -12,8 +12,9 @@ import onnx
 import pytest
 from onnx import inliner, numpy_helper
 
-from edgevit.bundle.bundle import Manifest, variant_file
+from edgevit.bundle.bundle import Bundle, Manifest, variant_file
 from edgevit.bundle.edit import seal
+from edgevit.bundle.trust import trust
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.compiled_bundles import float_model, with_variant
@@ -121,13 +122,14 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path, edgevit: Command) -
 
 
 def with_file(folder: Path, name: str, content: bytes) -> Path:
-    """The prebuilt bundle with another file in place of its own, and the hash of that."""
+    """The prebuilt bundle with another file in place of its own, and the hash of that; trusted."""
     path = Path(shutil.copytree(PREBUILT_BUNDLE, folder / "mine.edgevit"))
     (path / name).write_bytes(content)
     manifest = json.loads((path / "manifest.json").read_text())
     digest = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
     manifest["files"][name] = digest
     (path / "manifest.json").write_text(json.dumps(manifest))
+    trust(Bundle.open(path).manifest_sha256)
     return path
 
 
@@ -136,6 +138,7 @@ def test_a_damaged_variant_fails(tmp_path: Path, runtime: str, edgevit: Command)
     bundle = with_variant(tmp_path, "broken", float_model(), runtime)
     (bundle / variant_file("broken")).write_bytes(b"garbage")
     seal(bundle, Manifest.from_json((bundle / "manifest.json").read_text(), bundle))
+    assert edgevit("trust", bundle).code == 0
     for asked in ([], ["--variant", "broken"]):
         ended = edgevit("verify", bundle, "--json", *asked)
         assert ended.code == 1

@@ -15,6 +15,7 @@ import pytest
 from edgevit.bundle.bundle import Bundle, Variant, variant_file
 from edgevit.bundle.compiled import Built, Wanted, ensure
 from edgevit.bundle.edit import edit, seal
+from edgevit.bundle.trust import trust
 from edgevit.common import tensorrt_library
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.passes.widen_weights import widen_weights
@@ -71,6 +72,7 @@ def with_variant(
     onnx.save(model, path / variant_file(name))
     variant = Variant(variant_file(name), "float32", "float32", runtime)
     seal(path, replace(manifest, variants={**manifest.variants, name: variant}))
+    trust(Bundle.open(path).manifest_sha256)
     return path
 
 

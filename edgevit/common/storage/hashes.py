@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import stat
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from edgevit.common.errors import InputError
-from edgevit.common.storage.cache import writable_cache
+from edgevit.common.storage.cache import read_own, writable_cache
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.untrusted.bounded import open_regular
 
@@ -116,11 +114,7 @@ def _read() -> _Memory:
     if folder is None:
         return {}
     try:
-        with (folder / _FILE).open("rb") as file:
-            found = os.fstat(file.fileno())
-            is_ours = found.st_uid == os.geteuid() and not found.st_mode & stat.S_IWOTH
-            text = file.read(_MOST_BYTES) if stat.S_ISREG(found.st_mode) and is_ours else b"{}"
-        content = json.loads(text)
+        content = json.loads(read_own(folder / _FILE, _MOST_BYTES) or b"{}")
         return {key: _entry(*values) for key, values in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -11,6 +11,7 @@ from msgspec import field as field_of_struct
 
 from edgevit.common.errors import InputError
 from edgevit.common.schema import cleaned, plain_json, typed
+from edgevit.images.picture_set import PictureSet
 
 _MOST_IMAGES = 10**9
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -68,6 +69,7 @@ class SavedEvaluation:
     """How often a model file is right on labelled pictures.
 
     file_sha256: of the model file, by which a result of bench finds its accuracy.
+    picture_set: the pictures; None in documents of an edgevit that did not say it.
     left_out: files of the folder that were no pictures to use, by reason.
     """
 
@@ -85,6 +87,7 @@ class SavedEvaluation:
     trained: bool | None = None
     weights: str | None = None
     data: str | None = None
+    picture_set: PictureSet | None = None
     left_out: Mapping[str, ImageCount] = field(default_factory=dict)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from edgevit.bundle.edit import edit, refuse_unwritable
 from edgevit.bundle.manifest import FLOAT_VARIANT, Variant, variant_file
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress, stage
+from edgevit.images.picture_set import PictureSet, picture_set
 from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
@@ -42,8 +43,8 @@ class QuantizeRequest:
     alternatives_for: the target for which the other forms of INT8 (dynamic, weights only) are made
     too, to be measured against its own; None: for none.
     method: of calibration, or ``auto``.
-    labels: int64 [n], of ``evaluation``, places among the bundle's classes. replace_variants: those
-    of an earlier call; else they are an error.
+    labels: int64 [n], of ``evaluation``, places among the bundle's classes. evaluation_name: what
+    people call these pictures. replace_variants: those of an earlier call; else they are an error.
     """
 
     bundle: Bundle
@@ -56,7 +57,19 @@ class QuantizeRequest:
     max_drop: float
     method: str
     seed: int
+    evaluation_name: str = "pictures"
     replace_variants: bool = False
+
+    @cached_property
+    def evaluation_set(self) -> PictureSet:
+        """Which pictures measure the accuracy of every INT8 form."""
+        return self.part_of_evaluation(np.arange(len(self.evaluation)))
+
+    def part_of_evaluation(self, places: NDArray[np.int64]) -> PictureSet:
+        """The identity of the evaluation pictures at some places."""
+        names = self.bundle.manifest.classes
+        classes = [names[label] for label in self.labels[places]]
+        return picture_set(self.evaluation_name, self.evaluation.part(places).files, classes)
 
 
 def variant_of(scheme: str) -> str:
@@ -97,7 +110,7 @@ def quantize_bundle(
         scheme: search.run(SCHEMES[scheme], explain=scheme in request.measured)
         for scheme in (*request.targets, *alternatives)
     }
-    half, half_variant = _half(search)
+    half, half_variant = _half(request, search)
     with stage(progress, "write     bundle"), edit(bundle) as draft:
         draft.require_same(bundle, [FLOAT_VARIANT])
         draft.drop(set(draft.manifest.variants) - set(_kept(draft.bundle)))
@@ -135,6 +148,7 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
     pictures = request.calibrating
     report: dict[str, Any] = {
         **found.best.to_json(),
+        "picture_set": asdict(request.evaluation_set),
         "holds": found.holds,
         "max_drop_points": request.max_drop,
         "accuracy_from": "this machine's runtime"
@@ -160,16 +174,18 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
     return Variant(name, "int8", "int8", SCHEMES[scheme].runtime, target, report)
 
 
-def _half(search: Search) -> tuple[ir.Model, Variant]:
+def _half(request: QuantizeRequest, search: Search) -> tuple[ir.Model, Variant]:
     """The FP16 graph and its entry. A processor computes it slowly: few pictures measure it."""
     open_runner = search.runners[REFERENCE]
     half = to_half(search.model, search.calibration.first(_HALF_PICTURES), open_runner)
     onnx.checker.check_model(ir.to_proto(half.model), full_check=True)
-    few = search.evaluation.spread(_HALF_EVALUATED)
+    places = search.evaluation.spread(_HALF_EVALUATED)
+    few = search.evaluation.part(places)
     got = logits_of(half.model, few.pictures, open_runner, search.progress, "half: accuracy")
     drop = PairedDrop.of(few.expected, got, few.labels)
     report = {
         **drop.to_json(),
+        "picture_set": asdict(request.part_of_evaluation(places)),
         "accuracy_from": "a simulation in ONNX Runtime",
         "kept_float": {name: round(peak, 1) for name, peak in half.kept_float.items()},
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.bundle.bundle import FLOAT_VARIANT, MANIFEST_FILE, Bundle
 from edgevit.common import telemetry
 from edgevit.common.installed import distribution
 from edgevit.common.storage.hashes import sha256_of
@@ -46,14 +47,27 @@ def model_facts(bundle: Bundle, variant: str) -> dict[str, Any]:
 
 
 def accuracy(bundle: Bundle, variant: str) -> dict[str, Any] | None:
-    """Top-1 (0 to 1) as ``edgevit quantize`` measured it; None where nobody did."""
+    """Top-1 (0 to 1) as ``edgevit quantize`` measured it; None where nobody did.
+
+    A compiled variant has the accuracy of the one that it was compiled from.
+    """
     variants = bundle.manifest.variants
-    report = variants[variant].report
+    build = variants[variant].build
+    measured = variants.get(variant if build is None else build.source)
+    report = measured.report if measured else {}
     if "top1" in report:
-        return {"top1": report["top1"], "images": report.get("images")}
-    measured = (v.report for v in variants.values() if "float_top1" in v.report)
-    found = next(measured, None) if variants[variant].target is None else None
-    return None if found is None else {"top1": found["float_top1"], "images": found.get("images")}
+        return _known_accuracy(report, "top1")
+    if measured is not variants.get(FLOAT_VARIANT):
+        return None
+    reports = (v.report for v in variants.values() if "float_top1" in v.report)
+    found = next(reports, None)
+    return None if found is None else _known_accuracy(found, "float_top1")
+
+
+def _known_accuracy(report: Mapping[str, Any], figure: str) -> dict[str, Any]:
+    """As :class:`edgevit.results.bench_result.KnownAccuracy`."""
+    picture_set = report.get("picture_set")
+    return {"top1": report[figure], "images": report.get("images"), "picture_set": picture_set}
 
 
 def _verdicts(bundle: Bundle) -> list[str]:

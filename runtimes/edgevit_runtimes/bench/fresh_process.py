@@ -65,6 +65,11 @@ class MeasurementJob:
         return cls(**content)
 
 
+def process_environment() -> dict[str, str]:
+    """Environment variables of a Python process that finds the modules that this one finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 def measure_in_fresh_process(job: MeasurementJob, timeout_s: float) -> dict[str, Any]:
     """What the process measured.
 
@@ -80,7 +85,7 @@ def measure_in_fresh_process(job: MeasurementJob, timeout_s: float) -> dict[str,
             text=True,
             check=True,
             timeout=timeout_s,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=process_environment(),
         )
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edgevit.common.errors import InputError
 from edgevit.common.schema import typed
+from edgevit.common.storage.cache import state_folder
 from edgevit.common.storage.files import write_atomically
-
-
-def state_folder() -> Path:
-    """Where the user's programs keep what they did; it may not exist yet."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "edgevit"
 
 
 @dataclass(frozen=True)

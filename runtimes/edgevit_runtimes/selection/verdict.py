@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ def verdict_on(bundle: Bundle, name: str, variant: Variant) -> Verdict:
     drop = (
         f"top-1 {100 * report['top1']:.2f} % instead of {100 * report['float_top1']:.2f} % "
         f"(drop {report['drop_points']:+.2f} points, {low:+.2f} to {high:+.2f}, "
-        f"{report['images']} images), {size / 2**20:.1f} MiB, {percent:.0f} % of float32"
+        f"{_images(report)}), {size / 2**20:.1f} MiB, {percent:.0f} % of float32"
     )
     target = str(variant.target)
     if speed is None:
@@ -48,3 +49,9 @@ def verdict_on(bundle: Bundle, name: str, variant: Variant) -> Verdict:
         text = f"{target}: keep float: INT8 is not {LEAST_GAIN} times faster"
         return Verdict(target, name, False, f"{text}; {gain}, {drop}")
     return Verdict(target, name, True, f"{target}: use {name}: {gain}, {drop}")
+
+
+def _images(report: Mapping[str, Any]) -> str:
+    """How many pictures measured it, and of which set, so that nobody takes it for another's."""
+    name = report.get("picture_set", {}).get("name")
+    return f"{report['images']} images" + (f" of {name}" if name else "")
