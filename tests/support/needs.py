@@ -149,6 +149,10 @@ NO_GSTREAMER = Circumstance(
 IMAGENETTE = Circumstance(
     (SHARED_DATA / "imagenette").is_dir, "the Imagenette pictures are not part of the repository"
 )
+TINY_IMAGENET = Circumstance(
+    (SHARED_DATA / "tiny-imagenet").is_dir,
+    "the Tiny-ImageNet pictures are not part of the repository",
+)
 
 
 needs_openvino = pytest.mark.needs("openvino")
