@@ -180,16 +180,18 @@ def answered(tmp_path_factory: pytest.TempPathFactory, photos: list[Image]) -> P
     def classify(root: Path) -> None:
         found = {"train": crops(photos, 160, 1), "val": crops(photos, 160, 2)}
         with BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as classifier:
-            labels = {
-                part: [answer[0].label for answer in classifier.answer(views, 1)]
+            answers = {
+                part: [answer[0] for answer in classifier.answer(views, 1)]
                 for part, views in found.items()
             }
-        often = [{k for k, n in Counter(names).items() if n > 1} for names in labels.values()]
-        shared = set.intersection(*often)
+        often = [Counter(answer.label for answer in part) for part in answers.values()]
+        shared = {name for name in often[0] if min(part[name] for part in often) > 1}
         for part, views in found.items():
+            surest = sorted(range(len(views)), key=lambda i: -answers[part][i].probability)
             taken: Counter[str] = Counter()
-            ranked = []  # the first of every class, the second of every class, ...
-            for i, name in enumerate(labels[part]):
+            ranked = []  # the surest of every class, then the second of every class, ...
+            for i in surest:
+                name = answers[part][i].label
                 if name in shared:
                     ranked.append((taken[name], name, i))
                     taken[name] += 1

@@ -35,7 +35,10 @@ class ModelList(Result):
     models: tuple[ListedModel, ...]
 
     def to_dict(self) -> Any:
-        return [asdict(model) for model in self.models]
+        return [
+            {**asdict(model), "shipped_weights": list(model.shipped_weights)}
+            for model in self.models
+        ]
 
     def sections(self) -> list[Section]:
         rows = [
