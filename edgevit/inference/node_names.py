@@ -8,7 +8,8 @@ from __future__ import annotations
 
 SEPARATOR = "/"
 
-SUPERPIXELS, EMBEDDING, ATTENTION, MLP, HEAD = GROUPS = (
+TRUNK, SUPERPIXELS, EMBEDDING, ATTENTION, MLP, HEAD = GROUPS = (
+    "trunk",
     "superpixels",
     "embedding",
     "attention",
@@ -17,6 +18,7 @@ SUPERPIXELS, EMBEDDING, ATTENTION, MLP, HEAD = GROUPS = (
 )
 # A module's name holds one of these, and the first that is found decides.
 _WORDS = {
+    "trunk": TRUNK,
     "superpixels": SUPERPIXELS,
     "mlp": MLP,
     "norm_mlp": MLP,

@@ -12,7 +12,15 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
 from edgevit.inference.batches import full_batches
-from edgevit.inference.node_names import ATTENTION, GROUPS, HEAD, SUPERPIXELS, group_of, module_of
+from edgevit.inference.node_names import (
+    ATTENTION,
+    EMBEDDING,
+    GROUPS,
+    HEAD,
+    SUPERPIXELS,
+    group_of,
+    module_of,
+)
 from edgevit.inference.runner import (
     Array,
     LayerTime,
@@ -26,6 +34,7 @@ from edgevit_runtimes.backends.open_model import open_variant
 
 _WARMUP = 5
 UNNAMED = "unnamed"  # products that do not say their module
+_LAYOUT_OPS = ("ReorderInput", "ReorderOutput")
 _SUPERPIXEL_OPS = ("SuperpixelSlic", "SuperpixelPool")
 # Quantizing writes these; bundles older than their names have them without.
 _NAMED_OPS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
@@ -103,7 +112,8 @@ def layers(times: Sequence[LayerTime], has_superpixels: bool) -> list[Layer]:
     """Finds the part of the model that every node belongs to.
 
     A node without a module was made by the runtime, from what stands before a node that has one.
-    Before the first block these are the bodies of the superpixel ops. A quantized product without
+    Before the first block, and before what pooling leads to, these are the bodies of the superpixel
+    ops, unless they only change the layout of memory. A quantized product without
     one is of a bundle that was quantized before products were named: nobody knows its part.
     """
     modules = [module_of(node.name) for node in times]
@@ -112,7 +122,8 @@ def layers(times: Sequence[LayerTime], has_superpixels: bool) -> list[Layer]:
     after = HEAD
     for place, node in reversed(list(enumerate(times))):
         after = modules[place] or after
-        in_body = has_superpixels and not modules[place] and place < first_block
+        early = place < first_block or group_of(after) == EMBEDDING
+        in_body = has_superpixels and early and not modules[place] and node.op not in _LAYOUT_OPS
         if node.op in _NAMED_OPS and not modules[place]:
             group = UNNAMED
         elif in_body or node.op in _SUPERPIXEL_OPS:
