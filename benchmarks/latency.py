@@ -1,10 +1,12 @@
-"""Latency of models through ONNX Runtime, one core, interleaved; ratios against the first.
+"""Latency of models on one core, interleaved; ratios against the first.
 
     python benchmarks/latency.py                       # lla_tiny (prebuilt) and vit_tiny
     python benchmarks/latency.py a.edgevit b.edgevit   # any bundles
+    python benchmarks/latency.py a.edgevit b.edgevit --variant int8-openvino
 
-Input: frames, uint8 224x224; output: logits; superpixels included. Blocks of 50 after 10 discarded
-calls, and beside them blocks of 1, where each model finds the other's weights in the caches.
+Input: frames of the model's size, uint8; output: logits; superpixels included. Blocks of 50 after
+10 discarded calls, and beside them blocks of 1, where each model finds the other's weights in the
+caches.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.common.console import print_json, print_table
 from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from edgevit_runtimes.backends.open_model import open_variant
 from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.devices import x86
 
@@ -37,7 +39,7 @@ def main() -> None:
         paths = arguments.bundles or [PREBUILT_BUNDLE, _export("vit_tiny", Path(scratch))]
         core = pin_to_one_core()
         bundles = [Bundle.open(path) for path in paths]
-        functions = [inference(bundle) for bundle in bundles]
+        functions = [inference(bundle, arguments.variant) for bundle in bundles]
         blocks = interleave(functions, BLOCK, arguments.rounds, DISCARD)
         singles = interleave(functions, 1, ROUNDS_OF_ONE, discard=0)
     rows: list[dict[str, Any]] = []
@@ -59,7 +61,8 @@ def main() -> None:
         "processor": machine.processor,
         "core": core,
         "threads": 1,
-        "runtime": f"onnxruntime {version('onnxruntime')}",
+        "variant": arguments.variant,
+        "runtime": _runtime(bundles[0], arguments.variant),
         "block": BLOCK,
         "discarded_before_a_block": DISCARD,
     }
@@ -91,13 +94,18 @@ def _print(rows: list[dict[str, Any]], conditions: dict[str, Any]) -> None:
         "p50 ms, blocks of 1",
         "ratio of 1",
     )
-    title = f"fp32, one core of {conditions['processor']}, {conditions['runtime']}"
+    title = "{variant}, one core of {processor}, {runtime}".format(**conditions)
     print_table(title, columns, table, numeric=columns[1:])
 
 
-def inference(bundle: Bundle) -> Callable[[], object]:
+def _runtime(bundle: Bundle, variant: str) -> str:
+    name = bundle.manifest.variants[variant].runtime
+    return f"{name} {version(name)}"
+
+
+def inference(bundle: Bundle, variant: str = FLOAT_VARIANT) -> Callable[[], object]:
     """A function that answers the next of the bundle's reference frames."""
-    runner = OnnxRuntimeRunner(bundle.variant(), threads=1)
+    runner = open_variant(bundle, variant, threads=1)
     pictures = bundle.reference().images
     feeds = itertools.cycle([{"image": picture[None].copy()} for picture in pictures])
     return lambda: runner.infer(next(feeds))
@@ -117,6 +125,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("bundles", nargs="*", type=Path, help="bundles with batch 1")
+    parser.add_argument("--variant", default=FLOAT_VARIANT, help="of every bundle")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
