@@ -1,6 +1,6 @@
 """Latency of models on one core, interleaved; ratios against the first.
 
-    python benchmarks/latency.py                       # lla_tiny (prebuilt) and vit_tiny
+    python benchmarks/latency.py                       # lla_tiny against those below
     python benchmarks/latency.py a.edgevit b.edgevit   # any bundles
     python benchmarks/latency.py a.edgevit b.edgevit --variant int8-openvino
 
@@ -29,6 +29,7 @@ from edgevit_runtimes.backends.open_model import open_variant
 from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.devices import x86
 
+_AGAINST = ("mobilenet_v3_small", "lla_tiny_strips", "vit_tiny")
 BLOCK, DISCARD, ROUNDS = 50, 10, 20
 ROUNDS_OF_ONE = 500
 
@@ -36,7 +37,10 @@ ROUNDS_OF_ONE = 500
 def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as scratch:
-        paths = arguments.bundles or [PREBUILT_BUNDLE, _export("vit_tiny", Path(scratch))]
+        paths = arguments.bundles or [
+            PREBUILT_BUNDLE,
+            *(_export(model, Path(scratch)) for model in _AGAINST),
+        ]
         core = pin_to_one_core()
         bundles = [Bundle.open(path) for path in paths]
         functions = [inference(bundle, arguments.variant) for bundle in bundles]
@@ -114,7 +118,7 @@ def inference(bundle: Bundle, variant: str = FLOAT_VARIANT) -> Callable[[], obje
 def _export(model: str, folder: Path) -> Path:
     """Exports in another process, so that torch is not in this one."""
     target = folder / f"{model}.edgevit"
-    options = ["--model", model, "--classes", "10", "--output", str(target), "--json"]
+    options = ["--model", model, "--output", str(target), "--json"]
     command = [sys.executable, "-m", "edgevit", "export", *options]
     finished = subprocess.run(command, check=True, capture_output=True, text=True)
     return Path(json.loads(finished.stdout)["bundle"])

@@ -237,12 +237,12 @@ def test_a_failed_gate_is_exit_code_1(
 
 def test_nan_weights_are_refused(tmp_path: Path, edgevit: Command) -> None:
     state = build(find("lla_tiny").spec.with_classes(3)).state_dict()
-    state["blocks.5.query.weight"][3, 3] = torch.nan
+    state["blocks.2.query.weight"][3, 3] = torch.nan
     torch.save(state, tmp_path / "broken.pth")
     target = tmp_path / "out.edgevit"
     ended = edgevit("export", "--checkpoint", tmp_path / "broken.pth", "--output", target)
     assert ended.code == 2
-    assert "blocks.5.query.weight" in ended.err
+    assert "blocks.2.query.weight" in ended.err
     assert not target.exists()
 
 

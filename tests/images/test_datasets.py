@@ -41,16 +41,16 @@ def test_what_is_left_out_is_counted_and_named_by_reason(
     tmp_path: Path, edgevit: Command, photos: list[Image]
 ) -> None:
     """For every command that reads a folder."""
-    tench = tmp_path / "tench"
-    for folder in (tench, tench / ".ipynb_checkpoints", tench / "__MACOSX", tmp_path / ".cache"):
+    alp = tmp_path / "alp"
+    for folder in (alp, alp / ".ipynb_checkpoints", alp / "__MACOSX", tmp_path / ".cache"):
         folder.mkdir()
         write_png(folder / "x.png", photos[0])
-    write_png(tench / "._x.png", photos[0])
-    (tench / "x.heic").write_bytes(b"")
-    (tench / "notes.txt").write_text("")
-    (tench / "broken.png").symlink_to("nowhere.png")
-    os.mkfifo(tench / "pipe.png")
-    (tench / "round").symlink_to(tmp_path, target_is_directory=True)
+    write_png(alp / "._x.png", photos[0])
+    (alp / "x.heic").write_bytes(b"")
+    (alp / "notes.txt").write_text("")
+    (alp / "broken.png").symlink_to("nowhere.png")
+    os.mkfifo(alp / "pipe.png")
+    (alp / "round").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "loose.png").write_bytes(b"")
     folder = ImageFolder.open(tmp_path)
     assert [file.name for file in folder.files] == ["x.png"]

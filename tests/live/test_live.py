@@ -337,7 +337,7 @@ def test_a_model_that_gives_its_superpixels_out(lla_bundle: Path, photos: list[I
     with file_feed(photos[:1]) as feed, BundleClassifier(Bundle.open(lla_bundle)) as classifier:
         (observation,) = observe(feed, classifier, Statistics(feed))
     assert observation.labels is not None
-    assert observation.labels.shape == (56, 56)
+    assert observation.labels.shape == (40, 40)
 
 
 def test_a_clip_from_the_command_line(clip: Path, tmp_path: Path, edgevit: Command) -> None:

@@ -41,8 +41,8 @@ def test_onnx_runtime_is_profiled_by_part(edgevit: Command) -> None:
     macs = sum(row["macs"] for row in found["groups"])
     assert macs == pytest.approx(Bundle.open(PREBUILT_BUNDLE).manifest.model.macs, rel=0.01)
     by_layer = {layer["name"]: layer for layer in found["layers"]}
-    assert by_layer["blocks.3.mlp.0/Gemm"]["group"] == "MLP"
-    assert by_layer["blocks.3.query/Gemm"]["group"] == "attention"
+    assert by_layer["blocks.1.mlp.0/Gemm"]["group"] == "MLP"
+    assert by_layer["blocks.1.query/Gemm"]["group"] == "attention"
     assert by_layer["tokens.stem.of_strip/Gemm"]["group"] == "embedding"
     total = sum(layer["microseconds"] for layer in found["layers"])
     assert sum(found["ops"].values()) == pytest.approx(total, rel=0.01)
@@ -94,7 +94,7 @@ def test_every_node_that_quantizing_adds_has_a_name_of_its_own(quantized_bundle:
         nodes = onnx.load(file).graph.node
         added = [n for n in nodes if "Quantize" in n.op_type or n.op_type == "MatMulIntegerToFloat"]
         names = [node.name for node in added]
-        assert len(names) > 50, file.name
+        assert len(names) > 25, file.name
         assert all(module_of(name) for name in names), file.name
         assert len(set(names)) == len(names), file.name
 
@@ -184,8 +184,8 @@ def test_a_recorded_trace_is_read(tmp_path: Path) -> None:
 def test_work_counts_what_half_storage_keeps_as_float16() -> None:
     work = {each.name: each for each in product_work(Bundle.open(PREBUILT_BUNDLE))}
     layer = work["blocks.0.mlp.0/Gemm"]
-    assert layer.weights == 192 * 768
-    assert layer.macs == 8 * 192 * 768
+    assert layer.weights == 192 * 384
+    assert layer.macs == 8 * 192 * 384
     assert work["blocks.1/MatMul"].weights == 0
 
 

@@ -53,7 +53,7 @@ def test_openvino_agrees_down_to_the_superpixels(tmp_path: Path, edgevit: Comman
 
 
 def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Command) -> None:
-    wrong = scaled(float_model(), "module.blocks.5.mlp.0.weight", -3)
+    wrong = scaled(float_model(), "module.blocks.2.mlp.0.weight", -3)
     bundle = with_variant(tmp_path, "wrong", wrong)
     ended = edgevit("verify", bundle, "--bisect", "--json")
     assert ended.code == 1
@@ -65,11 +65,11 @@ def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Co
     assert failed["superpixels_same"] == 8
     compared = content["tensors"]["wrong"]
     differing = [each["tensor"] for each in compared if each["differs"]]
-    assert differing[0] == "blocks.5.mlp.0/Gemm"
+    assert differing[0] == "blocks.2.mlp.0/Gemm"
     assert [each["parted"] for each in compared] == [each["differs"] for each in compared]
     assert not any(each["differs"] for each in content["tensors"]["float"])
     table = edgevit("verify", bundle, "--bisect", "--variant", "wrong")
-    assert "wrong against float: differs first at blocks.5.mlp.0/Gemm" in table.out
+    assert "wrong against float: differs first at blocks.2.mlp.0/Gemm" in table.out
 
 
 def test_other_superpixels_fail(tmp_path: Path, edgevit: Command) -> None:
