@@ -37,10 +37,11 @@ test-arm64: $(READY)
 schemas: $(READY) # the JSON Schemas in the docs
 	$(BIN)/python -m edgevit.results.documents.json_schema docs/schemas
 
-# Pictures changed at random: an answer or one clear error, and little memory.
-FUZZ_SECONDS ?= 120
+# Files of every kind changed at random: an answer or one clear error, in little time and memory.
+FUZZ_SECONDS ?= 240
+FUZZ_SEED ?= 0
 fuzz: $(READY)
-	PYTHONPATH=tests $(BIN)/python -m support.pictures.fuzz --seconds $(FUZZ_SECONDS)
+	PYTHONPATH=tests $(BIN)/python -m support.fuzzing.run_all --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 lint: $(READY)
 	$(BIN)/ruff check .

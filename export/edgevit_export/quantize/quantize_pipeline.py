@@ -82,8 +82,8 @@ def quantize_bundle(
     file = bundle.variant(FLOAT_VARIANT)
     with understood(file):
         model = ir.from_proto(read_onnx(file))
-    widen_weights(model)
-    model = with_stored_weights(model)
+        widen_weights(model)
+        model = with_stored_weights(model)
     label = "float: accuracy"
     expected = logits_of(model, request.evaluation, runners[REFERENCE], progress, label)
     evaluation = LabelledEvalSet(request.evaluation, expected, "the float model", request.labels)
