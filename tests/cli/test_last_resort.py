@@ -70,6 +70,20 @@ def test_without_a_cache_the_message_says_how_to_see_it(
     assert "EDGEVIT_DEBUG=1" in ended.one_message
 
 
+@pytest.mark.parametrize("command", ["list", "add"])
+def test_no_home_folder_is_no_bug(
+    command: str, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", unknown)
+    ended = edgevit("devices", command, *(("box", "user@box") if command == "add" else ()))
+    assert ended.code == 2
+    assert "Set XDG_CONFIG_HOME" in ended.one_message
+
+
 def test_too_little_memory_is_no_bug(edgevit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object, **options: object) -> None:
         raise MemoryError

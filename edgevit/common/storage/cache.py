@@ -1,18 +1,43 @@
-"""Where what can be made again is kept. Everything works without it, only slower."""
+"""The user's folders for edgevit, and the cache, where what can be made again is kept.
+
+Everything works without the cache, only slower.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from edgevit.common.errors import InputError
+
+
+def user_folder(variable: str, usual: str) -> Path:
+    """edgevit's own folder in one of the XDG base directories; it may not exist.
+
+    Args:
+        variable: names the base directory, such as ``XDG_CONFIG_HOME``.
+        usual: where it is otherwise, below the home folder.
+
+    Raises:
+        InputError: the variable is not set, and nobody knows the user's home folder.
+    """
+    base = os.environ.get(variable)
+    try:
+        return Path(base or Path.home() / usual) / "edgevit"
+    except RuntimeError as error:
+        raise InputError(
+            f"This user has no home folder (HOME is not set). Set {variable} to a folder that can "
+            "be written to."
+        ) from error
+
 
 def cache_folder() -> Path:
     """The user's cache folder for edgevit; it may not exist, and may not be writable.
 
     Raises:
-        RuntimeError: nobody knows the user's home folder, and ``XDG_CACHE_HOME`` is not set.
+        InputError: nobody knows the user's home folder, and ``XDG_CACHE_HOME`` is not set.
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevit"
+    return user_folder("XDG_CACHE_HOME", ".cache")
 
 
 def writable_cache(*parts: str) -> Path | None:
@@ -27,6 +52,6 @@ def writable_cache(*parts: str) -> Path | None:
         if not there.is_dir() or there.stat().st_uid != os.geteuid():
             return None
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
+    except (OSError, InputError):
         return None
     return folder if os.access(folder, os.W_OK | os.X_OK) else None

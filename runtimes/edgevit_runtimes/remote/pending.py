@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edgevit.common.errors import InputError
 from edgevit.common.schema import plain_json, typed
+from edgevit.common.storage.cache import user_folder
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.untrusted.bounded import read_text
 
@@ -17,8 +17,7 @@ _MOST_BYTES = 1 << 20
 
 def state_folder() -> Path:
     """Where the user's programs keep what they did; it may not exist yet."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "edgevit"
+    return user_folder("XDG_STATE_HOME", ".local/state")
 
 
 @dataclass(frozen=True)
