@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+_ASKING = (signal.SIGINT, signal.SIGTERM)
 _SIGNALS = (signal.SIGKILL,) * 8 + (signal.SIGTERM, signal.SIGINT)
 _TIMED_RUNS = 4
 _AIMED = 0.6  # of the kills: at what is written, which a command does in its last moments
 _POLL_S = 0.0003
-_BEYOND = 1.05  # of the usual duration: the last moments too
 _FAILED = 99
 _MOST_SHOWN = 5
 
@@ -89,15 +89,13 @@ def kill_often(edit: Edit, folder: Path, kills: int, chance: random.Random) -> T
         ended = _killed(edit, folder, number, usual, chance)
         if ended is None:
             tally.ended_before += 1
-        else:
-            tally.kills[ended] += 1
+            continue
+        tally.kills[ended] += 1
         _look(edit, folder, number, before, ended, tally)
     return tally
 
 
-def _look(
-    edit: Edit, folder: Path, number: int, before: object, ended: str | None, tally: Tally
-) -> None:
+def _look(edit: Edit, folder: Path, number: int, before: object, ended: str, tally: Tally) -> None:
     """At once, and after the next command."""
     where = f"{edit.name}, edit {number}, {ended}"
     try:
@@ -106,7 +104,7 @@ def _look(
         after = edit.state(folder)
         if not edit.is_right(before, number, after):
             tally.losses.append(f"{where}: {before} became {after}")
-        elif ended is not None:
+        else:
             tally.states["as before" if after == before else "as after"] += 1
         settle = edit.settle or (lambda folder: edit.run(folder, -number))
         if (code := _in_child(lambda: settle(folder))) != 0:
@@ -134,22 +132,28 @@ def _usual(edit: Edit, folder: Path) -> Usual:
         started = time.perf_counter()
         child = _fork(partial(edit.run, folder, number))
         code = _wait_for_writing(child, folder)
-        begun = time.perf_counter()
-        if code is None:
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        begun = ended = time.perf_counter()
+        while code is None:
+            if left_over(folder):
+                ended = time.perf_counter()
+            code = _code_if_ended(child)
         if code:
             raise RuntimeError(f"{edit.name} ended with {code} without being killed")
-        whole.append(time.perf_counter() - started)
-        writing.append(time.perf_counter() - begun)
+        whole.append(ended - started)
+        writing.append(ended - begun)
     return Usual(min(whole), min(writing))
+
+
+def _code_if_ended(child: int) -> int | None:
+    ended, status = os.waitpid(child, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
 def _wait_for_writing(child: int, folder: Path) -> int | None:
     """Until something is written aside; the exit code where the child ended first."""
     while not left_over(folder):
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
+        if (code := _code_if_ended(child)) is not None:
+            return code
         time.sleep(_POLL_S)
     return None
 
@@ -162,7 +166,7 @@ def _killed(
     child = _fork(partial(edit.run, folder, number))
     if aimed and _wait_for_writing(child, folder) is not None:
         return None
-    time.sleep(chance.uniform(0, _BEYOND * (usual.writing_s if aimed else usual.whole_s)))
+    time.sleep(chance.uniform(0, usual.writing_s if aimed else usual.whole_s))
     if os.waitpid(child, os.WNOHANG)[0]:
         return None
     os.kill(child, signum)
@@ -178,11 +182,15 @@ def _in_child(work: Callable[[], None]) -> int:
 def _fork(work: Callable[[], None]) -> int:
     """A child that works, and ends with 0, or with 99 after a traceback."""
     sys.stdout.flush()
+    # A signal that the child takes as this process does would run this process's clean-up there.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         return child
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in _ASKING:
         signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
     said, silent = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silent, stream)

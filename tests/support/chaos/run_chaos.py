@@ -23,9 +23,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="edits whose name holds this")
+    parser.add_argument("--folder", type=Path, help="where to edit; default: for temporary files")
     options = parser.parse_args()
     whole, chance = Tally(), random.Random(options.seed)
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory(dir=options.folder) as scratch:
         os.environ["XDG_CACHE_HOME"] = scratch
         for edit in _edits(options.only):
             folder = Path(scratch) / edit.name.replace(" ", "-")
