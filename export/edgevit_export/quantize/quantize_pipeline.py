@@ -81,7 +81,9 @@ def quantize_bundle(
         refuse_quantized(bundle)
     file = bundle.variant(FLOAT_VARIANT)
     with understood(file):
-        model = ir.from_proto(read_onnx(file))
+        read = read_onnx(file)
+        onnx.checker.check_model(read, full_check=True)  # as of what is made of it, below
+        model = ir.from_proto(read)
         widen_weights(model)
         model = with_stored_weights(model)
     label = "float: accuracy"

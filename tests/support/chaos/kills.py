@@ -119,7 +119,10 @@ def _look(edit: Edit, folder: Path, number: int, before: object, ended: str, tal
 def left_over(folder: Path) -> list[str]:
     """What is written aside: names that begin with a dot."""
     return sorted(
-        str(file.relative_to(folder)) for file in folder.rglob("*") if file.name.startswith(".")
+        str((Path(place) / name).relative_to(folder))
+        for place, folders, files in os.walk(folder)  # which passes over what is gone meanwhile
+        for name in (*folders, *files)
+        if name.startswith(".")
     )
 
 
