@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 
-from edgevit.bundle.bundle import Bundle
-from edgevit.common.errors import CheckpointError, DamagedError, EdgevitError, InputError
+from edgevit.bundle.bundle import Build, Bundle
+from edgevit.bundle.edit import edit
+from edgevit.common.errors import (
+    BundleError,
+    CheckpointError,
+    DamagedError,
+    EdgevitError,
+    InputError,
+)
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.models.checkpoint import read_checkpoint
 from edgevit_export.inspect.expose import exposed, inner_tensors
@@ -147,6 +156,14 @@ def test_a_product_without_inputs_is_damage(bundle: Bundle) -> None:
     for look in ("precisions", "work"):
         with pytest.raises(DamagedError, match="is no ONNX model that can be read"):
             LOOKS[look](bundle)
+
+
+def test_a_figure_that_is_not_finite_is_not_written(bundle: Bundle) -> None:
+    """A manifest with NaN in it could not be read again, and the bundle would be lost."""
+    variant = replace(bundle.entry("int8"), build=Build("float", "0" * 64, facts={"x": math.nan}))
+    with pytest.raises(BundleError, match="NaN or infinite"), edit(bundle) as draft:
+        draft.put("int8", variant)
+    assert Bundle.open(bundle.path, check_hashes=True).manifest == bundle.manifest
 
 
 def test_a_name_that_is_no_text_is_damage(bundle: Bundle) -> None:

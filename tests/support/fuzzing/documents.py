@@ -145,7 +145,7 @@ def _manifests(scratch: Path) -> tuple[list[str], Callable[[bytes], None]]:
         (bundle / MANIFEST_FILE).write_bytes(content)
         opened = Bundle.open(bundle)
         summary = BundleSummary(opened, {})
-        summary.to_dict()
+        json.dumps(summary.to_dict(), allow_nan=False)
         summary.sections()
         opened.chosen("openvino", "here")
         opened.manifest.to_json()
@@ -159,7 +159,7 @@ def _result_reader(scratch: Path) -> Callable[[bytes], None]:
     def read(content: bytes) -> None:
         file.write_bytes(content)
         result = read_result(file)
-        result.to_dict()
+        json.dumps(result.to_dict(), allow_nan=False)
         result.sections()
         report([file], scratch / "page.html")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import onnx
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import EdgevitError
 from edgevit.common.progress import SilentProgress
 from edgevit.images import image_io
 from edgevit.inference.calibration import Pictures
@@ -36,7 +38,10 @@ def subjects(scratch: Path, seed: int) -> list[Subject]:
     def reader(operation: Operation) -> Callable[[bytes], None]:
         def read(content: bytes) -> None:
             put_file(bundle, "model.onnx", content)
-            operation(Bundle.open(bundle))
+            try:
+                operation(Bundle.open(bundle))
+            finally:
+                assert_readable(bundle)
 
         return read
 
@@ -44,6 +49,14 @@ def subjects(scratch: Path, seed: int) -> list[Subject]:
         Subject(f"model.onnx, {name}", make, reader(operation), _warm)
         for name, operation in OPERATIONS.items()
     ]
+
+
+def assert_readable(bundle: Path) -> None:
+    """Whatever was done with a model, its bundle is one afterwards."""
+    try:
+        Bundle.open(bundle)
+    except EdgevitError as error:
+        raise AssertionError(f"the bundle was lost: {error}") from error
 
 
 def changed_model(seeds: Sequence[bytes], rng: Rng) -> bytes:
@@ -70,7 +83,7 @@ def _verify(bundle: Bundle) -> None:
     from edgevit.workflows.verify import verify
 
     result = verify(bundle, variants=["float"])
-    result.to_dict()
+    json.dumps(result.to_dict(), allow_nan=False)
     result.sections()
     result.require()
 
@@ -80,7 +93,7 @@ def _inspect(bundle: Bundle) -> None:
     from edgevit_export.inspect.work import product_work
 
     result = inspect(bundle, layers=True)
-    result.to_dict()
+    json.dumps(result.to_dict(), allow_nan=False)
     result.sections()
     product_work(bundle)
 
