@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz test-all test-pythons test-arm64 schemas lint bench prebuilt train-zoo tensorrt-builds clean
+.PHONY: demo test fuzz chaos test-all test-pythons test-arm64 schemas lint bench prebuilt train-zoo tensorrt-builds clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -37,10 +37,17 @@ test-arm64: $(READY)
 schemas: $(READY) # the JSON Schemas in the docs
 	$(BIN)/python -m edgevit.results.documents.json_schema docs/schemas
 
-# Pictures changed at random: an answer or one clear error, and little memory.
-FUZZ_SECONDS ?= 120
+# Files of every kind changed at random: an answer or one clear error, in little time and memory.
+FUZZ_SECONDS ?= 240
+FUZZ_SEED ?= 0
 fuzz: $(READY)
-	PYTHONPATH=tests $(BIN)/python -m support.pictures.fuzz --seconds $(FUZZ_SECONDS)
+	PYTHONPATH=tests $(BIN)/python -m support.fuzzing.run_all --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
+
+# Processes ended at random moments while they change files: nothing is lost.
+CHAOS_KILLS ?= 1000
+CHAOS_SEED ?= 0
+chaos: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m support.chaos.run_chaos --kills $(CHAOS_KILLS) --seed $(CHAOS_SEED)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -174,10 +174,21 @@ class Manifest:
     schema_minor: int = SCHEMA_MINOR
 
     def to_json(self) -> str:
+        """As it is written.
+
+        Raises:
+            BundleError: a figure is NaN or infinite, which no JSON holds and no reader takes.
+        """
         content = to_plain(self)
         if not content["schema_minor"]:
             del content["schema_minor"]
-        return json.dumps(content, indent=2) + "\n"
+        try:
+            return json.dumps(content, indent=2, allow_nan=False) + "\n"
+        except ValueError as error:
+            raise BundleError(
+                "A figure that was to be kept in the manifest is NaN or infinite, so nothing was "
+                "written: the model's answers are not finite. Export it again."
+            ) from error
 
     @classmethod
     def from_json(cls, text: str, source: Path) -> Manifest:

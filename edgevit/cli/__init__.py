@@ -26,6 +26,7 @@ from edgevit.cli.deploy.verify_command import verify
 from edgevit.cli.device import devices_command
 from edgevit.cli.device.doctor_command import doctor
 from edgevit.cli.device.kernel_command import kernel
+from edgevit.cli.last_resort import BUG_EXIT_CODE, bug_report
 from edgevit.cli.measure.bench_command import bench
 from edgevit.cli.measure.profile_command import profile
 from edgevit.cli.measure.report_command import report
@@ -84,7 +85,10 @@ _received: list[int] = []  # signals that asked for the end
 
 
 def main() -> NoReturn:
-    """Entry point: a user's mistake is one message and exit code 2, never a traceback."""
+    """Entry point: a user's mistake is one message and exit code 2, never a traceback.
+
+    A check that does not hold is 1; an exception that nothing expected, which is a bug, is 70.
+    """
     _received.clear()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _interrupt)
@@ -98,12 +102,27 @@ def main() -> NoReturn:
         with native_output_filtered():
             code = _run()
         sys.exit(code)
-    except BaseException:
+    except BaseException as error:
         # Code in C may turn the interruption into an error of its own, such as ImportError.
-        if not _received:
+        if _received:
+            print("interrupted; nothing was left half-written", file=sys.stderr)
+            _end_now(128 + _received[0])
+        if isinstance(error, SystemExit):
             raise
-        print("interrupted; nothing was left half-written", file=sys.stderr)
-        _end_now(128 + _received[0])
+        print(bug_report(error, _command()), file=sys.stderr)
+        _end_now(BUG_EXIT_CODE)
+
+
+def _command() -> str:
+    """The command that was given, without its arguments: ``edgevit devices add``."""
+    words: list[str] = ["edgevit"]
+    known: Any = typer.main.get_command(app)
+    for word in sys.argv[1:]:
+        known = getattr(known, "commands", {}).get(word)
+        if known is None:
+            break
+        words.append(word)
+    return " ".join(words)
 
 
 def _end_now(code: int) -> NoReturn:
@@ -133,6 +152,9 @@ def _run() -> int:
     except EdgevitError as error:
         _say(f"error: {error}")
         return error.exit_code
+    except MemoryError:
+        _say("error: there is not enough memory for this. Take smaller pictures or batches.")
+        return 2
     except OSError as error:
         # What no function below explained: an unreadable folder, a name too long, a full pipe.
         where = f"{error.filename}: " if error.filename else ""

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from edgevit.common.errors import CheckpointError, some_of
 from edgevit.common.storage.files import write_atomically
-from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
+from edgevit.common.untrusted.parsers import parsing
+from edgevit.models.pickled_claims import refuse_large_file
+from edgevit.models.pickled_weights import read_pickled
 from edgevit.models.weight_sets import weight_set
 
 _LENGTH_BYTES = 8  # of a safetensors header, and what it is padded to
@@ -74,12 +76,12 @@ def read_checkpoint(path: Path, weights_key: str | None = None) -> Checkpoint:
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file: {error}.") from error
+    with (
+        parsing(lambda reason: CheckpointError(f"{path} is not a safetensors file: {reason}.")),
+        safe_open(path, framework="pt") as file,
+    ):
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        metadata = file.metadata() or {}
     classes = metadata.pop("classes", None)
     checkpoint = Checkpoint(
         tensors,
@@ -110,16 +112,15 @@ def _class_names(text: str, path: Path) -> tuple[str, ...]:
 
 
 def _read_pth(path: Path, weights_key: str | None) -> Checkpoint:
-    refuse_large_claims(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise anything
-        raise CheckpointError(
-            f"{path} cannot be read as plain weights; it is damaged, or holds more than tensors. "
-            "Save it again as torch.save(model.state_dict(), path), or as safetensors."
-        ) from error
-    chosen = weight_set(content, weights_key, path)
+    chosen = weight_set(read_pickled(path, _no_plain_weights), weights_key, path)
     return Checkpoint(_named_tensors(chosen.weights, path), taken=str(chosen))
+
+
+def _no_plain_weights(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} cannot be read as plain weights; it is damaged, or holds more than tensors. "
+        "Save it again as torch.save(model.state_dict(), path), or as safetensors."
+    )
 
 
 def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:

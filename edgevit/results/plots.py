@@ -14,6 +14,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.storage.files import refuse_target, write_atomically
 from edgevit.common.untrusted.bounded import read_text
+from edgevit.common.untrusted.parsers import parsing
 from edgevit.results import plot_fonts
 
 if TYPE_CHECKING:
@@ -26,11 +27,18 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def draw_curves(log: Path, target: Path) -> None:
-    """A training log (one JSON line an epoch) as curves: loss, top-1 and learning rate."""
+    """A training log (one JSON line an epoch) as curves: loss, top-1 and learning rate.
+
+    Raises:
+        InputError: the log is damaged.
+    """
     from matplotlib.figure import Figure
 
-    entries = [json.loads(line) for line in read_text(log, _MOST_LOG_BYTES, "log").splitlines()]
-    epochs = [entry["epoch"] for entry in entries]
+    keys = ("epoch", "train_loss", "val_top1", "learning_rate")
+    lines = read_text(log, _MOST_LOG_BYTES, "log").splitlines()
+    with parsing(lambda reason: InputError(f"{log} is damaged ({reason}). Move it elsewhere.")):
+        entries = [json.loads(line) for line in lines]
+        columns = {key: [float(entry[key]) for entry in entries] for key in keys}
     figure = Figure(figsize=(9, 3), layout="constrained")
     panels = (
         ("train_loss", "training loss", 1),
@@ -38,7 +46,7 @@ def draw_curves(log: Path, target: Path) -> None:
         ("learning_rate", "learning rate", 1),
     )
     for axes, (key, title, scale) in zip(figure.subplots(1, 3), panels, strict=True):
-        axes.plot(epochs, [scale * entry[key] for entry in entries])
+        axes.plot(columns["epoch"], [scale * value for value in columns[key]])
         axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.3)
     save(figure, target)

@@ -24,6 +24,7 @@ from edgevit.common.errors import CheckpointError, EdgevitError, InputError
 from edgevit.common.progress import Progress
 from edgevit.common.storage.files import cannot_write, held
 from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.untrusted.parsers import parsing
 from edgevit.images.image_folder import ImageFolder
 from edgevit.models.build import build
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
@@ -176,14 +177,12 @@ class _Run:
         return RunState(identity)
 
     def _restore(self) -> None:
-        try:
+        with parsing(lambda _: damaged(self.run / STATE_FILE)):
             self.module.load_state_dict(self.state.model)
             self.average.load_state_dict(self.state.average)
             self.optimizer.load_state_dict(self.state.optimizer)
             if self.guidance is not None:
                 self.guidance.load_state_dict(self.state.guidance)
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise damaged(self.run / STATE_FILE) from error
 
     def _epoch(self, interrupted: threading.Event) -> None:
         steps, first, epoch = self.training.training_steps, self.state.step, self.state.epoch

@@ -11,7 +11,7 @@ import torch
 
 from edgevit.common.errors import CheckpointError
 from edgevit.common.storage.files import write_atomically
-from edgevit.models.pickled_claims import refuse_large_claims, refuse_large_file
+from edgevit.models.pickled_weights import read_pickled_fields
 
 STATE_FILE = "last.pt"
 
@@ -57,18 +57,14 @@ class RunState:
         path = run / STATE_FILE
         if not path.is_file():
             raise CheckpointError(f"Nothing to resume: {path} does not exist. Leave out --resume.")
-        refuse_large_file(path)
-        refuse_large_claims(path)
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            state = cls(**content)
-            counts_fit = isinstance(state.epoch, int) and isinstance(state.step, int)
-            whole = counts_fit and all(
-                map(_is_filled_dict, (state.identity, state.model, state.average))
-            )
-        except Exception as error:  # a damaged pickle can raise anything
-            raise damaged(path) from error
-        if not whole:
+        content = read_pickled_fields(path, damaged)
+        if not content.keys() <= cls.__dataclass_fields__.keys() or not content:
+            raise damaged(path)
+        state = cls(**content)
+        counts_fit = isinstance(state.epoch, int) and isinstance(state.step, int)
+        if not counts_fit or not all(
+            map(_is_filled_dict, (state.identity, state.model, state.average))
+        ):
             raise damaged(path)
         state.identity = {_FORMER_NAMES.get(k, k): value for k, value in state.identity.items()}
         differing = sorted(

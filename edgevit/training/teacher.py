@@ -20,6 +20,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
 from edgevit.common.storage.cache import cache_folder
 from edgevit.common.storage.files import write_atomically
+from edgevit.common.untrusted.parsers import parsing
 from edgevit.images.image_folder import ImageFolder
 from edgevit.inference.answers import class_places, softmax
 from edgevit.inference.batches import infer_all
@@ -163,12 +164,12 @@ def _save(table: NDArray[np.float16], aside: Path) -> None:
 
 def _load(file: Path) -> NDArray[np.float16]:
     """Not read into memory: feature maps of ten thousand pictures are hundreds of megabytes."""
-    try:
-        table: NDArray[np.float16] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(
+    with parsing(
+        lambda _: InputError(
             f"{file} holds a teacher's answers and is damaged. Delete it; it is made again."
-        ) from error
+        )
+    ):
+        table: NDArray[np.float16] = np.load(file, mmap_mode="r", allow_pickle=False)
     return table
 
 

@@ -26,7 +26,6 @@ import pytest
 import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE
 from edgevit.common.errors import DeviceError, InputError
-from edgevit.common.storage import files
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.sanitize import harmless
 from edgevit.results.bench_result import read_result
@@ -356,7 +355,6 @@ def test_what_a_killed_writer_of_the_devices_left_is_swept(
     dead.wait()
     left_over = devices_file().with_name(f".devices.toml.{dead.pid}.partial")
     left_over.write_text("half")
-    monkeypatch.setattr(files, "_swept", set())
     assert edgevit("devices", "add", "another", "user@host").code == 0
     assert not left_over.exists()
 

@@ -1,4 +1,7 @@
-"""Where what can be made again is kept, and what the user's programs did. Both may be missing."""
+"""The user's folders for edgevit: the cache, which can be made again, and what its programs did.
+
+Both may be missing: everything works without the cache, only slower.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,45 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgevit.common.errors import InputError
+
+
+def user_folder(variable: str, usual: str) -> Path:
+    """edgevit's own folder in one of the XDG base directories; it may not exist.
+
+    Args:
+        variable: names the base directory, such as ``XDG_CONFIG_HOME``.
+        usual: where it is otherwise, below the home folder.
+
+    Raises:
+        InputError: the variable is not set, and nobody knows the user's home folder.
+    """
+    base = os.environ.get(variable)
+    try:
+        return Path(base or Path.home() / usual) / "edgevit"
+    except RuntimeError as error:
+        raise InputError(
+            f"This user has no home folder (HOME is not set). Set {variable} to a folder that can "
+            "be written to."
+        ) from error
+
 
 def cache_folder() -> Path:
     """The user's cache folder for edgevit; it may not exist, and may not be writable.
 
     Raises:
-        RuntimeError: nobody knows the user's home folder, and ``XDG_CACHE_HOME`` is not set.
+        InputError: nobody knows the user's home folder, and ``XDG_CACHE_HOME`` is not set.
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevit"
+    return user_folder("XDG_CACHE_HOME", ".cache")
 
 
 def state_folder() -> Path:
     """Where the user's programs keep what they did; it may not exist yet.
 
     Raises:
-        RuntimeError: nobody knows the user's home folder, and ``XDG_STATE_HOME`` is not set.
+        InputError: nobody knows the user's home folder, and ``XDG_STATE_HOME`` is not set.
     """
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "edgevit"
+    return user_folder("XDG_STATE_HOME", ".local/state")
 
 
 def writable_cache(*parts: str) -> Path | None:
@@ -34,7 +58,7 @@ def writable_cache(*parts: str) -> Path | None:
     """
     try:
         folder = cache_folder()
-    except RuntimeError:
+    except InputError:
         return None
     return _made(folder.joinpath(*parts), folder.parents[:2])
 
@@ -43,7 +67,7 @@ def writable_state() -> Path | None:
     """The state folder, made if need be; None where nothing can be kept, as for the cache."""
     try:
         folder = state_folder()
-    except RuntimeError:
+    except InputError:
         return None
     in_home = not os.environ.get("XDG_STATE_HOME")  # then two folders of ours are above it
     return _made(folder, folder.parents[: 3 if in_home else 2])

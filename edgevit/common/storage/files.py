@@ -24,7 +24,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
+        sweep(path.parent)
         with _locked(aside, os.O_RDWR | os.O_CREAT):
             write(aside)
             aside.chmod(0o666 & ~_umask())  # some writers make files only their owner can read
@@ -37,23 +37,28 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             aside.unlink(missing_ok=True)
 
 
-_swept: set[Path] = set()  # once a process is enough
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what processes that died while they wrote a file left in a folder.
+def sweep(folder: Path) -> None:
+    """Removes what processes that died while they wrote a file left in a folder, if it may.
 
     Those that live hold a lock on the file that they write, in another container too.
     """
-    if folder in _swept:
-        return
-    _swept.add(folder)
-    for left_over in folder.glob(".*.partial"):
-        matched = _PARTIAL.fullmatch(left_over.name)
-        if matched is None or not left_over.is_file() or _is_alive(int(matched["pid"])):
-            continue
+    for left_over in _left_over(folder):
         with suppress(OSError), _locked(left_over, os.O_RDONLY):  # another user's, gone, or held
             left_over.unlink()
+
+
+def _left_over(folder: Path) -> list[Path]:
+    """Files that are written aside by processes that do not live, or live in another container."""
+    try:
+        with os.scandir(folder) as entries:
+            matched = [(entry, _PARTIAL.fullmatch(entry.name)) for entry in entries]
+            return [
+                folder / entry.name
+                for entry, match in matched
+                if match and entry.is_file() and not _is_alive(int(match["pid"]))
+            ]
+    except OSError:  # no folder, or none that may be read
+        return []
 
 
 @contextmanager

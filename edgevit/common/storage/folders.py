@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgevit.common.errors import InputError
-from edgevit.common.storage.files import cannot_write, flush
+from edgevit.common.storage.files import cannot_write, flush, sweep
 from edgevit.common.storage.locks import lock_file, locked
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -124,12 +124,13 @@ def _unescaped(path: str) -> str:
 
 
 def recover(target: Path) -> None:
-    """Puts right what a process that died while it wrote ``target`` left beside it.
+    """Puts right what a process that died while it wrote ``target`` left beside it, or in it.
 
     A target that is missing because the process died between two renames is put back; what is left
     over otherwise is removed. Does nothing while another process is at work there, or where the
     folder cannot be written to.
     """
+    sweep(target)
     left = (_former(target), _partial(target), lock_file(target))
     if not any(path.exists() for path in left):
         return

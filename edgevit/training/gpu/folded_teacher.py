@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgevit.common.errors import CheckpointError, InputError
+from edgevit.common.untrusted.parsers import parsing
+from edgevit.models.pickled_weights import read_pickled_fields
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.hardware import has_fast_bfloat16
 from edgevit.training.imagenet_classes import NUMBERS
@@ -83,11 +85,13 @@ def load_teacher(path: Path) -> FoldedNetwork:
     """
     if not path.is_file():
         raise CheckpointError(f"There is no teacher at {path}; 'pack' writes it.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+    content = read_pickled_fields(path, _no_teacher)
+    with parsing(lambda _: _no_teacher(path)):
         return FoldedNetwork(content["layers"], content["head"], content["facts"])
-    except Exception as error:  # a damaged pickle can raise anything
-        raise CheckpointError(f"{path} is damaged or no teacher. Make it with 'pack'.") from error
+
+
+def _no_teacher(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path} is damaged or no teacher. Make it with 'pack'.")
 
 
 def answers_for(teacher: FoldedNetwork, pictures: Pictures, device: str) -> NDArray[np.float16]:

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.parsers import parsing
 from edgevit.images import image_io
 from edgevit.images.image_files import list_images
 from edgevit.zoo.spec import Preprocess
@@ -137,13 +137,13 @@ def _write(path: Path, files: list[bytes], labels: list[int], classes: list[str]
 
 
 def _read(path: Path) -> _Shard:
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            files = np.split(content["encoded"], content["ends"][:-1])
-            labels = content["labels"]
-            classes = tuple(str(name) for name in content["classes"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is damaged or no shard of pictures. Pack it again.") from error
+    with (
+        parsing(lambda _: InputError(f"{path} is damaged or no shard of pictures. Pack it again.")),
+        np.load(path, allow_pickle=False) as content,
+    ):
+        files = np.split(content["encoded"], content["ends"][:-1])
+        labels = content["labels"]
+        classes = tuple(str(name) for name in content["classes"])
     return _Shard(files, labels, classes)
 
 

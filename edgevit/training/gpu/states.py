@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from edgevit.common.errors import CheckpointError
+from edgevit.models.pickled_weights import read_pickled_fields
 
 PART_BYTES = 15 * 2**20
 
@@ -53,6 +54,10 @@ def load_parts(folder: Path, name: str) -> dict[str, Tensor] | None:
     files = _files(folder, name)
     if not files:
         return None
+
+    def damaged(path: Path) -> CheckpointError:
+        return CheckpointError(f"{path} is damaged. Delete all parts of {name}.")
+
     expected = int(files[0].name.rsplit("of", 1)[1].removesuffix(".pt"))
     if len(files) != expected:
         raise CheckpointError(
@@ -60,10 +65,7 @@ def load_parts(folder: Path, name: str) -> dict[str, Tensor] | None:
         )
     tensors: dict[str, Tensor] = {}
     for path in files:
-        try:
-            tensors |= torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged pickle can raise anything
-            raise CheckpointError(f"{path} is damaged. Delete all parts of {name}.") from error
+        tensors |= read_pickled_fields(path, damaged)
     return tensors
 
 

@@ -118,14 +118,9 @@ def _whole(path: Path) -> Bundle | None:
 
 def _cached(weights: Path, name: str) -> Path:
     """Another version of edgevit, or other weights, are another place."""
-    try:
-        folder = cache_folder()
-    except RuntimeError as error:
-        raise InputError(
-            f"{name} is exported into the user's cache, and there is no home folder. Set "
-            "XDG_CACHE_HOME to a folder that can be written to."
-        ) from error
-    return folder / "models" / f"{name}-{__version__}-{checked_sha256(weights)[:16]}{_SUFFIX}"
+    return (
+        cache_folder() / "models" / f"{name}-{__version__}-{checked_sha256(weights)[:16]}{_SUFFIX}"
+    )
 
 
 def _export(entry: ModelEntry, target: Path) -> Bundle:

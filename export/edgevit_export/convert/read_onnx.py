@@ -8,8 +8,8 @@ from pathlib import Path
 
 import onnx
 
-from edgevit.common.errors import DamagedError, EdgevitError
-from edgevit.common.untrusted.sanitize import last_line
+from edgevit.common.errors import DamagedError
+from edgevit.common.untrusted.parsers import parsing
 
 
 def read_onnx(file: Path) -> onnx.ModelProto:
@@ -24,20 +24,15 @@ def read_onnx(file: Path) -> onnx.ModelProto:
 
 @contextmanager
 def understood(file: Path) -> Iterator[None]:
-    """The one guard around what reads a model: parser, shape inference, inlining.
-
-    protobuf, onnx and onnx_ir raise errors of many kinds for a file that lies: their own, and
-    UnicodeDecodeError, KeyError or TypeError. All of them mean that the file is damaged.
+    """The guard around protobuf, onnx and onnx_ir: parser, shape inference, inlining, and the
+    code of ours that looks up what a whole model has.
 
     Raises:
-        DamagedError: any of them was raised in the block.
+        DamagedError: the file is no model, or one that contradicts itself.
     """
-    try:
-        yield
-    except EdgevitError:
-        raise
-    except Exception as error:
-        reason = last_line(str(error)) if str(error).strip() else type(error).__name__
-        raise DamagedError(
+    with parsing(
+        lambda reason: DamagedError(
             f"{file} is no ONNX model that can be read ({reason}). Export or copy it again."
-        ) from error
+        )
+    ):
+        yield

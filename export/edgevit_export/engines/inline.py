@@ -9,6 +9,7 @@ import re
 from importlib.util import find_spec
 
 from edgevit.common.errors import CheckFailedError, MissingExtraError, some_of
+from edgevit.common.untrusted.parsers import parsing
 
 
 def inlined(model: bytes) -> bytes:
@@ -24,11 +25,9 @@ def inlined(model: bytes) -> bytes:
     import onnx
     from onnx import inliner
 
-    try:
+    with parsing(lambda reason: CheckFailedError(f"This is not an ONNX model: {reason}.")):
         parsed = onnx.load_from_string(model)
         result: bytes = inliner.inline_local_functions(parsed).SerializeToString()
-    except Exception as error:  # protobuf's, whose class is none of onnx's
-        raise CheckFailedError(f"This is not an ONNX model: {error}") from error
     return result
 
 

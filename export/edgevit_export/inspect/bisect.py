@@ -18,7 +18,7 @@ from edgevit.common.progress import Progress
 from edgevit.inference.agreement import relative_error
 from edgevit.inference.batches import infer_batches
 from edgevit.inference.runner import Array, Runner
-from edgevit_export.inspect.expose import exposed, inner_tensors, load_variant
+from edgevit_export.inspect.expose import exposed, inner_tensors
 
 # A difference of this relative size is not rounding any more, by the variant's precision.
 TOLERANCES = {"float32": 1e-3, "float16": 0.03, "bfloat16": 0.1, "int8": 0.3}
@@ -64,9 +64,9 @@ class Pair:
         Raises:
             InputError: one of the two is no ONNX file, or they share none.
         """
-        reference = inner_tensors(load_variant(self.bundle, FLOAT_VARIANT))
+        reference = inner_tensors(self.bundle, FLOAT_VARIANT)
         given = {str(spec) for spec in reference}
-        own = inner_tensors(load_variant(self.bundle, self.variant))
+        own = inner_tensors(self.bundle, self.variant)
         shared = [spec.name for spec in own if str(spec) in given]
         if not shared:
             raise InputError(f"'{self.variant}' has no tensor in common with '{FLOAT_VARIANT}'.")

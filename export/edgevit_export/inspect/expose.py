@@ -34,18 +34,20 @@ def exposed(bundle: Bundle, variant: str, tensors: Sequence[str]) -> Iterator[Bu
     """
     model = load_variant(bundle, variant)
     _refuse_other_outputs(bundle, variant, model)
-    _add_outputs(model.graph, tensors, lambda: load_variant(bundle, FLOAT_VARIANT).graph)
     entry = bundle.manifest.variants[variant]
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        ir.save(model, folder / entry.file)
+        with understood(bundle.path / entry.file):
+            _add_outputs(model.graph, tensors, lambda: load_variant(bundle, FLOAT_VARIANT).graph)
+            outputs = tensor_specs(model.graph.outputs)
+            ir.save(model, folder / entry.file)
         shutil.copy2(bundle.path / REFERENCE_FILE, folder / REFERENCE_FILE)
         manifest = replace(
             bundle.manifest,
             variants={variant: entry},
             chosen={},
             superpixel_map=None,
-            outputs=tensor_specs(model.graph.outputs),
+            outputs=outputs,
         )
         seal(folder, manifest)
         yield Bundle.open(folder)
@@ -78,8 +80,18 @@ def _refuse_other_outputs(bundle: Bundle, variant: str, model: ir.Model) -> None
         )
 
 
-def inner_tensors(model: ir.Model) -> list[TensorSpec]:
-    """What is computed from the picture and could be exposed, in the order of computing."""
+def inner_tensors(bundle: Bundle, variant: str) -> list[TensorSpec]:
+    """What is computed from the picture and could be exposed, in the order of computing.
+
+    Raises:
+        InputError, DamagedError: see :func:`load_variant`.
+    """
+    model = load_variant(bundle, variant)
+    with understood(bundle.path / bundle.entry(variant).file):
+        return _inner_tensors(model)
+
+
+def _inner_tensors(model: ir.Model) -> list[TensorSpec]:
     seen: set[ir.Value | None] = set(model.graph.inputs)
     made: list[ir.Value] = []
     for node in model.graph:

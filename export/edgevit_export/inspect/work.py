@@ -23,11 +23,18 @@ class Work:
 
 
 def product_work(bundle: Bundle) -> list[Work]:
-    """Every matrix product and convolution of the float model; a dynamic batch counts as 1."""
+    """Every matrix product and convolution of the float model; a dynamic batch counts as 1.
+
+    Raises:
+        DamagedError: the model cannot be read, or contradicts itself.
+    """
     file = bundle.variant(FLOAT_VARIANT)
     with understood(file):
         model = inliner.inline_local_functions(read_onnx(file))
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        return _products(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
+
+
+def _products(graph: onnx.GraphProto) -> list[Work]:
     shapes = {
         value.name: [d.dim_value or 1 for d in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.value_info, *graph.output)

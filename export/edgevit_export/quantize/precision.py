@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto
 
 from edgevit.inference.node_names import layer_of
-from edgevit_export.convert.read_onnx import read_onnx
+from edgevit_export.convert.read_onnx import read_onnx, understood
 
 _WEIGHT_TYPES = {
     TensorProto.INT8: "int8",
@@ -21,8 +21,16 @@ _LEAST_WEIGHTS = 1000
 
 
 def layer_precisions(file: Path) -> dict[str, str]:
-    """Every product with a constant matrix, by its layer: the precision of its weights."""
-    graph = read_onnx(file).graph
+    """Every product with a constant matrix, by its layer: the precision of its weights.
+
+    Raises:
+        DamagedError: it is no ONNX model, or one that contradicts itself.
+    """
+    with understood(file):
+        return _precisions(read_onnx(file).graph)
+
+
+def _precisions(graph: onnx.GraphProto) -> dict[str, str]:
     types = {w.name: w.data_type for w in graph.initializer if _size(w) >= _LEAST_WEIGHTS}
     for node in graph.node:  # what is cast or dequantized is stored as its input is
         if node.op_type in ("DequantizeLinear", "Cast") and node.input[0] in types:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit, refuse_unwritable
 from edgevit.bundle.manifest import FLOAT_VARIANT, Variant, variant_file
-from edgevit.common.errors import InputError
+from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.images.picture_set import PictureSet, picture_set
 from edgevit.inference.accuracy import PairedDrop
@@ -87,6 +88,8 @@ def quantize_bundle(
 
     Raises:
         InputError: the bundle is quantized already, or holds nothing to quantize.
+        DamagedError: the float model cannot be read, or contradicts itself.
+        CheckFailedError: its answers are not finite.
     """
     bundle = request.bundle
     refuse_unwritable(bundle)
@@ -94,11 +97,18 @@ def quantize_bundle(
         refuse_quantized(bundle)
     file = bundle.variant(FLOAT_VARIANT)
     with understood(file):
-        model = ir.from_proto(read_onnx(file))
-    widen_weights(model)
-    model = with_stored_weights(model)
+        read = read_onnx(file)
+        onnx.checker.check_model(read, full_check=True)  # as of what is made of it, below
+        model = ir.from_proto(read)
+        widen_weights(model)
+        model = with_stored_weights(model)
     label = "float: accuracy"
     expected = logits_of(model, request.evaluation, runners[REFERENCE], progress, label)
+    if not np.isfinite(expected).all():
+        raise CheckFailedError(
+            f"{file}: the float model's answers are not all finite, so that no form of "
+            "it can be measured. Export it again, from weights without NaN."
+        )
     evaluation = LabelledEvalSet(request.evaluation, expected, "the float model", request.labels)
     search = Search(
         model, request.calibrating, evaluation, runners, progress, request.max_drop, request.method
@@ -187,7 +197,12 @@ def _half(request: QuantizeRequest, search: Search) -> tuple[ir.Model, Variant]:
         **drop.to_json(),
         "picture_set": asdict(request.part_of_evaluation(places)),
         "accuracy_from": "a simulation in ONNX Runtime",
-        "kept_float": {name: round(peak, 1) for name, peak in half.kept_float.items()},
+        "kept_float": {name: _stored(peak) for name, peak in half.kept_float.items()},
     }
     file = variant_file(HALF_VARIANT)
     return half.model, Variant(file, "float16", "float16", "onnxruntime", "gpu", report)
+
+
+def _stored(peak: float) -> float:
+    """A figure that JSON holds: for what is not finite, float32's largest."""
+    return round(peak, 1) if math.isfinite(peak) else float(np.finfo(np.float32).max)

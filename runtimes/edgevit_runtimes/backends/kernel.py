@@ -49,7 +49,7 @@ def library() -> Path | None:
     try:
         path = _library_path()
         return path if path.is_file() else None
-    except (OSError, RuntimeError):  # no home, or one that cannot be read: nothing was built there
+    except (OSError, InputError):  # no home, or one that cannot be read: nothing was built there
         return None
 
 

@@ -13,6 +13,7 @@ import onnxruntime as ort
 from edgevit.bundle.compiled import Built
 from edgevit.common.errors import BundleError, CheckFailedError, DamagedError, InputError, some_of
 from edgevit.common.untrusted.bounded import native_name
+from edgevit.common.untrusted.parsers import parsing
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec
 from edgevit_runtimes.backends import kernel
@@ -122,9 +123,10 @@ class OnnxRuntimeRunner:
         self._profiles = start_profiling(options) if is_profiling() else None
         self.uses_native_kernels = _use_kernels(options, native)
         self._session = _session(model, options, placement)
-        self.fallback_nodes = _fallback_nodes(self._session, placement)
-        self.inputs = tuple(_spec(arg) for arg in self._session.get_inputs())
-        self.outputs = tuple(_spec(arg) for arg in self._session.get_outputs())
+        with parsing(lambda reason: DamagedError(_cannot_load(model, reason))):
+            self.fallback_nodes = _fallback_nodes(self._session, placement)
+            self.inputs = tuple(_spec(arg) for arg in self._session.get_inputs())
+            self.outputs = tuple(_spec(arg) for arg in self._session.get_outputs())
         self._names = [spec.name for spec in self.outputs]
 
     def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -134,12 +136,12 @@ class OnnxRuntimeRunner:
             InputError: the feeds do not fit. BundleError: a node failed.
         """
         check_feeds(feeds, self.inputs)
-        try:
+        with parsing(
+            lambda reason: BundleError(
+                f"ONNX Runtime loaded the model, but failed to run it: {reason}. Export it again."
+            )
+        ):
             results = self._session.run(self._names, dict(feeds))
-        except Exception as error:  # ONNX Runtime's errors share no public base class
-            raise BundleError(
-                f"ONNX Runtime loaded the model, but failed to run it: {error} Export it again."
-            ) from error
         return dict(zip(self._names, results, strict=True))
 
     def layer_times(self) -> list[LayerTime]:
@@ -207,14 +209,18 @@ def _session(
     except Exception as error:  # ONNX Runtime's errors share no public base class
         if placement.provider == "tensorrt" and "TensorRT libraries" in str(error):
             raise _cannot_start(placement) from error
-        name = "the exported model" if isinstance(model, bytes) else str(model)
         hint = " Add --allow-fallback to run them there." if "fallback" in str(error) else ""
         unreadable = placement == ON_CPU or type(error).__name__ in _UNREADABLE
         kind = DamagedError if unreadable else BundleError
-        raise kind(f"ONNX Runtime cannot load {name}: {error}{hint}") from error
+        raise kind(_cannot_load(model, f"{error}{hint}")) from error
     if placement.wanted not in session.get_providers():
         raise _cannot_start(placement)
     return session
+
+
+def _cannot_load(model: Path | bytes, reason: str) -> str:
+    name = "the exported model" if isinstance(model, bytes) else str(model)
+    return f"ONNX Runtime cannot load {name}: {reason}"
 
 
 def _cannot_start(placement: Placement) -> InputError:

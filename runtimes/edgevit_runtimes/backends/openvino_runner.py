@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.common.errors import DamagedError, InputError, MissingExtraError
+from edgevit.common.errors import BundleError, DamagedError, InputError, MissingExtraError
 from edgevit.common.telemetry import import_quietly
 from edgevit.common.untrusted.bounded import native_name
+from edgevit.common.untrusted.parsers import parsing
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec
 from edgevit_runtimes.backends.openvino_cache import Compiling, compiled_model
@@ -64,7 +65,10 @@ class OpenVinoRunner:
         wanted = [{**options, "INFERENCE_PRECISION_HINT": kind} for kind in precisions]
         cached = model if keep_compiled and isinstance(model, Path) else None
         parts = cache(lambda: _parts(core, model, keep_float32))
-        try:
+        name = "the model" if isinstance(model, bytes) else str(model)
+        with parsing(
+            lambda reason: DamagedError(f"OpenVINO cannot load {name}: {reason}"), _reason
+        ):
             compiled = [
                 compiled_model(
                     Compiling(core, cached, f"{place} of {keep_float32}", option),
@@ -72,21 +76,29 @@ class OpenVinoRunner:
                 )
                 for place, option in enumerate(wanted)
             ]
-        except RuntimeError as error:
-            name = "the model" if isinstance(model, bytes) else str(model)
-            raise DamagedError(f"OpenVINO cannot load {name}: {_reason(error)}") from error
+            self.inputs = tuple(_spec(port) for port in compiled[0].inputs)
+            self.outputs = tuple(_spec(port) for port in compiled[-1].outputs)
+            self._requests: list[Any] = [part.create_infer_request() for part in compiled]
         self._between = keep_float32
-        self.inputs = tuple(_spec(port) for port in compiled[0].inputs)
-        self.outputs = tuple(_spec(port) for port in compiled[-1].outputs)
-        self._requests: list[Any] = [part.create_infer_request() for part in compiled]
         self._profile = OpenVinoProfile(self._requests) if is_profiling() else None
 
     def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See :class:`edgevit.inference.runner.Runner`.
+
+        Raises:
+            InputError: the feeds do not fit. BundleError: a node failed.
+        """
         check_feeds(feeds, self.inputs)
         given = dict(feeds)
-        for request in self._requests[:-1]:
-            given[str(self._between)] = request.infer(given)[0]
-        results = self._requests[-1].infer(given)
+        with parsing(
+            lambda reason: BundleError(
+                f"OpenVINO loaded the model, but failed to run it: {reason}. Compile it again."
+            ),
+            _reason,
+        ):
+            for request in self._requests[:-1]:
+                given[str(self._between)] = request.infer(given)[0]
+            results = self._requests[-1].infer(given)
         if self._profile is not None:
             self._profile.note()
         return {spec.name: np.array(results[place]) for place, spec in enumerate(self.outputs)}
@@ -154,7 +166,7 @@ def _spec(port: Any) -> TensorSpec:
     return TensorSpec(port.any_name, np.dtype(port.element_type.to_dtype()).name, shape)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """What OpenVINO says of unknown ops, or its last line: the others name its own source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     refused = [line.removeprefix("-- ") for line in lines if "operations:" in line]

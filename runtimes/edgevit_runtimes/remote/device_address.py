@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 from edgevit.common.errors import InputError
 from edgevit.common.schema import typed
+from edgevit.common.storage.cache import user_folder
 from edgevit.common.storage.files import cannot_write, write_atomically
 from edgevit.common.storage.locks import locked
 from edgevit.common.untrusted.bounded import read_text
@@ -69,8 +69,7 @@ def _without_password(host: str) -> str:
 
 def devices_file() -> Path:
     """Where the names are kept; it may not exist yet."""
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "edgevit" / "devices.toml"
+    return user_folder("XDG_CONFIG_HOME", ".config") / "devices.toml"
 
 
 def read_devices() -> dict[str, Device]:

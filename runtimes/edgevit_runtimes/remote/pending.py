@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edgevit.common.errors import InputError
-from edgevit.common.schema import typed
+from edgevit.common.schema import plain_json, typed
 from edgevit.common.storage.cache import state_folder
 from edgevit.common.storage.files import write_atomically
+from edgevit.common.untrusted.bounded import read_text
+
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def read_pending(run: str) -> PendingRun:
         raise InputError(f"No run {run[:40]!r} was begun from here. {listed}")
     file = _folder() / f"{run}.json"
     try:
-        return typed(PendingRun, json.loads(file.read_text()))
+        return typed(PendingRun, plain_json(read_text(file, _MOST_BYTES, "run under way")))
     except ValueError as error:
         raise InputError(f"{file} is damaged ({error}). Delete it, and measure again.") from error
 

@@ -1,0 +1,1 @@
+"""Processes that are killed while they change files, and what is left of the files."""
