@@ -43,7 +43,9 @@ def test_onnx_runtime_is_profiled_by_part(edgevit: Command) -> None:
     by_layer = {layer["name"]: layer for layer in found["layers"]}
     assert by_layer["blocks.1.mlp.0/Gemm"]["group"] == "MLP"
     assert by_layer["blocks.1.query/Gemm"]["group"] == "attention"
-    assert by_layer["tokens.stem.of_strip/Gemm"]["group"] == "embedding"
+    assert by_layer["tokens.stem.embed/Gemm"]["group"] == "embedding"
+    convolutions = [layer for layer in found["layers"] if layer["op"] == "Conv"]
+    assert {layer["group"] for layer in convolutions} == {"trunk"}
     total = sum(layer["microseconds"] for layer in found["layers"])
     assert sum(found["ops"].values()) == pytest.approx(total, rel=0.01)
 
@@ -144,6 +146,7 @@ def test_what_cannot_be_profiled_is_said(tmp_path: Path, edgevit: Command) -> No
         ("keys_and_values.linear/Gemm", "keys_and_values.linear", "attention"),
         ("tokens.stem.embed/Gemm", "tokens.stem.embed", "embedding"),
         ("merges.0/Gemm", "merges.0", "embedding"),
+        ("tokens.stem.trunk.blocks.0.1/Conv", "tokens.stem.trunk.blocks.0.1", "trunk"),
         ("norm/LayerNormalization", "norm", "head"),
         ("/MatmulTransposeFusion/_token_11", "", "embedding"),
         ("Gelu_token_1", "", "embedding"),
