@@ -136,6 +136,7 @@ def train(
             f"'{model}' names weights, but --model names what is trained. Use "
             f"--model {entry.spec.name} --init {model}."
         )
+    start = None if init is None else _initial_weights(init)
     spec = entry.spec
     if image_px is not None and image_px != spec.image_px:
         spec = spec.at_size(image_px)
@@ -156,7 +157,7 @@ def train(
             device=device,
             threads=loader_threads,
             teacher=opened,
-            init=None if init is None else _initial_weights(init),
+            init=start,
             weights_key=weights_key,
         )
         trained = run_training(job, progress, resume)

@@ -261,16 +261,34 @@ def test_weights_of_another_model_are_no_start() -> None:
 def test_fine_tuning_on_the_command_line(
     class_folder: Path, tmp_path: Path, edgevit: Command
 ) -> None:
-    """From the shipped ten-class weights to two classes."""
-    weights = find("lla_tiny").weights
+    """From shipped weights, by their name, to two classes; and from their file."""
+    weights = find("lla_tiny:imagenette").weights
     options = ("--data", class_folder, "--output", tmp_path / "run", "--epochs", 1, "--batch", 8)
-    ended = edgevit("train", *options, "--init", weights)
+    ended = edgevit("train", *options, "--init", "lla_tiny:imagenette")
     assert ended.code == 0, ended.err
     assert "anew: head.bias, head.weight" in ended.err
     elsewhere = ("--output", tmp_path / "other", "--epochs", 1)
     other = edgevit("train", *options[:2], *elsewhere, "--model", "vit_tiny", "--init", weights)
     assert other.code == 2
     assert "does not fit vit_tiny" in other.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--init", "lla_small"), "ships no weights of lla_small"),
+        (("--init", "lla_tiny:cifar"), "it does lla_tiny:tiny_imagenet, lla_tiny:imagenette"),
+        (("--init", "lla_tinny"), "Did you mean lla_tiny"),
+        (("--model", "lla_tiny:imagenette"), "Use --model lla_tiny --init lla_tiny:imagenette"),
+    ],
+)
+def test_weights_that_training_cannot_start_from_are_named(
+    class_folder: Path, tmp_path: Path, edgevit: Command, options: tuple[str, str], message: str
+) -> None:
+    ended = edgevit("train", "--data", class_folder, "--output", tmp_path / "run", *options)
+    assert ended.code == 2
+    assert message in ended.one_message
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_size_is_another_model(
