@@ -35,6 +35,7 @@ from edgevit.cli.model.models_command import models
 from edgevit.cli.model.train_command import train
 from edgevit.cli.renamed import with_current_names
 from edgevit.common.errors import EdgevitError
+from edgevit.common.storage.interruption import is_put_off
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.native_output import native_output_filtered
 from edgevit.common.untrusted.sanitize import printable, shortened
@@ -176,5 +177,7 @@ def _say_usage(error: Any) -> None:
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     """Ends by an exception, so that what was written aside is cleaned up."""
     del frame
+    if is_put_off(signum):
+        return
     _received.append(signum)
     raise _Interrupted(signum)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgevit.common.errors import InputError
+from edgevit.common.storage.interruption import uninterrupted
 
 _POLL_S = 0.05
 
@@ -29,13 +30,18 @@ def locked(path: Path, wait_s: float = 30.0) -> Iterator[None]:
         InputError: another process still holds it after ``wait_s``; says which.
         OSError: the lock file cannot be made.
     """
-    descriptor = _acquired(path, time.monotonic() + wait_s)
+    deadline, descriptor = time.monotonic() + wait_s, None
     try:
+        while descriptor is None:
+            with uninterrupted():
+                descriptor = _acquired(path, deadline)
+            if descriptor is None:
+                time.sleep(_POLL_S)
         yield
     finally:
-        with suppress(FileNotFoundError):
-            lock_file(path).unlink()
-        os.close(descriptor)
+        if descriptor is not None:
+            with uninterrupted():
+                _release(path, descriptor)
 
 
 def lock_file(path: Path) -> Path:
@@ -43,8 +49,8 @@ def lock_file(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
-def _acquired(path: Path, deadline: float) -> int:
-    """A descriptor that holds the lock."""
+def _acquired(path: Path, deadline: float) -> int | None:
+    """A descriptor that holds the lock; None where another one holds it, before the deadline."""
     file = lock_file(path)
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -59,12 +65,17 @@ def _acquired(path: Path, deadline: float) -> int:
             os.close(descriptor)
             if time.monotonic() >= deadline:
                 raise _held(path, said) from None
-            time.sleep(_POLL_S)
-            continue
+            return None
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _release(path: Path, descriptor: int) -> None:
+    with suppress(FileNotFoundError):
+        lock_file(path).unlink()
+    os.close(descriptor)
 
 
 def _is_still(file: Path, descriptor: int) -> bool:
