@@ -49,7 +49,7 @@ def test_the_reference_holds_pictures_and_answers() -> None:
     reference = Bundle.open(PREBUILT_BUNDLE).reference()
     assert reference.images.dtype == np.uint8
     assert reference.images.shape[1:] == (160, 160, 3)
-    assert reference.outputs["logits"].shape == (len(reference.images), 10)
+    assert reference.outputs["logits"].shape == (len(reference.images), 200)
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "reference.npz"])
