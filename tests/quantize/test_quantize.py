@@ -160,7 +160,7 @@ def test_every_form_answers_nearly_as_float(
     model = quantized(float_model, SCHEMES[name], ranges_of(float_model, pictures))
     if SCHEMES[name].runtime != "onnxruntime":
         onnx.checker.check_model(ir.to_proto(model), full_check=True)
-    assert relative_logit_error(logits(float_model, pictures), logits(model, pictures)) < 0.02
+    assert relative_logit_error(logits(float_model, pictures), logits(model, pictures)) < 0.03
 
 
 def _float_weights(model: ir.Model) -> list[np.ndarray]:
