@@ -36,7 +36,7 @@ def print_sections(sections: Iterable[Section]) -> None:
         if isinstance(section, str):
             print(printable(section))
         else:
-            _console(sys.stdout).print(_drawn(section))
+            _draw(section, _console(sys.stdout))
 
 
 def as_text(sections: Iterable[Section]) -> str:
@@ -47,7 +47,7 @@ def as_text(sections: Iterable[Section]) -> str:
         if isinstance(section, str):
             page.write(f"{printable(section)}\n")
         else:
-            console.print(_drawn(section))
+            _draw(section, console)
     return page.getvalue().rstrip("\n")
 
 
@@ -59,17 +59,22 @@ def _console(file: TextIO) -> Console:
     return Console(file=file, highlight=False, width=width)
 
 
+def _draw(section: Table, console: Console) -> None:
+    """The title on a line of its own, which a narrow table does not break, and the table."""
+    from rich.text import Text
+
+    if section.title:
+        console.print(Text(printable(section.title), style="bold"), soft_wrap=True)
+    console.print(_drawn(section))
+
+
 def _drawn(section: Table) -> RichTable:
     """What stands in it may come from a bundle: no cell is markup, or a terminal's command."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = RichTable(
-        title=Text(printable(section.title), style="bold"),
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-    )
+    table = RichTable(box=box.SIMPLE_HEAD)
     for column in section.columns:
         table.add_column(
             Text(printable(column)),
