@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -264,6 +265,8 @@ def test_a_folder_that_is_not_ours_is_refused_before_the_work(path: Path) -> Non
 
 
 def test_a_bundle_of_an_older_schema_is_written_in_the_present_one(path: Path) -> None:
+    file = path / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 2}))
     bundle = Bundle.open(path)
     assert bundle.manifest.schema == 2
     with edit(bundle) as draft:
