@@ -45,9 +45,14 @@ class ModelEntry:
         return None if name is None else ZOO / f"{self.spec.name}.{name}.safetensors"
 
     @property
+    def name(self) -> str:
+        """As :func:`find` takes it: ``MODEL``, or ``MODEL:WEIGHTS`` where weights were chosen."""
+        return f"{self.spec.name}:{self.chosen}" if self.chosen else self.spec.name
+
+    @property
     def file_stem(self) -> str:
-        """For files of this model with these weights."""
-        return f"{self.spec.name}-{self.chosen}" if self.chosen else self.spec.name
+        """The name as a part of file names."""
+        return self.name.replace(":", "-")
 
 
 _K16 = SuperpixelSpec(grid=(4, 4))

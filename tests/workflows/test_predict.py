@@ -310,6 +310,19 @@ class TestLoad:
         with edgevit.load("vit_tiny") as mended:
             assert mended(photos[3]).label == models[0](photos[3]).label
 
+    def test_weights_that_are_named_are_those_that_answer(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They were once cached under the right name, with the default weights in them."""
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        with edgevit.load("lla_tiny:imagenette") as ten:
+            assert len(ten.classes) == 10
+            assert "church" in ten.classes
+            manifest = ten.bundle.manifest
+        assert manifest.model.weights == "shipped lla_tiny.imagenette.safetensors"
+        with edgevit.load("lla_tiny:tiny_imagenet") as default:
+            assert len(default.classes) == 200
+
     def test_no_export_extra_says_what_to_install(self, tmp_path: Path) -> None:
         code = f"""
 import os, sys

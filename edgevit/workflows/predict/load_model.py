@@ -102,7 +102,7 @@ def _exported(entry: ModelEntry) -> Bundle:
             f"and export it ('edgevit export --model {name} --checkpoint FILE'), then load the "
             "bundle's path."
         )
-    target = _cached(entry.weights, name)
+    target = _cached(entry.weights, entry.file_stem)
     with _EXPORTING:
         return _whole(target) or _export(entry, target)
 
@@ -116,16 +116,15 @@ def _whole(path: Path) -> Bundle | None:
     return None if any(map(bundle.damage, bundle.manifest.files)) else bundle
 
 
-def _cached(weights: Path, name: str) -> Path:
+def _cached(weights: Path, stem: str) -> Path:
     """Another version of edgevit, or other weights, are another place."""
-    return (
-        cache_folder() / "models" / f"{name}-{__version__}-{checked_sha256(weights)[:16]}{_SUFFIX}"
-    )
+    digest = checked_sha256(weights)[:16]
+    return cache_folder() / "models" / f"{stem}-{__version__}-{digest}{_SUFFIX}"
 
 
 def _export(entry: ModelEntry, target: Path) -> Bundle:
     """Checked against torch, as every export is."""
-    require_modules(f"Loading {entry.spec.name} for the first time", "export", MODULES)
+    require_modules(f"Loading {entry.name} for the first time", "export", MODULES)
     return _export_model(
-        entry.spec.name, target, batch=None, parity_count=_PARITY_PICTURES, force=True
+        entry.name, target, batch=None, parity_count=_PARITY_PICTURES, force=True
     ).bundle
