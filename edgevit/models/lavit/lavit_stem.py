@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from edgevit.models.layers import PatchEmbed, normalisation, patch_rows, pixel_values
+from edgevit.models.layers import NormalisedPlanes, PatchEmbed, patch_rows, pixel_values
 from edgevit.zoo.spec import StageSpec, convolution_widths
 
 
@@ -33,9 +33,6 @@ class PatchStem(nn.Module):
 class ConvolutionStem(nn.Module):
     """Halves the picture until a token is a patch wide; GELU in between."""
 
-    scale: Tensor
-    shift: Tensor
-
     def __init__(self, stage: StageSpec) -> None:
         super().__init__()
         widths = [3, *convolution_widths(stage)]
@@ -43,16 +40,11 @@ class ConvolutionStem(nn.Module):
         for inputs, outputs in pairwise(widths):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
         self.halvings = nn.Sequential(*layers[:-1])
-        # Normalised before, not in the weights: the border is padded with the mean pixel. And in
-        # planes: runtimes are many times slower at scaling rows of three channels.
-        scale, shift = (numbers[:, None, None] for numbers in normalisation())
-        self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("shift", shift, persistent=False)
+        self.normalise = NormalisedPlanes()
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, H, W, 3], 0..255, to tokens [B*N, D]."""
-        planes = pixel_values(image).permute(0, 3, 1, 2)
-        seen = self.halvings(planes * self.scale + self.shift)
+        seen = self.halvings(self.normalise(pixel_values(image)))
         tokens: Tensor = seen.permute(0, 2, 3, 1).reshape(-1, seen.shape[1])
         return tokens
 
