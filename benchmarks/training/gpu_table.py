@@ -17,7 +17,6 @@ from typing import Any
 from edgevit.inference.intervals import wilson
 
 KEPT = Path(__file__).with_name("rows")
-_VALIDATED = {"imagenette": 1973, "tiny_imagenet": 5008}
 _HEADS = ("run", "device", "px", "epochs", "seconds", "seeds", "top-1 %")
 
 
@@ -49,19 +48,15 @@ def _cells(name: str, group: list[dict[str, Any]]) -> tuple[str, ...]:
         str(first["recipe"]["epochs"]),
         f"{sum(row['seconds'] for row in group) / len(group):.0f}",
         str(len(group)),
-        _accuracy([row["val_top1"] for row in group], first),
+        _accuracy([row["val_top1"] for row in group], first["val_pictures"]),
     )
 
 
-def _accuracy(shares: list[float], row: dict[str, Any]) -> str:
+def _accuracy(shares: list[float], pictures: int) -> str:
     mean = sum(shares) / len(shares)
-    if len(shares) > 1:
-        low, high = min(shares), max(shares)
-    elif row["run"].startswith("transfer."):
-        return f"{100 * mean:.1f}"
-    else:
-        of = _VALIDATED[row["data"]]
-        low, high = wilson(round(mean * of), of)
+    low, high = min(shares), max(shares)
+    if len(shares) == 1:
+        low, high = wilson(round(mean * pictures), pictures)
     return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 

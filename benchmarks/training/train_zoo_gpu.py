@@ -1,19 +1,19 @@
 """Trains the zoo on one GPU in short stages, most useful run first; every stage can be resumed.
 
     python benchmarks/training/train_zoo_gpu.py pack SHARDS imagenette=FOLDER tiny_imagenet=FOLDER
-    python benchmarks/training/train_zoo_gpu.py teach SHARDS tiny_imagenet
+    python benchmarks/training/train_zoo_gpu.py soft-labels SHARDS tiny_imagenet
     python benchmarks/training/train_zoo_gpu.py train SHARDS RESULTS --output NEW --minutes 4
     python benchmarks/training/train_zoo_gpu.py collect RESULTS --output weights
 
 ``pack`` (on a workstation) puts the pictures of ``FOLDER/train`` and ``FOLDER/val`` into files of
 at most 30 MiB, and the teacher and weights to start from beside them. What follows needs torch,
-numpy and OpenCV alone. ``teach`` writes what the teacher answers for the training pictures of a
-set. ``train`` does what is first in the plan (edgevit/training/gpu/plan.py) and not yet in RESULTS,
-until the time is up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run that ended,
-its weights, and the state of the one that did not, all in files of at most 15 MiB. Copy NEW's files
-into RESULTS and call it again. Several calls with ``--runs`` of their own may share one GPU.
-``speed`` says how fast runs train there. ``collect`` makes ``.safetensors`` files for
-``edgevit export --checkpoint``.
+numpy and OpenCV alone. ``soft-labels`` writes what the teacher answers for the training pictures
+of a set. ``train`` does what is first in the plan (edgevit/training/gpu/plan.py) and not yet in
+RESULTS, until the time is up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run
+that ended, its weights, and the state of the one that did not, all in files of at most 15 MiB.
+Copy NEW's files into RESULTS and call it again. Several calls with ``--runs`` of their own may
+share one GPU. ``speed`` says how fast runs train there. ``collect`` makes ``.safetensors`` files
+for ``edgevit export --checkpoint``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +33,18 @@ import torch
 from numpy.typing import NDArray
 
 from edgevit.common.errors import EdgevitError, InputError
-from edgevit.images import image_io
-from edgevit.models.classifier import Classifier
+from edgevit.common.storage.files import write_atomically
 from edgevit.training.gpu.folded_teacher import FoldedNetwork, answers_for, load_teacher
 from edgevit.training.gpu.plan import Run, plan, run_named
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
 from edgevit.training.gpu.states import load_parts, save_parts
-from edgevit.zoo.spec import Preprocess
 
 ROWS = "rows.{}.jsonl"
 TEACHER = "teacher.pt"
-ANSWERS = ".taught.npy"
-ANSWERS_PX = 224  # side at which ``teach`` reads pictures that are no smaller
+SOFT_LABELS = ".soft_labels.npy"
+SOFT_LABELS_PX = 224  # side at which ``soft-labels`` reads pictures that are no smaller
 _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-_VALIDATED_AT_ONCE = 64
 _SPARE_S = 15  # for validation and writing, after the last epoch
 
 
@@ -63,11 +61,11 @@ def main() -> None:
     packing.add_argument("--no-teacher", action="store_true")
     packing.add_argument("--weights", nargs="*", default=[], help="NAME=CHECKPOINT to start from")
     packing.set_defaults(does=_pack)
-    teaching = commands.add_parser("teach", help="what the teacher answers for a set")
-    teaching.add_argument("shards", type=Path)
-    teaching.add_argument("sets", nargs="+", help="names of sets")
-    teaching.add_argument("--device", default=_DEVICE)
-    teaching.set_defaults(does=_teach)
+    labelling = commands.add_parser("soft-labels", help="what the teacher answers for a set")
+    labelling.add_argument("shards", type=Path)
+    labelling.add_argument("sets", nargs="+", help="names of sets")
+    labelling.add_argument("--device", default=_DEVICE)
+    labelling.set_defaults(does=_label)
     timing = commands.add_parser("speed", help="pictures a second that runs are trained with")
     timing.add_argument("shards", type=Path)
     timing.add_argument("--runs", nargs="+", required=True, type=_Wanted)
@@ -85,7 +83,7 @@ def main() -> None:
         nargs="*",
         default=[],
         type=_Wanted,
-        help="these, in this order: NAME, NAME=EPOCHS, or NAME=SECONDSs for what fits in that time",
+        help="these, in this order: NAME, NAME=30 for 30 epochs, or NAME=90s for what fits in 90 s",
     )
     training.add_argument("--store-px", type=int, default=224, help="side of pictures in memory")
     training.add_argument("--device", default=_DEVICE)
@@ -126,17 +124,19 @@ def _pack(arguments: argparse.Namespace) -> None:
         save_parts(arguments.shards, f"{name}.weights", halves)
 
 
-def _teach(arguments: argparse.Namespace) -> None:
+def _label(arguments: argparse.Namespace) -> None:
     for name in arguments.sets:
-        data = _Data(arguments.shards, ANSWERS_PX)
+        data = _Data(arguments.shards, SOFT_LABELS_PX)
         pictures = data.whole(name)
         answers = answers_for(data.teacher(), pictures, arguments.device)
-        aside = arguments.shards / f"{name}{ANSWERS}.partial"
-        with aside.open("wb") as handle:
-            np.save(handle, answers)
-        aside.replace(arguments.shards / f"{name}{ANSWERS}")
+        write_atomically(arguments.shards / f"{name}{SOFT_LABELS}", partial(_save, answers))
         right = (answers.argmax(axis=1) == pictures.labels).mean()
         _say(f"{name}  the teacher has {100 * right:.1f} % of {len(answers)} pictures right")
+
+
+def _save(array: NDArray[np.float16], aside: Path) -> None:
+    with aside.open("wb") as handle:  # numpy would append .npy to a path
+        np.save(handle, array)
 
 
 def _speed(arguments: argparse.Namespace) -> None:
@@ -169,7 +169,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 class _Wanted:
-    """A run as ``--runs`` names it: NAME, NAME=EPOCHS or NAME=SECONDSs."""
+    """A run as ``--runs`` names it: NAME, NAME=30 (epochs) or NAME=90s (seconds)."""
 
     def __init__(self, text: str) -> None:
         self.name, _, much = text.partition("=")
@@ -177,7 +177,7 @@ class _Wanted:
             raise argparse.ArgumentTypeError(f"the plan has no run '{self.name}'")
         seconds = much.endswith("s")
         if much and not much.removesuffix("s").isdecimal():
-            raise argparse.ArgumentTypeError(f"expected NAME=EPOCHS or NAME=SECONDSs, got '{text}'")
+            raise argparse.ArgumentTypeError(f"expected NAME=30 (epochs) or NAME=90s, got '{text}'")
         self.seconds = float(much[:-1]) if seconds else None
         self.epochs = int(much) if much and not seconds else None
 
@@ -200,9 +200,9 @@ def _started(run: Run, arguments: argparse.Namespace, data: _Data) -> GpuRun:
         if start is None:
             raise InputError(f"{run.name} starts from {run.init}, whose weights are not there.")
     training, validation = data.of(run)
-    teacher = data.teacher() if run.teaching == "views" else None
-    taught = data.answers(run) if run.teaching == "pictures" else None
-    begun = GpuRun(Job(run, training, validation, arguments.device, start, teacher, taught))
+    teacher = data.teacher() if run.distillation == "views" else None
+    soft_labels = data.soft_labels(run) if run.distillation == "pictures" else None
+    begun = GpuRun(Job(run, training, validation, arguments.device, start, teacher, soft_labels))
     if any(begun.restore(folder) for folder in _folders(arguments)):
         _say(f"{run.name}  goes on after epoch {begun.epoch}")
     return begun
@@ -237,11 +237,11 @@ class _Data:
     def teacher(self) -> FoldedNetwork:
         return load_teacher(self.shards / TEACHER)
 
-    def answers(self, run: Run) -> torch.Tensor:
-        """The teacher's for the run's training pictures, among the run's classes."""
-        path = self.shards / f"{run.data}{ANSWERS}"
+    def soft_labels(self, run: Run) -> torch.Tensor:
+        """The teacher's answers for the run's training pictures, among the run's classes."""
+        path = self.shards / f"{run.data}{SOFT_LABELS}"
         if not path.is_file():
-            raise InputError(f"There are no answers of the teacher at {path}; 'teach' writes them.")
+            raise InputError(f"There are no soft labels at {path}; 'soft-labels' writes them.")
         answers = np.load(path)
         places = _places(self.whole(run.data), run, run.per_class)
         first, last = _span(run, answers.shape[1])
@@ -283,7 +283,8 @@ def _span(run: Run, classes: int) -> tuple[int, int]:
 def _collect(arguments: argparse.Namespace) -> None:
     from edgevit.models.build import build
     from edgevit.models.checkpoint import save_checkpoint
-    from edgevit.training.gpu.run import fitting
+    from edgevit.training.gpu.run import accuracy, fitting
+    from edgevit.training.gpu.shards import read_folder
 
     folders = dict(pair.split("=", 1) for pair in arguments.val)
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -296,27 +297,12 @@ def _collect(arguments: argparse.Namespace) -> None:
         module = build(run.answering_spec.with_classes(len(classes)))
         module.load_state_dict({**module.state_dict(), **fitting(module, tensors)})
         if run.data in folders:
-            row["val_top1"] = _top1(module, Path(folders[run.data]))
+            whole = read_folder(Path(folders[run.data]), module.spec.image_px)
+            row.update(accuracy(module, whole))
         notes = {"val_top1": f"{row['val_top1']:.4f}", "recipe": json.dumps(row)}
         path = arguments.output / f"{run.name}.safetensors"
         save_checkpoint(path, module, run.spec.name.partition("@")[0], classes, notes)
         print(f"{path}  top-1 {100 * row['val_top1']:.2f} %")
-
-
-def _top1(module: Classifier, folder: Path) -> float:
-    """The share of a folder's pictures, one folder a class, that are answered right."""
-    from edgevit.images.image_folder import ImageFolder
-
-    pictures = ImageFolder.open(folder)
-    preprocess, right = Preprocess(module.spec.image_px), 0
-    module.eval()
-    with torch.inference_mode():
-        for first in range(0, len(pictures), _VALIDATED_AT_ONCE):
-            chosen = slice(first, first + _VALIDATED_AT_ONCE)
-            batch = image_io.batch([image_io.read(f) for f in pictures.files[chosen]], preprocess)
-            answers = module(torch.from_numpy(batch)).argmax(dim=1).tolist()
-            right += sum(a == b for a, b in zip(answers, pictures.labels[chosen], strict=True))
-    return right / len(pictures)
 
 
 def _rows_file(arguments: argparse.Namespace) -> Path:

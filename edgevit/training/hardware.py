@@ -6,6 +6,7 @@ import os
 
 import cv2
 import torch
+from torch import nn
 
 from edgevit.common.errors import InputError
 
@@ -36,3 +37,10 @@ def has_fast_bfloat16(device: str) -> bool:
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lays out the weights of convolutions as a GPU's kernels for channels-last pictures want."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

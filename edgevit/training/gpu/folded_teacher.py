@@ -21,7 +21,7 @@ from edgevit.common.errors import CheckpointError, InputError
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.models.pickled_weights import read_pickled_fields
 from edgevit.training.gpu.shards import Pictures
-from edgevit.training.hardware import has_fast_bfloat16
+from edgevit.training.hardware import channels_last, has_fast_bfloat16
 from edgevit.training.imagenet_classes import NUMBERS
 
 _BATCH = 500
@@ -129,13 +129,6 @@ def placed(teacher: FoldedNetwork, device: str) -> FoldedNetwork:
     if device == "cuda":
         channels_last(teacher)
     return teacher
-
-
-def channels_last(module: nn.Module) -> None:
-    """Lays out the weights of convolutions as a GPU's kernels for channels-last pictures want."""
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _frozen(tensor: Tensor) -> nn.Parameter:

@@ -11,7 +11,7 @@ from edgevit.zoo.registry import find
 from edgevit.zoo.spec import ConvolutionalSpec, LlaSpec, ModelSpec, SuperpixelSpec
 
 TINY_IMAGENET, IMAGENETTE = "tiny_imagenet", "imagenette"
-Teaching = Literal["views", "pictures", "none"]
+Distillation = Literal["views", "pictures", "none"]
 
 SHIPPED_LAVIT = "lavit_tiny_128.shipped"
 HELD_OUT_CLASSES = 10
@@ -26,7 +26,7 @@ class Run:
     data: a set of shards. classes: how many of its classes are used, from the ``first_class`` on;
         None: all. per_class: how many training pictures of each; None: all.
     init: the run whose weights it starts from, or weights that ``pack --weights`` added.
-    teaching: what the teacher answers for. "views": every picture as the student sees it.
+    distillation: what the teacher answers for. "views": every picture as the student sees it.
         "pictures": every training picture once, whole, which suits crops of pictures so small that
         the teacher could not tell what they show. "none": labels alone.
     keeps_weights: whether weights are a result, and not only the line of the log.
@@ -41,7 +41,7 @@ class Run:
     first_class: int = 0
     classes: int | None = None
     per_class: int | None = None
-    teaching: Teaching = "views"
+    distillation: Distillation = "views"
     keeps_weights: bool = True
     facts: dict[str, object] = field(default_factory=dict)
 
@@ -116,7 +116,7 @@ def _model(name: str, train_px: int, init: str | None = None) -> Iterator[Run]:
         data=IMAGENETTE,
         recipe=_FINE,
         init=first.name,
-        teaching="views",
+        distillation="views",
     )
 
 
@@ -129,7 +129,7 @@ def _pretraining(name: str, train_px: int, init: str | None = None) -> Run:
         _PRETRAIN,
         answer_px,
         init,
-        teaching="pictures",
+        distillation="pictures",
     )
 
 
@@ -141,7 +141,7 @@ def _finished(name: str, train_px: int) -> Run:
     """
     first = _pretraining(name, train_px)
     return replace(
-        first, name=f"{name}.200.finished", recipe=_WHOLE, init=first.name, teaching="none"
+        first, name=f"{name}.200.finished", recipe=_WHOLE, init=first.name, distillation="none"
     )
 
 
@@ -175,7 +175,7 @@ def _regions_and_latents() -> Iterator[Run]:
                 IMAGENETTE,
                 recipe,
                 spec.image_px,
-                teaching="none",
+                distillation="none",
                 keeps_weights=False,
                 facts={"variant": name},
             )
@@ -195,7 +195,7 @@ def _transfer() -> Iterator[Run]:
             first_class=known,
             classes=HELD_OUT_CLASSES,
             per_class=FEW_PICTURES,
-            teaching="none",
+            distillation="none",
             keeps_weights=False,
         )
         yield replace(few, name=f"transfer.scratch.seed{seed}")

@@ -20,11 +20,11 @@ from edgevit.models.build import build
 from edgevit.models.classifier import Classifier
 from edgevit.training.average import averaged
 from edgevit.training.gpu.batch_augmentation import Augmentation
-from edgevit.training.gpu.folded_teacher import FoldedNetwork, channels_last, columns_of, placed
+from edgevit.training.gpu.folded_teacher import FoldedNetwork, columns_of, placed
 from edgevit.training.gpu.plan import Run
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.gpu.states import load_parts, save_parts
-from edgevit.training.hardware import has_fast_bfloat16
+from edgevit.training.hardware import channels_last, has_fast_bfloat16
 from edgevit.training.losses.objective import loss_of
 from edgevit.training.optimizer import adamw
 
@@ -39,7 +39,7 @@ class Job:
     training: at the size that pictures are stored in. validation: at the size of the answers.
     start: weights to start from, by name; those of another shape stay random.
     teacher: answers for every batch as the student sees it.
-    taught: what a teacher answered for the training pictures, [n, classes]; rows add up to 1.
+    soft_labels: what a teacher answered for the training pictures, [n, classes]; rows add up to 1.
     """
 
     run: Run
@@ -48,7 +48,7 @@ class Job:
     device: str
     start: dict[str, Tensor] | None = None
     teacher: FoldedNetwork | None = None
-    taught: Tensor | None = None
+    soft_labels: Tensor | None = None
 
 
 class GpuRun:
@@ -73,7 +73,7 @@ class GpuRun:
         self.average = averaged(self.module, self.recipe.ema_decay)
         self.optimizer = adamw(self.module, self.recipe)
         self.bfloat16 = has_fast_bfloat16(device)
-        self.taught = None if job.taught is None else job.taught.to(device)
+        self.soft_labels = None if job.soft_labels is None else job.soft_labels.to(device)
         self.teacher = None if job.teacher is None else placed(job.teacher, device)
         self.epoch, self.seconds = 0, 0.0
         self.columns = None if job.teacher is None else columns_of(self.classes, device)
@@ -153,8 +153,8 @@ class GpuRun:
         smoothing, classes = self.recipe.label_smoothing, len(self.classes)
         labels = functional.one_hot(self.labels[chosen], classes).float()
         targets = labels * (1 - smoothing) + smoothing / classes
-        if self.taught is not None:
-            answers = self.taught[chosen].float()
+        if self.soft_labels is not None:
+            answers = self.soft_labels[chosen].float()
             targets = torch.lerp(targets, answers, self.recipe.teacher_weight)
         pictures, targets = augment(self.images[chosen], targets)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
@@ -174,21 +174,11 @@ class GpuRun:
         answers = self.teacher(pictures)[:, self.columns].float().softmax(dim=1)
         return torch.lerp(targets, answers, self.recipe.teacher_weight)
 
-    @torch.inference_mode()
     def evaluate(self) -> dict[str, float]:
-        """Top-1 and top-5 of the averaged weights, float32, at the size of the answers."""
+        """:func:`accuracy` of the averaged weights, float32, at the size of the answers."""
         module = build(self.run.answering_spec.with_classes(len(self.classes))).to(self.device)
         module.load_state_dict(self.average.module.state_dict())
-        module.eval()
-        right = {1: 0, 5: 0}
-        pixels, labels = self.validation.pixels, torch.from_numpy(self.validation.labels)
-        for first in range(0, len(labels), _VALIDATION_BATCH):
-            pictures = torch.from_numpy(pixels[first : first + _VALIDATION_BATCH]).to(self.device)
-            wanted = labels[first : first + _VALIDATION_BATCH].to(self.device)
-            order = module(pictures).argsort(dim=1, descending=True)
-            for count in right:
-                right[count] += int((order[:, :count] == wanted[:, None]).any(1).sum())
-        return {f"val_top{count}": round(hits / len(labels), 5) for count, hits in right.items()}
+        return accuracy(module, self.validation, self.device)
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights in float16, without counters."""
@@ -205,7 +195,7 @@ class GpuRun:
             **self.run.facts,
             "train_px": self.run.spec.image_px,
             "answer_px": self.run.answer_px,
-            "teaching": self.run.teaching,
+            "distillation": self.run.distillation,
             "pictures": len(self.labels),
             "seconds": round(self.seconds, 1),
             "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",
@@ -265,6 +255,25 @@ class GpuRun:
         """Of all that a state depends on, uint8 [32]."""
         facts = repr((self.run, self.classes, len(self.labels)))
         return torch.tensor(list(hashlib.sha256(facts.encode()).digest()), dtype=torch.uint8)
+
+
+@torch.inference_mode()
+def accuracy(module: Classifier, pictures: Pictures, device: str = "cpu") -> dict[str, float]:
+    """For the line of the log: how many pictures there are, and the shares of right answers.
+
+    A share is 0 to 1. ``pictures`` are at the module's size, and the module is on the device.
+    """
+    module.eval()
+    right = {1: 0, 5: 0}
+    pixels, labels = pictures.pixels, torch.from_numpy(pictures.labels)
+    for first in range(0, len(labels), _VALIDATION_BATCH):
+        seen = torch.from_numpy(pixels[first : first + _VALIDATION_BATCH]).to(device)
+        wanted = labels[first : first + _VALIDATION_BATCH].to(device)
+        order = module(seen).argsort(dim=1, descending=True)
+        for count in right:
+            right[count] += int((order[:, :count] == wanted[:, None]).any(1).sum())
+    shares = {f"val_top{count}": round(hits / len(labels), 5) for count, hits in right.items()}
+    return {"val_pictures": len(labels), **shares}
 
 
 def fitting(module: Classifier, start: dict[str, Tensor]) -> dict[str, Tensor]:

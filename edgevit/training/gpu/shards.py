@@ -22,9 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
+from edgevit.common.storage.files import write_atomically
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.images import image_io
 from edgevit.images.image_files import list_images
+from edgevit.images.image_folder import ImageFolder
 from edgevit.zoo.spec import Preprocess
 
 SHARD_BYTES = 30 * 2**20
@@ -101,6 +103,17 @@ def unpack(folder: Path, name: str, size_px: int, threads: int = 8) -> Pictures:
     return Pictures(np.stack(pixels), labels, classes)
 
 
+def read_folder(folder: Path, size_px: int) -> Pictures:
+    """The pictures of a folder with one folder a class, as they are, at a model's size.
+
+    Raises:
+        InputError: there are none, or one cannot be read.
+    """
+    found, preprocess = ImageFolder.open(folder), Preprocess(size_px)
+    pixels = np.stack([image_io.resize(image_io.read(file), preprocess) for file in found.files])
+    return Pictures(pixels, np.asarray(found.labels, np.int64), found.classes)
+
+
 @dataclass(frozen=True)
 class _Shard:
     files: list[NDArray[np.uint8]]
@@ -123,16 +136,17 @@ def _encoded(path: Path, encoding: Encoding) -> bytes:
 
 
 def _write(path: Path, files: list[bytes], labels: list[int], classes: list[str]) -> Path:
-    aside = path.with_suffix(".npz.partial")
-    with aside.open("wb") as handle:
-        np.savez(
-            handle,
-            encoded=np.frombuffer(b"".join(files), np.uint8),
-            ends=np.cumsum([len(file) for file in files]),
-            labels=np.asarray(labels, np.int64),
-            classes=np.asarray(classes),
-        )
-    aside.replace(path)
+    def save(aside: Path) -> None:
+        with aside.open("wb") as handle:  # numpy would append .npz to a path
+            np.savez(
+                handle,
+                encoded=np.frombuffer(b"".join(files), np.uint8),
+                ends=np.cumsum([len(file) for file in files]),
+                labels=np.asarray(labels, np.int64),
+                classes=np.asarray(classes),
+            )
+
+    write_atomically(path, save)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from edgevit.common.errors import CheckpointError
+from edgevit.common.storage.files import write_atomically
 from edgevit.models.pickled_weights import read_pickled_fields
 
 PART_BYTES = 15 * 2**20
@@ -36,9 +38,7 @@ def save_parts(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> list[P
         path = folder / f"{name}.{number}of{len(parts)}.pt"
         buffer = BytesIO()
         torch.save(part, buffer)
-        aside = path.with_suffix(".pt.partial")
-        aside.write_bytes(buffer.getbuffer())
-        aside.replace(path)
+        write_atomically(path, partial(_write, buffer))
         written.append(path)
     for stale in former - set(written):
         stale.unlink()
@@ -67,6 +67,10 @@ def load_parts(folder: Path, name: str) -> dict[str, Tensor] | None:
     for path in files:
         tensors |= read_pickled_fields(path, damaged)
     return tensors
+
+
+def _write(buffer: BytesIO, aside: Path) -> None:
+    aside.write_bytes(buffer.getbuffer())
 
 
 def _files(folder: Path, name: str) -> list[Path]:
