@@ -187,7 +187,6 @@ def _initial_weights(init: Path | str) -> Path:
 
 
 def _refuse_key_without_weights(weights_key: str | None, init: Path | str | None) -> None:
-
     if weights_key is not None and init is None:
         raise InputError("--weights-key chooses among the weights in --init. Give one.")
 

@@ -227,6 +227,12 @@ _ENTRIES = (
 MODELS: dict[str, ModelEntry] = {entry.spec.name: entry for entry in _ENTRIES}
 
 
+def did_you_mean(name: str) -> str:
+    """`` Did you mean ...?`` with the nearest models' names; empty where none is near."""
+    near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4)
+    return f" Did you mean {', '.join(near)}?" if near else ""
+
+
 def find(name: str) -> ModelEntry:
     """The entry of ``MODEL`` or ``MODEL:WEIGHTS``, such as ``lla_tiny:imagenette``.
 
@@ -235,14 +241,14 @@ def find(name: str) -> ModelEntry:
     """
     model, colon, weights = name.partition(":")
     if model not in MODELS:
-        near = difflib.get_close_matches(model, MODELS, n=3, cutoff=0.4)
-        hint = f" Did you mean {', '.join(near)}?" if near else ""
-        raise InputError(f"Unknown model '{name}'.{hint} 'edgevit models' lists all.")
+        raise InputError(
+            f"Unknown model '{name}'.{did_you_mean(model)} 'edgevit models' lists all."
+        )
     entry = MODELS[model]
     if not colon:
         return entry
     if weights not in entry.weight_sets:
-        known = ", ".join(f"{model}:{known}" for known in entry.weight_sets)
-        there = f"it does {known}" if known else "it ships none of this model"
-        raise InputError(f"edgevit ships no weights {name}; {there}.")
+        shipped = ", ".join(f"{model}:{known}" for known in entry.weight_sets)
+        known = f"Those of {model} are: {shipped}" if shipped else f"It ships none for {model}"
+        raise InputError(f"edgevit ships no weights called '{name}'. {known}.")
     return replace(entry, chosen=weights)

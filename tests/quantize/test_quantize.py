@@ -30,7 +30,7 @@ from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.observe import Observed, observe, observe_products, with_outputs
 from edgevit_export.quantize.products import find_products, is_transposed
-from edgevit_export.quantize.quantize_pipeline import QuantizeRequest, quantize_bundle
+from edgevit_export.quantize.quantize_pipeline import quantize_bundle
 from edgevit_export.quantize.ranges import METHODS, Range
 from edgevit_export.quantize.schemes import SCHEMES, quantized
 from edgevit_export.quantize.search import Search
@@ -39,6 +39,7 @@ from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.selection.verdict import LEAST_GAIN
 from support import Command
+from support.quantize_requests import quantize_request
 
 open_runner = partial(OnnxRuntimeRunner, native=False)
 RUNNERS = {"onnxruntime": open_runner}
@@ -462,18 +463,7 @@ def test_an_interrupted_search_leaves_the_bundle_as_it_was(
         return open_runner(model)
 
     before = {f.name: f.read_bytes() for f in bundle.iterdir()}
-    request = QuantizeRequest(
-        bundle=Bundle.open(bundle),
-        targets=("tensorrt",),
-        measured=frozenset(),
-        alternatives_for=None,
-        calibrating=pictures,
-        evaluation=pictures,
-        labels=np.zeros(len(pictures), np.int64),
-        max_drop=0.5,
-        method="minmax",
-        seed=0,
-    )
+    request = quantize_request(Bundle.open(bundle), pictures, "tensorrt", max_drop=0.5)
     with pytest.raises(KeyboardInterrupt):
         quantize_bundle(request, {"onnxruntime": open_and_stop}, SilentProgress())
     assert {f.name: f.read_bytes() for f in bundle.iterdir()} == before

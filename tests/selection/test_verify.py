@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from edgevit.bundle.trust import trust
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.compiled_bundles import float_model, with_variant
+from support.fuzzing.small_bundle import put_file
 from support.needs import needs_openvino
 
 
@@ -124,11 +124,7 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path, edgevit: Command) -
 def with_file(folder: Path, name: str, content: bytes) -> Path:
     """The prebuilt bundle with another file in place of its own, and the hash of that; trusted."""
     path = Path(shutil.copytree(PREBUILT_BUNDLE, folder / "mine.edgevit"))
-    (path / name).write_bytes(content)
-    manifest = json.loads((path / "manifest.json").read_text())
-    digest = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
-    manifest["files"][name] = digest
-    (path / "manifest.json").write_text(json.dumps(manifest))
+    put_file(path, name, content)
     trust(Bundle.open(path).manifest_sha256)
     return path
 

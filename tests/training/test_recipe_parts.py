@@ -277,7 +277,10 @@ def test_fine_tuning_on_the_command_line(
     ("options", "message"),
     [
         (("--init", "lla_small"), "ships no weights of lla_small"),
-        (("--init", "lla_tiny:cifar"), "it does lla_tiny:tiny_imagenet, lla_tiny:imagenette"),
+        (
+            ("--init", "lla_tiny:cifar"),
+            "Those of lla_tiny are: lla_tiny:tiny_imagenet, lla_tiny:imagenette",
+        ),
         (("--init", "lla_tinny"), "Did you mean lla_tiny"),
         (("--model", "lla_tiny:imagenette"), "Use --model lla_tiny --init lla_tiny:imagenette"),
     ],

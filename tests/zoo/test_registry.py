@@ -97,8 +97,11 @@ def test_all_weights_together_stay_small() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("lla_tiny:cifar", "lla_tiny:cifar; it does lla_tiny:tiny_imagenet, lla_tiny:imagenette"),
-        ("lla_small:imagenette", "it ships none of this model"),
+        (
+            "lla_tiny:cifar",
+            "lla_tiny:cifar'. Those of lla_tiny are: lla_tiny:tiny_imagenet, lla_tiny:imagenette",
+        ),
+        ("lla_small:imagenette", "It ships none for lla_small"),
         ("lla_tinny:imagenette", "Did you mean lla_tiny"),
     ],
 )

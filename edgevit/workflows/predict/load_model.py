@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,14 @@ from edgevit.common.version import __version__
 from edgevit.workflows.export import MODULES
 from edgevit.workflows.export import export as _export_model
 from edgevit.workflows.predict.loaded_model import Model
-from edgevit.zoo.registry import DEFAULT_MODEL, MODELS, PREBUILT_BUNDLE, ModelEntry, find
+from edgevit.zoo.registry import (
+    DEFAULT_MODEL,
+    MODELS,
+    PREBUILT_BUNDLE,
+    ModelEntry,
+    did_you_mean,
+    find,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,12 +89,10 @@ def _names_path(text: str) -> bool:
 
 
 def _unknown(text: str) -> InputError:
-    near = get_close_matches(text, MODELS, n=3, cutoff=0.4)
-    hint = f" Did you mean {', '.join(near)}?" if near else ""
     found = "is there, but no bundle, and no model's name" if text and Path(text).exists() else ""
     return InputError(
-        f"'{text}' {found or 'is neither the name of a model nor a path'}.{hint} 'edgevit models' "
-        f"lists the names; a bundle is a folder NAME{_SUFFIX}."
+        f"'{text}' {found or 'is neither the name of a model nor a path'}.{did_you_mean(text)} "
+        f"'edgevit models' lists the names; a bundle is a folder NAME{_SUFFIX}."
     )
 
 

@@ -128,23 +128,14 @@ def _compile_openvino(bundle: Bundle) -> None:
 
 
 def _quantize(bundle: Bundle) -> None:
-    from edgevit_export.quantize.quantize_pipeline import QuantizeRequest, quantize_bundle
+    from edgevit_export.quantize.quantize_pipeline import quantize_bundle
     from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+    from support.quantize_requests import quantize_request
 
     files = tuple(sorted((bundle.path.parent / "pictures").iterdir()))
     pictures = Pictures(files, bundle.manifest.preprocess)
-    request = QuantizeRequest(
-        bundle=bundle,
-        targets=("onnxruntime-x86",),
-        measured=frozenset(),
-        alternatives_for=None,
-        calibrating=pictures,
-        evaluation=pictures,
-        labels=np.zeros(len(pictures), np.int64),
-        max_drop=100.0,
-        method="minmax",
-        seed=0,
-        replace_variants=True,
+    request = quantize_request(
+        bundle, pictures, "onnxruntime-x86", max_drop=100.0, replace_variants=True
     )
     quantize_bundle(request, {"onnxruntime": OnnxRuntimeRunner}, SilentProgress())
 
