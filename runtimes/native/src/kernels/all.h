@@ -1,0 +1,28 @@
+// All kernels of one instruction set. Before it a file includes vector.h and defines what only its
+// instruction set knows:
+//
+//   kRows              rows that are multiplied together
+//   kParts             registers that hold the sums of 16 outputs
+//   kInputOffset       what is taken off inputs before they are multiplied: 0, or 128
+//   Sum, Input, Weight and broadcast(), load_weights(), dot(), store_sums()
+//   dot_pairs()        a * w[..][0] + b * w[..][1] of 8 channels
+//   store_bytes()      whole numbers 0..255 as bytes
+//   is_usable()        whether this processor has it
+#include "functions.h"
+#include "output.h"
+#include "conv.h"
+#include "depthwise.h"
+#include "rows.h"
+#include "attention.h"
+#include "picture.h"
+#include "slic.h"
+#include "pool.h"
+
+static_assert(kRows <= static_cast<int>(kMostRows), "staging has room for no more");
+
+#define EDGEVIT_KERNELS(NAME)                                                                 \
+  {NAME,                                                                                      \
+   is_usable,                                                                                 \
+   {{nullptr, nullptr}, {picture, nullptr}, {conv, nullptr}, {depthwise, nullptr},            \
+    {slic, nullptr}, {pool, nullptr}, {layer_norm, nullptr}, {transpose_keys, attend},        \
+    {binary, nullptr}, {unary, nullptr}, {mean, nullptr}}}

@@ -1,0 +1,23 @@
+// What both 64-bit ARM instruction sets share.
+
+inline I8 dot_pairs(I8 sum, const uint8_t* a, const uint8_t* b, const int8_t* weights) {
+  const int8x8x2_t pairs = vld2_s8(weights);
+  const int16x8_t first = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(a)));
+  const int16x8_t second = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(b)));
+  const int16x8_t w0 = vmovl_s8(pairs.val[0]), w1 = vmovl_s8(pairs.val[1]);
+  int32x4_t low = vmull_s16(vget_low_s16(first), vget_low_s16(w0));
+  int32x4_t high = vmull_high_s16(first, w0);
+  low = vmlal_s16(low, vget_low_s16(second), vget_low_s16(w1));
+  high = vmlal_high_s16(high, second, w1);
+  I8 products;
+  std::memcpy(&products, &low, 16);
+  std::memcpy(reinterpret_cast<char*>(&products) + 16, &high, 16);
+  return sum + products;
+}
+
+inline void store_bytes(uint8_t* to, I8 value) {
+  int32x4_t low, high;
+  std::memcpy(&low, &value, 16);
+  std::memcpy(&high, reinterpret_cast<const char*>(&value) + 16, 16);
+  vst1_u8(to, vqmovun_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
+}

@@ -1,0 +1,48 @@
+// x86-64 with AVX2: products of 16-bit numbers, which cannot saturate.
+#include <immintrin.h>
+
+#include "headers.h"
+
+#define EDGEVIT_LANES 8
+
+namespace edgevit {
+namespace avx2 {
+
+#include "vector.h"
+
+constexpr int kRows = 3, kParts = 4;
+constexpr int32_t kInputOffset = 0;
+
+// A part holds 4 outputs, each as two halves of its sum.
+using Sum = __m256i;
+using Input = __m256i;
+using Weight = __m256i;
+
+inline Input broadcast(const uint8_t* from) {
+  int32_t four;
+  std::memcpy(&four, from, 4);
+  return _mm256_cvtepu8_epi16(_mm_set1_epi32(four));
+}
+inline Weight load_weights(const int8_t* from, int part) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from) + part));
+}
+inline Sum dot(Sum sum, Input input, Weight weight) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(input, weight));
+}
+inline void store_sums(Sum sum, int part, int32_t* to) {
+  const __m128i low = _mm256_castsi256_si128(sum), high = _mm256_extracti128_si256(sum, 1);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to) + part, _mm_hadd_epi32(low, high));
+}
+
+#include "x86.h"
+
+bool is_usable() { return __builtin_cpu_supports("avx2"); }
+
+#include "all.h"
+
+}  // namespace avx2
+
+using namespace avx2;
+const Kernels kAvx2 = EDGEVIT_KERNELS("avx2");
+
+}  // namespace edgevit

@@ -1,0 +1,49 @@
+// x86-64 with AVX-512 VNNI (Cascade Lake, Zen 4 and later): four products a lane, 512 bits.
+#include <immintrin.h>
+
+#include "headers.h"
+
+#define EDGEVIT_LANES 16
+
+namespace edgevit {
+namespace avx512_vnni {
+
+#include "vector.h"
+
+constexpr int kRows = 12, kParts = 1;
+constexpr int32_t kInputOffset = 0;
+
+using Sum = __m512i;
+using Input = __m512i;
+using Weight = __m512i;
+
+inline Input broadcast(const uint8_t* from) {
+  int32_t four;
+  std::memcpy(&four, from, 4);
+  return _mm512_set1_epi32(four);
+}
+inline Weight load_weights(const int8_t* from, int) { return _mm512_loadu_si512(from); }
+inline Sum dot(Sum sum, Input input, Weight weight) {
+  return _mm512_dpbusd_epi32(sum, input, weight);
+}
+inline void store_sums(Sum sum, int, int32_t* to) { _mm512_storeu_si512(to, sum); }
+
+#include "x86.h"
+
+inline void store_bytes(uint8_t* to, I value) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(same_bits<__m512i>(value)));
+}
+
+bool is_usable() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+
+#include "all.h"
+
+}  // namespace avx512_vnni
+
+using namespace avx512_vnni;
+const Kernels kAvx512Vnni = EDGEVIT_KERNELS("avx512-vnni");
+
+}  // namespace edgevit

@@ -1,0 +1,71 @@
+// What an instruction set offers: one function for every kind of operation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "../plan.h"
+#include "../slic_tables.h"
+
+namespace edgevit {
+
+// An operation on a context's memory, for one picture.
+struct Call {
+  const Operation* operation;
+  uint8_t* arena;
+  const uint8_t* file;
+  const uint8_t* rgb;
+  size_t row_bytes;
+  uint32_t height, width;
+  uint8_t* staging;        // of kStagingBytes for every part
+  size_t staging_bytes;
+  const SlicTables* slic;  // of a slic operation
+
+  template <typename T>
+  const T* read(uint32_t address) const {
+    if (address == kNone) return nullptr;
+    const uint8_t* memory = address & kConstant ? file : arena;
+    return reinterpret_cast<const T*>(memory + (address & ~kConstant));
+  }
+  template <typename T>
+  T* write(uint32_t address) const {
+    return address == kNone ? nullptr : reinterpret_cast<T*>(arena + address);
+  }
+  uint8_t* staging_of(uint32_t part) const { return staging + staging_bytes * part; }
+};
+
+// Does the share `part` of `parts` of an operation.
+using Kernel = void (*)(const Call& call, uint32_t part, uint32_t parts);
+
+constexpr int kPhases = 2;  // all parts of a phase are done before the next begins
+
+struct Kernels {
+  const char* name;
+  bool (*usable)();
+  Kernel run[kKinds][kPhases];
+};
+
+// Most rows of a product that any instruction set computes together; staging has room for them.
+constexpr uint32_t kMostRows = 12;
+
+extern const Kernels kPortable;
+#if defined(__x86_64__)
+extern const Kernels kAvx2, kAvxVnni, kAvx512Vnni;
+#elif defined(__aarch64__)
+extern const Kernels kNeon, kNeonDot;
+#endif
+
+// The share of `part` of a range: [begin, end), in whole steps.
+struct Share {
+  uint32_t begin, end;
+
+  Share(uint32_t count, uint32_t part, uint32_t parts, uint32_t step = 1) {
+    const uint64_t steps = (uint64_t{count} + step - 1) / step;
+    begin = static_cast<uint32_t>(steps * part / parts * step);
+    const uint64_t last = steps * (part + 1) / parts * step;
+    end = last < count ? static_cast<uint32_t>(last) : count;
+    if (begin > end) begin = end;
+  }
+};
+
+}  // namespace edgevit

@@ -1,0 +1,70 @@
+// The end of every operation: rows of floats are stored, quantized, or both.
+
+// To whole numbers 0..255. The bounds come first, so that rounding sees small numbers only; NaN
+// becomes 0.
+template <typename V>
+inline IntsOf<V> quantized(V value, const Output& output) {
+  const float zero = static_cast<float>(output.zero);
+  V x = value * output.inverse_scale;
+  x = greater_of(x, fill<V>(-zero));
+  x = lesser_of(x, fill<V>(255.0f - zero));
+  return to_nearest_int(x) + static_cast<int32_t>(output.zero);
+}
+
+// Where a row of a result goes, from some column on.
+struct Target {
+  float* f32;
+  uint8_t* u8;
+  const Output& output;
+
+  Target(const Call& call, const Output& output, size_t row)
+      : f32(call.write<float>(output.f32)), u8(call.write<uint8_t>(output.u8)), output(output) {
+    if (f32) f32 += row * output.f32_stride;
+    if (u8) u8 += row * output.u8_stride;
+  }
+
+  template <typename V>
+  void put(size_t column, V value) const {
+    if (f32) store(f32 + column, value);
+    if (u8) store_bytes(u8 + column, quantized(value, output));
+  }
+  // Only the first of its lanes.
+  template <typename V>
+  void put_first(size_t column, V value, size_t count) const {
+    if (f32) std::memcpy(f32 + column, &value, count * sizeof(float));
+    if (!u8) return;
+    uint8_t bytes[kLanesOf<V>];
+    store_bytes(bytes, quantized(value, output));
+    std::memcpy(u8 + column, bytes, count);
+  }
+};
+
+// Calls `value_at(column, count)`, which gives a vector whose first `count` lanes matter.
+template <typename V, typename ValueAt>
+inline void put_row(const Target& target, size_t columns, ValueAt value_at) {
+  constexpr size_t lanes = kLanesOf<V>;
+  size_t column = 0;
+  for (; column + lanes <= columns; column += lanes) target.put(column, V(value_at(column, lanes)));
+  if (column < columns)
+    target.put_first(column, V(value_at(column, columns - column)), columns - column);
+}
+
+// Some floats, fewer than a vector's lanes or as many; zeros beyond.
+template <typename V>
+inline V load_first(const float* from, size_t count) {
+  if (count >= kLanesOf<V>) return load<V>(from);
+  V result = {};
+  std::memcpy(&result, from, count * sizeof(float));
+  return result;
+}
+
+template <typename V>
+inline V activated(V value, uint32_t activation) {
+  switch (static_cast<Activation>(activation)) {
+    case Activation::relu: return greater_of(value, fill<V>(0.0f));
+    case Activation::gelu: return gelu(value);
+    case Activation::hard_swish: return value * hard_sigmoid(value);
+    case Activation::none: break;
+  }
+  return value;
+}

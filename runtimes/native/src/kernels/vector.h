@@ -1,0 +1,79 @@
+// Vectors in the compiler's own notation (GCC, Clang), which every instruction set has.
+//
+// Included by one file for each instruction set, inside its namespace; EDGEVIT_LANES says how many
+// floats its registers hold. What adds up numbers always uses 8 lanes, so that every instruction
+// set adds them in the same order: answers are the same bits everywhere. (Nothing is fused: the
+// library is compiled with -ffp-contract=off.)
+
+constexpr int kLanes = EDGEVIT_LANES;
+
+typedef float F8 __attribute__((vector_size(32)));
+typedef int32_t I8 __attribute__((vector_size(32)));
+typedef float F __attribute__((vector_size(4 * EDGEVIT_LANES)));
+typedef int32_t I __attribute__((vector_size(4 * EDGEVIT_LANES)));
+
+// The vector of int32 as wide as a vector of floats, and its number of lanes.
+template <typename V>
+using IntsOf = decltype(V{} < V{});
+template <typename V>
+constexpr int kLanesOf = sizeof(V) / sizeof(float);
+
+template <typename V>
+inline V load(const void* from) {
+  V result;
+  std::memcpy(&result, from, sizeof result);
+  return result;
+}
+
+template <typename V>
+inline void store(void* to, V value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+template <typename V>
+inline V fill(float value) {
+  return V{} + value;
+}
+
+template <typename V>
+inline V greater_of(V a, V b) {
+  return a > b ? a : b;
+}
+
+template <typename V>
+inline V lesser_of(V a, V b) {
+  return a < b ? a : b;
+}
+
+template <typename To, typename From>
+inline To same_bits(From value) {
+  static_assert(sizeof(To) == sizeof(From), "the same number of bits");
+  To result;
+  std::memcpy(&result, &value, sizeof result);
+  return result;
+}
+
+// Nearest whole number, ties to even, of |x| < 2^22, as a float and as an int.
+constexpr float kShift = 12582912.0f;  // 1.5 * 2^23: a float that large has no fraction
+constexpr int32_t kShiftBits = 0x4B400000;
+
+template <typename V>
+inline V rounded(V x) {
+  return (x + kShift) - kShift;
+}
+
+template <typename V>
+inline IntsOf<V> to_nearest_int(V x) {
+  return same_bits<IntsOf<V>>(x + kShift) - kShiftBits;
+}
+
+// The lanes in a fixed order.
+inline float sum_of(F8 v) {
+  return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+}
+
+inline float greatest_of(F8 v) {
+  float result = v[0];
+  for (int i = 1; i < 8; ++i) result = v[i] > result ? v[i] : result;
+  return result;
+}
