@@ -7,7 +7,11 @@ namespace {
 
 const Kernels* const kSets[] = {
 #if defined(__x86_64__)
-    &kAvx512Vnni, &kAvxVnni, &kAvx2,
+    &kAvx512Vnni,
+#if !defined(EDGEVIT_NO_AVX_VNNI)
+    &kAvxVnni,
+#endif
+    &kAvx2,
 #elif defined(__aarch64__)
     &kNeonDot, &kNeon,
 #endif

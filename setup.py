@@ -1,0 +1,65 @@
+"""Compiles the native engine while edgevit is installed, where there is a C++ compiler.
+
+Without one edgevit is installed all the same; ``edgevit doctor`` then says what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+from setuptools import Distribution, Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+_BUILD = Path(__file__).parent / "runtimes" / "native" / "build.py"
+# Of ``make wheels``: compile for another machine than this one, and tag the wheel accordingly.
+_TARGET, _PLATFORM = os.environ.get("EDGEVIT_TARGET"), os.environ.get("EDGEVIT_PLATFORM")
+
+
+class BuildEngine(build_ext):
+    """Puts ``libedgevit.so`` beside the Python that loads it by ctypes."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        return str(Path(*fullname.split("."))) + ".so"
+
+    def build_extension(self, ext: Extension) -> None:
+        build = runpy.run_path(str(_BUILD))
+        try:
+            build["build"](Path(self.get_ext_fullpath(ext.name)), _TARGET)
+        except build["NoCompilerError"] as error:
+            if _PLATFORM:  # a wheel for others must have it
+                raise
+            print(f"edgevit is installed without its native engine. {error}", file=sys.stderr)
+
+    def get_outputs(self) -> list[str]:
+        return [path for path in super().get_outputs() if Path(path).is_file()]
+
+    def copy_extensions_to_source(self) -> None:
+        built = Path(self.get_ext_fullpath(self.extensions[0].name))
+        if self.inplace or built.is_file():
+            super().copy_extensions_to_source()
+
+
+class AnyPython(bdist_wheel):
+    """The library knows nothing of Python: one wheel serves every version."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        _, _, platform = super().get_tag()
+        return "py3", "none", _PLATFORM or platform
+
+
+class WithEngine(Distribution):
+    def has_ext_modules(self) -> bool:
+        return True
+
+
+_commands: dict[str, Any] = {"build_ext": BuildEngine, "bdist_wheel": AnyPython}
+setup(
+    cmdclass=_commands,
+    distclass=WithEngine,
+    ext_modules=[Extension("edgevit_runtimes.backends.native.libedgevit", sources=[])],
+)
