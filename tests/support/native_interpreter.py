@@ -182,8 +182,8 @@ class NativeModel:
             looked_up = looked_up.reshape(shape).transpose(0, 2, 1, 3, 4)
         self.numbers(op.dst, kind, looked_up.size)[:] = looked_up.ravel()
 
-    def _squares(self, op: Operation) -> tuple[NDArray[Any], Any]:
-        """([places of the result, taps, channels], what stands for zero)."""
+    def _squares(self, op: Operation) -> NDArray[Any]:
+        """[places of the result, taps, channels]."""
         kind = np.float32 if op.is_float else np.uint8
         zero = 0 if op.is_float else op.src_zero
         places = op.height * op.width
@@ -201,10 +201,10 @@ class NativeModel:
             for y in range(op.kernel_h)
             for x in range(op.kernel_w)
         ]
-        return np.stack(taps, 1), zero
+        return np.stack(taps, 1)
 
     def _conv(self, op: Operation, picture: NDArray[np.uint8]) -> None:
-        squares, zero = self._squares(op)
+        squares = self._squares(op)
         rows = squares.reshape(len(squares), -1)
         inputs, panels = rows.shape[1], -(-op.outputs // 16)
         bias = self.numbers(op.bias, np.float32, panels * 16)[: op.outputs]
@@ -221,7 +221,7 @@ class NativeModel:
         self._give_product(op, result)
 
     def _depthwise(self, op: Operation, picture: NDArray[np.uint8]) -> None:
-        squares, zero = self._squares(op)
+        squares = self._squares(op)
         taps = op.kernel_h * op.kernel_w
         bias = self.numbers(op.bias, np.float32, op.channels)
         if op.is_float:

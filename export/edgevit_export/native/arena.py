@@ -50,5 +50,3 @@ def _first_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
             break
         free = max(free, end)
     return free
-
-

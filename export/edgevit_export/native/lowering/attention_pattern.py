@@ -9,9 +9,10 @@ import onnx_ir as ir
 
 from edgevit_export.convert.graph import given
 from edgevit_export.native import plan
-from edgevit_export.native.lowering.draft import Draft, Rows, scratch
+from edgevit_export.native.draft.draft import Draft, scratch
+from edgevit_export.native.draft.reading import Rows, float_rows
+from edgevit_export.native.draft.tensors import Numbers, UnsupportedError, View, whole
 from edgevit_export.native.lowering.gelu_pattern import only_reader
-from edgevit_export.native.lowering.tensors import UnsupportedError, View, whole
 from edgevit_export.native.plan import Place
 
 _THREADS = 16  # for each of which a row of scores has room
@@ -28,11 +29,19 @@ class _Attention:
     last: ir.Node
 
 
-def scores(draft: Draft, node: ir.Node) -> None:
-    """A product of two computed matrices: it has to be the beginning of an attention."""
+def scores(draft: Draft, node: ir.Node) -> bool:
+    """Takes a product of two computed tensors, if it is one: an attention has to begin there.
+
+    Raises:
+        UnsupportedError: it is something else.
+    """
+    second = draft.view(node.inputs[1])
+    if isinstance(second.tensor, Numbers) and len(second.shape) == 2:
+        return False
     found = _match(draft, node)
     draft.attentions[found.last] = (node, found)
     draft.done.update(found.nodes)  # the last of which is the softmax
+    return True
 
 
 def attention(draft: Draft, node: ir.Node, first: ir.Node, found: _Attention) -> View:
@@ -49,7 +58,7 @@ def attention(draft: Draft, node: ir.Node, first: ir.Node, found: _Attention) ->
     whole_vectors = -(-tokens // _VECTOR) * _VECTOR
     scratch_bytes = 4 * heads * width * whole_vectors + 4 * 2 * whole_vectors * _THREADS
     op = plan.Attention(
-        name=draft.name,
+        name=draft.name(),
         query=q.place,
         query_stride=q.stride,
         key=k.place,
@@ -74,7 +83,7 @@ def _head_rows(draft: Draft, view: View, heads: int) -> Rows:
     """[.., heads, rows, width] as rows of all heads."""
     rows, width = view.shape[-2:]
     places = view.places.reshape(heads, rows, width).swapaxes(0, 1)
-    return draft.float_rows(view.at(places), rows, heads * width)
+    return float_rows(draft, view.at(places), rows, heads * width)
 
 
 def _mask(draft: Draft, value: ir.Value | None, tokens: int) -> Place | None:
@@ -83,7 +92,7 @@ def _mask(draft: Draft, value: ir.Value | None, tokens: int) -> Place | None:
     view = draft.view(value)
     if view.places.size != tokens or view.shape[-1] != tokens:
         raise UnsupportedError(f"its mask is of shape {list(view.shape)}, not one for all rows")
-    return draft.float_rows(view, 1, tokens).place
+    return float_rows(draft, view, 1, tokens).place
 
 
 def _match(draft: Draft, node: ir.Node) -> _Attention:
@@ -121,14 +130,9 @@ def _ending(
 
 def _scale(draft: Draft, node: ir.Node, value: ir.Value) -> float:
     other = next((v for v in node.inputs if v is not value), None)
-    constant = None if other is None else _constant_of(draft, other)
+    constant = draft.view(other).constant if other and draft.is_known(other) else None
     is_divisor = node.op_type == "Div" and node.inputs[1] is value
     if constant is None or constant.size != 1 or is_divisor:
         raise UnsupportedError("its scores are scaled by something that is no constant")
     number = float(constant.item())
     return number if node.op_type == "Mul" else 1 / number
-
-
-def _constant_of(draft: Draft, value: ir.Value) -> np.ndarray | None:
-    known = value.is_initializer() or value in draft.views
-    return draft.view(value).constant if known else None

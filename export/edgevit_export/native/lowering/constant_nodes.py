@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from edgevit_export.native.lowering.draft import Draft
-from edgevit_export.native.lowering.tensors import Int8Weight, Numbers, View, numbers
+from edgevit_export.native.draft.draft import Draft
+from edgevit_export.native.draft.tensors import Int8Weight, Numbers, View, numbers
 
 _OPSET = 19  # the reference has no (De)QuantizeLinear of 18; what we write is the same in both
 
@@ -28,23 +29,20 @@ def computed(draft: Draft, node: ir.Node) -> list[View]:
         shape = draft.view(node.inputs[0]).shape
         start, end = node.attributes.get_int("start", 0), node.attributes.get_int("end", len(shape))
         return [numbers(np.array(shape[start:end], np.int64))]
-    values = {
-        str(v.name): draft.view(v).constant for v in node.inputs if v is not None
-    }
+    values = {str(v.name): draft.view(v).constant for v in node.inputs if v is not None}
     (*results,) = _evaluate(node, values)
     if node.op_type == "DequantizeLinear":
         return [numbers(results[0], _weight(draft, node))]
     return [numbers(np.asarray(result)) for result in results]
 
 
-def _evaluate(node: ir.Node, values: dict[str, NDArray[np.generic] | None]) -> list[NDArray]:
+def _evaluate(node: ir.Node, values: dict[str, NDArray[Any] | None]) -> list[NDArray[Any]]:
     names = [str(output.name) for output in node.outputs]
     inputs = [helper.make_tensor_value_info(name, 0, None) for name in values]
     outputs = [helper.make_tensor_value_info(name, 0, None) for name in names]
     graph = helper.make_graph([ir.to_proto(node)], "constant", inputs, outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
-    result: list[NDArray] = ReferenceEvaluator(model).run(None, values)
-    return result
+    return list(ReferenceEvaluator(model).run(None, values))
 
 
 def _weight(draft: Draft, node: ir.Node) -> Int8Weight | None:

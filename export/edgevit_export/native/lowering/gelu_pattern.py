@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from edgevit_export.convert.graph import given
 from edgevit_export.native import plan
-from edgevit_export.native.lowering.draft import Draft
+from edgevit_export.native.draft.draft import Draft
 from edgevit_export.native.lowering.elementwise_nodes import applied
 
 
@@ -43,8 +43,8 @@ def _match(draft: Draft, node: ir.Node) -> tuple[ir.Node, ...] | None:
 
 def only_reader(value: ir.Value) -> ir.Node | None:
     """The one node that reads a tensor."""
-    uses = value.uses()
-    return None if value.is_graph_output() or len(uses) != 1 else uses[0].node
+    readers = [use.node for use in value.uses()]
+    return None if value.is_graph_output() or len(readers) != 1 else readers[0]
 
 
 def _has(draft: Draft, node: ir.Node, value: ir.Value, other: ir.Value | float) -> bool:
@@ -56,7 +56,7 @@ def _has(draft: Draft, node: ir.Node, value: ir.Value, other: ir.Value | float) 
 
 def _is(draft: Draft, value: ir.Value | None, number: float) -> bool:
     """Whether a tensor is this one constant."""
-    if value is None or not (value.is_initializer() or value in draft.views):
+    if value is None or not draft.is_known(value):
         return False
     found = draft.view(value).constant
     return found is not None and found.size == 1 and bool(np.isclose(found, number))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,274 +11,198 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit_export.native import plan
-from edgevit_export.native.lowering.draft import Draft, Rows
+from edgevit_export.native.draft.draft import Draft
+from edgevit_export.native.draft.reading import Rows, byte_rows, float_rows
+from edgevit_export.native.draft.tensors import (
+    Floats,
+    Pixels,
+    Scaling,
+    UnsupportedError,
+    View,
+    whole,
+)
 from edgevit_export.native.lowering.pack_weights import (
     float_panels,
     int8_panels,
     of_panels,
     tap_pairs,
 )
+from edgevit_export.native.lowering.product_weights import Weight, kernel, matrix
 from edgevit_export.native.lowering.shape_nodes import known
-from edgevit_export.native.lowering.tensors import (
-    Floats,
-    Numbers,
-    Pixels,
-    UnsupportedError,
-    View,
-    whole,
-)
 from edgevit_export.native.plan import Constant, Place
 
 _LEAST_INPUTS = 16  # smaller products gain nothing from eight bits
 _GROUP = 4  # inputs that an instruction for eight bits takes at once
 _CHANNELS = 8  # that the eight-bit kernel for depthwise convolutions takes at once
-
-
-@dataclass(frozen=True)
-class _Weight:
-    """float32 [taps, C, N]; the same as int8 with a scale for every output, if it is stored so."""
-
-    values: Floats
-    int8: NDArray[np.int8] | None
-    scales: Floats | None
+_PLAIN = {"alpha": 1.0, "beta": 1.0, "transA": 0}  # of a Gemm that adds a bias to a product
 
 
 @dataclass(frozen=True)
 class _Map:
-    """How a kernel goes over a map. The taps of a kernel come in the order (y, x)."""
+    """How a kernel goes over a map: (height, width) of all that has both."""
 
-    height: int
-    width: int
-    out_height: int
-    out_width: int
+    source: tuple[int, int]
+    result: tuple[int, int]
     kernel: tuple[int, int] = (1, 1)
     strides: tuple[int, int] = (1, 1)
     pads: tuple[int, int] = (0, 0)
 
     @property
-    def arguments(self) -> dict[str, int]:
-        names = ("height", "width", "out_height", "out_width")
-        sizes = {name: getattr(self, name) for name in names}
-        for name, pair in (("kernel", self.kernel), ("stride", self.strides), ("pad", self.pads)):
-            sizes |= {f"{name}_h": pair[0], f"{name}_w": pair[1]}
-        return sizes
-
-    @property
     def places(self) -> int:
-        return self.height * self.width
+        return self.source[0] * self.source[1]
 
     @property
-    def out_places(self) -> int:
-        return self.out_height * self.out_width
+    def places_of_result(self) -> int:
+        return self.result[0] * self.result[1]
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """What a product reads, and the weights in the order of its kernel.
+
+    scaling: of the bytes; None for floats. padded: makes a vector of outputs fit the weights.
+    """
+
+    rows: Rows
+    channels: int
+    weights: NDArray[Any]
+    scaling: Scaling | None
+    padded: Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def gemm(draft: Draft, node: ir.Node) -> View:
     """Rows [.., K] with a constant [K, N], or [N, K] with transB."""
     options = {name: attribute.value for name, attribute in node.attributes.items()}
-    plain = {"alpha": 1.0, "beta": 1.0, "transA": 0}
-    if any(options.get(name, usual) != usual for name, usual in plain.items()):
+    if any(options.get(name, usual) != usual for name, usual in _PLAIN.items()):
         raise UnsupportedError("it scales or transposes its input")
     view = draft.view(node.inputs[0])
-    turned = bool(options.get("transB", 0))
-    weight = _weight(draft.view(node.inputs[1]), (1, 0) if turned else (0, 1))
+    weight = matrix(draft.view(node.inputs[1]), bool(options.get("transB", 0)))
     *outer, inputs = view.shape
-    rows, outputs = view.places.size // inputs, weight.values.shape[2]
-    over = _Map(1, rows, 1, rows)
-    places = view.places.reshape(rows, inputs)
-    result = _convolve(draft, view.at(places), weight, _bias(draft, node, outputs), over)
-    return result.at(result.places.reshape(*outer, outputs))
+    rows = view.places.size // inputs
+    over = _Map((1, rows), (1, rows))
+    operand = _operand(draft, view, weight, over)
+    result = _emitted(draft, plan.Conv, operand, weight, _bias(draft, node, weight), over)
+    return result.at(result.places.reshape(*outer, weight.outputs))
 
 
 def conv(draft: Draft, node: ir.Node) -> View:
     """A map [1, C, H, W], which lies as rows (y, x) of channels."""
     view = draft.view(node.inputs[0])
     _, channels, height, width = view.shape
-    outputs, inner, *kernel = draft.view(node.inputs[1]).shape
+    weight = kernel(draft.view(node.inputs[1]))
     options = {name: attribute.value for name, attribute in node.attributes.items()}
-    over = _over_map(height, width, (kernel[0], kernel[1]), options)
+    over = _over_map((height, width), draft.view(node.inputs[1]).shape[2:], options)
+    rows = view.at(view.places.transpose(0, 2, 3, 1))
     group = options.get("group", 1)
-    weight = _kernel(draft.view(node.inputs[1]))
-    bias = _bias(draft, node, outputs)
-    rows = view.at(view.places.transpose(0, 2, 3, 1).reshape(height * width, channels))
+    bias = _bias(draft, node, weight)
     if group == 1:
-        result = _convolve(draft, rows, weight, bias, over)
-    elif group == channels == outputs and inner == 1:
-        result = _convolve_channels(draft, rows, weight, bias, over)
+        operand = _operand(draft, rows, weight, over)
+        result = _emitted(draft, plan.Conv, operand, weight, bias, over)
+    elif group == channels == weight.outputs:
+        operand = _operand_by_channel(draft, rows, weight, over)
+        result = _emitted(draft, plan.Depthwise, operand, weight, bias, over)
     else:
-        raise UnsupportedError(f"its {channels} channels are in {group} groups")
-    shape = (1, over.out_height, over.out_width, outputs)
-    return result.at(result.places.reshape(shape).transpose(0, 3, 1, 2))
+        raise UnsupportedError(
+            f"it takes {channels} channels to {weight.outputs} in {group} groups"
+        )
+    return result.at(result.places.reshape(1, *over.result, -1).transpose(0, 3, 1, 2))
 
 
-def _over_map(
-    height: int, width: int, kernel: tuple[int, int], options: Mapping[str, Any]
-) -> _Map:
-    strides = tuple(options.get("strides", (1, 1)))
-    top, left, bottom, right = options.get("pads", (0, 0, 0, 0))
+def _over_map(source: tuple[int, int], size: tuple[int, ...], options: Mapping[str, Any]) -> _Map:
     if set(options.get("dilations", (1, 1))) != {1}:
         raise UnsupportedError("its kernel has gaps")
     if options.get("auto_pad", "NOTSET") != "NOTSET":
         raise UnsupportedError("its padding is not written down")
-    return _Map(
-        height,
-        width,
-        (height + top + bottom - kernel[0]) // strides[0] + 1,
-        (width + left + right - kernel[1]) // strides[1] + 1,
-        kernel,
-        (strides[0], strides[1]),
-        (top, left),
-    )
+    (down, across), pads = options.get("strides", (1, 1)), options.get("pads", (0, 0, 0, 0))
+    height = (source[0] + pads[0] + pads[2] - size[0]) // down + 1
+    width = (source[1] + pads[1] + pads[3] - size[1]) // across + 1
+    return _Map(source, (height, width), (size[0], size[1]), (down, across), (pads[0], pads[1]))
 
 
-# Weights -----------------------------------------------------------------------------------------
-
-
-def _weight(view: View, order: tuple[int, int]) -> _Weight:
-    """A matrix [1, K, N]. ``order``: the axes of K and N."""
-    values = view.constant
-    if values is None or values.ndim != 2:
-        raise UnsupportedError("both of its matrices depend on the picture")
-    stored = _stored(view, order[1])
-    return _Weight(
-        values.transpose(order)[None].astype(np.float32),
-        None if stored is None else stored[0].transpose(order)[None],
-        None if stored is None else stored[1],
-    )
-
-
-def _kernel(view: View) -> _Weight:
-    """A kernel [N, C, kh, kw] as [kh * kw, C, N]."""
-    values = view.constant
-    if values is None:
-        raise UnsupportedError("its kernel depends on the picture")
-    outputs, inner = values.shape[:2]
-
-    def turned(array: NDArray[Any]) -> NDArray[Any]:
-        return array.transpose(2, 3, 1, 0).reshape(-1, inner, outputs)
-
-    stored = _stored(view, 0)
-    return _Weight(
-        turned(values).astype(np.float32),
-        None if stored is None else turned(stored[0]),
-        None if stored is None else stored[1],
-    )
-
-
-def _stored(view: View, axis: int) -> tuple[NDArray[np.int8], Floats] | None:
-    """(int8, scales) of a weight that is stored so, with a scale for every output."""
-    tensor = view.tensor
-    if not isinstance(tensor, Numbers) or tensor.int8 is None:
-        return None
-    found = tensor.int8
-    is_plain = np.array_equal(view.places.ravel(), np.arange(found.values.size))
-    if view.shape != found.values.shape or not is_plain or found.axis != axis:
-        return None
-    return found.values, found.scales
-
-
-def _bias(draft: Draft, node: ir.Node, outputs: int) -> Floats:
+def _bias(draft: Draft, node: ir.Node, weight: Weight) -> Floats:
     if len(node.inputs) < 3 or node.inputs[2] is None:
-        return np.zeros(outputs, np.float32)
-    return np.broadcast_to(known(draft, node, 2).astype(np.float32), outputs)
+        return np.zeros(weight.outputs, np.float32)
+    return np.broadcast_to(known(draft, node, 2).astype(np.float32).ravel(), weight.outputs)
 
 
-# Operations --------------------------------------------------------------------------------------
+# Operands ----------------------------------------------------------------------------------------
 
 
-def _convolve(draft: Draft, view: View, weight: _Weight, bias: Floats, over: _Map) -> View:
-    """Rows [places of the map, C] to rows [places of the result, N]."""
-    taps, channels, outputs = weight.values.shape
-    source, weights = _source(draft, view, weight, over)
-    op = plan.Conv(
-        name=draft.name,
-        src=source.rows.place,
-        is_float=int(source.scale is None),
-        channels=source.channels,
-        src_stride=source.rows.stride,
-        outputs=outputs,
-        weights=_constant(weights),
-        bias=_constant(of_panels(bias)),
-        scales=source.scales(weight, of_panels),
-        sums=source.sums(weight, of_panels),
-        zero=source.zero,
-        **over.arguments,
-    )
-    return whole(draft.emit(op, over.out_places, outputs))
+def _operand(draft: Draft, view: View, weight: Weight, over: _Map) -> _Operand:
+    """Of a product: bytes where the view and the weight have them and the kernel takes them."""
+    channels = weight.channels
+    if view.scaling is None or weight.int8 is None or not _takes_bytes(view, weight):
+        rows = float_rows(draft, view, over.places, channels)
+        panels = float_panels(weight.values.reshape(-1, weight.outputs))
+        return _Operand(rows, channels, panels, None, of_panels)
+    rows = byte_rows(draft, view, view.scaling, over.places, channels)
+    missing = -channels % _GROUP  # the picture's fourth channel
+    filled = np.pad(weight.int8, ((0, 0), (0, missing), (0, 0)))
+    int8 = int8_panels(filled.reshape(-1, weight.outputs))
+    return _Operand(rows, channels + missing, int8, view.scaling, of_panels)
 
 
-def _convolve_channels(
-    draft: Draft, view: View, weight: _Weight, bias: Floats, over: _Map
+def _takes_bytes(view: View, weight: Weight) -> bool:
+    is_picture = isinstance(view.tensor, Pixels) and weight.channels == 3
+    fits = weight.channels % _GROUP == 0 or is_picture
+    return fits and weight.taps * weight.channels >= _LEAST_INPUTS
+
+
+def _operand_by_channel(draft: Draft, view: View, weight: Weight, over: _Map) -> _Operand:
+    """Of a convolution of every channel with itself."""
+    channels = weight.outputs
+    if view.scaling is None or weight.int8 is None or channels % _CHANNELS:
+        rows = float_rows(draft, view, over.places, channels)
+        return _Operand(rows, channels, weight.values[:, 0], None, np.asarray)
+    rows = byte_rows(draft, view, view.scaling, over.places, channels)
+    return _Operand(rows, channels, tap_pairs(weight.int8[:, 0]), view.scaling, np.asarray)
+
+
+# The operation -----------------------------------------------------------------------------------
+
+
+def _emitted(  # noqa: PLR0913, PLR0917
+    draft: Draft, kind: type[plan.Conv], operand: _Operand, weight: Weight, bias: Floats, over: _Map
 ) -> View:
-    """The same, of every channel with itself."""
-    taps, _, channels = weight.values.shape
-    is_int8 = view.scaling and weight.int8 is not None and channels % _CHANNELS == 0
-    rows = (draft.byte_rows if is_int8 else draft.float_rows)(view, over.places, channels)
-    source = _Source(rows, channels, view if is_int8 else None)
-    stored = weight.int8 if is_int8 else None
-    weights = weight.values[:, 0] if stored is None else tap_pairs(stored[:, 0])
-    op = plan.Depthwise(
-        name=draft.name,
-        src=rows.place,
-        is_float=int(not is_int8),
-        channels=channels,
-        src_stride=rows.stride,
-        outputs=channels,
-        weights=_constant(weights),
-        bias=_constant(bias),
-        scales=source.scales(weight, np.asarray),
-        sums=source.sums(weight, np.asarray),
-        zero=source.zero,
-        **over.arguments,
+    """Rows [places of the map, C] to rows [places of the result, N]."""
+    op = kind(
+        name=draft.name(),
+        src=operand.rows.place,
+        is_float=int(operand.scaling is None),
+        height=over.source[0],
+        width=over.source[1],
+        channels=operand.channels,
+        src_stride=operand.rows.stride,
+        out_height=over.result[0],
+        out_width=over.result[1],
+        outputs=weight.outputs,
+        kernel_h=over.kernel[0],
+        kernel_w=over.kernel[1],
+        stride_h=over.strides[0],
+        stride_w=over.strides[1],
+        pad_h=over.pads[0],
+        pad_w=over.pads[1],
+        weights=_constant(operand.weights),
+        scales=_scales(operand, weight),
+        sums=_sums(operand, weight),
+        bias=_constant(operand.padded(bias)),
+        zero=operand.scaling.zero if operand.scaling else 0,
     )
-    return whole(draft.emit(op, over.out_places, channels))
+    return whole(draft.emit(op, over.places_of_result, weight.outputs))
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a product reads, and how the bytes are to be understood if they are bytes."""
-
-    rows: Rows
-    channels: int
-    quantized: View | None
-
-    @property
-    def scale(self) -> float | None:
-        view = self.quantized
-        return None if view is None or view.scaling is None else view.scaling.scale
-
-    @property
-    def zero(self) -> int:
-        view = self.quantized
-        return 0 if view is None or view.scaling is None else view.scaling.zero
-
-    def scales(self, weight: _Weight, padded: Any) -> Place | None:
-        if self.scale is None or weight.scales is None:
-            return None
-        return _constant(padded(np.float32(self.scale) * weight.scales))
-
-    def sums(self, weight: _Weight, padded: Any) -> Place | None:
-        if self.scale is None or weight.int8 is None:
-            return None
-        return _constant(padded(weight.int8.astype(np.int32).sum((0, 1), dtype=np.int32)))
+def _scales(operand: _Operand, weight: Weight) -> Place | None:
+    """What a sum of whole numbers is multiplied by, for every output."""
+    if operand.scaling is None or weight.scales is None:
+        return None
+    return _constant(operand.padded(np.float32(operand.scaling.scale) * weight.scales))
 
 
-def _source(
-    draft: Draft, view: View, weight: _Weight, over: _Map
-) -> tuple[_Source, NDArray[Any]]:
-    """(the rows that a product reads, its weights in panels)."""
-    taps, channels, outputs = weight.values.shape
-    is_picture = isinstance(view.tensor, Pixels)
-    takes_bytes = channels % _GROUP == 0 or (is_picture and channels == 3 and taps > 1)
-    if view.scaling is None or weight.int8 is None or not takes_bytes or (
-        taps * channels < _LEAST_INPUTS
-    ):
-        rows = draft.float_rows(view, over.places, channels)
-        return _Source(rows, channels, None), float_panels(weight.values.reshape(-1, outputs))
-    rows = draft.byte_rows(view, over.places, channels)
-    missing = -channels % _GROUP
-    padded = np.pad(weight.int8, ((0, 0), (0, missing), (0, 0)))
-    panels = int8_panels(padded.reshape(-1, outputs))
-    return _Source(rows, channels + missing, view), panels
+def _sums(operand: _Operand, weight: Weight) -> Place | None:
+    """The sum of the weights of every output: what the zero point has to be multiplied by."""
+    if operand.scaling is None or weight.int8 is None:
+        return None
+    return _constant(operand.padded(weight.int8.sum((0, 1), dtype=np.int32)))
 
 
 def _constant(values: NDArray[Any]) -> Place:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from edgevit_export.native.lowering.draft import Draft
+from edgevit_export.native.draft.draft import Draft
+from edgevit_export.native.draft.tensors import Scaling, UnsupportedError, View
 from edgevit_export.native.lowering.shape_nodes import known
-from edgevit_export.native.lowering.tensors import Scaling, UnsupportedError, View
 
 
 def quantize(draft: Draft, node: ir.Node) -> View:

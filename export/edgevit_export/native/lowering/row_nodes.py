@@ -8,9 +8,9 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevit_export.native import plan
-from edgevit_export.native.lowering.draft import Draft
-from edgevit_export.native.lowering.shape_nodes import known
-from edgevit_export.native.lowering.tensors import (
+from edgevit_export.native.draft.draft import FLOAT_BYTES, Draft
+from edgevit_export.native.draft.reading import copy_to, float_rows
+from edgevit_export.native.draft.tensors import (
     RESULT,
     Result,
     UnsupportedError,
@@ -18,7 +18,8 @@ from edgevit_export.native.lowering.tensors import (
     numbers,
     whole,
 )
-from edgevit_export.native.plan import Buffer, Constant, Place
+from edgevit_export.native.lowering.shape_nodes import known
+from edgevit_export.native.plan import Constant, Place
 
 _VECTOR = 8  # a row is written in whole vectors of floats
 
@@ -29,9 +30,9 @@ def layer_normalization(draft: Draft, node: ir.Node) -> View:
         raise UnsupportedError("it is not over the last axis")
     channels = view.shape[-1]
     count = view.places.size // channels
-    rows = draft.float_rows(view, count, channels)
+    rows = float_rows(draft, view, count, channels)
     op = plan.LayerNorm(
-        name=draft.name,
+        name=draft.name(),
         src=rows.place,
         rows=count,
         channels=channels,
@@ -58,9 +59,9 @@ def mean(draft: Draft, node: ir.Node) -> View:
     shape = [1 if axis in axes else size for axis, size in enumerate(view.shape)]
     columns = int(np.prod([view.shape[axis] for axis in kept], dtype=int))
     count = view.places.size // columns
-    rows = draft.float_rows(view.at(view.places.transpose(*axes, *kept)), count, columns)
+    rows = float_rows(draft, view.at(view.places.transpose(*axes, *kept)), count, columns)
     op = plan.Mean(
-        name=draft.name, src=rows.place, rows=count, columns=columns, src_stride=rows.stride
+        name=draft.name(), src=rows.place, rows=count, columns=columns, src_stride=rows.stride
     )
     result = whole(draft.emit(op, 1, columns), tuple(shape))
     if node.op_type == "ReduceMean" and not node.attributes.get_int("keepdims", 1):
@@ -97,7 +98,7 @@ def joined(draft: Draft, views: Sequence[View], axis: int) -> View:
         size = view.shape[axis] * inner
         if not (outer == 1 and _moved(draft, view, into, start)):
             count, width = (view.shape[axis], inner) if columns == inner else (outer, size)
-            draft.copy(draft.float_rows(view, count, width), count, width, into, start)
+            copy_to(draft, view, (count, width), into, start)
         start += size
     return whole(into, (*before, length, *behind))
 
@@ -111,7 +112,7 @@ def _moved(draft: Draft, view: View, into: Result, start: int) -> bool:
     fits = result.columns == into.columns and result.columns % _VECTOR == 0
     if not is_whole or not fits or (result.f32 is not None and result.f32.home is not None):
         return False
-    draft.f32(result).home = Place(draft.f32(into), start * 4)
+    draft.f32(result).home = Place(draft.f32(into), start * FLOAT_BYTES)
     return True
 
 

@@ -7,50 +7,55 @@ import onnx_ir as ir
 
 from edgevit_export.native import plan
 from edgevit_export.native.arena import aligned
-from edgevit_export.native.lowering.draft import Draft, scratch
-from edgevit_export.native.lowering.tensors import (
+from edgevit_export.native.draft.draft import Draft, scratch
+from edgevit_export.native.draft.reading import float_rows
+from edgevit_export.native.draft.tensors import (
+    ASSIGNMENT,
     Pixels,
     Result,
-    Step,
     UnsupportedError,
     View,
     whole,
 )
 from edgevit_export.native.plan import Buffer, Place
 
-_GEOMETRY = ("image_px", "patch_px", "cell_px", "grid_rows", "grid_columns")
-
 
 def slic(draft: Draft, node: ir.Node) -> View:
     """[1, K, cells], which only pooling reads."""
-    geometry = _integers(node, *_GEOMETRY, "iterations", "coarse_iterations")
-    _require_patches(draft.view(node.inputs[0]), geometry["patch_px"])
-    side = geometry["image_px"] // geometry["cell_px"]
-    cells, count = side**2, geometry["grid_rows"] * geometry["grid_columns"]
-    size = aligned(4 * (16 * cells + 256 * count + 4096))
+    image_px, patch_px, cell_px, grid_rows, grid_columns = _geometry(node)
+    _require_patches(draft.view(node.inputs[0]), patch_px)
+    side, count = image_px // cell_px, grid_rows * grid_columns
+    size = aligned(4 * (16 * side**2 + 256 * count + 4096))
     op = plan.Slic(
-        name=draft.name,
+        name=draft.name(),
         scratch=scratch(size),
         scratch_bytes=size,
+        image_px=image_px,
+        patch_px=patch_px,
+        cell_px=cell_px,
+        grid_rows=grid_rows,
+        grid_columns=grid_columns,
+        iterations=node.attributes.get_int("iterations", 0),
+        coarse_iterations=node.attributes.get_int("coarse_iterations", 0),
         compactness=node.attributes.get_float("compactness", 0.0),
         relaxation=node.attributes.get_float("relaxation", 1.0),
-        **geometry,
     )
-    assignment = draft.emit(op, count, cells, "assignment")
+    assignment = draft.emit(op, count, side**2, ASSIGNMENT)
     assignment.u8 = Buffer(assignment.size)
-    step = draft.steps[-1]
-    labels = draft.result_of(step, side, side, "map")
+    labels = draft.result_of(draft.steps[-1], side, side, "map")
     draft.superpixel_map, draft.map_side = Place(draft.f32(labels)), side
-    return whole(assignment, (1, count, cells))
+    return whole(assignment, (1, count, side**2))
 
 
 def _require_patches(view: View, side: int) -> None:
     """The engine takes the superpixels of the picture itself."""
     pixels = view.tensor
-    if isinstance(pixels, Pixels) and (pixels.table == np.arange(256)).all():
-        if np.array_equal(view.places.ravel(), pixels.in_patches(side)):
-            return
-    raise UnsupportedError(f"its input is not the picture in patches of {side} pixels")
+    if (
+        not isinstance(pixels, Pixels)
+        or not (pixels.table == np.arange(256)).all()
+        or not np.array_equal(view.places.ravel(), pixels.in_patches(side))
+    ):
+        raise UnsupportedError(f"its input is not the picture in patches of {side} pixels")
 
 
 def pool(draft: Draft, node: ir.Node) -> list[View]:
@@ -59,36 +64,39 @@ def pool(draft: Draft, node: ir.Node) -> list[View]:
         raise UnsupportedError("which patch belongs to which superpixel is read")
     values, assignment = (draft.view(value) for value in node.inputs)
     cells = assignment.tensor
-    if not isinstance(cells, Result) or cells.u8 is None or cells.slot != "assignment":
+    if not isinstance(cells, Result) or cells.u8 is None or cells.slot != ASSIGNMENT:
         raise UnsupportedError("its second input is not the assignment of SuperpixelSlic")
     patches, channels = values.shape[-2:]
-    rows = draft.float_rows(values, patches, channels)
-    size = 4 * cells.rows * patches
+    rows = float_rows(draft, values, patches, channels)
+    image_px, patch_px, cell_px, grid_rows, grid_columns = _geometry(node)
     op = plan.Pool(
-        name=draft.name,
+        name=draft.name(),
         src=rows.place,
         src_stride=rows.stride,
         channels=channels,
         assignment=Place(cells.u8),
-        scratch=scratch(size),
-        scratch_bytes=size,
-        **_integers(node, *_GEOMETRY, "soft"),
+        scratch=scratch(4 * cells.rows * patches),
+        scratch_bytes=4 * cells.rows * patches,
+        image_px=image_px,
+        patch_px=patch_px,
+        cell_px=cell_px,
+        grid_rows=grid_rows,
+        grid_columns=grid_columns,
+        soft=node.attributes.get_int("soft", 0),
     )
     means = draft.emit(op, cells.rows, channels, "means")
-    draft.f32(means)
-    step = draft.steps[-1]
+    draft.f32(means)  # which the engine always gives
+    occupied, centroids = (
+        draft.result_of(draft.steps[-1], cells.rows, columns, slot)
+        for columns, slot in ((1, "occupied"), (2, "centroids"))
+    )
     return [
         whole(means, (1, cells.rows, channels)),
-        _beside(draft, step, cells.rows, 1, "occupied", (1, cells.rows)),
-        _beside(draft, step, cells.rows, 2, "centroids", (1, cells.rows, 2)),
+        whole(occupied, (1, cells.rows)),
+        whole(centroids, (1, cells.rows, 2)),
     ]
 
 
-def _beside(
-    draft: Draft, step: Step, rows: int, columns: int, slot: str, shape: tuple[int, ...]
-) -> View:
-    return whole(draft.result_of(step, rows, columns, slot), shape)
-
-
-def _integers(node: ir.Node, *names: str) -> dict[str, int]:
-    return {name: node.attributes.get_int(name, 0) for name in names}
+def _geometry(node: ir.Node) -> tuple[int, ...]:
+    names = ("image_px", "patch_px", "cell_px", "grid_rows", "grid_columns")
+    return tuple(node.attributes[name].as_int() for name in names)

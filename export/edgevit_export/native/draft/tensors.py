@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Floats = NDArray[np.float32]
 
 RESULT = "output"  # the slot of an operation that gives its result as float32, uint8 or both
 PARTS = "parts"  # of what several operations write
+ASSIGNMENT = "assignment"  # the slot of the superpixels' cells, which are bytes
 
 
 class UnsupportedError(Exception):
@@ -66,11 +67,14 @@ class Pixels:
         return whole.transpose(0, 2, 1, 3, 4).ravel()
 
 
+_AnyOp = TypeVar("_AnyOp", bound=Op)
+
+
 @dataclass(eq=False)
-class Step:
+class Step(Generic[_AnyOp]):
     """An operation that is being put together, and where it stands."""
 
-    op: Op
+    op: _AnyOp
     number: int
     results: list[Result] = field(default_factory=list)
 
@@ -86,7 +90,7 @@ class Result:
     rows: int
     columns: int
     slot: str
-    step: Step | None
+    step: Step[Any] | None
     ready: int
     f32: Buffer | None = None
     f32_stride: int = 0
@@ -169,3 +173,8 @@ def strides_of(places: Places) -> tuple[int, tuple[int | None, ...]] | None:
         along[axis] = length
         expected = expected + (np.arange(length) * stride).reshape(along)
     return (first, tuple(strides)) if np.array_equal(expected, places) else None
+
+
+def order_of(places: Places) -> Places:
+    """In which order the elements of a tensor lie in memory."""
+    return np.argsort(places, axis=None, kind="stable")
