@@ -29,7 +29,7 @@ SCHEMA, SCHEMA_MINOR = 3, 0
 _AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
-RUNTIMES = ("onnxruntime", "openvino", "tensorrt")
+RUNTIMES = ("onnxruntime", "openvino", "tensorrt", "native")
 SUPERPIXEL_FILE = "superpixels.onnx"
 FLOAT_VARIANT = "float"
 
@@ -78,7 +78,7 @@ class Build:
 class Variant:
     """One form of the model. ``weights_stored_as`` is what the file holds, not what is computed.
 
-    runtime: what reads the file: ``onnxruntime``, ``openvino`` or ``tensorrt``.
+    runtime: what reads the file: ``onnxruntime``, ``openvino``, ``tensorrt`` or ``native``.
     target: the kind of machine it was quantized for; None: any.
     report: how it was calibrated, its accuracy and, where measured, its speed.
     build: how it was compiled; None for what export and quantize wrote.

@@ -16,6 +16,7 @@ from edgevit.common.progress import Progress, SilentProgress, stage
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.workflows.targets.compile_request import CompileRequest, Precision, Provider, Target
+from edgevit.workflows.targets.native_target import plan_native
 from edgevit.workflows.targets.onnxruntime_target import plan_onnxruntime
 from edgevit.workflows.targets.openvino_target import plan_openvino
 from edgevit.workflows.targets.tensorrt_target import plan_tensorrt
@@ -29,6 +30,7 @@ _PLANS: dict[Target, Callable[[Bundle, CompileRequest, Progress], Plan]] = {
     Target.tensorrt: plan_tensorrt,
     Target.onnxruntime: plan_onnxruntime,
     Target.openvino: plan_openvino,
+    Target.native: plan_native,
 }
 
 
@@ -132,8 +134,8 @@ def compile_bundle(
     A variant that does not answer as the float reference does is not kept.
 
     Args:
-        target: ``onnxruntime``, ``openvino``, ``tensorrt``, or ``auto`` to try them all, measure
-            them side by side and keep the fastest.
+        target: ``onnxruntime``, ``openvino``, ``tensorrt``, ``native`` (edgevit's own engine), or
+            ``auto`` to try them all, measure them side by side and keep the fastest.
         precision: ``fp32`` (the default), ``fp16``, ``bf16`` or ``int8``; with ``auto`` all.
         capability: TensorRT: build ahead of time for this compute capability, such as ``8.6``.
         batch: TensorRT, for a dynamic batch: ``LOW:TUNED:HIGH``.
@@ -236,6 +238,8 @@ def candidates() -> Iterator[CompileRequest]:
         yield CompileRequest(Target.onnxruntime, precision)
     for precision in (Precision.fp32, Precision.bf16, Precision.int8):
         yield CompileRequest(Target.openvino, precision)
+    for precision in (Precision.fp32, Precision.int8):
+        yield CompileRequest(Target.native, precision)
     for precision in (Precision.fp32, Precision.fp16, Precision.int8):
         yield CompileRequest(Target.tensorrt, precision)
     for precision in (Precision.fp32, Precision.fp16):

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
     from edgevit.images.image_folder import ImageFolder
     from edgevit.inference.calibration import Pictures
-    from edgevit.inference.runner import OpenRunner
+    from edgevit.inference.runner import OpenRunner, Runner
     from edgevit_export.quantize.search import Found
     from edgevit_runtimes.selection.verdict import Verdict
 
 ALL_TARGETS = "all"
+_NATIVE = "native"
 _MODULES = ("onnx", "onnx_ir")
 
 
@@ -77,7 +78,7 @@ def quantize(
         evaluation: other labelled pictures, to measure accuracy on; by default half of
             ``calibration``, and the other half calibrates.
         targets: ``onnxruntime-x86``, ``onnxruntime-x86-avx2``, ``onnxruntime-arm``, ``openvino``,
-            ``tensorrt``, or only ``all``; by default this machine's and ``tensorrt``.
+            ``tensorrt``, ``native``, or only ``all``; by default this machine's and ``tensorrt``.
         images: how many pictures calibrate, at least 8.
         max_drop: points of top-1 accuracy that may be lost.
         method: ``minmax``, ``percentile``, ``entropy``, ``mse``, or ``auto`` for the best of them.
@@ -126,16 +127,34 @@ def quantize(
 
 def _targets_here() -> frozenset[str]:
     """What this machine runs."""
+    from edgevit_runtimes.backends.native_library import is_built
     from edgevit_runtimes.devices.target import this_target
 
-    return frozenset({this_target(), *(["openvino"] if is_installed("openvino") else [])})
+    others = {"openvino": is_installed("openvino"), _NATIVE: is_built()}
+    return frozenset({this_target(), *(name for name, is_here in others.items() if is_here)})
 
 
 def _runners(threads: int) -> dict[str, OpenRunner]:
+    from edgevit_runtimes.backends.native_library import is_built
     from edgevit_runtimes.backends.open_model import open_model
 
     runtimes = ["onnxruntime", *(["openvino"] if is_installed("openvino") else [])]
-    return {name: partial(open_model, runtime=name, threads=threads) for name in runtimes}
+    found: dict[str, OpenRunner] = {
+        name: partial(open_model, runtime=name, threads=threads) for name in runtimes
+    }
+    if is_built():
+        found[_NATIVE] = partial(_run_natively, threads)
+    return found
+
+
+def _run_natively(threads: int, model: bytes) -> Runner:
+    """Compiles a Q/DQ model and opens it in edgevit's own engine."""
+    import onnx
+
+    from edgevit_export.native.compile_native import compile_native
+    from edgevit_runtimes.backends.native_runner import NativeRunner
+
+    return NativeRunner(compile_native(onnx.load_from_string(model)), threads)
 
 
 def _folders(
@@ -186,14 +205,14 @@ def _pictures(
 
 
 def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
-    """Measures what this machine runs, and takes the others by their accuracy alone."""
+    """Measures what this machine opens as it is, and takes the others by their accuracy alone."""
     from edgevit_export.quantize.quantize_pipeline import variant_of
     from edgevit_runtimes.selection.choose import choose_form
     from edgevit_runtimes.selection.verdict import verdict_on
 
     verdicts = []
     for target in targets:
-        if target in _targets_here():
+        if target in _targets_here() - {_NATIVE}:  # which is compiled first
             bundle, verdict = choose_form(bundle, target)
         else:
             name = variant_of(target)

@@ -22,7 +22,7 @@ def quantize(
         list[str] | None,
         typer.Option(
             help="onnxruntime-x86, onnxruntime-x86-avx2, onnxruntime-arm, openvino, "
-            "tensorrt or all; may be repeated. Default: this machine's, and tensorrt."
+            "tensorrt, native or all; may be repeated. Default: this machine's, and tensorrt."
         ),
     ] = None,
     images: Annotated[int, typer.Option(min=8, help="Number of calibration images.")] = 256,

@@ -14,6 +14,7 @@ class Target(str, Enum):
     tensorrt = "tensorrt"
     onnxruntime = "onnxruntime"
     openvino = "openvino"
+    native = "native"
     auto = "auto"
 
 

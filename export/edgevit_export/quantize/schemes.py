@@ -2,8 +2,9 @@
 
 Only the two operands of a matrix product become int8; biases, residual sums, softmax, LayerNorm,
 GELU, the attention mask and the superpixels stay float. Convolutions are quantized where standard
-Q/DQ says it (OpenVINO, TensorRT); ONNX Runtime has no integer convolution that gives float. Weights
-have a scale a column (an output channel) and no zero point, unless said otherwise.
+Q/DQ says it (OpenVINO, TensorRT, edgevit's own engine); ONNX Runtime has no integer convolution
+that gives float. Weights have a scale a column (an output channel) and no zero point, unless said
+otherwise.
 
 =====================  ===============================================================
 onnxruntime-x86        uint8 activations, int8 weights, one fused product that adds the
@@ -12,6 +13,8 @@ onnxruntime-x86-avx2   the same for processors without: uint8 weights about 128
 onnxruntime-arm        the same with int8 activations about 0
 openvino               standard Q/DQ, uint8 activations, int8 weights
 tensorrt               standard Q/DQ, int8 activations about 0, float bias
+native                 as openvino, with the superpixels as custom ops: what edgevit's own
+                       engine is compiled from
 =====================  ===============================================================
 
 Candidates beside them: ``dynamic`` (the range of an activation is measured anew for every picture)
@@ -193,6 +196,7 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("onnxruntime-arm", "onnxruntime", _onnxruntime(signed=True)),
         Scheme("openvino", "openvino", _qdq(signed=False), convolutions=True),
         Scheme("tensorrt", "tensorrt", _qdq(signed=True), convolutions=True),
+        Scheme("native", "native", _qdq(signed=False), convolutions=True),
         Scheme("dynamic", "onnxruntime", _dynamic, calibrated=False, is_target=False),
         Scheme("weights", "onnxruntime", _weights, calibrated=False, is_target=False),
     )

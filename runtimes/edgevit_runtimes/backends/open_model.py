@@ -89,11 +89,21 @@ def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
             entry.build is not None,
             None if keep is None else str(keep),
         )
-    if entry.runtime == "tensorrt" and entry.build is not None:
+    if entry.build is None:
+        raise _not_compiled(bundle, variant)
+    if entry.runtime == "tensorrt":
         return _open_engine(bundle, variant)
-    raise InputError(
-        f"'{variant}' is a model to build a TensorRT engine from, not an engine. Build one: "
-        f"edgevit compile {quote(str(bundle.path))} --target tensorrt --precision int8"
+    from edgevit_runtimes.backends.native_runner import NativeRunner
+
+    return NativeRunner(bundle.variant(variant), threads, bundle.manifest.inputs[0].shape[0])
+
+
+def _not_compiled(bundle: Bundle, variant: str) -> InputError:
+    runtime = bundle.manifest.variants[variant].runtime
+    engine = {"tensorrt": "TensorRT engine"}.get(runtime, f"{runtime} engine")
+    return InputError(
+        f"'{variant}' is a model to build a {engine} from, not an engine. Build one: "
+        f"edgevit compile {quote(str(bundle.path))} --target {runtime} --precision int8"
     )
 
 
@@ -146,7 +156,7 @@ def open_model(model: Path | bytes, runtime: str, threads: int = 1, native: bool
         return OpenVinoRunner(model, threads)
     raise InputError(
         f"{runtime} runs engines, not ONNX files, and only those of a bundle: edgevit compile "
-        "BUNDLE --target tensorrt builds one."
+        f"BUNDLE --target {runtime} builds one."
     )
 
 

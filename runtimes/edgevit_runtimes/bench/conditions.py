@@ -15,6 +15,7 @@ from edgevit.common.installed import distribution
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.version import __version__
 from edgevit_runtimes.backends import kernel
+from edgevit_runtimes.backends.native_library import instruction_sets
 from edgevit_runtimes.backends.onnxruntime_runner import Placement
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
@@ -115,6 +116,8 @@ METHODS = {
 def runtime_module(bundle: Bundle, variant: str) -> str:
     """The Python module that runs a variant."""
     entry = bundle.manifest.variants[variant]
+    if entry.runtime == "native":
+        return "edgevit_runtimes.backends.native_runner"
     if entry.runtime != "tensorrt" or entry.build is None:
         return entry.runtime
     return entry.build.built_for["runtime"].partition(" ")[0]
@@ -128,6 +131,9 @@ def runtime_label(bundle: Bundle, variant: str) -> str:
         return f"{' '.join(distribution('onnxruntime'))}, {Placement.from_options(options).wanted}"
     if entry.runtime == "openvino":
         return f"{' '.join(distribution('openvino'))}, CPU, {options.get('precision', 'f32')}"
+    if entry.runtime == "native":
+        usable = (name for name, is_usable in instruction_sets().items() if is_usable)
+        return f"edgevit {__version__}, its native engine, {next(usable, 'portable')}"
     built_for = entry.build.built_for if entry.build else {}
     return f"{built_for.get('runtime', entry.runtime)}, {built_for.get('gpu', 'GPU')}"
 

@@ -55,6 +55,11 @@ def _openvino(compiling: Compiling) -> dict[str, str]:
     return {}  # the file opens anywhere; OpenVINO's own cache knows what it depends on
 
 
+def _native(compiling: Compiling) -> dict[str, str]:
+    del compiling
+    return {}  # the file opens anywhere; the engine chooses its kernels when it does
+
+
 def _tensorrt(compiling: Compiling) -> dict[str, str]:
     if compiling.capability is not None:
         tensorrt = find_tensorrt("tensorrt_rtx")
@@ -73,6 +78,7 @@ _FACTS: Mapping[str, Callable[[Compiling], dict[str, str]]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
     "tensorrt": _tensorrt,
+    "native": _native,
 }
 
 
