@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -96,19 +97,17 @@ class Bytes {
   Memory copy_;
 };
 
-// Memory that a part needs beside the arena: a tile's windows, or one place of padding.
+// Memory that a part needs beside the arena: a block of windows, or one place of padding.
 size_t staging_bytes(const Plan& plan) {
   size_t most = 0;
   for (const Operation& operation : plan.operations) {
     if (operation.kind != Kind::conv && operation.kind != Kind::depthwise) continue;
     const edgevit::Conv& op = operation.conv;
-    const size_t element = op.is_float ? sizeof(float) : 1;
-    const size_t rows = operation.kind == Kind::conv ? edgevit::kMostRows : 1;
     const size_t window = size_t{op.kernel_h} * op.kernel_w * op.channels;
-    const size_t needed = element * (operation.kind == Kind::conv ? rows * window : op.channels);
-    if (needed > most) most = needed;
+    const size_t count = operation.kind == Kind::conv ? edgevit::kBlockRows * window : op.channels;
+    most = std::max(most, count * edgevit::kStagedBytes);
   }
-  return round_up(most);
+  return round_up(most + edgevit::kSlack);
 }
 
 uint64_t nanoseconds_now() {
@@ -181,7 +180,7 @@ edgevit_status fill_context(edgevit_context& context, const edgevit_model* model
                             char* message, size_t message_bytes) {
   const Plan& plan = model->plan;
   context.model = model;
-  context.arena = aligned_memory(plan.arena_bytes);
+  context.arena = aligned_memory(plan.arena_bytes + edgevit::kSlack);
   context.staging_of_part = staging_bytes(plan);
   context.staging = aligned_memory(context.staging_of_part * threads);
   if (!context.arena || !context.staging)

@@ -4,9 +4,10 @@
 //   kRows              rows that are multiplied together
 //   kParts             registers that hold the sums of 16 outputs
 //   kInputOffset       what is taken off inputs before they are multiplied: 0, or 128
+//   Staged             an input in the form that is multiplied, less kInputOffset
 //   Sum, Input, Weight and broadcast(), load_weights(), dot(), store_sums()
 //   dot_pairs()        a * w[..][0] + b * w[..][1] of 8 channels
-//   store_bytes()      whole numbers 0..255 as bytes
+//   store_bytes(), store_panel()   whole numbers 0..255 as bytes
 //   is_usable()        whether this processor has it
 #include "functions.h"
 #include "output.h"
@@ -18,7 +19,7 @@
 #include "slic.h"
 #include "pool.h"
 
-static_assert(kRows <= static_cast<int>(kMostRows), "staging has room for no more");
+static_assert(kBlockRows % kRows == 0 && sizeof(Staged) <= kStagedBytes, "tiles fill a block");
 
 #define EDGEVIT_KERNELS(NAME)                                                                 \
   {NAME,                                                                                      \

@@ -21,3 +21,8 @@ inline void store_bytes(uint8_t* to, I8 value) {
   std::memcpy(&high, reinterpret_cast<const char*>(&value) + 16, 16);
   vst1_u8(to, vqmovun_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
 }
+
+inline void store_panel(uint8_t* to, const I (&values)[2]) {
+  store_bytes(to, values[0]);
+  store_bytes(to + 8, values[1]);
+}

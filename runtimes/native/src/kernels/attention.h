@@ -64,7 +64,7 @@ inline void attend(const Call& call, uint32_t part, uint32_t parts) {
     const float* query = call.read<float>(op.query) + row * op.query_stride + first;
     const float* value = call.read<float>(op.value) + first;
     const float total = soft_scores(op, query, scratch.keys(head), call.read<float>(op.mask), scores);
-    Target target(call, op.output, row);
+    Target target = Destination(call, op.output).row(row);
     if (target.f32) target.f32 += first;
     if (target.u8) target.u8 += first;
     put_row<F>(target, op.head_width, [&](size_t c, size_t count) {

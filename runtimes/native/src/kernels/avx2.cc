@@ -10,7 +10,7 @@ namespace avx2 {
 
 #include "vector.h"
 
-constexpr int kRows = 3, kParts = 4;
+constexpr int kRows = 2, kParts = 4;
 constexpr int32_t kInputOffset = 0;
 
 // A part holds 4 outputs, each as two halves of its sum.
@@ -18,10 +18,12 @@ using Sum = __m256i;
 using Input = __m256i;
 using Weight = __m256i;
 
-inline Input broadcast(const uint8_t* from) {
-  int32_t four;
-  std::memcpy(&four, from, 4);
-  return _mm256_cvtepu8_epi16(_mm_set1_epi32(four));
+using Staged = int16_t;
+
+inline Input broadcast(const Staged* from) {
+  int64_t four;
+  std::memcpy(&four, from, sizeof four);
+  return _mm256_set1_epi64x(four);
 }
 inline Weight load_weights(const int8_t* from, int part) {
   return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from) + part));

@@ -17,7 +17,9 @@ using Sum = __m512i;
 using Input = __m512i;
 using Weight = __m512i;
 
-inline Input broadcast(const uint8_t* from) {
+using Staged = uint8_t;
+
+inline Input broadcast(const Staged* from) {
   int32_t four;
   std::memcpy(&four, from, 4);
   return _mm512_set1_epi32(four);
@@ -33,6 +35,8 @@ inline void store_sums(Sum sum, int, int32_t* to) { _mm512_storeu_si512(to, sum)
 inline void store_bytes(uint8_t* to, I value) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(same_bits<__m512i>(value)));
 }
+
+inline void store_panel(uint8_t* to, const I (&values)[1]) { store_bytes(to, values[0]); }
 
 bool is_usable() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

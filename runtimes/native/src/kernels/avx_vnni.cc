@@ -17,7 +17,9 @@ using Sum = __m256i;
 using Input = __m256i;
 using Weight = __m256i;
 
-inline Input broadcast(const uint8_t* from) {
+using Staged = uint8_t;
+
+inline Input broadcast(const Staged* from) {
   int32_t four;
   std::memcpy(&four, from, 4);
   return _mm256_set1_epi32(four);

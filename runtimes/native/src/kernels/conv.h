@@ -1,8 +1,8 @@
-// Convolutions, and matrix products, which are convolutions of one place: a tile is some rows
-// (places of the result) times one panel of 16 outputs.
+// Convolutions, and matrix products, which are convolutions of one place.
 //
-// The inputs of a place are read where they lie: one row of the kernel is one stretch of memory.
-// Where the kernel reaches over the border, they are first put together in the staging memory.
+// The windows of a block of rows (places of the result) are first laid side by side in the staging
+// memory, in the form that the instruction set multiplies. Then a tile is some of these rows times
+// one panel of 16 outputs; the block stays in the nearest cache while all panels pass by.
 
 // The places of a result in order, and where their windows begin.
 struct Places {
@@ -22,60 +22,54 @@ struct Places {
   }
 };
 
-// Copies a window into contiguous memory; `pad` stands for what lies outside.
-template <typename T>
-inline void gather(const Conv& op, const T* src, const Places& at, T pad, T* to) {
+// Brings numbers into the form that is multiplied. It works on 16 at a time and goes on beyond the
+// last one: what it writes there belongs to the next window, which comes after, or to the slack at
+// the end; what it reads there is the slack of the arena.
+inline void stage(const uint8_t* from, size_t count, Staged* to) {
+  typedef uint8_t From __attribute__((vector_size(16)));
+  typedef Staged To __attribute__((vector_size(16 * sizeof(Staged))));
+  for (size_t i = 0; i < count; i += 16)
+    store(to + i, __builtin_convertvector(load<From>(from + i) ^ uint8_t{kInputOffset}, To));
+}
+
+inline void stage(const float* from, size_t count, float* to) {
+  std::memcpy(to, from, count * sizeof(float));
+}
+
+inline float staged(float value) { return value; }
+inline Staged staged(uint8_t value) { return static_cast<Staged>(value ^ kInputOffset); }
+
+// Lays a window side by side; `pad` stands for what lies outside of the map.
+template <typename T, typename To>
+inline void stage_window(const Conv& op, const T* src, const Places& at, T pad, To* to) {
+  const size_t stretch = size_t{op.kernel_w} * op.channels;
+  if (at.is_inside() && (op.kernel_w == 1 || op.src_stride == op.channels)) {
+    const T* from = src + (at.top() * op.width + at.left()) * op.src_stride;
+    for (uint32_t ky = 0; ky < op.kernel_h; ++ky, to += stretch)
+      stage(from + ky * size_t{op.width} * op.src_stride, stretch, to);
+    return;
+  }
   for (uint32_t ky = 0; ky < op.kernel_h; ++ky)
     for (uint32_t kx = 0; kx < op.kernel_w; ++kx, to += op.channels) {
       const int64_t y = at.top() + ky, x = at.left() + kx;
       if (y >= 0 && y < op.height && x >= 0 && x < op.width)
-        std::memcpy(to, src + (y * op.width + x) * op.src_stride, op.channels * sizeof(T));
+        stage(src + (y * op.width + x) * op.src_stride, op.channels, to);
       else
-        std::fill_n(to, op.channels, pad);
+        std::fill_n(to, op.channels, staged(pad));
     }
 }
 
-// Where the windows of a tile's rows lie: the first stretch of each, and the step to the next.
-template <typename T, int R>
-struct Windows {
-  const T* start[R];
-  size_t step[R];
-
-  Windows(const Conv& op, const T* src, Places& at, T pad, T* staging) {
-    const size_t stretch = size_t{op.kernel_w} * op.channels;
-    const bool contiguous = op.kernel_w == 1 || op.src_stride == op.channels;
-    for (int r = 0; r < R; ++r, at.next()) {
-      if (contiguous && at.is_inside()) {
-        start[r] = src + (at.top() * op.width + at.left()) * op.src_stride;
-        step[r] = size_t{op.width} * op.src_stride;
-      } else {
-        T* row = staging + r * stretch * op.kernel_h;
-        gather(op, src, at, pad, row);
-        start[r] = row;
-        step[r] = stretch;
-      }
-    }
-  }
-};
-
-// Sums of R rows times a panel: int32 [R][16].
+// Sums of R rows times a panel: int32 [R][16]. Not inlined: the loop needs every register.
 template <int R>
-inline void multiply(const Windows<uint8_t, R>& windows, const Conv& op, const int8_t* weights,
-                     int32_t* sums) {
+[[gnu::noinline]] void multiply(const Staged* rows, size_t inputs, const int8_t* weights, int32_t* sums) {
   Sum sum[R][kParts] = {};
-  const uint8_t* row[R];
-  for (int r = 0; r < R; ++r) row[r] = windows.start[r];
-  const size_t stretch = size_t{op.kernel_w} * op.channels;
-  for (uint32_t ky = 0; ky < op.kernel_h; ++ky) {
-    for (size_t c = 0; c < stretch; c += 4, weights += 4 * kPanel) {
-      Input input[R];
-      for (int r = 0; r < R; ++r) input[r] = broadcast(row[r] + c);
-      for (int part = 0; part < kParts; ++part) {
-        const Weight weight = load_weights(weights, part);
-        for (int r = 0; r < R; ++r) sum[r][part] = dot(sum[r][part], input[r], weight);
-      }
+  for (size_t c = 0; c < inputs; c += 4, weights += 4 * kPanel) {
+    Input input[R];
+    for (int r = 0; r < R; ++r) input[r] = broadcast(rows + r * inputs + c);
+    for (int part = 0; part < kParts; ++part) {
+      const Weight weight = load_weights(weights, part);
+      for (int r = 0; r < R; ++r) sum[r][part] = dot(sum[r][part], input[r], weight);
     }
-    for (int r = 0; r < R; ++r) row[r] += windows.step[r];
   }
   for (int r = 0; r < R; ++r)
     for (int part = 0; part < kParts; ++part) store_sums(sum[r][part], part, sums + r * kPanel);
@@ -85,114 +79,167 @@ constexpr int kFloatRows = 4;
 
 // The same of floats: float [R][16].
 template <int R>
-inline void multiply(const Windows<float, R>& windows, const Conv& op, const float* weights,
-                     float* sums) {
+[[gnu::noinline]] void multiply(const float* rows, size_t inputs, const float* weights, float* sums) {
   constexpr int kVectors = kPanel / kLanes;
   F sum[R][kVectors] = {};
-  const float* row[R];
-  for (int r = 0; r < R; ++r) row[r] = windows.start[r];
-  const size_t stretch = size_t{op.kernel_w} * op.channels;
-  for (uint32_t ky = 0; ky < op.kernel_h; ++ky) {
-    for (size_t c = 0; c < stretch; ++c, weights += kPanel)
-      for (int v = 0; v < kVectors; ++v) {
-        const F weight = load<F>(weights + v * kLanes);
-        for (int r = 0; r < R; ++r) sum[r][v] += weight * row[r][c];
-      }
-    for (int r = 0; r < R; ++r) row[r] += windows.step[r];
-  }
+  for (size_t c = 0; c < inputs; ++c, weights += kPanel)
+    for (int v = 0; v < kVectors; ++v) {
+      const F weight = load<F>(weights + v * kLanes);
+      for (int r = 0; r < R; ++r) sum[r][v] += weight * rows[r * inputs + c];
+    }
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < kVectors; ++v) store(sums + r * kPanel + v * kLanes, sum[r][v]);
 }
 
-// Scales, biases, activation, residual: from the sums of one row and panel to the result.
+// Scales, biases, activation, residual: from sums to the result. It holds copies of everything:
+// the bytes that it stores could else be what it reads.
 struct Finish {
-  const Call& call;
-  const Conv& op;
   const float *scales, *bias, *residual;
   const int32_t* column_sums;
+  int32_t offset;
+  uint32_t outputs, activation;
+  size_t residual_stride;
+  Destination destination;
 
-  explicit Finish(const Call& call)
-      : call(call),
-        op(call.operation->conv),
-        scales(call.read<float>(op.scales)),
-        bias(call.read<float>(op.bias)),
-        residual(call.read<float>(op.residual)),
-        column_sums(call.read<int32_t>(op.sums)) {}
-
-  F value(const int32_t* sums, size_t output) const {
-    const int32_t offset = kInputOffset - static_cast<int32_t>(op.zero);
-    const I whole = load<I>(sums) + load<I>(column_sums + output) * offset;
-    return __builtin_convertvector(whole, F) * load<F>(scales + output) + load<F>(bias + output);
+  explicit Finish(const Call& call) : destination(call, call.operation->conv.output) {
+    const Conv& op = call.operation->conv;
+    scales = call.read<float>(op.scales);
+    bias = call.read<float>(op.bias);
+    residual = call.read<float>(op.residual);
+    column_sums = call.read<int32_t>(op.sums);
+    offset = kInputOffset - static_cast<int32_t>(op.zero);
+    outputs = op.outputs;
+    activation = op.activation;
+    residual_stride = op.residual_stride;
   }
-  F value(const float* sums, size_t output) const {
-    return load<F>(sums) + load<F>(bias + output);
-  }
 
-  template <typename T>
-  void row(const T* sums, size_t place, size_t panel) const {
-    const size_t first = panel * kPanel;
-    const Target target(call, op.output, place);
-    for (size_t i = 0; i < kPanel && first + i < op.outputs; i += kLanes) {
-      const size_t output = first + i;
-      const size_t left = op.outputs - output, count = left < kLanes ? left : kLanes;
-      F result = activated(value(sums + i, output), op.activation);
-      if (residual) result += load_first<F>(residual + place * op.residual_stride + output, count);
+  template <typename V>
+  V value(IntsOf<V> sums, size_t output) const {
+    const IntsOf<V> whole = sums + load<IntsOf<V>>(column_sums + output) * offset;
+    return __builtin_convertvector(whole, V) * load<V>(scales + output) + load<V>(bias + output);
+  }
+  template <typename V>
+  V value(V sums, size_t output) const {
+    return sums + load<V>(bias + output);
+  }
+};
+
+inline F load_sums(const float* sums) { return load<F>(sums); }
+inline I load_sums(const int32_t* sums) { return load<I>(sums); }
+
+// Whole panels that become bytes, with ReLU or without: nearly all of the work.
+[[gnu::noinline]] void finish_bytes(const Finish& given, const int32_t* sums, uint32_t rows,
+                                    size_t place, size_t panel) {
+  const Finish finish = given;
+  const size_t first = panel * kPanel;
+  uint8_t* to = finish.destination.u8 + place * finish.destination.u8_stride + first;
+  Quantization quantized = finish.destination.quantized;
+  if (finish.activation != 0) quantized.least = 0.0f;  // ReLU; scales are positive
+  for (uint32_t r = 0; r < rows; ++r, to += finish.destination.u8_stride, sums += kPanel) {
+    I results[kPanel / kLanes];
+    for (size_t i = 0; i < kPanel / kLanes; ++i)
+      results[i] = quantized(finish.value<F>(load<I>(sums + i * kLanes), first + i * kLanes));
+    store_panel(to, results);
+  }
+}
+
+// Some rows times one panel.
+template <typename T>
+[[gnu::noinline]] void finish_rows(const Finish& given, const T* sums, uint32_t rows, size_t place,
+                                   size_t panel) {
+  const Finish finish = given;
+  for (uint32_t r = 0; r < rows; ++r, ++place, sums += kPanel) {
+    const Target target = finish.destination.row(place);
+    for (size_t i = 0; i < kPanel; i += kLanes) {
+      const size_t output = panel * kPanel + i;
+      if (output >= finish.outputs) break;
+      const size_t left = finish.outputs - output, count = left < kLanes ? left : kLanes;
+      F result = activated(finish.value<F>(load_sums(sums + i), output), finish.activation);
+      if (finish.residual)
+        result += load_first<F>(finish.residual + place * finish.residual_stride + output, count);
       if (count == kLanes)
         target.put(output, result);
       else
         target.put_first(output, result, count);
     }
   }
+}
+
+inline void finish_panel(const Finish& finish, const float* sums, uint32_t rows, size_t place,
+                         size_t panel) {
+  finish_rows(finish, sums, rows, place, panel);
+}
+
+inline void finish_panel(const Finish& finish, const int32_t* sums, uint32_t rows, size_t place,
+                         size_t panel) {
+  const bool plain = finish.destination.f32 == nullptr && finish.residual == nullptr &&
+                     finish.activation <= static_cast<uint32_t>(Activation::relu) &&
+                     finish.destination.quantized.inverse_scale > 0.0f;
+  if (plain && (panel + 1) * kPanel <= finish.outputs)
+    finish_bytes(finish, sums, rows, place, panel);
+  else
+    finish_rows(finish, sums, rows, place, panel);
+}
+
+// One operation: floats, or bytes.
+template <typename T, typename StagedT, typename W, typename SumT, int R>
+struct Product {
+  const Finish finish;
+  const Conv& op;
+  const size_t inputs;
+  const W* weights;
+  StagedT* staging;
+
+  Product(const Call& call, uint32_t part)
+      : finish(call),
+        op(call.operation->conv),
+        inputs(size_t{op.kernel_h} * op.kernel_w * op.channels),
+        weights(call.read<W>(op.weights)),
+        staging(reinterpret_cast<StagedT*>(call.staging_of(part))) {}
+
+  // The rows that are left over: R - 1 of them, or fewer.
+  template <int Rows>
+  void last_rows(uint32_t left, const StagedT* rows, const W* panel, SumT* sums) const {
+    if constexpr (Rows > 0) {
+      if (left == Rows)
+        multiply<Rows>(rows, inputs, panel, sums);
+      else
+        last_rows<Rows - 1>(left, rows, panel, sums);
+    }
+  }
+
+  void block(const T* src, T pad, Places& at, uint32_t first, uint32_t rows, const Share& panels) const {
+    alignas(64) SumT sums[kBlockRows * kPanel];
+    for (uint32_t row = 0; row < rows; ++row, at.next())
+      stage_window(op, src, at, pad, staging + row * inputs);
+    for (uint32_t panel = panels.begin; panel < panels.end; ++panel) {
+      const W* weight = weights + panel * inputs * kPanel;
+      uint32_t row = 0;
+      for (; row + R <= rows; row += R)
+        multiply<R>(staging + row * inputs, inputs, weight, sums + row * kPanel);
+      last_rows<R - 1>(rows - row, staging + row * inputs, weight, sums + row * kPanel);
+      finish_panel(finish, sums, rows, first, panel);
+    }
+  }
+
+  void run(const Call& call, T pad, uint32_t part, uint32_t parts) const {
+    const uint32_t places = op.out_height * op.out_width;
+    const uint32_t panels = (op.outputs + kPanel - 1) / kPanel;
+    const bool by_place = places >= kBlockRows * parts;  // few places are shared out by panels
+    const Share rows(places, by_place ? part : 0, by_place ? parts : 1, R);
+    const Share columns(panels, by_place ? 0 : part, by_place ? 1 : parts);
+    const T* src = call.read<T>(op.src);
+    Places at(op, rows.begin);
+    for (uint32_t place = rows.begin; place < rows.end; place += kBlockRows)
+      block(src, pad, at, place, std::min(kBlockRows, rows.end - place), columns);
+  }
 };
 
-template <typename T, int R, typename W>
-inline void tile(const Finish& finish, const T* src, T pad, T* staging, Places& at, uint32_t place,
-                 const W* weights, size_t panel) {
-  alignas(64) std::conditional_t<std::is_same_v<T, float>, float, int32_t> sums[R * kPanel];
-  const Windows<T, R> windows(finish.op, src, at, pad, staging);
-  multiply<R>(windows, finish.op, weights, sums);
-  for (int r = 0; r < R; ++r) finish.row(sums + r * kPanel, place + r, panel);
-}
-
-// The rows that are left over: R - 1 of them, or fewer.
-template <typename T, int R, typename W>
-inline void last_tile(uint32_t rows, const Finish& finish, const T* src, T pad, T* staging,
-                      Places& at, uint32_t place, const W* weights, size_t panel) {
-  if constexpr (R > 1) {
-    if (rows == R - 1)
-      tile<T, R - 1>(finish, src, pad, staging, at, place, weights, panel);
-    else
-      last_tile<T, R - 1>(rows, finish, src, pad, staging, at, place, weights, panel);
-  }
-}
-
-template <typename T, int R, typename W>
-inline void products(const Call& call, uint32_t part, uint32_t parts) {
-  const Finish finish(call);
-  const Conv& op = finish.op;
-  const uint32_t places = op.out_height * op.out_width;
-  const uint32_t panels = (op.outputs + kPanel - 1) / kPanel;
-  const size_t inputs = size_t{op.kernel_h} * op.kernel_w * op.channels;
-  // Few places are shared out by panels.
-  const bool by_place = places >= 4 * R * parts;
-  const Share rows(places, by_place ? part : 0, by_place ? parts : 1, R);
-  const Share columns(panels, by_place ? 0 : part, by_place ? 1 : parts);
-  const T* src = call.read<T>(op.src);
-  const T pad = static_cast<T>(std::is_same_v<T, float> ? 0 : op.zero);
-  T* staging = reinterpret_cast<T*>(call.staging_of(part));
-  for (uint32_t panel = columns.begin; panel < columns.end; ++panel) {
-    const W* weights = call.read<W>(op.weights) + panel * inputs * kPanel;
-    Places at(op, rows.begin);
-    uint32_t place = rows.begin;
-    for (; place + R <= rows.end; place += R)
-      tile<T, R>(finish, src, pad, staging, at, place, weights, panel);
-    last_tile<T, R>(rows.end - place, finish, src, pad, staging, at, place, weights, panel);
-  }
-}
-
 inline void conv(const Call& call, uint32_t part, uint32_t parts) {
-  if (call.operation->conv.is_float)
-    products<float, kFloatRows, float>(call, part, parts);
+  const Conv& op = call.operation->conv;
+  if (op.is_float)
+    Product<float, float, float, float, kFloatRows>(call, part).run(call, 0.0f, part, parts);
   else
-    products<uint8_t, kRows, int8_t>(call, part, parts);
+    Product<uint8_t, Staged, int8_t, int32_t, kRows>(call, part)
+        .run(call, static_cast<uint8_t>(op.zero), part, parts);
 }

@@ -14,39 +14,34 @@ inline void find_taps(const Conv& op, const T* src, const Places& at, const T* o
 
 constexpr uint32_t kMostTaps = 256;
 
-inline void depthwise_bytes(const Finish& finish, const uint8_t* const* taps, uint32_t pairs,
-                            uint32_t place, const int8_t* weights) {
-  const Conv& op = finish.op;
-  const Target target(finish.call, op.output, place);
-  const int32_t zero = static_cast<int32_t>(op.zero);
-  for (uint32_t c = 0; c < op.channels; c += 8) {
+inline void depthwise_bytes(const Finish& finish, const uint8_t* const* taps, uint32_t channels,
+                            uint32_t pairs, uint32_t place, const int8_t* weights) {
+  const Target target = finish.destination.row(place);
+  for (uint32_t c = 0; c < channels; c += 8) {
     I8 sum = {};
     for (uint32_t pair = 0; pair < pairs; ++pair)
       sum = dot_pairs(sum, taps[2 * pair] + c, taps[2 * pair + 1] + c,
-                      weights + (size_t{pair} * op.channels + c) * 2);
-    sum -= load<I8>(finish.column_sums + c) * zero;
-    const F8 scaled = __builtin_convertvector(sum, F8) * load<F8>(finish.scales + c);
-    target.put(c, activated(scaled + load<F8>(finish.bias + c), op.activation));
+                      weights + (size_t{pair} * channels + c) * 2);
+    target.put(c, activated(finish.value<F8>(sum, c), finish.activation));
   }
 }
 
-inline void depthwise_floats(const Finish& finish, const float* const* taps, uint32_t count,
-                             uint32_t place, const float* weights) {
-  const Conv& op = finish.op;
-  const Target target(finish.call, op.output, place);
-  put_row<F>(target, op.channels, [&](size_t c, size_t lanes) {
+inline void depthwise_floats(const Finish& finish, const float* const* taps, uint32_t channels,
+                             uint32_t count, uint32_t place, const float* weights) {
+  put_row<F>(finish.destination.row(place), channels, [&](size_t c, size_t lanes) {
     F sum = {};
     for (uint32_t tap = 0; tap < count; ++tap) {
-      const F weight = load_first<F>(weights + size_t{tap} * op.channels + c, lanes);
+      const F weight = load_first<F>(weights + size_t{tap} * channels + c, lanes);
       sum += load_first<F>(taps[tap] + c, lanes) * weight;
     }
-    return activated(F(sum + load_first<F>(finish.bias + c, lanes)), op.activation);
+    return activated(F(sum + load_first<F>(finish.bias + c, lanes)), finish.activation);
   });
 }
 
 inline void depthwise(const Call& call, uint32_t part, uint32_t parts) {
-  const Finish finish(call);
-  const Conv& op = finish.op;
+  Finish finish(call);
+  const Conv& op = call.operation->conv;
+  finish.offset = -static_cast<int32_t>(op.zero);  // bytes are taken as they are
   const Share places(op.out_height * op.out_width, part, parts);
   const uint32_t taps = op.kernel_h * op.kernel_w;
   Places at(op, places.begin);
@@ -56,7 +51,7 @@ inline void depthwise(const Call& call, uint32_t part, uint32_t parts) {
     const float* found[kMostTaps];
     for (uint32_t place = places.begin; place < places.end; ++place, at.next()) {
       find_taps(op, call.read<float>(op.src), at, outside, found);
-      depthwise_floats(finish, found, taps, place, call.read<float>(op.weights));
+      depthwise_floats(finish, found, op.channels, taps, place, call.read<float>(op.weights));
     }
     return;
   }
@@ -66,6 +61,7 @@ inline void depthwise(const Call& call, uint32_t part, uint32_t parts) {
   for (uint32_t place = places.begin; place < places.end; ++place, at.next()) {
     find_taps(op, call.read<uint8_t>(op.src), at, outside, found);
     found[taps] = outside;  // the second of an odd last pair; its weight is 0
-    depthwise_bytes(finish, found, (taps + 1) / 2, place, call.read<int8_t>(op.weights));
+    depthwise_bytes(finish, found, op.channels, (taps + 1) / 2, place,
+                    call.read<int8_t>(op.weights));
   }
 }

@@ -17,7 +17,7 @@ struct Call {
   const uint8_t* rgb;
   size_t row_bytes;
   uint32_t height, width;
-  uint8_t* staging;        // of kStagingBytes for every part
+  uint8_t* staging;        // staging_bytes for every part
   size_t staging_bytes;
   const SlicTables* slic;  // of a slic operation
 
@@ -45,8 +45,11 @@ struct Kernels {
   Kernel run[kKinds][kPhases];
 };
 
-// Most rows of a product that any instruction set computes together; staging has room for them.
-constexpr uint32_t kMostRows = 12;
+// Rows of a product whose inputs are staged together: a multiple of every instruction set's tile.
+constexpr uint32_t kBlockRows = 24;
+constexpr uint32_t kStagedBytes = 4;  // of a number in staging, at most
+// Bytes behind the arena and every part's staging that may be read and written, and mean nothing.
+constexpr size_t kSlack = 64;
 
 extern const Kernels kPortable;
 #if defined(__x86_64__)

@@ -19,10 +19,12 @@ struct Sum { int32x4_t low, high; };
 using Input = int8x16_t;
 using Weight = int8x16_t;
 
-inline Input broadcast(const uint8_t* from) {
+using Staged = int8_t;
+
+inline Input broadcast(const Staged* from) {
   uint32_t four;
   std::memcpy(&four, from, 4);
-  return vreinterpretq_s8_u32(vdupq_n_u32(four ^ 0x80808080u));
+  return vreinterpretq_s8_u32(vdupq_n_u32(four));
 }
 inline Weight load_weights(const int8_t* from, int part) { return vld1q_s8(from + 16 * part); }
 inline Sum dot(Sum sum, Input input, Weight weight) {

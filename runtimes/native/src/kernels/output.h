@@ -1,32 +1,36 @@
 // The end of every operation: rows of floats are stored, quantized, or both.
 
-// To whole numbers 0..255. The bounds come first, so that rounding sees small numbers only; NaN
-// becomes 0.
-template <typename V>
-inline IntsOf<V> quantized(V value, const Output& output) {
-  const float zero = static_cast<float>(output.zero);
-  V x = value * output.inverse_scale;
-  x = greater_of(x, fill<V>(-zero));
-  x = lesser_of(x, fill<V>(255.0f - zero));
-  return to_nearest_int(x) + static_cast<int32_t>(output.zero);
-}
+// How floats become bytes.
+struct Quantization {
+  float inverse_scale, least, greatest;
+  int32_t zero;
 
-// Where a row of a result goes, from some column on.
+  explicit Quantization(const Output& output)
+      : inverse_scale(output.inverse_scale),
+        least(-static_cast<float>(output.zero)),
+        greatest(255.0f - static_cast<float>(output.zero)),
+        zero(static_cast<int32_t>(output.zero)) {}
+
+  // Whole numbers 0..255. The bounds come first, so that rounding sees small numbers only; NaN
+  // becomes 0.
+  template <typename V>
+  IntsOf<V> operator()(V value) const {
+    V x = value * inverse_scale;
+    x = lesser_of(greater_of(x, fill<V>(least)), fill<V>(greatest));
+    return to_nearest_int(x) + zero;
+  }
+};
+
+// One row of a result.
 struct Target {
   float* f32;
   uint8_t* u8;
-  const Output& output;
-
-  Target(const Call& call, const Output& output, size_t row)
-      : f32(call.write<float>(output.f32)), u8(call.write<uint8_t>(output.u8)), output(output) {
-    if (f32) f32 += row * output.f32_stride;
-    if (u8) u8 += row * output.u8_stride;
-  }
+  Quantization quantized;
 
   template <typename V>
   void put(size_t column, V value) const {
     if (f32) store(f32 + column, value);
-    if (u8) store_bytes(u8 + column, quantized(value, output));
+    if (u8) store_bytes(u8 + column, quantized(value));
   }
   // Only the first of its lanes.
   template <typename V>
@@ -34,8 +38,27 @@ struct Target {
     if (f32) std::memcpy(f32 + column, &value, count * sizeof(float));
     if (!u8) return;
     uint8_t bytes[kLanesOf<V>];
-    store_bytes(bytes, quantized(value, output));
+    store_bytes(bytes, quantized(value));
     std::memcpy(u8 + column, bytes, count);
+  }
+};
+
+// The rows of a result.
+struct Destination {
+  float* f32;
+  uint8_t* u8;
+  size_t f32_stride, u8_stride;
+  Quantization quantized;
+
+  Destination(const Call& call, const Output& output)
+      : f32(call.write<float>(output.f32)),
+        u8(call.write<uint8_t>(output.u8)),
+        f32_stride(output.f32_stride),
+        u8_stride(output.u8_stride),
+        quantized(output) {}
+
+  Target row(size_t row) const {
+    return {f32 ? f32 + row * f32_stride : nullptr, u8 ? u8 + row * u8_stride : nullptr, quantized};
   }
 };
 

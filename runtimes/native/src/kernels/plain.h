@@ -9,3 +9,8 @@ template <typename Ints>
 inline void store_bytes(uint8_t* to, Ints value) {
   for (size_t i = 0; i < sizeof(Ints) / sizeof(int32_t); ++i) to[i] = static_cast<uint8_t>(value[i]);
 }
+
+inline void store_panel(uint8_t* to, const I (&values)[2]) {
+  store_bytes(to, values[0]);
+  store_bytes(to + 8, values[1]);
+}

@@ -15,7 +15,9 @@ struct Sum { int32_t of[kPanel]; };
 struct Input { int32_t of[4]; };
 using Weight = const int8_t*;
 
-inline Input broadcast(const uint8_t* from) { return {{from[0], from[1], from[2], from[3]}}; }
+using Staged = uint8_t;
+
+inline Input broadcast(const Staged* from) { return {{from[0], from[1], from[2], from[3]}}; }
 inline Weight load_weights(const int8_t* from, int) { return from; }
 inline Sum dot(Sum sum, const Input& input, Weight weight) {
   for (uint32_t n = 0; n < kPanel; ++n)

@@ -17,7 +17,7 @@ inline void layer_norm(const Call& call, uint32_t part, uint32_t parts) {
       squares += centred * centred;
     }
     const float scale = 1.0f / std::sqrt(sum_of(squares) / width + op.epsilon);
-    put_row<F>(Target(call, op.output, row), op.channels, [&](size_t c, size_t count) {
+    put_row<F>(Destination(call, op.output).row(row), op.channels, [&](size_t c, size_t count) {
       F value = (load_first<F>(src + c, count) - mean) * scale;
       if (gamma) value *= load_first<F>(gamma + c, count);
       if (beta) value += load_first<F>(beta + c, count);
@@ -46,7 +46,7 @@ inline void unary(const Call& call, uint32_t part, uint32_t parts) {
   const Share rows(op.rows, part, parts);
   for (uint32_t row = rows.begin; row < rows.end; ++row) {
     const float* src = call.read<float>(op.src) + size_t{row} * op.src_stride;
-    put_row<F>(Target(call, op.output, row), op.columns, [&](size_t c, size_t count) {
+    put_row<F>(Destination(call, op.output).row(row), op.columns, [&](size_t c, size_t count) {
       return unary_value(static_cast<Unary>(op.function), load_first<F>(src + c, count));
     });
   }
@@ -68,7 +68,7 @@ inline void binary(const Call& call, uint32_t part, uint32_t parts) {
   for (uint32_t row = rows.begin; row < rows.end; ++row) {
     const float* a = call.read<float>(op.a) + size_t{row} * op.a_row_stride;
     const float* b = call.read<float>(op.b) + size_t{row} * op.b_row_stride;
-    put_row<F>(Target(call, op.output, row), op.columns, [&](size_t c, size_t count) {
+    put_row<F>(Destination(call, op.output).row(row), op.columns, [&](size_t c, size_t count) {
       const F x = op.a_column_stride ? load_first<F>(a + c, count) : fill<F>(*a);
       const F y = op.b_column_stride ? load_first<F>(b + c, count) : fill<F>(*b);
       return binary_value(static_cast<Binary>(op.function), x, y);
@@ -81,7 +81,7 @@ inline void mean(const Call& call, uint32_t part, uint32_t) {
   const Mean& op = call.operation->mean;
   const float* src = call.read<float>(op.src);
   const float rows = static_cast<float>(op.rows);
-  put_row<F>(Target(call, op.output, 0), op.columns, [&](size_t c, size_t count) {
+  put_row<F>(Destination(call, op.output).row(0), op.columns, [&](size_t c, size_t count) {
     F sum = {};
     for (size_t row = 0; row < op.rows; ++row)
       sum += load_first<F>(src + row * op.src_stride + c, count);

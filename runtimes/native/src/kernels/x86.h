@@ -14,3 +14,14 @@ inline void store_bytes(uint8_t* to, I8 value) {
   const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
 }
+
+#if EDGEVIT_LANES == 8
+inline void store_panel(uint8_t* to, const I (&values)[2]) {
+  const __m256i words =
+      _mm256_packus_epi32(same_bits<__m256i>(values[0]), same_bits<__m256i>(values[1]));
+  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
+  const __m128i bytes =
+      _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+}
+#endif
