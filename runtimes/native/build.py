@@ -92,7 +92,7 @@ def build(output: Path, target: str | None = None, extra: tuple[str, ...] = ()) 
     machine = (target or platform.machine()).partition("-")[0].replace("arm64", "aarch64")
     sets = dict(KERNELS.get(machine, {"portable": ()}))
     with TemporaryDirectory() as folder:
-        # Zig checks for undefined behaviour unless it is told not to, which takes ten times as long.
+        # Zig checks for undefined behaviour unless told not to: ten times slower.
         quick = ["-fno-sanitize=all"] if is_zig and not extra else []
         flags = [*FLAGS, *quick, *extra, f"-I{ROOT / 'include'}"]
         if "avx_vnni" in sets and not _takes(compiler, "-mavxvnni", Path(folder)):

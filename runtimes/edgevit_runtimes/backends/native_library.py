@@ -1,4 +1,4 @@
-"""libedgevit, loaded by ctypes: its C interface (``runtimes/native/include/edgevit.h``) in Python."""
+"""libedgevit by ctypes: the C interface of ``runtimes/native/include/edgevit.h`` in Python."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _declare(loaded: Any) -> None:
 
 
 def instruction_sets() -> dict[str, bool]:
-    """Those that the library was built with, the fastest first, and whether this processor has it."""
+    """Those that the library was built with, the fastest first, and whether they run here."""
     loaded, found, place = library(), {}, 0
     while name := loaded.edgevit_isa_name(place):
         found[name.decode()] = bool(loaded.edgevit_isa_usable(place))

@@ -35,7 +35,7 @@ from edgevit_runtimes.backends.open_model import open_variant
 _WARMUP = 5
 UNNAMED = "unnamed"  # products that do not say their module
 _LAYOUT_OPS = ("ReorderInput", "ReorderOutput")
-_SUPERPIXEL_OPS = ("SuperpixelSlic", "SuperpixelPool")
+_SUPERPIXEL_OPS = ("SuperpixelSlic", "SuperpixelPool", "slic", "pool")
 # Quantizing writes these; bundles older than their names have them without.
 _NAMED_OPS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
 

@@ -1,0 +1,1 @@
+"""What the comparison of the native engine is made of."""

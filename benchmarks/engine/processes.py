@@ -1,0 +1,89 @@
+"""Memory and start of whole processes: the C example, and Python with the engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import cv2
+
+from edgevit.bundle.bundle import Bundle
+
+ROOT = Path(__file__).parents[2]
+_STARTS = 15
+_PEAK = "print(int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024)"
+_ENGINE = """
+from pathlib import Path
+from edgevit_runtimes.backends.native_library import NativeModel
+model = NativeModel(Path({file!r}))
+facts = model.info
+picture = np.zeros((facts.height, facts.width, 3), np.uint8)
+logits = np.empty(facts.classes, np.float32)
+model.run(picture.ctypes.data, logits.ctypes.data)
+"""
+
+
+def memory_and_start(bundle: Path, folder: Path) -> dict[str, str]:
+    """Peaks of resident memory, and medians of 15 starts with a warm page cache."""
+    model = Bundle.open(bundle).variant("native-int8")
+    program, picture = _program(folder), _picture(folder)
+    peak, start = _c_program([str(program), str(model), str(picture)])
+    bare = _python("import numpy")
+    engine = _python(_ENGINE.format(file=str(model)))
+    runtime = _python("import numpy, onnxruntime")
+    run = [sys.executable, "-m", "edgevit", "run", str(bundle), str(folder / "picture.png")]
+    return {
+        "C program, peak MiB": f"{peak:.1f}",
+        "C program, start to answer, ms": f"{start:.1f}",
+        "Python with numpy, peak MiB": f"{bare:.1f}",
+        "... and the engine, one answer": f"+{engine - bare:.1f}",
+        "... and onnxruntime, imported only": f"+{runtime - bare:.1f}",
+        "edgevit run, native-int8, ms": f"{_median_ms([*run, '--variant', 'native-int8']):.0f}",
+        "edgevit run, ONNX Runtime float, ms": f"{_median_ms([*run, '--variant', 'model']):.0f}",
+    }
+
+
+def _program(folder: Path) -> Path:
+    """``examples/c/classify``, built as a C user builds it."""
+    build = folder / "cmake"
+    configure = ["cmake", "-S", ROOT / "runtimes" / "native", "-B", build]
+    for command in (configure, ["cmake", "--build", build]):
+        subprocess.run(command, check=True, capture_output=True)
+    return build / "classify"
+
+
+def _picture(folder: Path) -> Path:
+    photo = cv2.imread(str(folder / "photos" / "coffee.png"))
+    cv2.imwrite(str(folder / "picture.png"), photo)
+    target = folder / "picture.ppm"
+    cv2.imwrite(str(target), photo)
+    return target
+
+
+def _c_program(command: list[str]) -> tuple[float, float]:
+    """(peak in MiB, milliseconds from start to end)."""
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"{command[0]} failed")
+    return usage.ru_maxrss / 1024, _median_ms(command)
+
+
+def _python(code: str) -> float:
+    """Peak of a fresh process, in MiB."""
+    command = [sys.executable, "-c", f"{code}\n{_PEAK}"]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _median_ms(command: list[str]) -> float:
+    times = []
+    for _ in range(_STARTS):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append((time.perf_counter() - started) * 1000)
+    return median(times)
