@@ -27,7 +27,7 @@ from edgevit_export.native.draft.tensors import (
     whole,
 )
 from edgevit_export.native.lowering.residual_pattern import added_to_product, unread_product
-from edgevit_export.native.lowering.shape_nodes import known
+from edgevit_export.native.lowering.view_nodes import known
 from edgevit_export.native.plan import Constant, Place
 
 UNARY = {

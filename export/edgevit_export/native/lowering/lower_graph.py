@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -18,16 +19,10 @@ from edgevit_export.native.lowering.attention_pattern import attention, scores
 from edgevit_export.native.lowering.constant_nodes import computed, is_constant
 from edgevit_export.native.lowering.gelu_pattern import gelu
 from edgevit_export.native.lowering.product_nodes import conv, gemm
-from edgevit_export.native.lowering.quantize_nodes import dequantize, quantize
-from edgevit_export.native.lowering.shape_nodes import SHAPE_NODES
+from edgevit_export.native.lowering.view_nodes import VIEW_NODES
 from edgevit_export.native.plan import Plan
 
 _Lowered = View | list[View] | None
-_VIEWS: dict[str, Callable[[Draft, ir.Node], View | list[View]]] = {
-    **SHAPE_NODES,
-    "QuantizeLinear": quantize,
-    "DequantizeLinear": dequantize,
-}
 _NODES: dict[str, Callable[[Draft, ir.Node], _Lowered]] = {
     **dict.fromkeys(elementwise_nodes.UNARY, elementwise_nodes.unary),
     **dict.fromkeys(elementwise_nodes.BINARY, elementwise_nodes.binary),
@@ -52,17 +47,16 @@ def lowered(graph: ir.Graph) -> Plan:
         InputError: the native runtime cannot compute a layer, which is named.
     """
     draft = Draft()
-    (image,) = graph.inputs
+    (image,), (output,) = graph.inputs, graph.outputs
     height, width = _size_of(image)
     draft.views[image] = _picture(height, width)
     for node in graph:
         if node not in draft.done:
             _lower(draft, node)
-    (output,) = graph.outputs
-    view = draft.view(output)
-    classes = view.places.size
-    draft.node_name = str(output.name)
-    logits = float_rows(draft, view, 1, classes).place
+    with _layer_named(draft, output.producer()):
+        view = draft.view(output)
+        classes = view.places.size
+        logits = float_rows(draft, view, 1, classes).place
     return Plan(
         draft.finished_ops(),
         height,
@@ -92,16 +86,24 @@ def _picture(height: int, width: int) -> View:
     return View(Pixels(height, width, table), np.arange(height * width * 3).reshape(shape))
 
 
-def _lower(draft: Draft, node: ir.Node) -> None:
-    draft.node_name = node.name or str(node.outputs[0].name)
+@contextmanager
+def _layer_named(draft: Draft, node: ir.Node | None) -> Iterator[None]:
+    """Turns what an operation refuses into an error that names the node's layer."""
+    draft.node_name = "" if node is None else node.name or str(node.outputs[0].name)
     try:
-        found = _views(draft, node)
+        yield
     except UnsupportedError as error:
         layer = module_of(draft.node_name) or layer_of(draft.node_name)
+        kind = "" if node is None else f" ({node.op_type})"
         raise InputError(
-            f"The native runtime cannot compute layer {layer} ({node.op_type}): {error}. Compile "
-            "this model with --target onnxruntime or --target openvino."
+            f"The native runtime cannot compute layer {layer}{kind}: {error}. Compile this model "
+            "with --target onnxruntime or --target openvino."
         ) from error
+
+
+def _lower(draft: Draft, node: ir.Node) -> None:
+    with _layer_named(draft, node):
+        found = _views(draft, node)
     if found is None:
         return
     views = found if isinstance(found, list) else [found]
@@ -117,8 +119,8 @@ def _views(draft: Draft, node: ir.Node) -> _Lowered:
         return computed(draft, node)
     if gelu(draft, node) or (node.op_type == "MatMul" and scores(draft, node)):
         return None
-    if node.op_type in _VIEWS:
-        return _marked(draft, node, _VIEWS[node.op_type](draft, node))
+    if node.op_type in VIEW_NODES:
+        return _marked(draft, node, VIEW_NODES[node.op_type](draft, node))
     if node.op_type in _NODES:
         return _NODES[node.op_type](draft, node)
     raise UnsupportedError("it has no operation for it")

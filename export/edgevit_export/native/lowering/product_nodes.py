@@ -28,7 +28,7 @@ from edgevit_export.native.lowering.pack_weights import (
     tap_pairs,
 )
 from edgevit_export.native.lowering.product_weights import Weight, kernel, matrix
-from edgevit_export.native.lowering.shape_nodes import known
+from edgevit_export.native.lowering.view_nodes import known
 from edgevit_export.native.plan import Constant, Place
 
 _LEAST_INPUTS = 16  # smaller products gain nothing from eight bits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -18,7 +19,7 @@ from edgevit_export.native.draft.tensors import (
     numbers,
     whole,
 )
-from edgevit_export.native.lowering.shape_nodes import known
+from edgevit_export.native.lowering.view_nodes import known
 from edgevit_export.native.plan import Constant, Place
 
 _VECTOR = 8  # a row is written in whole vectors of floats
@@ -127,9 +128,11 @@ def pad(draft: Draft, node: ir.Node) -> View:
     if len(padded) != 1 or (pads < 0).any():
         raise UnsupportedError("it adds to more than one axis")
     (axis,) = padded
-    parts = [view]
-    for place, size in ((0, int(pads[0, axis])), (len(parts), int(pads[1, axis]))):
-        if size:
-            shape = tuple(size if i == axis else n for i, n in enumerate(view.shape))
-            parts.insert(place, numbers(np.full(shape, value, np.float32)))
-    return joined(draft, parts, axis)
+    before, behind = (_filled(view, axis, int(size), value) for size in pads[:, axis])
+    return joined(draft, [*before, view, *behind], axis)
+
+
+def _filled(view: View, axis: int, size: int, value: Any) -> list[View]:
+    """What is put beside a tensor: nothing where the size is 0."""
+    shape = tuple(size if i == axis else n for i, n in enumerate(view.shape))
+    return [numbers(np.full(shape, value, np.float32))] if size else []

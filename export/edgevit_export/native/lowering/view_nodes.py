@@ -1,8 +1,12 @@
-"""Nodes that only say where numbers are: they become views, and no operation."""
+"""Nodes that become views, and no operation: they say where numbers are, or in how many bits.
+
+QuantizeLinear only notes a scale: what reads the view decides whether it takes bytes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit_export.native.draft.draft import Draft
-from edgevit_export.native.draft.tensors import Pixels, UnsupportedError, View
+from edgevit_export.native.draft.tensors import Pixels, Scaling, UnsupportedError, View
 
 _FLOAT = 1
 
@@ -93,6 +97,14 @@ def split(draft: Draft, node: ir.Node) -> list[View]:
     return [view.at(part) for part in np.split(view.places, cuts, axis)]
 
 
+def quantize(draft: Draft, node: ir.Node) -> View:
+    view = draft.view(node.inputs[0])
+    scale, zero = known(draft, node, 1), known(draft, node, 2)
+    if scale.size != 1 or zero.dtype != np.uint8:
+        raise UnsupportedError("activations have one scale and are uint8")
+    return replace(view, scaling=Scaling(float(scale.item()), int(zero.item())))
+
+
 def known(draft: Draft, node: ir.Node, place: int) -> NDArray[Any]:
     """An input that has to be constant."""
     found = draft.view(node.inputs[place]).constant
@@ -101,7 +113,7 @@ def known(draft: Draft, node: ir.Node, place: int) -> NDArray[Any]:
     return found
 
 
-SHAPE_NODES: dict[str, Callable[[Draft, ir.Node], View | list[View]]] = {
+VIEW_NODES: dict[str, Callable[[Draft, ir.Node], View | list[View]]] = {
     "Reshape": reshape,
     "Transpose": transpose,
     "Flatten": flatten,
@@ -114,4 +126,6 @@ SHAPE_NODES: dict[str, Callable[[Draft, ir.Node], View | list[View]]] = {
     "Dropout": same,
     "Cast": cast,
     "Split": split,
+    "QuantizeLinear": quantize,
+    "DequantizeLinear": same,
 }
