@@ -29,7 +29,6 @@ from edgevit_runtimes.devices import facts
 from edgevit_runtimes.devices.target import this_target
 from support.machines.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
 
-open_runner = partial(OnnxRuntimeRunner, native=False)
 ON_ORIN = {
     "runtime": "tensorrt 10.3.0",
     "compute capability": "8.7",
@@ -44,13 +43,13 @@ def with_all_forms(target: Path) -> Path:
     model = ir.load(bundle.variant())
     widen_weights(model)
     pictures = bundle.reference().images
-    seen = observe_products(model, pictures, open_runner)
+    seen = observe_products(model, pictures, OnnxRuntimeRunner)
     ranges = {name: METHODS["minmax"](found) for name, found in seen.items()}
     forms = {
         f"int8-{name}": (quantized(model, SCHEMES[name], ranges), SCHEMES[name].runtime, name)
         for name in (this_target(), "openvino", "tensorrt")
     }
-    forms["half"] = (to_half(model, pictures, open_runner).model, "onnxruntime", "gpu")
+    forms["half"] = (to_half(model, pictures, OnnxRuntimeRunner).model, "onnxruntime", "gpu")
     variants = dict(bundle.manifest.variants)
     for name, (_, runtime, kind) in forms.items():
         precision = "float16" if name == "half" else "int8"

@@ -14,7 +14,6 @@ from edgevit.common import telemetry
 from edgevit.common.installed import distribution
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.version import __version__
-from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.onnxruntime_runner import Placement
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
@@ -81,7 +80,6 @@ def conditions(options: BenchOptions, bundle: Bundle, variant: str) -> dict[str,
     runtime = bundle.manifest.variants[variant].runtime
     return {
         "runtime": runtime_label(bundle, variant),
-        "superpixels": "native kernels" if _uses_native(options, runtime) else "function bodies",
         "threads": options.threads,
         "cores": list(options.cores) if options.cores else None,
         "memory_arena": options.arena if runtime == "onnxruntime" else None,
@@ -130,7 +128,3 @@ def runtime_label(bundle: Bundle, variant: str) -> str:
         return f"{' '.join(distribution('openvino'))}, CPU, {options.get('precision', 'f32')}"
     built_for = entry.build.built_for if entry.build else {}
     return f"{built_for.get('runtime', entry.runtime)}, {built_for.get('gpu', 'GPU')}"
-
-
-def _uses_native(options: BenchOptions, runtime: str) -> bool:
-    return runtime == "onnxruntime" and options.native and kernel.library() is not None
