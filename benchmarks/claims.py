@@ -44,7 +44,6 @@ from edgevit.workflows.teacher_bundle import open_teacher
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
-from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.bench import measure
@@ -84,7 +83,6 @@ def main() -> None:
             "pixels": CONTENDERS[0].spec.image_px,
             "teacher": arguments.teacher,
             "seed": arguments.seed,
-            "superpixels": "native kernels" if kernel.library() else "function bodies",
         },
     }
     write_json(output / "claims.json", content)
@@ -213,7 +211,7 @@ def _export(contender: Contender, weights: Path | None, output: Path, progress: 
         checkpoint=weights,
         force=True,
     )
-    return export_bundle(request, partial(OnnxRuntimeRunner, native=False), progress)
+    return export_bundle(request, OnnxRuntimeRunner, progress)
 
 
 def _add_latency(rows: list[dict[str, Any]], baseline: str, output: Path) -> None:

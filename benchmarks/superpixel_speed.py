@@ -5,8 +5,7 @@
 Times, in ONNX Runtime, of ever longer beginnings of the exported model, from the uint8 picture:
 up to the cut patches (which any vision transformer needs), up to the pooled superpixels, and all
 of it. The cost of superpixels is the second less the first; as a multiple of scikit-image, the
-whole second is taken. With native kernels (``edgevit kernel``) where they are built, and with the
-function bodies.
+whole second is taken.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from edgevit_export.convert.trace import trace
 from edgevit_export.convert.weights import load_model
 from edgevit_export.passes.keep_outputs import keep_outputs
 from edgevit_export.quantize.observe import with_outputs
-from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.devices import x86
@@ -43,19 +41,14 @@ def main() -> None:
     arguments = _arguments()
     core = pin_to_one_core()
     picture = Bundle.open(PREBUILT_BUNDLE).reference().images[0]
-    native = (True, False) if kernel.library() else (False,)
-    rows = [
-        _measure(name, picture, uses_kernels)
-        for name in arguments.model or ("lla_tiny_k16", "lla_tiny")
-        for uses_kernels in native
-    ]
+    names = arguments.model or ("lla_tiny_k16", "lla_tiny")
+    rows = [_measure(name, picture) for name in names]
     if arguments.json:
         print_json(rows)
         return
     table = [
         (
             row["model"],
-            row["superpixels_by"],
             f"{row['patches_us']:.0f}",
             f"{row['superpixels_us']:.0f}",
             f"{row['model_us']:.0f}",
@@ -67,7 +60,6 @@ def main() -> None:
     ]
     columns = (
         "model",
-        "superpixels by",
         "cut patches us",
         "superpixels us",
         "model us",
@@ -76,23 +68,22 @@ def main() -> None:
         "times faster",
     )
     title = f"core {core} of {x86.describe().processor}, medians of blocks of {BLOCK}"
-    print_table(title, columns, table, numeric=columns[2:])
+    print_table(title, columns, table, numeric=columns[1:])
 
 
-def _measure(name: str, picture: Array, native: bool) -> dict[str, Any]:
+def _measure(name: str, picture: Array) -> dict[str, Any]:
     spec = find(name).spec
     assert isinstance(spec, LlaSpec)
     frame = image_io.resize(picture, Preprocess(spec.image_px))
     whole = simplify(trace(load_model(find(name)).module, batch=1))
     parts = [_until_patches(whole), _until_pooled(whole), _until_logits(whole)]
-    functions = [_inference(part, frame, native) for part in parts]
+    functions = [_inference(part, frame) for part in parts]
     times = interleave(functions, BLOCK, ROUNDS)
     slic = interleave([_skimage(frame, spec)], 1, SLIC_ROUNDS, discard=0)
     patches, pooled, model = (1e3 * times.median_ms(i) for i in range(3))
     skimage_us = 1e3 * slic.median_ms(0)
     return {
         "model": name,
-        "superpixels_by": "native kernels" if native else "function bodies",
         "patches_us": patches,
         "superpixels_us": pooled - patches,
         "model_us": model,
@@ -109,8 +100,8 @@ def _skimage(frame: Array, spec: LlaSpec) -> Callable[[], object]:
     return lambda: slic(frame, spec.superpixels.count, compactness=10, start_label=0)
 
 
-def _inference(model: onnx.ModelProto, frame: Array, native: bool) -> Callable[[], object]:
-    runner = OnnxRuntimeRunner(model.SerializeToString(), threads=1, native=native)
+def _inference(model: onnx.ModelProto, frame: Array) -> Callable[[], object]:
+    runner = OnnxRuntimeRunner(model.SerializeToString(), threads=1)
     feed = {IMAGE_INPUT: frame[None].copy()}
     return lambda: runner.infer(feed)
 

@@ -14,7 +14,6 @@ import argparse
 import tempfile
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,6 @@ from markdown_table import markdown_table
 
 CLASSES = 10
 PRECISIONS = ("fp32", "fp16", "int8")
-open_runner = partial(OnnxRuntimeRunner, native=False)
 
 
 def main() -> None:
@@ -88,10 +86,10 @@ def _files(name: str, folder: Path) -> dict[str, Path]:
     photos = Bundle.open(PREBUILT_BUNDLE).reference().images[:4]
     pictures = image_io.batch(photos, Preprocess(spec.image_px))
     request = ExportRequest(entry, folder / "bundle.edgevit", pictures, classes=CLASSES)
-    exported = export_bundle(request, open_runner, SilentProgress()).variant()
+    exported = export_bundle(request, OnnxRuntimeRunner, SilentProgress()).variant()
     model = ir.load(exported)
-    half = to_half(model, pictures, open_runner).model
-    observed = observe_products(model, pictures, open_runner)
+    half = to_half(model, pictures, OnnxRuntimeRunner).model
+    observed = observe_products(model, pictures, OnnxRuntimeRunner)
     ranges = {name: minmax(seen) for name, seen in observed.items()}
     files = {"fp32": exported}
     for precision, form in (

@@ -16,13 +16,12 @@ from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE, find
 from edgevit.zoo.spec import Preprocess
-from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, Finished, crops, write_png
 from support.cameras import write_clip
 from support.made_once import folder_of_the_run, made_once
-from support.needs import KERNEL_HEADERS, apply_marks, need_tool, only_if
+from support.needs import apply_marks
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -146,7 +145,7 @@ def vit_bundle(tmp_path_factory: pytest.TempPathFactory, photo_batch: Image) -> 
 
 @pytest.fixture(scope="session")
 def all_forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped bundle with INT8 for three runtimes and FP16."""
+    """The shipped bundle with INT8 for four runtimes and FP16."""
 
     def quantize(folder: Path) -> None:
         from support.compiled_bundles import with_all_forms
@@ -156,18 +155,6 @@ def all_forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return (
         made_once(folder_of_the_run(tmp_path_factory) / "all_forms", quantize) / "lla_tiny.edgevit"
     )
-
-
-@pytest.fixture(scope="session")
-def native_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The native superpixel kernels, in a cache of the tests' own."""
-    cache = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(cache))
-        need_tool("c++")
-        only_if(KERNEL_HEADERS)
-        kernel.build()
-    return cache
 
 
 @pytest.fixture(scope="session")

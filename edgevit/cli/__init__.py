@@ -25,7 +25,6 @@ from edgevit.cli.deploy.trust_command import trust
 from edgevit.cli.deploy.verify_command import verify
 from edgevit.cli.device import devices_command
 from edgevit.cli.device.doctor_command import doctor
-from edgevit.cli.device.kernel_command import kernel
 from edgevit.cli.last_resort import BUG_EXIT_CODE, bug_report
 from edgevit.cli.measure.bench_command import bench
 from edgevit.cli.measure.profile_command import profile
@@ -49,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, quantize, inspect, run, bench, report, train, models, doctor, kernel):
+for command in (export, quantize, inspect, run, bench, report, train, models, doctor):
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("compile")(compile_bundle)

@@ -1,14 +1,15 @@
-"""Options that got a better name: the former one works until 0.3, with one warning."""
+"""Former options work, with one warning, until 0.3; a command that is gone names what there is."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+from edgevit.common.errors import InputError
 
 REMOVED_IN = "0.3"
 # By command: the former name, and today's.
 RENAMED: Mapping[str, Mapping[str, str]] = {
-    "bench": {"--native": "--native-kernels", "--body": "--no-native-kernels"},
     "export": {"--half-storage": "--fp16-storage"},
     "quantize": {"--calibration": "--calibration-method"},
     "train": {
@@ -21,6 +22,19 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     },
     "verify": {"--tensors": "--bisect"},
 }
+_NATIVE_ENGINE = "edgevit has a native engine now: edgevit compile BUNDLE --target native"
+# By command: switches that do nothing any more, and why.
+GONE: Mapping[str, Mapping[str, str]] = {
+    "bench": dict.fromkeys(
+        ("--native-kernels", "--no-native-kernels", "--native", "--body"), _NATIVE_ENGINE
+    ),
+}
+# Commands, and why.
+GONE_COMMANDS: Mapping[str, str] = {
+    "kernel": f"{_NATIVE_ENGINE}. What 'edgevit kernel' built is not used any more, and can be "
+    "deleted: superpixel_kernels-*.so in edgevit's cache, ~/.cache/edgevit unless XDG_CACHE_HOME "
+    "says otherwise."
+}
 
 
 def with_current_names(arguments: Sequence[str]) -> list[str]:
@@ -28,20 +42,33 @@ def with_current_names(arguments: Sequence[str]) -> list[str]:
 
     Args:
         arguments: without the program's name; the first that is no option is the command.
+
+    Raises:
+        InputError: the command is gone.
     """
     command = next((a for a in arguments if not a.startswith("-")), "")
-    names = RENAMED.get(command, {})
+    if command in GONE_COMMANDS:
+        raise InputError(f"'edgevit {command}' is gone: {GONE_COMMANDS[command]}")
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
-    return [*(_current(argument, names) for argument in arguments[:end]), *arguments[end:]]
+    return [*_current(command, arguments[:end]), *arguments[end:]]
 
 
-def _current(argument: str, names: Mapping[str, str]) -> str:
+def _current(command: str, arguments: Sequence[str]) -> Iterator[str]:
+    names, gone = RENAMED.get(command, {}), GONE.get(command, {})
+    for argument in arguments:
+        if argument in gone:
+            _warn(f"{argument} does nothing, and goes with edgevit {REMOVED_IN}: {gone[argument]}")
+        else:
+            yield _renamed(argument, names)
+
+
+def _renamed(argument: str, names: Mapping[str, str]) -> str:
     name, equals, value = argument.partition("=")
     if name not in names:
         return argument
-    print(
-        f"warning: {name} is called {names[name]} now; the former name works until edgevit "
-        f"{REMOVED_IN}",
-        file=sys.stderr,
-    )
+    _warn(f"{name} is called {names[name]} now; the former name works until edgevit {REMOVED_IN}")
     return f"{names[name]}{equals}{value}"
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)

@@ -19,6 +19,7 @@ from edgevit.images.picture_set import PictureSet
 
 RESULT_KIND, RESULT_SCHEMA, RESULT_MINOR = "edgevit bench", 1, 1
 MOST_BYTES = 64 << 20
+FUNCTION_BODIES = "function bodies"
 _LEAST, _MOST = 1e-9, 1e15  # of a figure that is not zero
 
 Figure = Annotated[float, Meta(ge=0)]
@@ -183,13 +184,15 @@ class BenchConditions(_Bounded):
     """What must be the same for figures to be comparable.
 
     machine: as ``edgevit doctor --json`` describes it. methods: how each figure is measured.
+    superpixels: by what they were found. edgevit 0.1 had ``native kernels`` for ONNX Runtime too,
+    and opens no result without this field, so it stays until 0.3.
     """
 
     runtime: str
-    superpixels: str
     threads: Count
     batch: Count
     machine: Mapping[str, Any]
+    superpixels: str = FUNCTION_BODIES
     cores: tuple[int, ...] | None = None
     memory_arena: bool | None = None
     load_average_1min: Figure | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edgevit.common.tables import Section, Table
 from edgevit.results.bench_result import (
+    FUNCTION_BODIES,
     BenchResult,
     Comparison,
     EnergyFigures,
@@ -27,12 +28,14 @@ def result_sections(result: BenchResult) -> list[Section]:
         ("model file", f"{model.file_mib:.1f} MiB", f"{model.parameters / 1e6:.2f} M params"),
         *(("DISTURBED", why, "the figures may not repeat") for why in result.disturbances),
     ]
+    former = conditions.superpixels != FUNCTION_BODIES
+    by_kernels = f", superpixels by {conditions.superpixels}" if former else ""
     title = " | ".join(
         (
             f"{model.name} {model.variant}",
             result.device,
             f"{conditions.threads} thread(s), batch {conditions.batch}",
-            f"{conditions.runtime}, superpixels by {conditions.superpixels}",
+            f"{conditions.runtime}{by_kernels}",
         )
     )
     table = Table(title, ("figure", "value", "how"), rows)

@@ -56,7 +56,6 @@ def bench(
     frames: int = 150,
     max_seconds: float = 60.0,
     variant: str | None = None,
-    native: bool = True,
     cores: Sequence[int] | None = None,
     arena: bool = True,
     host: str | None = None,
@@ -71,7 +70,6 @@ def bench(
         fps, frames: frame rate and length of the camera-paced run.
         max_seconds: ends the hot run early.
         variant: by default the one that is chosen for this machine.
-        native: superpixels by the native kernels where they are built.
         cores: processors to stay on; by default all that there are.
         arena: ONNX Runtime: keep freed memory for the next inference.
         host: measure over SSH: ``user@address``, or a name of ``edgevit devices add``.
@@ -93,7 +91,6 @@ def bench(
         frames=frames,
         max_seconds=max_seconds,
         variant=variant,
-        native=native,
         cores=None if cores is None else tuple(cores),
         arena=arena,
     )
@@ -203,13 +200,18 @@ def _refuse_other_device(device: str) -> None:
         )
 
 
+# What edgevit 0.1 could be asked for: superpixels by native kernels for ONNX Runtime.
+_FORMER_OPTIONS = ("native",)
+
+
 def _options_of(former: BenchResult) -> BenchOptions:
     """Of a result to repeat, which may hold anything."""
     from edgevit.common.schema import typed
     from edgevit_runtimes.bench.bench_options import BenchOptions
 
+    known = {k: v for k, v in former.options.items() if k not in _FORMER_OPTIONS}
     try:
-        options = typed(BenchOptions, former.options, where="options")
+        options = typed(BenchOptions, known, where="options")
         refuse_too_many_threads(options.threads)
     except (ValueError, InputError) as error:
         reason = str(error).rstrip(".")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,9 +113,7 @@ def export(
         half_storage=half_storage,
         force=force,
     )
-    # The check is of what the file says, not of kernels that happen to be built here.
-    open_runner = partial(OnnxRuntimeRunner, native=False)
-    return ExportResult(export_bundle(request, open_runner, progress or SilentProgress()))
+    return ExportResult(export_bundle(request, OnnxRuntimeRunner, progress or SilentProgress()))
 
 
 def _model(

@@ -194,7 +194,7 @@ def _bisect(
     from edgevit_runtimes.backends.open_model import open_model, open_variant
 
     def open_reference(opened: Bundle, name: str) -> Runner:
-        return open_model(opened.variant(name), "onnxruntime", threads, native=False)
+        return open_model(opened.variant(name), "onnxruntime", threads)
 
     def open_it(opened: Bundle, name: str) -> Runner:
         return open_variant(opened, name, threads)

@@ -25,6 +25,7 @@ from edgevit_export.engines.inline import inlined
 from edgevit_runtimes.backends import onnxruntime_runner
 from edgevit_runtimes.backends import open_model as open_module
 from edgevit_runtimes.backends.classifier import BundleClassifier
+from edgevit_runtimes.backends.native_library import is_built
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
@@ -32,12 +33,21 @@ from edgevit_runtimes.bench import measurement_process
 from edgevit_runtimes.bench.fresh_process import MeasurementJob
 from support import Command
 from support.compiled_bundles import pretend_orin, with_engine
-from support.needs import AZURE_PROVIDER, CPU_HAS_BFLOAT16, needs_openvino, only_if
+from support.needs import (
+    AZURE_PROVIDER,
+    CPU_HAS_BFLOAT16,
+    needs_native_engine,
+    needs_openvino,
+    only_if,
+)
 
 IN_OPENVINO = [
     pytest.param(name, marks=needs_openvino) for name in ("openvino-fp32", "openvino-int8")
 ]
-VARIANTS = ["float", "onnxruntime-fp32", "onnxruntime-int8", *IN_OPENVINO, "tensorrt-fp32"]
+NATIVE = [
+    pytest.param(name, marks=needs_native_engine) for name in ("native-fp32", "native-int8")
+]
+VARIANTS = ["float", "onnxruntime-fp32", "onnxruntime-int8", *IN_OPENVINO, *NATIVE, "tensorrt-fp32"]
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +56,8 @@ def compiled(all_forms: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundl
     folder = tmp_path_factory.mktemp("runners")
     path = Path(shutil.copytree(all_forms, folder / "lla_tiny.edgevit"))
     bundle = Bundle.open(path)
-    targets = ["onnxruntime"] + (["openvino"] if find_spec("openvino") else [])
+    here = {"openvino": find_spec("openvino") is not None, "native": is_built()}
+    targets = ["onnxruntime", *(name for name, is_here in here.items() if is_here)]
     for target in targets:
         for precision in ("fp32", "int8"):
             bundle = compile_bundle(bundle, target, precision=precision).bundle

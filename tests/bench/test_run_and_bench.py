@@ -359,7 +359,7 @@ def test_a_home_that_cannot_be_found_is_no_obstacle(
     edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/nowhere")
-    assert "not built" in edgevit("doctor", "--json").out
+    assert edgevit("doctor", "--json").code == 0
 
 
 def test_a_path_too_long_is_one_message(edgevit: Command) -> None:

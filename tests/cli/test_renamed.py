@@ -1,4 +1,4 @@
-"""Former names of options work, with one warning each."""
+"""Former names of options work, with one warning each; what is gone says so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from edgevit.cli import app
-from edgevit.cli.renamed import RENAMED, with_current_names
+from edgevit.cli.renamed import GONE, GONE_COMMANDS, RENAMED, with_current_names
 from support import Command
 
 EVERY = [(command, *pair) for command, names in RENAMED.items() for pair in names.items()]
@@ -30,6 +30,28 @@ def test_every_former_name_becomes_an_option_that_exists(
     warnings = capsys.readouterr().err.splitlines()
     assert len(warnings) == 2
     assert f"{former} is called {current} now" in warnings[0]
+
+
+@pytest.mark.parametrize("switch", GONE["bench"])
+def test_a_switch_that_is_gone_does_nothing(
+    switch: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["bench", switch, "model.edgevit", "--threads", "2"]
+    assert with_current_names(given) == ["bench", "model.edgevit", "--threads", "2"]
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert f"{switch} does nothing" in warning
+    assert "--target native" in warning
+
+
+@pytest.mark.parametrize("arguments", [(), ("--remove",), ("--help",)])
+def test_a_command_that_is_gone_says_what_there_is_instead(
+    arguments: tuple[str, ...], edgevit: Command
+) -> None:
+    ended = edgevit("kernel", *arguments)
+    assert ended.code == 2
+    assert "'edgevit kernel' is gone" in ended.one_message
+    assert "edgevit compile BUNDLE --target native" in ended.one_message
+    assert not GONE_COMMANDS.keys() & typer.main.get_command(app).commands.keys()  # type: ignore[attr-defined]
 
 
 def test_only_the_options_of_that_command_are_renamed() -> None:

@@ -78,26 +78,17 @@ def run_torch(spec: LlaSpec, patches: np.ndarray) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def open_body(model: onnx.ModelProto, request: pytest.FixtureRequest) -> Runner:
-    return OnnxRuntimeRunner(model.SerializeToString(), native=False)
+def open_body(model: onnx.ModelProto) -> Runner:
+    return OnnxRuntimeRunner(model.SerializeToString())
 
 
-def open_native(model: onnx.ModelProto, request: pytest.FixtureRequest) -> Runner:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(request.getfixturevalue("native_kernels")))
-        runner = OnnxRuntimeRunner(model.SerializeToString())
-    assert runner.uses_native_kernels
-    return runner
-
-
-def open_openvino(model: onnx.ModelProto, request: pytest.FixtureRequest) -> Runner:
+def open_openvino(model: onnx.ModelProto) -> Runner:
     need_tool("openvino")
     return OpenVinoRunner(inliner.inline_local_functions(model).SerializeToString())
 
 
 OPENERS = {
     "function body": open_body,
-    "native kernels": open_native,
     "OpenVINO": open_openvino,
 }
 
@@ -119,7 +110,7 @@ class Implementation:
 def implementation(request: pytest.FixtureRequest) -> Iterator[Implementation]:
     name, geometry = request.param
     spec = GEOMETRIES[geometry]
-    with OPENERS[name](superpixel_model(spec), request) as runner:
+    with OPENERS[name](superpixel_model(spec)) as runner:
         yield Implementation(spec, runner, name != "OpenVINO")
 
 

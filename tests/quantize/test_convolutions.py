@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +47,6 @@ SPEC = LlaSpec(
     superpixels=SuperpixelSpec((3, 3)),
 )
 CONVOLUTIONS = 1 + 3 + 3 + 2
-open_runner = partial(OnnxRuntimeRunner, native=False)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +55,7 @@ def float_model(tmp_path_factory: pytest.TempPathFactory, photos: list[np.ndarra
     target = tmp_path_factory.mktemp("small") / "small.edgevit"
     pictures = image_io.batch(photos, Preprocess(PX))
     request = ExportRequest(ModelEntry(SPEC, ""), target, pictures)
-    return ir.load(export_bundle(request, open_runner, SilentProgress()).variant())
+    return ir.load(export_bundle(request, OnnxRuntimeRunner, SilentProgress()).variant())
 
 
 def test_batchnorm_is_folded_at_export(float_model: ir.Model) -> None:
@@ -78,12 +76,12 @@ def test_products_with_convolutions(float_model: ir.Model) -> None:
     assert len({product.name for product in everything}) == len(everything)
 
 
-@pytest.mark.parametrize("target", ["openvino", "tensorrt"])
+@pytest.mark.parametrize("target", ["openvino", "tensorrt", "native"])
 def test_they_are_int8_and_answer_alike(
     target: str, float_model: ir.Model, answered: Path, tmp_path: Path
 ) -> None:
     pictures = Pictures(ImageFolder.open(answered / "train").files[:16], Preprocess(PX))
-    observed = observe_products(float_model, pictures, open_runner)
+    observed = observe_products(float_model, pictures, OnnxRuntimeRunner)
     ranges = {name: METHODS["minmax"](seen) for name, seen in observed.items()}
     model = quantized(float_model, SCHEMES[target], ranges)
     onnx.checker.check_model(ir.to_proto(model))
@@ -93,14 +91,14 @@ def test_they_are_int8_and_answer_alike(
     assert trunk
     assert set(trunk.values()) == {"int8"}
     expected, got = (
-        logits_of(m, pictures, open_runner, SilentProgress()) for m in (float_model, model)
+        logits_of(m, pictures, OnnxRuntimeRunner, SilentProgress()) for m in (float_model, model)
     )
     assert 0 < relative_logit_error(expected, got) < 0.02
 
 
 def test_one_can_be_kept_in_float(float_model: ir.Model, answered: Path) -> None:
     pictures = Pictures(ImageFolder.open(answered / "train").files[:4], Preprocess(PX))
-    observed = observe_products(float_model, pictures, open_runner)
+    observed = observe_products(float_model, pictures, OnnxRuntimeRunner)
     ranges = {name: METHODS["minmax"](seen) for name, seen in observed.items()}
     names = [p.name for p in find_products(float_model, True) if p.convolution is not None]
     kept_float = frozenset(names[1:])
@@ -112,7 +110,7 @@ def test_one_can_be_kept_in_float(float_model: ir.Model, answered: Path) -> None
 
 def test_onnxruntimes_form_leaves_them(float_model: ir.Model, answered: Path) -> None:
     pictures = Pictures(ImageFolder.open(answered / "train").files[:4], Preprocess(PX))
-    observed = observe_products(float_model, pictures, open_runner)
+    observed = observe_products(float_model, pictures, OnnxRuntimeRunner)
     ranges = {name: METHODS["minmax"](seen) for name, seen in observed.items()}
     model = ir.to_proto(quantized(float_model, SCHEMES["onnxruntime-x86"], ranges))
     types = {w.name: w.data_type for w in model.graph.initializer}
@@ -123,7 +121,7 @@ def test_onnxruntimes_form_leaves_them(float_model: ir.Model, answered: Path) ->
 
 def test_extremes_of_maps_are_by_channel(float_model: ir.Model, answered: Path) -> None:
     pictures = Pictures(ImageFolder.open(answered / "train").files[:4], Preprocess(PX))
-    observed = observe_products(float_model, pictures, open_runner)
+    observed = observe_products(float_model, pictures, OnnxRuntimeRunner)
     first = next(p for p in find_products(float_model, True) if p.convolution is not None)
     seen = observed[first.source]
     assert seen.channel_peak is not None

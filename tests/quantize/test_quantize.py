@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +40,7 @@ from edgevit_runtimes.selection.verdict import LEAST_GAIN
 from support import Command
 from support.quantize_requests import quantize_request
 
-open_runner = partial(OnnxRuntimeRunner, native=False)
-RUNNERS = {"onnxruntime": open_runner}
+RUNNERS = {"onnxruntime": OnnxRuntimeRunner}
 
 
 @pytest.fixture
@@ -113,7 +111,7 @@ def test_observing_in_pieces_is_observing_at_once(
 ) -> None:
     name = find_products(float_model)[5].source
     probe = serialized(with_outputs(float_model, [name]))
-    with open_runner(probe) as runner:
+    with OnnxRuntimeRunner(probe) as runner:
         at_once = observe(runner, [name], pictures)
         values = np.concatenate([runner.infer({"image": pictures[[i]]})[name] for i in range(24)])
     found = at_once[name]
@@ -145,12 +143,12 @@ def test_nan_is_found_wherever_it_is(float_model: ir.Model, pictures: Pictures) 
 
 
 def ranges_of(model: ir.Model, pictures: Pictures) -> dict[str, Range]:
-    observed = observe_products(model, pictures, open_runner)
+    observed = observe_products(model, pictures, OnnxRuntimeRunner)
     return {name: METHODS["minmax"](seen) for name, seen in observed.items()}
 
 
 def logits(model: ir.Model, pictures: Pictures) -> np.ndarray:
-    with open_runner(serialized(model)) as runner:
+    with OnnxRuntimeRunner(serialized(model)) as runner:
         return infer_all(runner, pictures)["logits"]
 
 
@@ -240,7 +238,7 @@ def hostile(model: ir.Model, channels: int = 4, times: float = 100.0) -> ir.Mode
 
 
 def test_smoothing_computes_the_same(float_model: ir.Model, pictures: Pictures) -> None:
-    smooth = smoothed(float_model, observe_products(float_model, pictures, open_runner))
+    smooth = smoothed(float_model, observe_products(float_model, pictures, OnnxRuntimeRunner))
     np.testing.assert_allclose(logits(smooth, pictures), logits(float_model, pictures), atol=1e-4)
     names = [p.name for p in find_products(smooth)]
     assert names == [p.name for p in find_products(float_model)]
@@ -332,7 +330,7 @@ def test_paired_intervals_are_symmetric_and_bounded() -> None:
 
 
 def test_half_computes_in_half_but_superpixels(float_model: ir.Model, pictures: Pictures) -> None:
-    half = to_half(float_model, pictures.first(4), open_runner)
+    half = to_half(float_model, pictures.first(4), OnnxRuntimeRunner)
     proto = ir.to_proto(half.model)
     onnx.checker.check_model(proto, full_check=True)
     assert half.kept_float == {}
@@ -353,7 +351,7 @@ def test_half_computes_in_half_but_superpixels(float_model: ir.Model, pictures: 
 def test_what_overflows_half_is_kept_float(float_model: ir.Model, pictures: Pictures) -> None:
     """A LayerNorm with a gain of 1e6, undone in the weights behind it."""
     model = hostile(float_model, channels=2, times=1e6)
-    half = to_half(model, pictures.first(4), open_runner)
+    half = to_half(model, pictures.first(4), OnnxRuntimeRunner)
     assert half.kept_float
     assert min(half.kept_float.values()) > 60_000
     got = logits(half.model, pictures)
@@ -460,7 +458,7 @@ def test_an_interrupted_search_leaves_the_bundle_as_it_was(
         calls += 1
         if calls == 4:
             raise KeyboardInterrupt
-        return open_runner(model)
+        return OnnxRuntimeRunner(model)
 
     before = {f.name: f.read_bytes() for f in bundle.iterdir()}
     request = quantize_request(Bundle.open(bundle), pictures, "tensorrt", max_drop=0.5)

@@ -11,6 +11,7 @@ import pytest
 from edgevit.common.errors import InputError
 from edgevit.results.bench_result import BenchResult, parse_result, read_result, result_from
 from edgevit.results.compare import compare, differing_conditions, latency_ratio
+from edgevit.workflows.bench import _options_of
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.made_results import made, made_result, write
@@ -240,6 +241,21 @@ def test_a_result_is_repeated_and_compared(tmp_path: Path, edgevit: Command) -> 
     p50 = [np.median(np.concatenate(result.durations_us)) for result in (read_result(first), again)]
     assert again.repeats.latency_p50.ratio == pytest.approx(p50[1] / p50[0])
     assert again.repeats.differing_conditions == ()
+
+
+def test_a_result_with_the_former_native_kernels_opens_compares_and_can_be_repeated() -> None:
+    """As edgevit 0.1 wrote it. A result may also say nothing of what finds superpixels."""
+    content, silent = made(), made()
+    content["conditions"]["superpixels"] = "native kernels"
+    content["options"]["native"] = True
+    del silent["conditions"]["superpixels"]
+    former, today = result_from(content), result_from(silent)
+    assert today == made_result()
+    assert "superpixels by native kernels" in str(former.sections()[0])
+    assert "superpixels by" not in str(today.sections()[0])
+    differing = "superpixels: native kernels / function bodies"
+    assert compare(former, today).differing_conditions == (differing,)
+    assert _options_of(former) == _options_of(today)
 
 
 def test_a_result_of_another_model_is_not_repeated(tmp_path: Path, edgevit: Command) -> None:

@@ -37,7 +37,13 @@ from edgevit_runtimes.selection.agreement import agreement, reference_set
 from edgevit_runtimes.selection.verdict import LEAST_GAIN
 from support import ROOT, Command, python
 from support.compiled_bundles import ON_ORIN, pretend_orin, with_engine
-from support.needs import CPU_HAS_BFLOAT16, needs_no_gpu, needs_openvino, needs_tensorrt
+from support.needs import (
+    CPU_HAS_BFLOAT16,
+    needs_native_engine,
+    needs_no_gpu,
+    needs_openvino,
+    needs_tensorrt,
+)
 
 
 @pytest.fixture
@@ -60,6 +66,8 @@ def contents(path: Path) -> dict[str, bytes]:
         ("onnxruntime", "fp16", {"provider": "cpu", "allow_fallback": False}),
         pytest.param("openvino", "fp32", {"precision": "f32"}, marks=needs_openvino),
         pytest.param("openvino", "int8", {"precision": "f32"}, marks=needs_openvino),
+        pytest.param("native", "fp32", {}, marks=needs_native_engine),
+        pytest.param("native", "int8", {}, marks=needs_native_engine),
     ],
 )
 def test_a_variant_is_compiled_checked_and_answers(
@@ -124,6 +132,21 @@ def test_inspect_lists_what_was_compiled(path: Path, edgevit: Command) -> None:
     ended = edgevit("inspect", path, "--layers")
     assert ended.code == 0, ended.err
     assert "compiled from float" in ended.out
+
+
+def test_a_model_that_gives_more_than_logits_is_not_for_the_native_engine(
+    lla_bundle: Path, tmp_path: Path, edgevit: Command
+) -> None:
+    path = Path(shutil.copytree(lla_bundle, tmp_path / "mine.edgevit"))
+    ended = edgevit("compile", path, "--target", "native")
+    assert ended.code == 2
+    assert "also gives superpixels" in ended.one_message
+    assert "without --with-superpixels" in ended.one_message
+
+
+def test_a_form_that_is_not_compiled_for_the_native_engine_says_how(path: Path) -> None:
+    with pytest.raises(InputError, match=r"build a native engine from.*--target native"):
+        open_variant(Bundle.open(path), "int8-native")
 
 
 # What it keeps and what it builds anew ------------------------------------------------------------
@@ -393,6 +416,7 @@ def test_a_model_to_build_from_is_no_engine(path: Path, edgevit: Command) -> Non
         (("--target", "onnxruntime", "--provider", "cuda"), "has no CUDAExecutionProvider"),
         (("--target", "onnxruntime", "--provider", "tensorrt"), "has no TensorrtExecutionProvider"),
         (("--target", "openvino", "--precision", "fp16"), "computes on a processor in fp32, bf16"),
+        (("--target", "native", "--precision", "fp16"), "computes in fp32 or int8"),
         (("--target", "onnxruntime", "--precision", "bf16"), "bf16 is for --target openvino"),
         (("--target", "onnxruntime", "--images", "nowhere"), "nowhere"),
         (("--target", "toaster"), "toaster"),
@@ -423,7 +447,7 @@ def test_bad_options(options: tuple[str, ...], message: str, path: Path, edgevit
 
 
 @pytest.mark.parametrize(
-    "target", ["onnxruntime", "openvino", pytest.param("tensorrt", marks=needs_tensorrt)]
+    "target", ["onnxruntime", "openvino", "native", pytest.param("tensorrt", marks=needs_tensorrt)]
 )
 def test_a_form_that_quantize_has_not_made(target: str, tmp_path: Path, edgevit: Command) -> None:
     path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))

@@ -166,8 +166,8 @@ def test_fused_nodes_belong_to_what_follows_and_bodies_to_the_superpixels() -> N
     assert with_superpixels == expected
     without = [layer.group for layer in layers(times, has_superpixels=False)]
     assert without == ["embedding", "embedding", "attention", "attention", "MLP", "MLP", "head"]
-    native = layers([LayerTime("tokens/SuperpixelSlic", "SuperpixelSlic", 1.0)], True)
-    assert native[0].group == "superpixels"
+    kept = layers([LayerTime("tokens/SuperpixelSlic", "SuperpixelSlic", 1.0)], True)
+    assert kept[0].group == "superpixels"
 
 
 def test_a_recorded_trace_is_read(tmp_path: Path) -> None:

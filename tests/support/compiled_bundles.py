@@ -29,7 +29,6 @@ from edgevit_runtimes.devices import facts
 from edgevit_runtimes.devices.target import this_target
 from support.machines.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
 
-open_runner = partial(OnnxRuntimeRunner, native=False)
 ON_ORIN = {
     "runtime": "tensorrt 10.3.0",
     "compute capability": "8.7",
@@ -39,18 +38,18 @@ ON_ORIN = {
 
 
 def with_all_forms(target: Path) -> Path:
-    """The shipped bundle with INT8 for three runtimes and FP16, calibrated on its reference."""
+    """The shipped bundle with INT8 for four runtimes and FP16, calibrated on its reference."""
     bundle = Bundle.open(Path(shutil.copytree(PREBUILT_BUNDLE, target)))
     model = ir.load(bundle.variant())
     widen_weights(model)
     pictures = bundle.reference().images
-    seen = observe_products(model, pictures, open_runner)
+    seen = observe_products(model, pictures, OnnxRuntimeRunner)
     ranges = {name: METHODS["minmax"](found) for name, found in seen.items()}
     forms = {
         f"int8-{name}": (quantized(model, SCHEMES[name], ranges), SCHEMES[name].runtime, name)
-        for name in (this_target(), "openvino", "tensorrt")
+        for name in (this_target(), "openvino", "tensorrt", "native")
     }
-    forms["half"] = (to_half(model, pictures, open_runner).model, "onnxruntime", "gpu")
+    forms["half"] = (to_half(model, pictures, OnnxRuntimeRunner).model, "onnxruntime", "gpu")
     variants = dict(bundle.manifest.variants)
     for name, (_, runtime, kind) in forms.items():
         precision = "float16" if name == "half" else "int8"

@@ -23,8 +23,7 @@ from typing import NoReturn
 
 import pytest
 
-from edgevit.common.errors import InputError
-from edgevit_runtimes.backends import kernel, native_library
+from edgevit_runtimes.backends import native_library
 from support.processes import SHARED_DATA
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
@@ -120,13 +119,6 @@ def _provider(name: str) -> bool:
     return name in onnxruntime.get_available_providers()
 
 
-def _kernel_headers() -> bool:
-    try:
-        return bool(kernel._headers())
-    except InputError:
-        return False
-
-
 def _pip_opencv_has_gstreamer() -> bool:
     import cv2
 
@@ -140,10 +132,6 @@ NO_CUDA_PROVIDER = Circumstance(
 )
 AZURE_PROVIDER = Circumstance(
     lambda: _provider("AzureExecutionProvider"), "this ONNX Runtime is built with one provider only"
-)
-KERNEL_HEADERS = Circumstance(
-    _kernel_headers,
-    "no C++ headers of ONNX Runtime: Debian 13 has them (libonnxruntime-dev), Debian 12 has not",
 )
 NOT_ROOT = Circumstance(lambda: os.geteuid() != 0, "root may write everywhere")
 NO_GSTREAMER = Circumstance(

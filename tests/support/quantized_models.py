@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import onnx
 import onnx_ir as ir
 
@@ -21,6 +19,6 @@ def quantized_natively(
     """The Q/DQ form of a model; the products named in ``keep_float`` stay float."""
     graph = ir.from_proto(model)
     widen_weights(graph)
-    seen = observe_products(graph, pictures, partial(OnnxRuntimeRunner, native=False))
+    seen = observe_products(graph, pictures, OnnxRuntimeRunner)
     ranges = {name: METHODS["minmax"](found) for name, found in seen.items()}
     return ir.to_proto(quantized(graph, SCHEMES["native"], ranges, keep_float))

@@ -1,1 +1,1 @@
-"""Commands about machines: devices, doctor, kernel."""
+"""Commands about machines: devices, doctor."""

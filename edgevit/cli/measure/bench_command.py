@@ -41,7 +41,6 @@ _MEASURING_OPTIONS = (
     "frames",
     "max_seconds",
     "variant",
-    "native",
     "cores",
     "arena",
 )
@@ -71,13 +70,6 @@ def bench(
         float, typer.Option(help="Time limit of the back-to-back run, in seconds.")
     ] = 60.0,
     variant: VariantOption = None,
-    native: Annotated[
-        bool,
-        typer.Option(
-            "--native-kernels/--no-native-kernels",
-            help="Use the native superpixel kernels if they are built, or the ONNX function body.",
-        ),
-    ] = True,
     cores: CoresOption = None,
     arena: ArenaOption = True,
     host: Annotated[
@@ -146,7 +138,6 @@ def bench(
             frames=frames,
             max_seconds=max_seconds,
             variant=variant,
-            native=native,
             cores=core_numbers(cores),
             arena=arena,
             host=host,
@@ -169,7 +160,7 @@ def _keep_and_show(result: BenchResult, output: Path | None, as_json: bool) -> N
 def _refuse_measuring_options(context: typer.Context, result: Path) -> None:
     """How a result to repeat was measured is its own, so nothing of that may be given."""
     given = [
-        "--native-kernels" if name == "native" else f"--{name.replace('_', '-')}"
+        f"--{name.replace('_', '-')}"
         for name in _MEASURING_OPTIONS
         if str(context.get_parameter_source(name)).endswith("COMMANDLINE")
     ]

@@ -16,7 +16,6 @@ from edgevit.common.untrusted.bounded import native_name
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec
-from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.onnxruntime_profile import read_profile, start_profiling
 
 _DTYPES = {
@@ -98,8 +97,6 @@ class OnnxRuntimeRunner:
     Args:
         model: an ONNX file, or its bytes.
         threads: threads inside an operator.
-        native: use the native superpixel kernels where they are built (:mod:`..kernel`); without
-            them, or with False, the function bodies in the model run.
         placement: which provider runs the nodes.
         tuning: memory for time, and processor time for latency.
 
@@ -114,14 +111,12 @@ class OnnxRuntimeRunner:
         self,
         model: Path | bytes,
         threads: int = 1,
-        native: bool = True,
         placement: Placement = ON_CPU,
         tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         options = _options(threads, placement)
         tuning.apply(options)
         self._profiles = start_profiling(options) if is_profiling() else None
-        self.uses_native_kernels = _use_kernels(options, native)
         self._session = _session(model, options, placement)
         with parsing(lambda reason: DamagedError(_cannot_load(model, reason))):
             self.fallback_nodes = _fallback_nodes(self._session, placement)
@@ -174,7 +169,6 @@ def compile_onnxruntime(model: Path, placement: Placement = ON_CPU) -> Built:
         options = _options(1, placement)
         if placement.provider != "tensorrt":
             options.optimized_model_filepath = str(optimised)
-        _use_kernels(options, native=True)
         fallback_nodes = _fallback_nodes(_session(model, options, placement), placement)
         content = (optimised if optimised.is_file() else model).read_bytes()
     return Built(content, {"fallback_nodes": list(fallback_nodes)})
@@ -261,23 +255,6 @@ def _fallback_nodes(session: ort.InferenceSession, placement: Placement) -> tupl
             f"{some_of(fallback_nodes)}. Add --allow-fallback to run them there."
         )
     return fallback_nodes
-
-
-def _use_kernels(options: ort.SessionOptions, native: bool) -> bool:
-    kernels = kernel.library() if native else None
-    if kernels is not None:
-        _register(options, kernels)
-    return kernels is not None
-
-
-def _register(options: ort.SessionOptions, kernels: Path) -> None:
-    try:
-        options.register_custom_ops_library(str(kernels))
-    except Exception as error:  # see above
-        raise InputError(
-            f"The native kernels {kernels} cannot be loaded ({error}). Build them again with "
-            "'edgevit kernel', or delete them with 'edgevit kernel --remove'."
-        ) from error
 
 
 def _spec(arg: ort.NodeArg) -> TensorSpec:

@@ -27,7 +27,6 @@ from edgevit_runtimes.devices.facts import refuse_foreign
 class Host:
     """What a runtime may use of this machine.
 
-    native: in ONNX Runtime, the native superpixel kernels where they are built.
     cores: the processors that the calling thread, and every thread that the runtime starts, stay
         on from now on; None: all that the process may use.
     arena: whether ONNX Runtime keeps freed memory for the next inference, which is faster and
@@ -37,7 +36,6 @@ class Host:
         times the processor time where a camera paces them.
     """
 
-    native: bool = True
     cores: tuple[int, ...] | None = None
     arena: bool = True
     spinning: bool = True
@@ -67,7 +65,7 @@ def open_variant(bundle: Bundle, variant: str, threads: int = 1, host: Host = Ho
         stay_on(host.cores)
     if entry.runtime == "onnxruntime":
         tuning = Tuning(host.arena, host.spinning)
-        runner: Runner = OnnxRuntimeRunner(file, threads, host.native, placement, tuning)
+        runner: Runner = OnnxRuntimeRunner(file, threads, placement, tuning)
     else:
         if not host.arena:
             raise InputError(f"{entry.runtime} has no memory arena that could be switched off.")
@@ -136,11 +134,11 @@ def open_reference(bundle: Bundle, threads: int = 1) -> Runner:
     Raises:
         DamagedError: it cannot be loaded, or is not the model that the manifest tells of.
     """
-    runner = open_model(bundle.variant(), "onnxruntime", threads, native=False)
+    runner = open_model(bundle.variant(), "onnxruntime", threads)
     return _refuse_other_tensors(bundle, runner)
 
 
-def open_model(model: Path | bytes, runtime: str, threads: int = 1, native: bool = True) -> Runner:
+def open_model(model: Path | bytes, runtime: str, threads: int = 1) -> Runner:
     """Loads an ONNX file, or its bytes, in a runtime by name; for what is no variant yet.
 
     Raises:
@@ -149,7 +147,7 @@ def open_model(model: Path | bytes, runtime: str, threads: int = 1, native: bool
         InputError: the runtime reads no ONNX.
     """
     if runtime == "onnxruntime":
-        return OnnxRuntimeRunner(model, threads, native)
+        return OnnxRuntimeRunner(model, threads)
     if runtime == "openvino":
         from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
 

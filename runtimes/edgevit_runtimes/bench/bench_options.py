@@ -20,7 +20,7 @@ class BenchOptions:
     frames, fps: the camera-paced run.
     warmup: inferences discarded before every run, at the least; more until latency is steady.
     variant: which form of the model; None: the one chosen for this machine or its kind.
-    native, cores, arena: see :class:`edgevit_runtimes.backends.open_model.Host`.
+    cores, arena: see :class:`edgevit_runtimes.backends.open_model.Host`.
     """
 
     threads: int = 1
@@ -31,13 +31,12 @@ class BenchOptions:
     warmup: int = 50
     max_seconds: float = 60.0
     variant: str | None = None
-    native: bool = True
     cores: tuple[int, ...] | None = None
     arena: bool = True
 
     @property
     def host(self) -> Host:
-        return Host(self.native, self.cores, self.arena)
+        return Host(self.cores, self.arena)
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch", "samples", "frames", "fps", "max_seconds"):

@@ -14,7 +14,6 @@ from edgevit.common import telemetry
 from edgevit.common.installed import distribution
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.version import __version__
-from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.native_library import instruction_sets
 from edgevit_runtimes.backends.onnxruntime_runner import Placement
 from edgevit_runtimes.bench.bench_options import BenchOptions
@@ -82,7 +81,6 @@ def conditions(options: BenchOptions, bundle: Bundle, variant: str) -> dict[str,
     runtime = bundle.manifest.variants[variant].runtime
     return {
         "runtime": runtime_label(bundle, variant),
-        "superpixels": "native kernels" if _uses_native(options, runtime) else "function bodies",
         "threads": options.threads,
         "cores": list(options.cores) if options.cores else None,
         "memory_arena": options.arena if runtime == "onnxruntime" else None,
@@ -136,7 +134,3 @@ def runtime_label(bundle: Bundle, variant: str) -> str:
         return f"edgevit {__version__}, its native engine, {next(usable, 'portable')}"
     built_for = entry.build.built_for if entry.build else {}
     return f"{built_for.get('runtime', entry.runtime)}, {built_for.get('gpu', 'GPU')}"
-
-
-def _uses_native(options: BenchOptions, runtime: str) -> bool:
-    return runtime == "onnxruntime" and options.native and kernel.library() is not None

@@ -26,7 +26,7 @@ class MeasurementJob:
     measurement: a name of :data:`.measurement_process.MEASUREMENTS`.
     bundle, reference: the folder, and its file of pictures.
     module: the Python module that runs the variant.
-    samples, warmup, max_seconds, fps, threads, batch, native, cores, arena: as in
+    samples, warmup, max_seconds, fps, threads, batch, cores, arena: as in
         :class:`.bench_options.BenchOptions`.
     shared_memory: the GPU's memory is the machine's own.
     variants: those that are measured in turn, in blocks of ``block`` inferences.
@@ -44,7 +44,6 @@ class MeasurementJob:
     warmup: int = 50
     max_seconds: float = 60.0
     fps: float = 30.0
-    native: bool = True
     cores: tuple[int, ...] | None = None
     arena: bool = True
     shared_memory: bool = False

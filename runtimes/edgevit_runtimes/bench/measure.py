@@ -246,7 +246,6 @@ def _run(
         warmup=options.warmup,
         max_seconds=options.max_seconds,
         fps=options.fps,
-        native=options.native,
         cores=options.cores,
         arena=options.arena,
         shared_memory=runtime in GPU_RUNTIMES and jetson.is_jetson(Tree()),

@@ -90,7 +90,7 @@ def _opened(job: MeasurementJob, variant: str | None = None) -> tuple[Any, dict[
 
     bundle = Bundle.open(Path(job.bundle))
     spinning = job.measurement != "paced"  # as a feed runs it
-    host = Host(job.native, job.cores, job.arena, spinning)
+    host = Host(job.cores, job.arena, spinning)
     runner = open_variant(bundle, variant or job.variant, job.threads, host)
     with np.load(job.reference, allow_pickle=False) as reference:
         pictures = reference["images"]

@@ -12,13 +12,14 @@ from edgevit.bundle.compiled import differences
 from edgevit.common.errors import BundleError, EdgevitError
 from edgevit.common.installed import distribution
 from edgevit.common.tensorrt_library import find_tensorrt
-from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.backends.cuda import Cuda
 from edgevit_runtimes.devices import arm64, x86
 from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.devices.tree import Tree
 
 _CPU = "cpu"
+# edgevit 0.1 could compile with native kernels in their place: what holds those cannot be opened.
+_SUPERPIXELS = "function bodies"
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,10 @@ def _onnxruntime(compiling: Compiling) -> dict[str, str]:
     facts = {"runtime": " ".join(distribution("onnxruntime"))}
     if compiling.provider != _CPU:
         return facts | {"gpu": Cuda.open().gpu().name}
-    kernels = kernel.library()
     return facts | {
         "processor": processor(),
         "instruction sets": _instruction_sets(),
-        "superpixels": kernels.stem if kernels else "function bodies",
+        "superpixels": _SUPERPIXELS,
     }
 
 

@@ -16,7 +16,6 @@ from edgevit.common.untrusted.bounded import read_text
 from edgevit.common.untrusted.sanitize import harmless
 from edgevit.common.version import __version__
 from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.backends import kernel
 from edgevit_runtimes.devices import record
 from edgevit_runtimes.devices.advice import advise
 from edgevit_runtimes.devices.machine import describe
@@ -26,7 +25,7 @@ from edgevit_runtimes.remote.calls import ask
 from edgevit_runtimes.remote.setup import recording
 from edgevit_runtimes.remote.ssh import Ssh
 
-_OWN_FACTS = ("edgevit", "python", "system", "prebuilt_bundle", "native_kernels")
+_OWN_FACTS = ("edgevit", "python", "system", "prebuilt_bundle")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,6 @@ def examine_here() -> Examination:
             **_machine_and_advice(Path("/")),
             "purposes": purposes(),
             "prebuilt_bundle": _prebuilt_state(),
-            "native_kernels": _kernel_state(),
         }
     )
 
@@ -119,11 +117,6 @@ def _machine_and_advice(root: Path) -> dict[str, Any]:
         "machine": asdict(machine),
         "advice": [asdict(advice) for advice in advise(machine, root)],
     }
-
-
-def _kernel_state() -> str:
-    path = kernel.library()
-    return str(path) if path else "not built (the function body runs); to build: edgevit kernel"
 
 
 def _prebuilt_state() -> str:
