@@ -8,7 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+
+from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import EdgevitError
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.devices.target import this_target
 from sample_photos import write_photos
@@ -24,7 +29,6 @@ def made_bundle(model: str, folder: Path) -> Path:
     bundle = folder / f"{model}.edgevit"
     if bundle.exists():
         return bundle
-    pictures = _labelled_photos(folder)
     aside = folder / f"{model}.making.edgevit"
     shutil.rmtree(aside, ignore_errors=True)
     if model == PREBUILT:
@@ -32,11 +36,11 @@ def made_bundle(model: str, folder: Path) -> Path:
         _run(["trust", aside])
     else:
         _run(["export", "--model", model, "--output", aside])
-    classes = _two_classes(aside, pictures)
+    classes = _two_classes(aside, _photos(folder))
     targets = [
         part for name in ("native", "openvino", this_target()) for part in ("--target", name)
     ]
-    _run(["quantize", aside, "--data", classes, *targets, "--max-drop", "100", "--images", "8"])
+    _run(["quantize", aside, "--data", classes, *targets, "--max-drop", "100", "--images", "40"])
     for target, precision in _forms():
         try:
             _run(["compile", aside, "--target", target, "--precision", precision])
@@ -51,25 +55,29 @@ def _forms() -> list[tuple[str, str]]:
     return native + [("openvino", precision) for precision in ("fp32", "bf16", "int8")]
 
 
-def _labelled_photos(folder: Path) -> Path:
+def _photos(folder: Path) -> list[Path]:
     photos = folder / "photos"
-    if not photos.exists():
-        write_photos(photos)
-    return photos
+    return sorted(photos.iterdir()) if photos.exists() else write_photos(photos)
 
 
-def _two_classes(bundle: Path, photos: Path) -> Path:
-    """The photographs in two folders that are called as two of the bundle's classes."""
-    from edgevit.bundle.bundle import Bundle
-
-    classes = Bundle.open(bundle).manifest.classes[:2]
-    root = photos.parent / f"{bundle.name}.classes"
-    for place, photo in enumerate(sorted(photos.iterdir())):
-        for copy in range(2):
-            to = root / classes[(place + copy) % 2] / f"{copy}-{photo.name}"
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(photo, to)
+def _two_classes(bundle: Path, photos: list[Path]) -> Path:
+    """Parts of the photographs in two folders that are called as two of the bundle's classes."""
+    root = bundle.with_suffix(".classes")
+    for name in Bundle.open(bundle).manifest.classes[:2]:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    folders = sorted(root.iterdir())
+    for photo in photos:
+        for place, part in enumerate(_parts(image_io.read(photo))):
+            file = folders[place % 2] / f"{photo.stem}-{place}.png"
+            cv2.imwrite(str(file), cv2.cvtColor(part, cv2.COLOR_RGB2BGR))
     return root
+
+
+def _parts(photo: Image) -> list[Image]:
+    """The whole, and nine overlapping parts of half the height and width."""
+    height, width = photo.shape[0] // 2, photo.shape[1] // 2
+    corners = [(y * height // 2, x * width // 2) for y in range(3) for x in range(3)]
+    return [photo, *(photo[y : y + height, x : x + width] for y, x in corners)]
 
 
 def _run(command: Sequence[object]) -> None:

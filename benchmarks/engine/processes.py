@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from statistics import median
 import cv2
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.images import image_io
 
 ROOT = Path(__file__).parents[2]
 _STARTS = 15
@@ -57,10 +59,10 @@ def _program(folder: Path) -> Path:
 
 
 def _picture(folder: Path) -> Path:
-    photo = cv2.imread(str(folder / "photos" / "coffee.png"))
-    cv2.imwrite(str(folder / "picture.png"), photo)
+    photo = folder / "photos" / "coffee.png"
+    shutil.copy(photo, folder / "picture.png")
     target = folder / "picture.ppm"
-    cv2.imwrite(str(target), photo)
+    cv2.imwrite(str(target), cv2.cvtColor(image_io.read(photo), cv2.COLOR_RGB2BGR))
     return target
 
 
