@@ -5,9 +5,9 @@
     python benchmarks/native.py --json
 
 Latency is from uint8 pixels of the model's size to logits, superpixels included, on one core and
-one thread. All contestants are measured in turn: in blocks of 32 calls after 5 discarded ones ("hot"),
-and as a camera would find them, each call after 33 ms of sleep and with emptied caches ("cold").
-Ratios are medians over the rounds. MobileNetV3-Small is that of its paper (224 pixels, 1000
+one thread. All contestants are measured in turn: in blocks of 32 calls after 5 discarded ones
+("hot"), and as a camera would find them, each call after 33 ms of sleep and with emptied caches
+("cold"). Ratios are medians over the rounds. MobileNetV3-Small is that of its paper (224 pixels, 1000
 classes); it and ViT-Tiny have random weights, which do not change their time.
 """
 

@@ -52,8 +52,11 @@ def memory_and_start(bundle: Path, folder: Path) -> dict[str, str]:
 def _program(folder: Path) -> Path:
     """``examples/c/classify``, built as a C user builds it."""
     build = folder / "cmake"
-    configure = ["cmake", "-S", ROOT / "runtimes" / "native", "-B", build]
-    for command in (configure, ["cmake", "--build", build]):
+    source = ROOT / "runtimes" / "native"
+    for command in (
+        ["cmake", "-S", str(source), "-B", str(build)],
+        ["cmake", "--build", str(build)],
+    ):
         subprocess.run(command, check=True, capture_output=True)
     return build / "classify"
 
