@@ -7,8 +7,8 @@
 Latency is from uint8 pixels of the model's size to logits, superpixels included, on one core and
 one thread. All contestants are measured in turn: in blocks of 32 calls after 5 discarded ones
 ("hot"), and as a camera would find them, each call after 33 ms of sleep and with emptied caches
-("cold"). Ratios are medians over the rounds. MobileNetV3-Small is that of its paper (224 pixels, 1000
-classes); it and ViT-Tiny have random weights, which do not change their time.
+("cold"). Ratios are medians over the rounds. MobileNetV3-Small is that of its paper (224 pixels,
+1000 classes); it and ViT-Tiny have random weights, which do not change their time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
-from edgevit_runtimes.backends.native_library import instruction_sets
+from edgevit_runtimes.backends.native.native_library import instruction_sets
 from edgevit_runtimes.backends.open_model import open_variant
 from edgevit_runtimes.bench.interleave import Interleaved, interleave, pin_to_one_core
 from edgevit_runtimes.devices import x86

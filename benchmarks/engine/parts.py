@@ -11,7 +11,7 @@ import numpy as np
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.inference.runner import profiling
-from edgevit_runtimes.backends.native_runner import NativeRunner
+from edgevit_runtimes.backends.native.native_runner import NativeRunner
 
 _RUNS = 300
 _HEADER, _RECORD = 64, 128

@@ -21,9 +21,9 @@ from edgevit.inference.runner import profiling
 from edgevit.zoo.registry import find
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.native.compile_native import compile_native
-from edgevit_runtimes.backends import native_library
-from edgevit_runtimes.backends.native_library import NativeModel, instruction_sets
-from edgevit_runtimes.backends.native_runner import NativeRunner
+from edgevit_runtimes.backends.native import native_library
+from edgevit_runtimes.backends.native.native_library import NativeModel, instruction_sets
+from edgevit_runtimes.backends.native.native_runner import NativeRunner
 from support.exported_models import exported_model
 from support.native_interpreter import NativeModel as Interpreter
 from support.needs import need_tool
@@ -223,7 +223,7 @@ FUZZ = """
 import struct, sys, zlib
 import numpy as np
 from edgevit.common.errors import EdgevitError
-from edgevit_runtimes.backends.native_library import NativeModel
+from edgevit_runtimes.backends.native.native_library import NativeModel
 content = open(sys.argv[1], "rb").read()
 operations = struct.unpack_from("<I", content, 28)[0]
 rng = np.random.default_rng(int(sys.argv[2]))

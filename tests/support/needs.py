@@ -23,7 +23,7 @@ from typing import NoReturn
 
 import pytest
 
-from edgevit_runtimes.backends import native_library
+from edgevit_runtimes.backends.native import native_library
 from support.processes import SHARED_DATA
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
@@ -147,6 +147,7 @@ TINY_IMAGENET = Circumstance(
 
 
 needs_openvino = pytest.mark.needs("openvino")
+needs_native_engine = pytest.mark.needs("native-engine")
 needs_tensorrt = pytest.mark.needs("tensorrt")
 needs_cuda_python = pytest.mark.needs("cuda-python")
 needs_teacher = pytest.mark.needs("teacher")

@@ -14,12 +14,9 @@ from edgevit.inference.answers import Answer, likeliest, softmax
 from edgevit.inference.batches import Resized, infer_batches
 from edgevit.inference.runner import Array, Runner, batch_size
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
-from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Tuning
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.shared_runner import SharedRunner
 from edgevit_runtimes.devices.facts import chosen_here
-
-_DRAWN_NOW_AND_THEN = Tuning(spinning=False)
 
 
 class BundleClassifier:
@@ -79,9 +76,12 @@ class BundleSuperpixels:
     """The superpixels that a bundle's model pools, by the same op in the same runtime."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Tuning
+
         self.bundle = bundle
+        drawn_now_and_then = Tuning(spinning=False)
         self.runner: Runner = SharedRunner(
-            OnnxRuntimeRunner(bundle.superpixel_map(), threads, tuning=_DRAWN_NOW_AND_THEN)
+            OnnxRuntimeRunner(bundle.superpixel_map(), threads, tuning=drawn_now_and_then)
         )
 
     def label_maps(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.int32]]:

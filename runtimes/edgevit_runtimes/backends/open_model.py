@@ -1,4 +1,7 @@
-"""A model in the runtime that it was made for: the one door through which every one is opened."""
+"""A model in the runtime that it was made for: the one door through which every one is opened.
+
+Runtimes are imported when they are used: each takes longer to import than the engine to answer.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,6 @@ from edgevit.common.errors import DamagedError, InputError
 from edgevit.common.storage.cache import writable_cache
 from edgevit.inference.runner import Runner
 from edgevit.zoo.spec import TensorSpec
-from edgevit_runtimes.backends.onnxruntime_runner import (
-    OnnxRuntimeRunner,
-    Placement,
-    Tuning,
-    refuse_absent,
-)
 from edgevit_runtimes.devices.facts import refuse_foreign
 
 
@@ -54,23 +51,36 @@ def open_variant(bundle: Bundle, variant: str, threads: int = 1, host: Host = Ho
         MissingExtraError: the runtime is not installed.
         InputError: there is no GPU for it, or an option does not fit.
     """
-    file = bundle.variant(variant)
+    bundle.variant(variant)
     entry = bundle.manifest.variants[variant]
-    options = entry.build.options if entry.build else {}
-    placement = Placement.from_options(options)
     if entry.runtime == "onnxruntime":
-        refuse_absent(placement)  # before its GPU is asked for
+        runner = _open_onnxruntime(bundle, variant, threads, host)
+    else:
+        refuse_foreign(bundle, variant)
+        if not host.arena:
+            raise InputError(f"{entry.runtime} has no memory arena that could be switched off.")
+        if host.cores is not None:
+            stay_on(host.cores)
+        runner = _other_runtime(bundle, variant, threads)
+    return _refuse_other_tensors(bundle, runner)
+
+
+def _open_onnxruntime(bundle: Bundle, variant: str, threads: int, host: Host) -> Runner:
+    from edgevit_runtimes.backends.onnxruntime_runner import (
+        OnnxRuntimeRunner,
+        Placement,
+        Tuning,
+        refuse_absent,
+    )
+
+    build = bundle.manifest.variants[variant].build
+    placement = Placement.from_options(build.options if build else {})
+    refuse_absent(placement)  # before its GPU is asked for
     refuse_foreign(bundle, variant)
     if host.cores is not None:
         stay_on(host.cores)
-    if entry.runtime == "onnxruntime":
-        tuning = Tuning(host.arena, host.spinning)
-        runner: Runner = OnnxRuntimeRunner(file, threads, placement, tuning)
-    else:
-        if not host.arena:
-            raise InputError(f"{entry.runtime} has no memory arena that could be switched off.")
-        runner = _other_runtime(bundle, variant, threads)
-    return _refuse_other_tensors(bundle, runner)
+    tuning = Tuning(host.arena, host.spinning)
+    return OnnxRuntimeRunner(bundle.variant(variant), threads, placement, tuning)
 
 
 def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
@@ -91,7 +101,7 @@ def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
         raise _not_compiled(bundle, variant)
     if entry.runtime == "tensorrt":
         return _open_engine(bundle, variant)
-    from edgevit_runtimes.backends.native_runner import NativeRunner
+    from edgevit_runtimes.backends.native.native_runner import NativeRunner
 
     return NativeRunner(bundle.variant(variant), threads, bundle.manifest.inputs[0].shape[0])
 
@@ -147,6 +157,8 @@ def open_model(model: Path | bytes, runtime: str, threads: int = 1) -> Runner:
         InputError: the runtime reads no ONNX.
     """
     if runtime == "onnxruntime":
+        from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+
         return OnnxRuntimeRunner(model, threads)
     if runtime == "openvino":
         from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner

@@ -14,8 +14,7 @@ from edgevit.common import telemetry
 from edgevit.common.installed import distribution
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.version import __version__
-from edgevit_runtimes.backends.native_library import instruction_sets
-from edgevit_runtimes.backends.onnxruntime_runner import Placement
+from edgevit_runtimes.backends.native.native_library import instruction_sets
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.devices.target import this_target
@@ -115,7 +114,7 @@ def runtime_module(bundle: Bundle, variant: str) -> str:
     """The Python module that runs a variant."""
     entry = bundle.manifest.variants[variant]
     if entry.runtime == "native":
-        return "edgevit_runtimes.backends.native_runner"
+        return "edgevit_runtimes.backends.native.native_runner"
     if entry.runtime != "tensorrt" or entry.build is None:
         return entry.runtime
     return entry.build.built_for["runtime"].partition(" ")[0]
@@ -126,6 +125,8 @@ def runtime_label(bundle: Bundle, variant: str) -> str:
     entry = bundle.manifest.variants[variant]
     options = entry.build.options if entry.build else {}
     if entry.runtime == "onnxruntime":
+        from edgevit_runtimes.backends.onnxruntime_runner import Placement
+
         return f"{' '.join(distribution('onnxruntime'))}, {Placement.from_options(options).wanted}"
     if entry.runtime == "openvino":
         return f"{' '.join(distribution('openvino'))}, CPU, {options.get('precision', 'f32')}"

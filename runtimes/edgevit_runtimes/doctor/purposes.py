@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgevit.common.errors import EdgevitError
 from edgevit.common.installed import known_distribution
+from edgevit_runtimes.backends.native.native_library import instruction_sets
 
 # What a person may want, the distributions that it needs by their usual names, its extra.
 _NEEDS = (
@@ -30,7 +32,17 @@ _NEEDS = (
 
 def purposes() -> dict[str, dict[str, Any]]:
     """By purpose: whether it is ``ready``, the ``versions`` of its packages, and a ``fix``."""
-    return {purpose: _purpose(needs, extra) for purpose, needs, extra in _NEEDS}
+    found = {purpose: _purpose(needs, extra) for purpose, needs, extra in _NEEDS}
+    return found | {"run in the native engine": _native_engine()}
+
+
+def _native_engine() -> dict[str, Any]:
+    """Its version is the instruction set that it uses here."""
+    try:
+        usable = next(name for name, here in instruction_sets().items() if here)
+    except EdgevitError as error:
+        return {"ready": False, "versions": {"libedgevit": None}, "fix": str(error)}
+    return {"ready": True, "versions": {"libedgevit": usable}, "fix": None}
 
 
 def _purpose(needs: tuple[str, ...], extra: str) -> dict[str, Any]:

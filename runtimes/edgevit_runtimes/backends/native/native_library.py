@@ -11,7 +11,7 @@ from typing import Any
 
 from edgevit.common.errors import DamagedError, EdgevitError, InputError
 
-LIBRARY = Path(__file__).parent / "native" / "libedgevit.so"
+LIBRARY = Path(__file__).parent / "libedgevit.so"
 LIBRARY_VARIABLE = "EDGEVIT_NATIVE_LIBRARY"  # another build of it
 _ABI = 1
 _MESSAGE_BYTES = 1024

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import IMAGE_INPUT, LOGITS, TensorSpec
-from edgevit_runtimes.backends.native_library import NativeModel
+from edgevit_runtimes.backends.native.native_library import NativeModel
 
 
 class NativeRunner:

@@ -1,0 +1,1 @@
+"""edgevit's own engine, libedgevit: its library by ctypes, and its runner."""
