@@ -25,7 +25,7 @@ from edgevit_export.engines.inline import inlined
 from edgevit_runtimes.backends import onnxruntime_runner
 from edgevit_runtimes.backends import open_model as open_module
 from edgevit_runtimes.backends.classifier import BundleClassifier
-from edgevit_runtimes.backends.native_library import is_built
+from edgevit_runtimes.backends.native.native_library import is_built
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Placement
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
@@ -44,9 +44,7 @@ from support.needs import (
 IN_OPENVINO = [
     pytest.param(name, marks=needs_openvino) for name in ("openvino-fp32", "openvino-int8")
 ]
-NATIVE = [
-    pytest.param(name, marks=needs_native_engine) for name in ("native-fp32", "native-int8")
-]
+NATIVE = [pytest.param(name, marks=needs_native_engine) for name in ("native-fp32", "native-int8")]
 VARIANTS = ["float", "onnxruntime-fp32", "onnxruntime-int8", *IN_OPENVINO, *NATIVE, "tensorrt-fp32"]
 
 

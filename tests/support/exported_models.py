@@ -18,7 +18,7 @@ from edgevit_export.passes.regroup_gelu import regroup_gelu
 from support.zoo import shallow
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def exported_model(name: str, batch: int | None = 1) -> onnx.ModelProto:
     """A model's ``model.onnx``, two layers deep if it has no shipped weights: those are random."""
     torch.manual_seed(0)
