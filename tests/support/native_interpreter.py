@@ -1,6 +1,6 @@
 """What a native model file says, computed in numpy: the meaning that the engine is tested against.
 
-Written from docs/native-format.md alone: it shares nothing with the compiler that writes the files
+Written from docs/native.md alone: it shares nothing with the compiler that writes the files
 nor with the engine that runs them. Memory is one block of bytes, as for the engine, so that buffers
 that overlap while both are in use show as wrong answers.
 """

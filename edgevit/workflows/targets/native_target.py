@@ -14,7 +14,7 @@ from edgevit.zoo.spec import LOGITS
 
 
 def plan_native(bundle: Bundle, request: CompileRequest, progress: Progress) -> Plan:
-    """A file that the engine opens on any processor, by its own kernels; see docs/native-format.md.
+    """A file that the engine opens on any processor, by its own kernels; see docs/native.md.
 
     Raises:
         MissingExtraError: onnx is not installed, as on a device.

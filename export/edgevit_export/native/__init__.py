@@ -1,1 +1,1 @@
-"""From an ONNX model to the plan that edgevit's own runtime executes (docs/native-format.md)."""
+"""From an ONNX model to the plan that edgevit's own runtime executes (docs/native.md)."""

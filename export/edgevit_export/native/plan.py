@@ -1,6 +1,6 @@
 """A native plan: the operations in order, with named arguments in the order of the file.
 
-The format is specified in ``docs/native-format.md``. An argument that is an address is a *place*:
+The format is specified in ``docs/native.md``. An argument that is an address is a *place*:
 bytes from the start of a block, which is a part of the arena or a constant. Where the blocks lie is
 decided when the plan is written.
 """

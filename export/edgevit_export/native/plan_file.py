@@ -1,4 +1,4 @@
-"""A plan as the bytes of its file: header, operations, names, constants (docs/native-format.md)."""
+"""A plan as the bytes of its file: header, operations, names, constants (docs/native.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights in the order in which the engine's kernels read them: docs/native-format.md says it."""
+"""Weights in the order in which the engine's kernels read them: docs/native.md says it."""
 
 from __future__ import annotations
 
