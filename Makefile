@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz chaos test-all test-pythons test-arm64 schemas lint bench prebuilt train-zoo tensorrt-builds clean
+.PHONY: demo test fuzz fuzz-native bench-native chaos test-all test-pythons test-arm64 schemas lint bench prebuilt train-zoo tensorrt-builds clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -43,6 +43,10 @@ FUZZ_SEED ?= 0
 fuzz: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m support.fuzzing.run_all --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
+# Native model files changed at random, under the sanitizers of the C++ compiler.
+fuzz-native: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m support.fuzzing.native_models --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
+
 # Processes ended at random moments while they change files: nothing is lost.
 CHAOS_KILLS ?= 1000
 CHAOS_SEED ?= 0
@@ -59,6 +63,10 @@ lint: $(READY)
 # The figures of the README's bench card.
 bench: $(READY)
 	$(BIN)/python benchmarks/latency.py
+
+# The native engine against other runtimes and models.
+bench-native: $(READY)
+	$(BIN)/python benchmarks/native.py
 
 # Builds the bundle that the package ships from the weights that it ships.
 prebuilt: $(READY)
