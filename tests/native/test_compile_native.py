@@ -71,9 +71,12 @@ def test_an_int8_plan_answers_as_its_qdq_model(name: str, photos: list[Image]) -
     quantized = quantized_natively(model, pictures)
     expected = answers(quantized, pictures)
     got = native_answers(quantized, pictures)
-    # A rounding that goes the other way in one place moves the logits by a part of a step.
-    assert np.abs(got - expected).max() < 0.03 * np.abs(expected).max()
-    assert (got.argmax(1) == expected.argmax(1)).all()
+    # A rounding that goes the other way in one place moves the logits by a part of a step, and
+    # classes of untrained models are closer than that.
+    step = 0.03 * np.abs(expected).max()
+    assert np.abs(got - expected).max() < step
+    taken = np.take_along_axis(expected, got.argmax(1)[:, None], 1)[:, 0]
+    assert (taken > expected.max(1) - step).all()
 
 
 @pytest.fixture(scope="module")
