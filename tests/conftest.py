@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,15 @@ from support import Command, Finished, crops, write_png
 from support.cameras import write_clip
 from support.made_once import folder_of_the_run, made_once
 from support.needs import KERNEL_HEADERS, apply_marks, need_tool, only_if
+
+
+def pytest_configure() -> None:
+    """Before torch is loaded, and inherited by workers and by commands that tests start.
+
+    OpenMP's threads burn their cores while they wait for each other. Where other workers need
+    these, a tiny training took three times the processor's time.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

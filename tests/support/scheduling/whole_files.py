@@ -1,8 +1,9 @@
 """pytest-xdist's ``--dist loadfile`` that goes on when a worker's process ends.
 
-xdist 3.8 gives the files of such a worker to the others, those among them that are done too: a
-worker that gets a file without tests waits for ever. It also runs the test that ended the process
-again, in a process that it ends again.
+A worker of xdist 3.8 runs its last test only when it gets another or is told that there is none.
+After a worker's end the others get its files, those among them that are done too, and a new one
+gets one file: with no test or one test in it, it waits for ever. The test that ended the process
+runs again, and ends another.
 """
 
 from __future__ import annotations
@@ -26,3 +27,10 @@ class WholeFiles(LoadFileScheduling):
         for other in self.assigned_work:
             self._reschedule(other)
         return pending[0]
+
+    def _reschedule(self, node: WorkerController) -> None:
+        """Files until there is work in reserve, or the word that there are no more."""
+        if node not in self.registered_collections:  # it still looks for its tests
+            return
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) <= 2:
+            super()._reschedule(node)
