@@ -21,7 +21,7 @@ demo: $(READY)
 # A worker whose test neither ends nor fails after its time (pyproject.toml) is ended and replaced.
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow and not arm64" --numprocesses auto --dist loadfile \
-		-o faulthandler_timeout=360 -o faulthandler_exit_on_timeout=true
+		-o faulthandler_timeout=660 -o faulthandler_exit_on_timeout=true
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
