@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +26,34 @@ from support.made_once import folder_of_the_run, made_once
 from support.needs import apply_marks
 
 
+def pytest_configure() -> None:
+    """Before torch is loaded, and inherited by workers and by commands that tests start.
+
+    OpenMP's threads burn their cores while they wait for each other. Where other workers need
+    these, a tiny training took three times the processor's time.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     apply_marks(item)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """For ``--dist loadfile``, see tests/support/scheduling."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from support.scheduling.whole_files import WholeFiles
+
+    return WholeFiles(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is slow by its mark has an hour instead of pyproject.toml's time."""
+    for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("arm64"):
+            item.add_marker(pytest.mark.timeout(3600), append=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -64,6 +92,8 @@ def edgevit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def call(*arguments: object) -> Finished:
         monkeypatch.setattr(sys, "argv", ["edgevit", *map(str, arguments)])
+        # Else a thread that an earlier test left behind lets this process end, the tests with it.
+        monkeypatch.setattr("edgevit.cli.any_abandoned", lambda: False)
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 
 from edgevit.common.errors import InputError
 
 _THREADS_PER_CORE = 4  # far more only take memory: every thread has a stack and an arena
-_abandoned: list[ThreadPoolExecutor] = []
+_numbers = count()
+_abandoned: list[threading.Thread] = []
 
 
 def any_abandoned() -> bool:
-    """Whether threads may be at work that nobody waits for: Python would wait at its end."""
-    return bool(_abandoned)
+    """Whether threads are at work that nobody waits for: Python would wait at its end."""
+    return any(thread.is_alive() for thread in _abandoned)
 
 
 @contextmanager
@@ -25,12 +28,13 @@ def workers(threads: int) -> Iterator[ThreadPoolExecutor]:
     After an error or a signal nobody waits: a thread may be in the middle of a huge picture, or of
     a disk that does not answer.
     """
-    pool = ThreadPoolExecutor(threads)
+    name = f"edgevit-worker-{next(_numbers)}-"
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
     try:
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        _abandoned.append(pool)
+        _abandoned.extend(one for one in threading.enumerate() if one.name.startswith(name))
         raise
     pool.shutdown()
 

@@ -57,15 +57,15 @@ def export(tmp_path: Path, pictures: Image, name: str = "lla_tiny", **options: o
     return export_bundle(request, OnnxRuntimeRunner, SilentProgress())
 
 
-# Of a fixed batch one model of every family; the others are in the slow tests.
-FAMILIES = ("lla_tiny", "vit_tiny", "lavit_tiny_128")
-CONTRACTS = [
-    *(pytest.param(name, None) for name in TINY),
-    *(pytest.param(name, 1, marks=[] if name in FAMILIES else pytest.mark.slow) for name in TINY),
+# One of every kind, and small: torch.onnx takes seconds for any model. The others are slow tests.
+EVERY_KIND = ("lla_tiny", "lla_tiny_32", "vit_tiny_32", "lavit_tiny_32")
+DYNAMIC = [
+    pytest.param(name, None, marks=[] if name in EVERY_KIND else pytest.mark.slow) for name in TINY
 ]
+FIXED = [pytest.param(n, 1, marks=[] if n == "lla_tiny" else pytest.mark.slow) for n in TINY]
 
 
-@pytest.mark.parametrize(("name", "batch"), CONTRACTS)
+@pytest.mark.parametrize(("name", "batch"), [*DYNAMIC, *FIXED])
 def test_every_model_keeps_the_contract_of_the_file(
     name: str, batch: int | None, tmp_path: Path, photo_batch: Image
 ) -> None:
@@ -99,7 +99,12 @@ def test_every_model_in_full_depth_passes_the_gate(
 
 
 @pytest.mark.parametrize(
-    ("name", "batch"), [*((name, None) for name in TINY), ("lla_tiny", 3), ("lavit_tiny_128", 3)]
+    ("name", "batch"),
+    [
+        *DYNAMIC,
+        ("lla_tiny", 3),
+        pytest.param("lavit_tiny_128", 3, marks=pytest.mark.slow),
+    ],
 )
 def test_batches_answer_like_single_pictures(
     name: str, batch: int | None, tmp_path: Path, photo_batch: Image

@@ -27,7 +27,14 @@ def named(model: str) -> ir.Model:
     return simplified
 
 
-@pytest.mark.parametrize("model", ["lla_tiny_k16", "vit_tiny_32", "lavit_tiny_32"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "lla_tiny_32",
+        "vit_tiny_32",
+        pytest.param("lavit_tiny_32", marks=pytest.mark.slow),  # half a minute in torch.onnx
+    ],
+)
 def test_every_node_says_where_it_is_from(model: str) -> None:
     onnx_model = named(model)
     onnx.checker.check_model(ir.to_proto(onnx_model), full_check=True)

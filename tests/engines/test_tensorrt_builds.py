@@ -34,13 +34,13 @@ def builds(*arguments: object) -> list[dict[str, object]]:
 
 
 @needs_tensorrt
-def test_both_families_build_in_every_precision() -> None:
-    rows = builds("--model", "lla_tiny", "lavit_tiny", "--capability", "8.6")
-    assert len(rows) == 6
-    sizes = {(row["model"], row["precision"]): row["engine_mib"] for row in rows}
-    for model in ("lla_tiny", "lavit_tiny"):
-        assert sizes[model, "fp16"] < 0.7 * sizes[model, "fp32"]
-        assert sizes[model, "int8"] < 0.7 * sizes[model, "fp32"]
+def test_a_model_builds_in_every_precision() -> None:
+    """lla_tiny's forms are built in tests/selection/test_compile.py."""
+    rows = builds("--model", "lavit_tiny_32", "--capability", "8.6")
+    sizes = {row["precision"]: row["engine_mib"] for row in rows}
+    assert set(sizes) == {"fp32", "fp16", "int8"}
+    assert sizes["fp16"] < 0.7 * sizes["fp32"]
+    assert sizes["int8"] < 0.7 * sizes["fp32"]
 
 
 @needs_tensorrt
@@ -118,7 +118,7 @@ def test_a_parser_without_local_functions_gets_the_graph_inlined() -> None:
     model = Bundle.open(PREBUILT_BUNDLE).variant().read_bytes()
     engine = build_engine(model, EngineOptions("8.6"), old)
     assert engine.inlined
-    assert len(engine.content) > 20e6
+    assert len(engine.content) > len(model)  # the weights are in it
     assert not build_engine(model, EngineOptions("8.6"), real).inlined
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -161,7 +162,14 @@ def test_a_masked_token_changes_nothing() -> None:
     assert torch.equal(block(latents, keys, values, mask), before)
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS if "base" not in n])
+TINY = [n for n in MODELS if "tiny" in n]
+LARGER = [n for n in MODELS if n not in TINY and "base" not in n]
+EVERY_KIND = ("lla_tiny", "lla_tiny_32", "vit_tiny_32", "lavit_tiny_32")
+
+
+@pytest.mark.parametrize(
+    "name", [*TINY, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGER)]
+)
 def test_a_batch_is_its_pictures(name: str, photos: list[np.ndarray]) -> None:
     module = build(shallow(name).spec).eval()
     pictures = torch.from_numpy(image_io.batch(photos, Preprocess(module.spec.image_px)))
@@ -171,11 +179,9 @@ def test_a_batch_is_its_pictures(name: str, photos: list[np.ndarray]) -> None:
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
-TINY = [n for n in MODELS if "tiny" in n]
-
-
-@pytest.mark.parametrize("name", TINY)
-@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize(
+    ("name", "value"), [*((name, 0) for name in TINY), *product(EVERY_KIND, (128, 255))]
+)
 def test_a_flat_picture_has_an_answer(name: str, value: int) -> None:
     module = build(shallow(name).spec).eval()
     size = module.spec.image_px

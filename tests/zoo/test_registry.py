@@ -15,14 +15,19 @@ from edgevit.zoo.sizes import SIZES_FILE, size_of
 from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
 from edgevit_export.inspect.count_sizes import write_sizes
 
+LARGE = ("base", "small")  # seconds each to build
 ALL = sorted(registry.MODELS)
+SIZED = [
+    pytest.param(name, marks=pytest.mark.slow if any(x in name for x in LARGE) else [])
+    for name in ALL
+]
 
 
 def test_the_file_lists_the_models_of_the_zoo() -> None:
     assert list(json.loads(SIZES_FILE.read_text())) == list(registry.MODELS)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", SIZED)
 def test_sizes_are_what_torch_counts(name: str) -> None:
     """If it fails: python -m edgevit_export.inspect.count_sizes"""
     assert size_of(name) == count_spec(registry.find(name).spec)
