@@ -16,7 +16,7 @@ from edgevit.zoo.spec import Preprocess
 from edgevit_export.native.compile_native import compile_native
 from edgevit_runtimes.backends.native.native_library import library_path
 from edgevit_runtimes.backends.native.native_runner import NativeRunner
-from support.exported_models import exported_model
+from support.models.exported_models import exported_model
 from support.needs import need_tool
 
 ROOT = Path(__file__).parents[2]

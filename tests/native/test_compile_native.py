@@ -1,6 +1,6 @@
 """Models of the zoo as native plans: they answer as ONNX Runtime does, in float and in eight bits.
 
-The plans run in tests/support/native_interpreter.py, which knows the specification alone.
+The plans run in tests/support/models/native_interpreter.py, which knows the specification alone.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from edgevit.zoo.spec import LavitSpec, Preprocess
 from edgevit_export.native.compile_native import compile_native
 from edgevit_export.quantize.products import find_products
 from edgevit_export.quantize.schemes import ir
-from support.exported_models import exported_model
-from support.native_interpreter import NativeModel
-from support.quantized_models import quantized_natively
+from support.models.exported_models import exported_model
+from support.models.native_interpreter import NativeModel
+from support.models.quantized_models import quantized_natively
 
 # One of every family, the smallest; the others are in the slow tests.
 _FEW = ("lla_micro", "vit_tiny_32", "sppp_tiny", "lla_tiny_joint", "mobilenet_v3_small")

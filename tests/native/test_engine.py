@@ -24,10 +24,10 @@ from edgevit_export.native.compile_native import compile_native
 from edgevit_runtimes.backends.native import native_library
 from edgevit_runtimes.backends.native.native_library import NativeModel, instruction_sets
 from edgevit_runtimes.backends.native.native_runner import NativeRunner
-from support.exported_models import exported_model
-from support.native_interpreter import NativeModel as Interpreter
+from support.models.exported_models import exported_model
+from support.models.native_interpreter import NativeModel as Interpreter
+from support.models.quantized_models import quantized_natively
 from support.needs import need_tool
-from support.quantized_models import quantized_natively
 
 MODELS = ("lla_micro", "vit_tiny_32", "sppp_tiny", "mobilenet_v3_small")
 FORMS = ("float", "int8")

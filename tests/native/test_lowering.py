@@ -10,7 +10,7 @@ from onnx import parser
 
 from edgevit.common.errors import InputError
 from edgevit_export.native.compile_native import compile_native
-from support.native_interpreter import NativeModel
+from support.models.native_interpreter import NativeModel
 
 PX = 8
 CONSTANTS = {

@@ -9,7 +9,7 @@ import numpy as np
 from edgevit_export.native import plan
 from edgevit_export.native.plan import Buffer, Constant, Output, Place, Plan
 from edgevit_export.native.plan_file import plan_bytes
-from support.native_interpreter import CONSTANT, NONE, NativeModel
+from support.models.native_interpreter import CONSTANT, NONE, NativeModel
 
 
 def floats(*values: float) -> Place:

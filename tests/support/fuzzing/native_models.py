@@ -23,7 +23,7 @@ from edgevit_export.convert.graph import rewritten
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.native.compile_native import compile_native
 from edgevit_export.passes.regroup_gelu import regroup_gelu
-from support.quantized_models import quantized_natively
+from support.models.quantized_models import quantized_natively
 
 ROOT = Path(__file__).parents[3]
 NATIVE = ROOT / "runtimes" / "native"
