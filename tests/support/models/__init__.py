@@ -1,1 +1,1 @@
-"""Models of the zoo for tests: exported, quantized, and read as a native file without the engine."""
+"""Models of the zoo for tests: exported, quantized, read as a native file without the engine."""
