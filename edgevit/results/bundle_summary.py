@@ -76,7 +76,7 @@ def input_rows(bundle: Bundle) -> list[tuple[str, str]]:
     return [
         ("input", ", ".join(map(str, manifest.inputs))),
         ("output", ", ".join(map(str, manifest.outputs))),
-        ("preprocessing", f"{manifest.preprocess.resize} to {manifest.preprocess.size_px} px, RGB"),
+        ("preprocessing", f"{manifest.preprocess.resize_text}, RGB"),
     ]
 
 
