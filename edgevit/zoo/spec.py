@@ -16,6 +16,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 ResizeMode = Literal["squash", "crop", "letterbox"]
+Layout = Literal["nchw", "nhwc"]  # where a model has its channels
 
 IMAGE_INPUT = "image"
 LOGITS = "logits"

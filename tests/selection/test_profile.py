@@ -23,7 +23,8 @@ from edgevit_runtimes.backends.onnxruntime_profile import read_profile
 from edgevit_runtimes.backends.tensorrt_profile import layer_profiler
 from edgevit_runtimes.bench import peak
 from edgevit_runtimes.devices.target import this_target
-from edgevit_runtimes.selection.profile import UNNAMED, layers
+from edgevit.inference.node_names import UNNAMED
+from edgevit_runtimes.selection.profile import layers
 from support import Command
 from support.compiled_bundles import float_model, with_variant
 from support.needs import needs_openvino, needs_tensorrt
