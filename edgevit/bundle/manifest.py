@@ -230,10 +230,7 @@ class Manifest:
         logits = next((o for o in self.outputs if o.name == LOGITS), None)
         if logits is None or logits.shape[1:] != (classes,):
             raise ValueError(f"the output {logits} does not fit {classes} classes")
-        try:
-            self.preprocess.check()
-        except ValueError as error:
-            raise ValueError(f"preprocess.{error}") from error
+        self.preprocess.check("preprocess")
         if not self.preprocess.normalised_in_graph:
             raise ValueError("preprocess.normalised_in_graph is false, expected true")
         if not self.variants:

@@ -51,7 +51,7 @@ def fit(picture: Image, preprocess: Preprocess) -> Image:
     size = preprocess.size_px
     if preprocess.resize == "letterbox":
         return _letterboxed(picture, size)
-    part = seen_part(*picture.shape[:2], preprocess)
+    part = seen_part(picture.shape[0], picture.shape[1], preprocess)
     right, bottom = part.left + part.width, part.top + part.height
     return _squashed(picture[part.top : bottom, part.left : right], size, size)
 

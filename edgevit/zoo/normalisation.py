@@ -49,9 +49,7 @@ class Normalisation:
     @property
     def shifts(self) -> Triple:
         """What is then added."""
-        first, second, third = (
-            -mean / std for mean, std in zip(self.mean, self.std, strict=True)
-        )
+        first, second, third = (-mean / std for mean, std in zip(self.mean, self.std, strict=True))
         return first, second, third
 
     @property

@@ -75,10 +75,10 @@ class Preprocess:
     """How a decoded picture becomes the model's input.
 
     ``resize``: ``squash`` makes both sides ``size_px``, whatever the aspect ratio, which is how the
-    shipped weights saw their training images; ``crop`` takes the square in the middle, whose side is
-    ``crop_pct`` of the picture's shorter one; ``letterbox`` keeps the aspect ratio and fills up with
-    grey. ``mean`` and ``std`` (RGB, of pixels scaled to 0..1) are applied *inside* the graph; they
-    are listed so that a person can check them.
+    shipped weights saw their training images; ``crop`` takes the square in the middle, whose side
+    is ``crop_pct`` of the picture's shorter one; ``letterbox`` keeps the aspect ratio and fills up
+    with grey. ``mean`` and ``std`` (RGB, of pixels scaled to 0..1) are applied *inside* the graph;
+    they are listed so that a person can check them.
     """
 
     size_px: int
@@ -91,12 +91,12 @@ class Preprocess:
     normalised_in_graph: bool = True
     crop_pct: float = 1.0
 
-    def check(self) -> None:
-        """Raises ValueError for a size or a share of the shorter side that cannot be used."""
-        if self.size_px < 1:
-            raise ValueError(f"size_px is {self.size_px}, expected 1 or more")
+    def check(self, where: str) -> None:
+        """Raises ValueError for a share of the shorter side that no crop can take."""
         if not 0 < self.crop_pct <= 1:
-            raise ValueError(f"crop_pct is {self.crop_pct}, expected more than 0 and at most 1")
+            raise ValueError(
+                f"{where}.crop_pct is {self.crop_pct}, expected more than 0 and at most 1"
+            )
 
     @property
     def resize_text(self) -> str:

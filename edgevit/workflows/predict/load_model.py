@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.bundle.bundle import MANIFEST_FILE, Bundle, is_onnx_file
 from edgevit.common.errors import BundleError, InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.storage.cache import cache_folder
@@ -117,7 +117,8 @@ def _bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
 
 def _names_path(text: str) -> bool:
     path = Path(text)
-    return len(path.parts) > 1 or path.suffix == _SUFFIX or (path / MANIFEST_FILE).is_file()
+    named = path.suffix == _SUFFIX or is_onnx_file(path)
+    return len(path.parts) > 1 or named or (path / MANIFEST_FILE).is_file()
 
 
 def _unknown(text: str) -> InputError:

@@ -1,1 +1,1 @@
-"""Classifiers from ONNX files of any exporter, as bundles: the preprocessing goes into the graph."""
+"""ONNX files of any exporter as bundles: the preprocessing goes into the graph."""

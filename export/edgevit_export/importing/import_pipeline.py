@@ -25,7 +25,7 @@ from edgevit.bundle.bundle import (
     write_reference,
 )
 from edgevit.bundle.edit import create, seal
-from edgevit.common.errors import EdgevitError, InputError
+from edgevit.common.errors import DamagedError, EdgevitError, InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.common.storage.folders import refuse_existing
 from edgevit.common.untrusted.parsers import parsing
@@ -50,6 +50,7 @@ from edgevit_export.importing.original_runner import (
     by_class,
 )
 from edgevit_export.importing.put_preprocessing import PutPreprocessing
+from edgevit_export.importing.read_classifier import check_classifier
 from edgevit_export.inspect.work import products_of
 from edgevit_export.passes.name_by_module import name_new_nodes
 from edgevit_export.passes.regroup_gelu import regroup_gelu
@@ -58,6 +59,7 @@ PARITY = "original ONNX model against the bundle"
 TORCH_PARITY = "torch against the bundle"
 _REFERENCE_PICTURES = 8
 _LEAST_TOLERANCE, _TOLERANCE = 1e-4, 1e-5  # of logits: absolute, and of the largest
+_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 _PROBABLY = 1e-3  # by which probabilities miss a sum of 1
 
 
@@ -138,8 +140,10 @@ def import_bundle(request: ImportRequest, open_runner: OpenRunner, progress: Pro
 
 
 def _examined(request: ImportRequest, open_runner: OpenRunner) -> _Found:
-    found = find_input(request.model, request.size_px, request.layout)
-    output = find_output(request.model, request.logits)
+    with parsing(lambda reason: DamagedError(_contradicts_itself(request.source, reason))):
+        found = find_input(request.model, request.size_px, request.layout)
+        output = find_output(request.model, request.logits)
+        check_classifier(request.model)
     normalisation, notes = _normalisation(request, found)
     found, said = _with_batch(request, found)
     notes |= said
@@ -191,9 +195,7 @@ def _of_batch(found: ModelInput, batch: int) -> ModelInput:
     return ModelInput(found.name, found.dtype, found.layout, batch, found.size_px)
 
 
-def _takes_any_batch(
-    answer: Callable[[Array], Array], found: ModelInput, classes: int
-) -> bool:
+def _takes_any_batch(answer: Callable[[Array], Array], found: ModelInput, classes: int) -> bool:
     """Many exporters call the batch dynamic and write 1 into a reshape."""
     try:
         return by_class(answer(_blank(found, 2)), 2).shape == (2, classes)
@@ -235,6 +237,10 @@ def _converted(request: ImportRequest, found: _Found) -> onnx.ModelProto:
         finished = rewritten(simplify(ours), regroup_gelu, name_new_nodes)
         onnx.checker.check_model(finished, full_check=True)
         return finished
+
+
+def _contradicts_itself(source: str, reason: str) -> str:
+    return f"{source} is no ONNX model that can be used ({reason}). Export or copy it again."
 
 
 def _cannot(source: str, reason: str) -> str:
@@ -327,9 +333,6 @@ def _model_info(
         spec={},
         notes={"opset": str(opset_of(request.model)), **notes},
     )
-
-
-_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 
 def _manifest(

@@ -11,7 +11,7 @@ from edgevit.zoo.spec import Layout
 
 _CHANNELS = 3
 _CHANNEL_AXIS: dict[Layout, int] = {"nchw": 1, "nhwc": 3}
-_DTYPES = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.UINT8: "uint8"}
+_DTYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.UINT8: "uint8"}
 _HALVES = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
@@ -67,7 +67,7 @@ def find_input(model: onnx.ModelProto, size_px: int | None, layout: Layout | Non
             "[B, H, W, 3]. Export it with such an input."
         )
     found = _layout(value, sides, layout)
-    height, width = (sides[2:] if found == "nchw" else sides[1:3])
+    height, width = sides[2:] if found == "nchw" else sides[1:3]
     batch = sides[0] if isinstance(sides[0], int) else None
     return ModelInput(value.name, dtype, found, batch, _size(value, height, width, size_px))
 
@@ -99,7 +99,9 @@ def _dtype(value: onnx.ValueInfoProto) -> str:
         if kind in _HALVES
         else "Export it with a float32 or uint8 input."
     )
-    raise InputError(f"The model's input is {_described(value)}; expected float32 or uint8. {remedy}")
+    raise InputError(
+        f"The model's input is {_described(value)}; expected float32 or uint8. {remedy}"
+    )
 
 
 def _dimensions(value: onnx.ValueInfoProto) -> list[int | None] | None:
@@ -165,5 +167,6 @@ def _described(value: onnx.ValueInfoProto) -> str:
     kind = _DTYPES.get(tensor.elem_type, kind)
     if not tensor.HasField("shape"):
         return f"{value.name} {kind}[?]"
-    sides = [str(dim.dim_value) if dim.dim_value > 0 else dim.dim_param or "?" for dim in tensor.shape.dim]
+    dims = tensor.shape.dim
+    sides = [str(dim.dim_value) if dim.dim_value > 0 else dim.dim_param or "?" for dim in dims]
     return f"{value.name} {kind}[{', '.join(sides)}]"

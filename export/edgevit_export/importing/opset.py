@@ -6,6 +6,8 @@ the standard gives for it; the others are converted by onnx.
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 from onnx import defs, helper, inliner, version_converter
 
@@ -87,14 +89,15 @@ def _body(
     node: onnx.NodeProto, opset: int, types: dict[str, onnx.TypeProto]
 ) -> onnx.FunctionProto | None:
     """What the standard says that an op does, for this node; None where it does not say it."""
-    schema = defs.get_schema(node.op_type, opset)
+    schema: Any = defs.get_schema(node.op_type, opset)  # its stubs lack the functions
     given = [types[name].SerializeToString() if name else b"" for name in node.input]
     for version in sorted(schema.context_dependent_function_opset_versions):
         content = schema.get_context_dependent_function_with_opset_version(
             version, node.SerializeToString(), given
         )
         if content:
-            return onnx.FunctionProto.FromString(content)
+            made: onnx.FunctionProto = onnx.FunctionProto.FromString(content)
+            return made
     if schema.has_function:
         body = onnx.FunctionProto()
         body.CopyFrom(schema.function_body)

@@ -17,7 +17,7 @@ from edgevit_export.importing.model_input import ModelInput
 def prepared(
     images: Array, found: ModelInput, normalisation: Normalisation | None, bgr: bool
 ) -> Array:
-    """uint8 RGB [B, H, W, 3] as a model wants it, by numpy: nothing here is shared with the graph."""
+    """uint8 RGB [B, H, W, 3] as a model wants it, by numpy and not by the graph that is checked."""
     seen = images[..., ::-1] if bgr else images
     if normalisation is not None:
         scaled = seen.astype(np.float32) * np.float32(normalisation.scale)

@@ -1,6 +1,7 @@
-"""put_preprocessing: f(x) becomes f((image * a + b) as the model wants it), with logits [B, classes].
+"""put_preprocessing: f(x) becomes f(image * a + b), and its output logits [B, classes].
 
-``image`` is uint8 RGB [B, H, W, 3]; a and b are what normalisation multiplies by and adds.
+``image`` is uint8 RGB [B, H, W, 3]; a and b are what normalisation multiplies by and adds, and
+the axes and colours get the order that the model wants.
 """
 
 from __future__ import annotations

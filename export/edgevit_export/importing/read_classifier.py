@@ -1,4 +1,4 @@
-"""Reads an ONNX file of any exporter: its weights, its functions inlined, only standard ops left."""
+"""Reads an ONNX file of any exporter: with its weights, functions inlined, of standard ops."""
 
 from __future__ import annotations
 
@@ -36,19 +36,24 @@ def read_classifier(file: Path) -> onnx.ModelProto:
 
 
 def standard_model(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """Checked, and with its functions inlined.
+    """With its functions inlined, so that only standard ops are left.
 
     Raises:
         InputError: it needs ops that are in no standard; they are named.
-        Exception: what ``onnx.checker`` raises for a model that contradicts itself.
+        Exception: what ``onnx`` raises for a model that contradicts itself.
     """
     if not model.graph.node:
         raise InputError(f"{name} is no ONNX model: it has no nodes. Export or copy it again.")
     if model.functions:
         model = inliner.inline_local_functions(model, convert_version=True)
     _refuse_foreign_ops(model, name)
-    onnx.checker.check_model(model)
     return model
+
+
+def check_classifier(model: onnx.ModelProto) -> None:
+    """Raises what ``onnx.checker`` does for a model that contradicts itself."""
+    # Not every exporter says the shapes of its outputs, which the checker asks for.
+    onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))
 
 
 def _refuse_other_files(file: Path) -> None:
@@ -106,5 +111,3 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
         for attribute in node.attribute:
             for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
                 yield from _nodes(inner)
-
-
