@@ -17,7 +17,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError, DamagedError, InputError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.workflows.import_model import ImportResult, import_onnx
+from edgevit.workflows.importing.import_model import ImportResult, import_onnx
 from edgevit.zoo.spec import LOGITS, Preprocess
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support.onnx_classifiers import CLASSES, SIZE_PX, save, small_classifier

@@ -94,7 +94,7 @@ def import_model(
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
-    from edgevit.workflows.import_model import import_onnx
+    from edgevit.workflows.importing.import_model import import_onnx
 
     set_max_pixels(max_pixels)
     result = import_onnx(

@@ -15,8 +15,8 @@ from edgevit.common.storage.hashes import checked_sha256
 from edgevit.common.version import __version__
 from edgevit.workflows.export import MODULES
 from edgevit.workflows.export import export as _export_model
-from edgevit.workflows.import_model import export_module
-from edgevit.workflows.import_model import import_onnx as _import_model
+from edgevit.workflows.importing.import_model import export_module
+from edgevit.workflows.importing.import_model import import_onnx as _import_model
 from edgevit.workflows.predict.loaded_model import Model
 from edgevit.zoo.registry import (
     DEFAULT_MODEL,
@@ -71,7 +71,7 @@ def export(
         example: an input of a module, such as ``torch.zeros(1, 3, 224, 224)``.
         options: those of :func:`edgevit.workflows.export.export`, such as ``checkpoint``,
             ``classes``, ``batch``, ``parity_images`` and ``force``; with ``example`` those of
-            :func:`edgevit.workflows.import_model.import_onnx`. They also list the errors.
+            :func:`edgevit.workflows.importing.import_model.import_onnx`. They also list the errors.
     """
     target = None if output is None else Path(output)
     if example is None:
@@ -92,7 +92,7 @@ def import_onnx(
     Args:
         file: the ONNX model.
         output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
-        options: those of :func:`edgevit.workflows.import_model.import_onnx`, such as ``classes``,
+        options: those of :func:`edgevit.workflows.importing.import_model.import_onnx`, such as ``classes``,
             ``preprocess`` and ``resize``; it also lists the errors.
     """
     target = None if output is None else Path(output)

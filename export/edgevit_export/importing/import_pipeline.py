@@ -217,7 +217,7 @@ def _class_names(asked: tuple[str, ...] | int | None, answered: int) -> tuple[st
     if given != answered:
         background = (
             " Models of TensorFlow often begin with a class 'background'."
-            if answered == given + 1
+            if answered == 1001
             else ""
         )
         raise InputError(

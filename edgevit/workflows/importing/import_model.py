@@ -8,14 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress, stage
 from edgevit.common.result import Result
+from edgevit.common.storage.folders import refuse_existing
 from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, parity_text
 from edgevit.workflows.export import MODULES, bundle_folder, parity_photos
-from edgevit.workflows.import_options import Channels, ImportOptions
+from edgevit.workflows.importing.import_options import Channels, ImportOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -122,6 +123,7 @@ def import_onnx(
     )
     options.check()
     file, progress = Path(file), progress or SilentProgress()
+    target = _free_target(output, file.stem, force)
     with stage(progress, f"read      {file.name}"):
         model = read_classifier(file)
     request = _request(
@@ -129,7 +131,7 @@ def import_onnx(
         model=model,
         source=file.name,
         name=file.stem,
-        output=bundle_folder(output, file.stem),
+        output=target,
         weights_sha256=sha256_of(file),
     )
     return _imported(request, progress)
@@ -164,6 +166,7 @@ def export_module(
     chosen = ImportOptions(**{"batch": 1, **options})
     chosen.check()
     kind = type(module).__name__
+    target = _free_target(output, kind.lower(), chosen.force)
     with stage(progress, f"trace     {kind} to ONNX"):
         traced = trace_module(module, example, chosen.batch)
     request = _request(
@@ -171,10 +174,17 @@ def export_module(
         model=traced.model,
         source=f"torch module {kind}",
         name=kind.lower(),
-        output=bundle_folder(output, kind.lower()),
+        output=target,
         torch=traced.answer,
     )
     return _imported(request, progress)
+
+
+def _free_target(output: Path | str | None, stem: str, force: bool) -> Path:
+    """Where the bundle goes. Raises InputError, before the work, if it may not go there."""
+    target = bundle_folder(output, stem)
+    refuse_existing(target, force, MANIFEST_FILE)
+    return target
 
 
 def _imported(request: ImportRequest, progress: Progress) -> ImportResult:
