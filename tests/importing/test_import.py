@@ -109,7 +109,11 @@ KINDS = {
             .astype(np.float32)
         ),
     ),
-    "bgr uint8": ({"dtype": UINT8}, {"colour": "bgr"}, lambda x: x[..., ::-1].transpose(0, 3, 1, 2)),
+    "bgr uint8": (
+        {"dtype": UINT8},
+        {"colour": "bgr"},
+        lambda x: x[..., ::-1].transpose(0, 3, 1, 2),
+    ),
     "any size": ({"shape": ("N", 3, "h", "w")}, {"size": SIZE_PX}, imagenet),
     "nothing said": (
         {"shape": ("N", "c", "h", "w")},
@@ -127,9 +131,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_input_answers_as_it_did(
-    kind: str, tmp_path: Path, pictures: Image
-) -> None:
+def test_every_kind_of_input_answers_as_it_did(kind: str, tmp_path: Path, pictures: Image) -> None:
     model, options, prepare = KINDS[kind]
     bundle = imported(small_classifier(**model), tmp_path, **options).bundle
     shape = model.get("shape", ("N",))

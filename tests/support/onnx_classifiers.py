@@ -63,7 +63,9 @@ def small_classifier(
         "head.bias": rng.normal(0, 1, classes),
         "scale": np.asarray(1 / 255),
     }
-    floats = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in extra_outputs]
+    floats = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in extra_outputs
+    ]
     graph = helper.make_graph(
         nodes,
         "small",

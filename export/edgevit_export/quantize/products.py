@@ -79,16 +79,27 @@ def find_products(model: ir.Model, convolutions: bool = False) -> list[Product]:
         convolutions: give them too.
 
     Raises:
-        InputError: there is none: this is no model that edgevit exported.
+        InputError: there is none.
     """
+    products = products_in(model, convolutions)
+    if products:
+        return products
+    if products_in(model, convolutions=True):
+        raise InputError(
+            "The model has no linear layers with constant weights, only convolutions. These are "
+            "quantized for --target openvino and --target tensorrt."
+        )
+    raise InputError("The model has no linear layers with constant weights to quantize.")
+
+
+def products_in(model: ir.Model, convolutions: bool = False) -> list[Product]:
+    """The same, of any model: there may be none."""
     products = []
     for node in model.graph:
         if _is_product(node):
             products.append(_product(node))
         elif convolutions and _is_convolution(node):
             products.append(_convolution(node))
-    if not products:
-        raise InputError("The model has no linear layers with constant weights to quantize.")
     return _told_apart(products)
 
 
