@@ -20,7 +20,7 @@ Channels = float | Sequence[float]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """The options of :func:`edgevit.workflows.importing.import_model.import_onnx`, which explains them."""
+    """The options of :func:`.import_model.import_onnx`, which explains them."""
 
     classes: Sequence[str] | int | None = None
     preprocess: str | None = None

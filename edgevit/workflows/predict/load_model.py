@@ -92,8 +92,8 @@ def import_onnx(
     Args:
         file: the ONNX model.
         output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
-        options: those of :func:`edgevit.workflows.importing.import_model.import_onnx`, such as ``classes``,
-            ``preprocess`` and ``resize``; it also lists the errors.
+        options: those of :func:`edgevit.workflows.importing.import_model.import_onnx`, such as
+            ``classes``, ``preprocess`` and ``resize``; it also lists the errors.
     """
     target = None if output is None else Path(output)
     return Model(_import_model(Path(file), target, **options).bundle)
