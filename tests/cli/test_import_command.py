@@ -50,11 +50,8 @@ def test_all_that_can_be_said_of_the_input(place: Path, edgevit: Command) -> Non
     preprocess = content["preprocess"]
     assert preprocess["mean"] == pytest.approx(np.array([123.7, 116.8, 103.9]) / 255)
     assert preprocess["std"] == pytest.approx([1 / 255] * 3)
-    assert (preprocess["resize"], preprocess["crop_pct"], preprocess["size_px"]) == (
-        "crop",
-        0.9,
-        64,
-    )
+    said = [preprocess[name] for name in ("resize", "crop_pct", "size_px")]
+    assert said == ["crop", 0.9, 64]
     assert content["inputs"][0]["shape"] == [1, 64, 64, 3]
 
 

@@ -26,7 +26,7 @@ def small_classifier(
     extra_inputs: Sequence[str] = (),
     flat: bool = True,
 ) -> onnx.ModelProto:
-    """conv, relu, mean, 1x1 conv: ``x`` to ``y``, [B, classes] or, not ``flat``, [B, classes, 1, 1].
+    """conv, relu, mean, 1x1 conv: ``x`` to ``y``, [B, classes], or [B, classes, 1, 1] if not flat.
 
     Args:
         shape: of the input, by default [B, 3, 32, 32] of the layout, B being dynamic.
@@ -79,8 +79,7 @@ def small_classifier(
     opsets = [helper.make_opsetid("", opset)]
     domains = {node.domain for node in nodes if node.domain}
     opsets += [helper.make_opsetid(domain, 1) for domain in domains]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8 if opset < 20 else 10)
-    return model
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8 if opset < 20 else 10)
 
 
 def save(model: onnx.ModelProto, folder: Path, name: str = "my.onnx") -> Path:

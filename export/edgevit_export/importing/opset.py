@@ -62,9 +62,9 @@ def _without_newer_ops(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             continue
         body = _body(node, opset, types)
         if body is not None:
+            _give_attributes(node, list(body.attribute), opset)
             body.domain, body.name = _BODIES, f"{node.op_type}_{number}"
             node.domain, node.op_type = body.domain, body.name
-            _keep_attributes(node, set(body.attribute))
             inferred.functions.append(body)
     if not inferred.functions:
         return inferred
@@ -105,11 +105,13 @@ def _body(
     return None
 
 
-def _keep_attributes(node: onnx.NodeProto, read: set[str]) -> None:
-    """Those that the body reads; the others are written into it."""
-    kept = [attribute for attribute in node.attribute if attribute.name in read]
+def _give_attributes(node: onnx.NodeProto, read: list[str], opset: int) -> None:
+    """Those that a body reads, with their defaults; what else there was is written into it."""
+    given = {attribute.name: attribute for attribute in node.attribute}
+    usual = defs.get_schema(node.op_type, opset).attributes
+    chosen = [given.get(name, usual[name].default_value) for name in read]
     del node.attribute[:]
-    node.attribute.extend(kept)
+    node.attribute.extend(chosen)
 
 
 def _types(graph: onnx.GraphProto) -> dict[str, onnx.TypeProto]:

@@ -11,7 +11,9 @@ from onnx import external_data_helper, inliner
 
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.untrusted.bounded import open_regular
+from edgevit_export.convert.graph import OPSET
 from edgevit_export.convert.read_onnx import read_onnx, understood
+from edgevit_export.importing.opset import opset_of
 
 _STANDARD = ("", "ai.onnx")
 _MICROSOFT = "com.microsoft"
@@ -44,6 +46,11 @@ def standard_model(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """
     if not model.graph.node:
         raise InputError(f"{name} is no ONNX model: it has no nodes. Export or copy it again.")
+    if (opset := opset_of(model)) > (newest := onnx.defs.onnx_opset_version()):
+        raise InputError(
+            f"{name} is of opset {opset}; the module onnx that is installed knows {newest} at "
+            f"most. Upgrade it, or export the model again with opset {OPSET}."
+        )
     if model.functions:
         model = inliner.inline_local_functions(model, convert_version=True)
     _refuse_foreign_ops(model, name)
@@ -52,8 +59,10 @@ def standard_model(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 def check_classifier(model: onnx.ModelProto) -> None:
     """Raises what ``onnx.checker`` does for a model that contradicts itself."""
-    # Not every exporter says the shapes of its outputs, which the checker asks for.
-    onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))
+    inferred = onnx.shape_inference.infer_shapes(model)
+    for output in inferred.graph.output:  # the checker asks for a shape; not every exporter says it
+        output.type.tensor_type.shape.SetInParent()
+    onnx.checker.check_model(inferred)
 
 
 def _refuse_other_files(file: Path) -> None:
