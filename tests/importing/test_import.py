@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
@@ -19,6 +20,7 @@ from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.workflows.importing.import_model import ImportResult, import_onnx
 from edgevit.zoo.spec import LOGITS, Preprocess
+from edgevit_export.quantize.products import find_products
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support.onnx_classifiers import CLASSES, SIZE_PX, save, small_classifier
 
@@ -372,6 +374,13 @@ def test_from_python_it_is_ready_for_use(tmp_path: Path, photos: list[Image]) ->
         assert model.verify(count=2).holds
     with pytest.raises(library.BundleError, match="ONNX model, not a bundle; import it with"):
         library.load(file)
+
+
+def test_a_model_of_convolutions_alone_is_quantized_where_these_are(tmp_path: Path) -> None:
+    model = ir.load(imported(small_classifier(), tmp_path).bundle.variant())
+    assert len(find_products(model, convolutions=True)) == 2
+    with pytest.raises(InputError, match=r"only convolutions.*--target tensorrt"):
+        find_products(model)
 
 
 def test_resizing_is_kept_and_obeyed(tmp_path: Path, photos: list[Image]) -> None:

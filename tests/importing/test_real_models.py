@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ import edgevit as library
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.trust import is_trusted
 from edgevit.common.errors import InputError
+from edgevit.common.progress import SilentProgress
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.training.imagenet_classes import class_names
@@ -23,6 +25,11 @@ from edgevit.workflows.importing.import_model import export_module, import_onnx
 from edgevit.zoo.registry import find
 from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.weights import load_model
+from edgevit_export.quantize.observe import observe_products
+from edgevit_export.quantize.products import find_products
+from edgevit_export.quantize.search import logits_of
+from edgevit_export.quantize.smooth import smoothed
+from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command
 from support.needs import needs_teacher, needs_transformers
 
@@ -168,6 +175,16 @@ def test_any_torch_module_can_be_exported(tmp_path: Path, photos: list[Image]) -
     assert "Softmax" in manifest.model.notes["removed"]
     layers = {node.name for node in onnx.load(model.bundle.variant()).graph.node}
     assert "encoder.layers.1.self_attn/Softmax" in layers
+    float_model = ir.load(model.bundle.variant())
+    products = find_products(float_model)
+    assert len({product.name for product in products}) == len(products) == 9
+    pictures = image_io.batch(photos, Preprocess(48))
+    observed = observe_products(float_model, pictures, OnnxRuntimeRunner)
+    before, after = (
+        logits_of(each, pictures, OnnxRuntimeRunner, SilentProgress())
+        for each in (float_model, smoothed(float_model, observed))
+    )
+    np.testing.assert_allclose(after, before, atol=1e-4, err_msg="layers share weights")
 
 
 @needs_transformers
