@@ -18,7 +18,6 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import Preprocess
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from support import Command, write_png
-from support.cameras import write_clip
 
 SQUASH, CROP = Preprocess(64), Preprocess(64, "crop", crop_pct=0.5)
 LETTERBOX = Preprocess(64, "letterbox")
@@ -120,10 +119,11 @@ def test_every_command_crops_once(
     evaluated = json.loads(edgevit("eval", cropping, tmp_path / "images", "--json").out)
     assert evaluated["top1"]["right"] == 1
     assert evaluated["conditions"]["resize"] == "crop 50 % of the shorter side to 160 px"
-    clip = write_clip(tmp_path / "clip.mp4", photo)
-    ended = edgevit("run", cropping, clip, "--frames", 1, "--jsonl", "-")
-    answer = json.loads(ended.out.splitlines()[0])
+    lines = tmp_path / "lines.jsonl"
+    assert edgevit("run", cropping, file, "--jsonl", lines).code == 0  # as a feed
+    answer = json.loads(lines.read_text().splitlines()[0])
     assert answer["answers"][0]["label"] == expected[0].label
+    assert answer["answers"][0]["probability"] == pytest.approx(expected[0].probability, abs=1e-4)
 
 
 def test_a_crop_that_is_none_is_refused(cropping: Path, tmp_path: Path, edgevit: Command) -> None:
