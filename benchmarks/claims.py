@@ -28,6 +28,7 @@ from claim.claim_models import (
     find_contender,
 )
 from claim.claim_verdicts import draw_front, verdicts
+from claim.markdown_table import markdown_table
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table, write_json
 from edgevit.common.errors import EdgevitError, InputError
@@ -52,7 +53,6 @@ from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.devices import x86
 from edgevit_runtimes.selection.evaluate import evaluate
 from latency import BLOCK, DISCARD, ROUNDS, inference
-from markdown_table import markdown_table
 from training_cost import measure as training_cost
 
 

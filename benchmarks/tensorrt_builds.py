@@ -19,6 +19,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from claim.markdown_table import markdown_table
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
 from edgevit.common.errors import EdgevitError
@@ -34,7 +35,6 @@ from edgevit_export.quantize.observe import observe_products
 from edgevit_export.quantize.ranges import minmax
 from edgevit_export.quantize.schemes import SCHEMES, quantized
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-from markdown_table import markdown_table
 
 CLASSES = 10
 PRECISIONS = ("fp32", "fp16", "int8")

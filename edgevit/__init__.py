@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         MissingExtraError,
     )
     from edgevit.results.prediction import Prediction, StreamPrediction
-    from edgevit.workflows.predict.load_model import export, load
+    from edgevit.workflows.predict.load_model import export, import_onnx, load
     from edgevit.workflows.predict.loaded_model import Model
     from edgevit.workflows.train import train
 
@@ -45,6 +45,7 @@ _HOMES = {
     "Prediction": "edgevit.results.prediction",
     "StreamPrediction": "edgevit.results.prediction",
     "export": "edgevit.workflows.predict.load_model",
+    "import_onnx": "edgevit.workflows.predict.load_model",
     "load": "edgevit.workflows.predict.load_model",
     "train": "edgevit.workflows.train",
 }
@@ -62,6 +63,7 @@ __all__ = [
     "StreamPrediction",
     "__version__",
     "export",
+    "import_onnx",
     "load",
     "train",
 ]

@@ -39,6 +39,7 @@ from edgevit.common.storage.hashes import checked_sha256
 from edgevit.common.untrusted.bounded import read_text
 
 _MOST_MANIFEST_BYTES = 64 << 20
+ONNX_SUFFIX = ".onnx"
 
 __all__ = [
     "FLOAT_VARIANT",
@@ -89,10 +90,7 @@ class Bundle:
         recover(path)
         manifest_path = path / MANIFEST_FILE
         if not path.is_dir() or not manifest_path.is_file():
-            raise BundleError(
-                f"{path} is not a bundle (no {MANIFEST_FILE} in it). "
-                "Make one with: edgevit export --model lla_tiny"
-            )
+            raise BundleError(_not_a_bundle(path))
         text = read_text(manifest_path, _MOST_MANIFEST_BYTES, MANIFEST_FILE)
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         bundle = cls(path, Manifest.from_json(text, manifest_path), check_hashes, sha256)
@@ -176,3 +174,23 @@ class Bundle:
             DamagedError: it cannot be read, or does not fit the model of the manifest.
         """
         return read_reference(self.file(REFERENCE_FILE), self.manifest)
+
+
+def is_onnx_file(path: Path) -> bool:
+    """By its suffix: what somebody takes for a bundle."""
+    return path.suffix.lower() == ONNX_SUFFIX
+
+
+def _not_a_bundle(path: Path) -> str:
+    """What it is instead, and what to do."""
+    if not is_onnx_file(path) or not path.is_file():
+        return (
+            f"{path} is not a bundle (no {MANIFEST_FILE} in it). "
+            "Make one with: edgevit export --model lla_tiny"
+        )
+    if (path.parent / MANIFEST_FILE).is_file():
+        return f"{path} is a file of a bundle. Give the bundle: {quote(str(path.parent))}"
+    return (
+        f"{path} is an ONNX model, not a bundle; import it with: edgevit import "
+        f"{quote(str(path))} --classes FILE"
+    )

@@ -24,8 +24,8 @@ from edgevit.common.schema import is_newer_minor, plain_json, to_plain, typed
 from edgevit.zoo.spec import LOGITS, Preprocess, TensorSpec
 
 # 2: variants say their target and report, and which is chosen where. 3: how one was compiled, and
-# what was measured on which machine.
-SCHEMA, SCHEMA_MINOR = 3, 0
+# what was measured on which machine. 3.1: how much of a picture a crop takes.
+SCHEMA, SCHEMA_MINOR = 3, 1
 _AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
@@ -171,7 +171,7 @@ class Manifest:
     machines: Mapping[str, MachineChoice] = field(default_factory=dict)
     files: Mapping[str, FileFact] = field(default_factory=dict)
     schema: int = SCHEMA
-    schema_minor: int = SCHEMA_MINOR
+    schema_minor: int = 0  # where a file does not say it
 
     def to_json(self) -> str:
         """As it is written.
@@ -230,6 +230,7 @@ class Manifest:
         logits = next((o for o in self.outputs if o.name == LOGITS), None)
         if logits is None or logits.shape[1:] != (classes,):
             raise ValueError(f"the output {logits} does not fit {classes} classes")
+        self.preprocess.check("preprocess")
         if not self.preprocess.normalised_in_graph:
             raise ValueError("preprocess.normalised_in_graph is false, expected true")
         if not self.variants:

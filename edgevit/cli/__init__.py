@@ -18,6 +18,7 @@ import typer
 
 from edgevit.cli.deploy.compile_command import compile_bundle
 from edgevit.cli.deploy.export_command import export
+from edgevit.cli.deploy.import_command import import_model
 from edgevit.cli.deploy.inspect_command import inspect
 from edgevit.cli.deploy.quantize_command import quantize
 from edgevit.cli.deploy.run_command import run
@@ -51,6 +52,7 @@ app = typer.Typer(
 for command in (export, quantize, inspect, run, bench, report, train, models, doctor):
     app.command()(command)
 app.command("eval")(evaluate)
+app.command("import")(import_model)
 app.command("compile")(compile_bundle)
 app.add_typer(devices_command.app, name="devices")
 app.command()(verify)

@@ -131,8 +131,12 @@ def _names_in(path: Path) -> tuple[str, ...]:
 
 
 def looks_like_bundle(path: Path) -> bool:
-    """By its suffix or by what is in it; it need not be a good one."""
-    return path.suffix == ".edgevit" or (path / "manifest.json").is_file()
+    """By its suffix or by what is in it; it need not be a good one.
+
+    An ONNX file is no picture and no video either: opening it says how to import it.
+    """
+    suffix = path.suffix.lower()
+    return suffix in (".edgevit", ".onnx") or (path / "manifest.json").is_file()
 
 
 def open_bundle(path: Path | None, check_hashes: bool = False) -> Bundle:

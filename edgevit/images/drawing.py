@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from edgevit.images.caption_font import fitted_line
 from edgevit.images.image_io import Image
+from edgevit.images.resizing import Rectangle, seen_part
+from edgevit.zoo.spec import Preprocess
 
 _SMOOTHING = 8  # label maps are coarse; outlines are found on a map so many times finer
 _MARGIN = 3  # cells around a superpixel that the smoothing of its outline looks at
@@ -20,18 +22,28 @@ _SUBPIXEL_BITS = 4
 _LIGHT, _DARK = (255, 255, 255), (20, 24, 28)
 
 
-def draw_superpixels(picture: Image, labels: NDArray[np.integer]) -> Image:
+def draw_superpixels(
+    picture: Image, labels: NDArray[np.integer], preprocess: Preprocess | None = None
+) -> Image:
     """The picture with the outlines of its superpixels, uint8 RGB of the same size.
 
     Args:
         picture: uint8 RGB [H, W, 3], any size and aspect.
-        labels: [rows, columns], the model's superpixel map; it is stretched over the picture.
+        labels: [rows, columns], the model's superpixel map; it is stretched over what the model
+            sees of the picture.
+        preprocess: of the model, which says that; by default all of it.
     """
     drawn = picture.copy()
+    height, width = picture.shape[:2]
+    whole = Rectangle(0, 0, width, height)
+    seen = whole if preprocess is None else seen_part(height, width, preprocess)
+    left, top = max(0, seen.left), max(0, seen.top)
+    part = drawn[top : seen.top + seen.height, left : seen.left + seen.width]
+    corner = (seen.left - left, seen.top - top)
     width_px = line_width_px(picture)
-    outlines = _outlines(labels, picture)
+    outlines = _outlines(labels, seen, corner, width_px)
     for colour, thickness in ((_DARK, 2 * width_px + 1), (_LIGHT, width_px)):
-        cv2.polylines(drawn, outlines, True, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.polylines(part, outlines, True, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
     return drawn
 
 
@@ -61,17 +73,25 @@ def line_width_px(picture: Image) -> int:
     return max(1, round(shorter_px / 360))
 
 
-def _outlines(labels: NDArray[np.integer], picture: Image) -> list[NDArray[np.int32]]:
-    """Smooth closed lines around every superpixel, in fixed-point pixels of the picture."""
+def _outlines(
+    labels: NDArray[np.integer], seen: Rectangle, corner: tuple[int, int], width_px: int
+) -> list[NDArray[np.int32]]:
+    """Smooth closed lines around every superpixel, in fixed-point pixels.
+
+    Args:
+        seen: what the labels are stretched over; corner: where its left and top are drawn.
+        width_px: of the lines.
+    """
     rows, columns = labels.shape
-    height, width = picture.shape[:2]
     # Padded by repeating the rim, outlines run out of the picture instead of along its edge.
-    cell_px = min(width / columns, height / rows)
-    pad = _MARGIN + math.ceil((2 * line_width_px(picture) + 1) / cell_px)
+    cell_px = min(seen.width / columns, seen.height / rows)
+    pad = _MARGIN + math.ceil((2 * width_px + 1) / cell_px)
     padded = np.pad(labels, pad, mode="edge")
-    scale = np.array([width / columns, height / rows]) * (1 << _SUBPIXEL_BITS)
+    fixed_point = 1 << _SUBPIXEL_BITS
+    scale = np.array([seen.width / columns, seen.height / rows]) * fixed_point
+    origin = np.array(corner) * fixed_point
     return [
-        np.round((line - pad) * scale).astype(np.int32)
+        np.round((line - pad) * scale + origin).astype(np.int32)
         for label in np.unique(labels)
         for line in _contours(padded == label)
     ]

@@ -33,6 +33,7 @@ from edgevit.images.picture_formats import (
     without,
 )
 from edgevit.images.picture_formats.orientation import MIRRORED, TURNS
+from edgevit.images.resizing import fit
 from edgevit.images.transparency import on_white
 from edgevit.zoo.spec import Preprocess
 
@@ -135,20 +136,11 @@ def is_picture(path: Path) -> bool:
 
 
 def resize(picture: Image, preprocess: Preprocess) -> Image:
-    """To the model's size, uint8 [size, size, 3]; both sides are squashed to it.
+    """To the model's size, uint8 [size, size, 3], as the manifest says: squash, crop or letterbox.
 
-    Area averaging along a side that shrinks (no aliasing), bilinear along one that grows.
+    A picture must go through here once: a crop of a crop is another picture.
     """
-    size = preprocess.size_px
-    height, width = picture.shape[:2]
-    if (height, width) == (size, size):
-        return picture
-    if height >= size and width >= size:
-        return _resized(picture, size, size, cv2.INTER_AREA)
-    if height > size or width > size:
-        # OpenCV averages areas only where no side grows: so the side that shrinks goes first.
-        picture = _resized(picture, min(width, size), min(height, size), cv2.INTER_AREA)
-    return _resized(picture, size, size, cv2.INTER_LINEAR)
+    return fit(picture, preprocess)
 
 
 def batch(pictures: Iterable[Image], preprocess: Preprocess) -> Image:
@@ -230,8 +222,3 @@ def _oriented(picture: Image, orientation: int) -> Image:
         picture = np.asarray(cv2.flip(picture, 1), np.uint8)
     turns = TURNS[orientation]
     return np.asarray(cv2.rotate(picture, _ROTATIONS[turns]), np.uint8) if turns else picture
-
-
-def _resized(picture: Image, width: int, height: int, interpolation: int) -> Image:
-    resized = cv2.resize(picture, (width, height), interpolation=interpolation)
-    return np.asarray(resized, dtype=np.uint8)

@@ -6,6 +6,8 @@ A node is called ``MODULE/Op`` by the torch module that computes it, such as
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 SEPARATOR = "/"
 
 TRUNK, SUPERPIXELS, EMBEDDING, ATTENTION, MLP, HEAD = GROUPS = (
@@ -29,6 +31,11 @@ _WORDS = {
 _LAST = ("norm", "head")  # modules behind the last block
 
 
+# The family of models that were not made here: nothing is known of their modules' names.
+IMPORTED = "imported"
+UNNAMED = "unnamed"  # what does not say its module
+
+
 def module_of(name: str) -> str:
     """``blocks.0.mlp.0/Gemm`` to ``blocks.0.mlp.0``; empty for what is in no module."""
     return name.partition(SEPARATOR)[0] if SEPARATOR in name else ""
@@ -47,3 +54,18 @@ def group_of(module: str) -> str:
     if words[0] in _LAST:
         return HEAD
     return next((group for word, group in _WORDS.items() if word in words), EMBEDDING)
+
+
+def group_in(family: str) -> Callable[[str], str]:
+    """What finds the part of a model that a module belongs to, for models of a family.
+
+    Of an imported one it is the module's path as far as its first number: ``features.3`` of
+    ``features.3.block.0``; without a number the first name.
+    """
+    return _prefix_of if family == IMPORTED else group_of
+
+
+def _prefix_of(module: str) -> str:
+    words = module.split(".")
+    number = next((place for place, word in enumerate(words) if word.isdecimal()), 0)
+    return ".".join(words[: number + 1]) or UNNAMED

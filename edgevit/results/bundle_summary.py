@@ -39,7 +39,7 @@ class BundleSummary(Result):
                 f"{len(manifest.classes)}: {', '.join(manifest.classes[:_SHOWN_CLASSES])}",
             ),
             ("exported", f"{manifest.created} by edgevit {manifest.versions.get('edgevit', '?')}"),
-            *((name, _parity(report)) for name, report in manifest.parity.items()),
+            *((name, parity_text(report)) for name, report in manifest.parity.items()),
         ]
         return [
             Table(str(self.bundle.path), ("", ""), facts),
@@ -76,7 +76,7 @@ def input_rows(bundle: Bundle) -> list[tuple[str, str]]:
     return [
         ("input", ", ".join(map(str, manifest.inputs))),
         ("output", ", ".join(map(str, manifest.outputs))),
-        ("preprocessing", f"{manifest.preprocess.resize} to {manifest.preprocess.size_px} px, RGB"),
+        ("preprocessing", f"{manifest.preprocess.resize_text}, RGB"),
     ]
 
 
@@ -127,7 +127,8 @@ def _figures(variant: Variant) -> tuple[str, str, str, str]:
     )
 
 
-def _parity(report: Any) -> str:
+def parity_text(report: Any) -> str:
+    """The check that ended an export, as a line."""
     return (
         f"{report['images']} pictures, top class agrees on {report['top1_agrees']}, largest logit "
         f"difference {report['max_difference']['logits']:.1e}"

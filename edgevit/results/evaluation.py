@@ -90,8 +90,7 @@ class EvaluationResult(Result):
 
     @property
     def _resize(self) -> str:
-        preprocess = self.bundle.manifest.preprocess
-        return f"{preprocess.resize} to {preprocess.size_px} px"
+        return self.bundle.manifest.preprocess.resize_text
 
     def _by_class(self) -> Table:
         columns = ("class", "images", "recall", "precision", "most often mistaken for")

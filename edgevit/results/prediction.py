@@ -18,6 +18,7 @@ from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest
+from edgevit.zoo.spec import Preprocess
 
 LoadPicture = Callable[[], Image]
 FindSuperpixels = Callable[[Image], "NDArray[np.int32] | None"]
@@ -35,6 +36,7 @@ class Prediction(Result):
     shown: how many classes ``to_dict`` and ``print`` list.
     load_picture: gives the picture; a file is read again, so that a thousand results are small.
     find_superpixels: gives the superpixels of the picture.
+    preprocess: how the picture became the model's input; None: all of it was squashed.
     notes: what is to be said of how it was read, such as that the first of many frames was taken.
     """
 
@@ -46,6 +48,7 @@ class Prediction(Result):
     shown: int
     load_picture: LoadPicture
     find_superpixels: FindSuperpixels
+    preprocess: Preprocess | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -84,8 +87,9 @@ class Prediction(Result):
     def superpixels(self) -> NDArray[np.int32] | None:
         """The superpixels that the model pools, int32 [rows, columns]; None where it has none.
 
-        The numbers count from 0; the map is to be stretched over the picture. Found when it is
-        first asked for, by the bundle's own op.
+        The numbers count from 0; the map is to be stretched over what the model sees of the
+        picture (all of it, unless it is cropped or letterboxed). Found when it is first asked for,
+        by the bundle's own op.
 
         Raises:
             InputError: the model was closed, or the picture's file cannot be read any more.
@@ -108,7 +112,7 @@ class Prediction(Result):
 
         drawn = self.picture
         if self.superpixels is not None:
-            drawn = drawing.draw_superpixels(drawn, self.superpixels)
+            drawn = drawing.draw_superpixels(drawn, self.superpixels, self.preprocess)
         text = drawing.caption(self.label, self.probability, self.trained)
         drawn = drawing.draw_caption(drawn, text)
         if path is not None:

@@ -19,6 +19,7 @@ from edgevit.zoo.spec import Preprocess
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgevit.images.image_io import Image
     from edgevit.inference.runner import Array
     from edgevit.models.classifier import Classifier
 
@@ -102,7 +103,7 @@ def export(
     request = ExportRequest(
         entry=entry,
         module=module,
-        output=_bundle_folder(output, entry.file_stem),
+        output=bundle_folder(output, entry.file_stem),
         pictures=_parity_pictures(parity_images, parity_count, Preprocess(entry.spec.image_px)),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         weights_key=weights_key,
@@ -126,7 +127,8 @@ def _model(
     if not isinstance(model, Classifier):
         raise InputError(
             f"Got a {type(model).__name__}; expected the name of a zoo model or a module that "
-            "edgevit.models.build made. Other networks cannot be exported yet."
+            "edgevit.models.build made. Another network is exported with an input that it takes: "
+            "edgevit.export(module, example=torch.zeros(1, 3, 224, 224), classes=NAMES)."
         )
     if checkpoint is not None:
         raise InputError(
@@ -135,24 +137,29 @@ def _model(
     return ModelEntry(model.spec, ""), model
 
 
-def _bundle_folder(output: Path | str | None, model: str) -> Path:
+def bundle_folder(output: Path | str | None, model: str) -> Path:
     target = Path(output or f"{model}.edgevit")
     if target.resolve() == Path.cwd().resolve() or not target.name:
         raise InputError(f"--output {target} is the working folder. Name a folder to make.")
     return target
 
 
-def _parity_pictures(folder: Path | str | None, count: int, preprocess: Preprocess) -> Array:
-    """Real photographs: the user's, or those in the prebuilt bundle."""
+def parity_photos(folder: Path | str | None, count: int) -> list[Image]:
+    """Real photographs, uint8 RGB [H, W, 3]: the user's, or those in the prebuilt bundle."""
     import numpy as np
 
     from edgevit.images import image_io
     from edgevit.images.image_files import files_in
 
     if folder is None:
-        pictures = list(Bundle.open(PREBUILT_BUNDLE).reference().images[:count])
-    else:
-        files = files_in(Path(folder))
-        picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round())
-        pictures = [image_io.read(files[int(i)]) for i in picks]
-    return image_io.batch(pictures, preprocess)
+        return list(Bundle.open(PREBUILT_BUNDLE).reference().images[:count])
+    files = files_in(Path(folder))
+    picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round())
+    return [image_io.read(files[int(i)]) for i in picks]
+
+
+def _parity_pictures(folder: Path | str | None, count: int, preprocess: Preprocess) -> Array:
+    """The same as the model's input."""
+    from edgevit.images import image_io
+
+    return image_io.batch(parity_photos(folder, count), preprocess)

@@ -139,13 +139,15 @@ def _work_by_group(bundle: Bundle) -> dict[str, Work]:
     """Products of every part; nothing where the module ``onnx`` is not installed."""
     if not is_installed("onnx"):
         return {}
-    from edgevit.inference.node_names import SUPERPIXELS, group_of, module_of
+    from edgevit.inference.node_names import IMPORTED, SUPERPIXELS, UNNAMED, group_in, module_of
     from edgevit_export.inspect.work import Work, product_work
 
     groups: dict[str, Work] = {}
+    family = bundle.manifest.model.family
+    unnamed = UNNAMED if family == IMPORTED else SUPERPIXELS
     for work in product_work(bundle):
         module = module_of(work.name)
-        group = group_of(module) if module else SUPERPIXELS
+        group = group_in(family)(module) if module else unnamed
         before = groups.get(group, Work(group, 0, 0))
         groups[group] = Work(group, before.macs + work.macs, before.weights + work.weights)
     return groups

@@ -127,7 +127,7 @@ def quantize(
 
 def _targets_here() -> frozenset[str]:
     """What this machine runs."""
-    from edgevit_runtimes.backends.native_library import is_built
+    from edgevit_runtimes.backends.native.native_library import is_built
     from edgevit_runtimes.devices.target import this_target
 
     others = {"openvino": is_installed("openvino"), _NATIVE: is_built()}
@@ -135,7 +135,7 @@ def _targets_here() -> frozenset[str]:
 
 
 def _runners(threads: int) -> dict[str, OpenRunner]:
-    from edgevit_runtimes.backends.native_library import is_built
+    from edgevit_runtimes.backends.native.native_library import is_built
     from edgevit_runtimes.backends.open_model import open_model
 
     runtimes = ["onnxruntime", *(["openvino"] if is_installed("openvino") else [])]
@@ -152,7 +152,7 @@ def _run_natively(threads: int, model: bytes) -> Runner:
     import onnx
 
     from edgevit_export.native.compile_native import compile_native
-    from edgevit_runtimes.backends.native_runner import NativeRunner
+    from edgevit_runtimes.backends.native.native_runner import NativeRunner
 
     return NativeRunner(compile_native(onnx.load_from_string(model)), threads)
 

@@ -136,7 +136,7 @@ def test_a_manifest_that_lies_about_the_model_is_refused(bundle: Path, edgevit: 
         (("classes",), ["a", "b"], "does not fit 2 classes"),
         (("classes",), "abcdefghij", "classes is str, expected array"),
         (("classes",), list(range(10)), "expected str"),
-        (("preprocess", "resize"), "crop", "preprocess.resize: Invalid enum value 'crop'"),
+        (("preprocess", "resize"), "stretch", "preprocess.resize: Invalid enum value 'stretch'"),
         (("preprocess", "colour"), "BGR", "preprocess.colour: Invalid enum value 'BGR'"),
         (("preprocess", "size_px"), 0, "pictures of 0 px"),
         (("preprocess", "size_px"), "224", "expected int"),

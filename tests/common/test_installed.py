@@ -12,7 +12,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common import installed
 from edgevit.common.installed import distribution, known_distribution
 from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit_export.convert.export_pipeline import library_versions
+from edgevit_export.convert.library_versions import library_versions
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.live.outputs.feed_outputs import _about
 from support import Command

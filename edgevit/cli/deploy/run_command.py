@@ -208,6 +208,8 @@ def _split(sources: list[str]) -> tuple[Path | None, list[str]]:
     is_bundle = bool(sources[0]) and looks_like_bundle(first)
     bundle, rest = (first, sources[1:]) if is_bundle else (None, sources)
     if not rest:
+        if is_bundle:
+            open_bundle(first)  # what is none says what it is
         raise InputError(f"No pictures given. Usage: edgevit run {first} photo.jpg")
     return bundle, rest
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
+from edgevit.bundle.bundle import MANIFEST_FILE, Bundle, is_onnx_file
 from edgevit.common.errors import BundleError, InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.storage.cache import cache_folder
@@ -15,6 +15,8 @@ from edgevit.common.storage.hashes import checked_sha256
 from edgevit.common.version import __version__
 from edgevit.workflows.export import MODULES
 from edgevit.workflows.export import export as _export_model
+from edgevit.workflows.importing.import_model import export_module
+from edgevit.workflows.importing.import_model import import_onnx as _import_model
 from edgevit.workflows.predict.loaded_model import Model
 from edgevit.zoo.registry import (
     DEFAULT_MODEL,
@@ -54,17 +56,47 @@ def load(
 
 
 def export(
-    model: str | nn.Module, output: str | os.PathLike[str] | None = None, **options: Any
+    model: str | nn.Module,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    example: Any = None,
+    **options: Any,
 ) -> Model:
     """Exports a model, and opens the bundle for use.
 
     Args:
-        model: a name of the zoo, or a module that was built from the zoo.
+        model: a name of the zoo, or a torch module: one that was built from the zoo, or with
+            ``example`` any classifier.
         output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
+        example: an input of a module, such as ``torch.zeros(1, 3, 224, 224)``.
         options: those of :func:`edgevit.workflows.export.export`, such as ``checkpoint``,
-            ``classes``, ``batch``, ``parity_images`` and ``force``; it also lists the errors.
+            ``classes``, ``batch``, ``parity_images`` and ``force``; with ``example`` those of
+            :func:`edgevit.workflows.importing.import_model.import_onnx`. They also list the errors.
     """
-    return Model(_export_model(model, None if output is None else Path(output), **options).bundle)
+    target = None if output is None else Path(output)
+    if example is None:
+        return Model(_export_model(model, target, **options).bundle)
+    if isinstance(model, str):
+        raise InputError(
+            f"Got the name '{model}' and an example; an example is for a torch module. Leave it "
+            "out."
+        )
+    return Model(export_module(model, example, target, **options).bundle)
+
+
+def import_onnx(
+    file: str | os.PathLike[str], output: str | os.PathLike[str] | None = None, **options: Any
+) -> Model:
+    """Makes a bundle of an ONNX classifier, and opens it for use.
+
+    Args:
+        file: the ONNX model.
+        output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
+        options: those of :func:`edgevit.workflows.importing.import_model.import_onnx`, such as
+            ``classes``, ``preprocess`` and ``resize``; it also lists the errors.
+    """
+    target = None if output is None else Path(output)
+    return Model(_import_model(Path(file), target, **options).bundle)
 
 
 def _bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
@@ -85,7 +117,8 @@ def _bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
 
 def _names_path(text: str) -> bool:
     path = Path(text)
-    return len(path.parts) > 1 or path.suffix == _SUFFIX or (path / MANIFEST_FILE).is_file()
+    named = path.suffix == _SUFFIX or is_onnx_file(path)
+    return len(path.parts) > 1 or named or (path / MANIFEST_FILE).is_file()
 
 
 def _unknown(text: str) -> InputError:

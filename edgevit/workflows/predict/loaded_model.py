@@ -181,6 +181,7 @@ class Model(BundleWork):
             trained=self.bundle.manifest.model.trained,
             shown=top,
             load_picture=picture.load,
+            preprocess=self.bundle.manifest.preprocess,
             notes=picture.notes,
             find_superpixels=self.find_superpixels if given is None else lambda _: given,
         )

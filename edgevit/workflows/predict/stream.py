@@ -54,6 +54,7 @@ def _prediction(model: Model, observation: Observation, top: int) -> StreamPredi
         trained=model.bundle.manifest.model.trained,
         shown=top,
         load_picture=lambda: frame.picture,
+        preprocess=model.bundle.manifest.preprocess,
         find_superpixels=model.find_superpixels if given is None else lambda _: given,
         frame=frame.number,
         captured_unix_s=frame.captured_unix_s,

@@ -36,8 +36,9 @@ from edgevit.inference.runner import Array, Runner
 from edgevit.models.count import count_macs
 from edgevit.training.imagenet_classes import class_names
 from edgevit.zoo.spec import LOGITS, Preprocess, stage_map
-from edgevit_export.convert.export_pipeline import library_versions, require_parity
+from edgevit_export.convert.export_pipeline import require_parity
 from edgevit_export.convert.graph import tensor_specs
+from edgevit_export.convert.library_versions import library_versions
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.trace import to_onnx
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -26,10 +25,8 @@ from edgevit.bundle.bundle import (
 )
 from edgevit.bundle.edit import create, seal
 from edgevit.common.errors import CheckpointError, InputError
-from edgevit.common.installed import distribution
 from edgevit.common.progress import Progress, stage
 from edgevit.common.storage.folders import refuse_existing
-from edgevit.common.version import __version__
 from edgevit.inference.agreement import (
     EXPORT_LIMITS,
     Agreement,
@@ -44,6 +41,7 @@ from edgevit.models.count import count
 from edgevit.zoo.registry import ModelEntry
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit_export.convert.graph import Pass, rewritten, tensor_specs
+from edgevit_export.convert.library_versions import library_versions
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.trace import trace
@@ -54,7 +52,6 @@ from edgevit_export.passes.name_by_module import name_by_module, name_new_nodes
 from edgevit_export.passes.regroup_gelu import regroup_gelu
 
 _REFERENCE_PICTURES = 8
-_LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxsim", "numpy")
 
 
 @dataclass(frozen=True)
@@ -222,9 +219,3 @@ def _manifest(
         parity={"torch against ONNX Runtime": report.to_dict()},
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-
-
-def library_versions() -> dict[str, str]:
-    """Of edgevit, Python, and what an export goes through."""
-    libraries = {name: distribution(name)[1] for name in _LIBRARIES}
-    return {"edgevit": __version__, "python": platform.python_version(), **libraries}

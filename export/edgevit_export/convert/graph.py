@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from edgevit.zoo.spec import TensorSpec
 
+OPSET = 18
+IR_VERSION = 10  # newest that ONNX Runtime 1.18 and TensorRT 10.3 read; onnx's default is newer
+
 Pass = Callable[[ir.Model], bool]  # rewrites in place; whether it changed anything
 
 

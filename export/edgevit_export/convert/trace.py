@@ -14,10 +14,8 @@ from torch import Tensor, nn
 
 from edgevit.models.classifier import Classifier
 from edgevit.zoo.spec import IMAGE_INPUT, LlaSpec
+from edgevit_export.convert.graph import IR_VERSION, OPSET
 from edgevit_export.convert.superpixel_op import DOMAIN, DOMAIN_VERSION, superpixel_functions
-
-OPSET = 18
-IR_VERSION = 10  # newest that ONNX Runtime 1.18 and TensorRT 10.3 read; onnx's default is newer
 
 
 class _Taps(nn.Module):

@@ -30,8 +30,17 @@ def product_work(bundle: Bundle) -> list[Work]:
     """
     file = bundle.variant(FLOAT_VARIANT)
     with understood(file):
-        model = inliner.inline_local_functions(read_onnx(file))
-        return _products(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
+        return products_of(read_onnx(file))
+
+
+def products_of(model: onnx.ModelProto) -> list[Work]:
+    """The same of a model; a product whose shapes cannot be inferred is left out.
+
+    Raises:
+        Exception: what ``onnx`` raises for a model that contradicts itself.
+    """
+    inlined = inliner.inline_local_functions(model)
+    return _products(onnx.shape_inference.infer_shapes(inlined, data_prop=True).graph)
 
 
 def _products(graph: onnx.GraphProto) -> list[Work]:
@@ -45,6 +54,7 @@ def _products(graph: onnx.GraphProto) -> list[Work]:
         _work(node, shapes, constants)
         for node in graph.node
         if node.op_type in ("Gemm", "MatMul", "Conv")
+        and all(shapes.get(name) for name in (node.output[0], *node.input[:2]))
     ]
 
 

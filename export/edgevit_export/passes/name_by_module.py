@@ -23,10 +23,10 @@ def name_by_module(model: ir.Model) -> bool:
     """Rewrites a traced model in place; True if a name changed. Inputs and outputs keep theirs."""
     modules: dict[ir.Node, str] = {}
     for node in model.graph:
-        read = [modules[made_by] for made_by in map(_producer, node.inputs) if made_by in modules]
-        noted = _noted_module(node)
+        read = [modules[made_by] for made_by in map(producer, node.inputs) if made_by in modules]
+        noted = noted_module(node)
         modules[node] = noted if noted is not None else next(iter(read), "")
-    return _rename(model.graph, modules)
+    return rename_nodes(model.graph, modules)
 
 
 def name_new_nodes(model: ir.Model) -> bool:
@@ -39,23 +39,26 @@ def name_new_nodes(model: ir.Model) -> bool:
         read = [read_by[output] for output in node.outputs if output in read_by]
         modules[node] = next(iter([*named, *read]), "")
         read_by |= {value: modules[node] for value in node.inputs if value is not None}
-    return _rename(model.graph, modules)
+    return rename_nodes(model.graph, modules)
 
 
-def _producer(value: ir.Value | None) -> ir.Node | None:
+def producer(value: ir.Value | None) -> ir.Node | None:
     return None if value is None else value.producer()
 
 
-def _noted_module(node: ir.Node) -> str | None:
+def noted_module(node: ir.Node) -> str | None:
     """The innermost module in the exporter's note; the last entry of a note is the call itself."""
     note = node.metadata_props.get(_SCOPES)
     if note is None:
         return None
-    innermost: str = ast.literal_eval(note)[-2]
+    try:
+        innermost = str(ast.literal_eval(note)[-2])
+    except (ValueError, SyntaxError, LookupError, TypeError, RecursionError, MemoryError):
+        return None  # somebody else's note
     return innermost.removeprefix(_ROOT).removeprefix(".")
 
 
-def _rename(graph: ir.Graph, modules: dict[ir.Node, str]) -> bool:
+def rename_nodes(graph: ir.Graph, modules: dict[ir.Node, str]) -> bool:
     """Names every node ``MODULE/Op``, and its results too, unless they are outputs of the graph."""
     fixed = {value.name for value in (*graph.inputs, *graph.outputs)}
     taken = fixed | set(graph.initializers)  # a folded node left its name

@@ -8,8 +8,9 @@ are not seen, so superpixels stay float.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -25,6 +26,7 @@ from edgevit_export.convert.graph import (
     copy_of,
     drop_unused_weights,
     given,
+    is_initializer,
     weight_values,
 )
 
@@ -77,17 +79,39 @@ def find_products(model: ir.Model, convolutions: bool = False) -> list[Product]:
         convolutions: give them too.
 
     Raises:
-        InputError: there is none: this is no model that edgevit exported.
+        InputError: there is none.
     """
+    products = products_in(model, convolutions)
+    if products:
+        return products
+    if products_in(model, convolutions=True):
+        raise InputError(
+            "The model has no linear layers with constant weights, only convolutions. These are "
+            "quantized for --target openvino and --target tensorrt."
+        )
+    raise InputError("The model has no linear layers with constant weights to quantize.")
+
+
+def products_in(model: ir.Model, convolutions: bool = False) -> list[Product]:
+    """The same, of any model: there may be none."""
     products = []
     for node in model.graph:
         if _is_product(node):
             products.append(_product(node))
         elif convolutions and _is_convolution(node):
             products.append(_convolution(node))
-    if not products:
-        raise InputError("The model has no linear layers with constant weights to quantize.")
-    return products
+    return _told_apart(products)
+
+
+def _told_apart(products: Sequence[Product]) -> list[Product]:
+    """Layers of a name of their own: several may read one weight, or stand in one module."""
+    often = Counter(product.name for product in products)
+    return [
+        replace(product, name=product.result.replace(SEPARATOR, "."))
+        if often[product.name] > 1
+        else product
+        for product in products
+    ]
 
 
 def is_transposed(node: ir.Node) -> bool:
@@ -98,8 +122,10 @@ def is_transposed(node: ir.Node) -> bool:
 def _is_product(node: ir.Node) -> bool:
     if node.op_type not in ("Gemm", "MatMul"):
         return False
-    matrix = node.inputs[1]
-    if matrix is None or not matrix.is_initializer() or matrix.shape is None:
+    matrix, *rest = node.inputs[1:]
+    if matrix is None or not is_initializer(matrix, ir.DataType.FLOAT) or matrix.shape is None:
+        return False
+    if not all(_is_bias(value) for value in rest):
         return False
     options = {name: attribute.value for name, attribute in node.attributes.items()}
     is_plain = all(options.get(name, usual) == usual for name, usual in _PLAIN.items())
@@ -107,21 +133,42 @@ def _is_product(node: ir.Node) -> bool:
     return is_plain and isinstance(inputs, int) and inputs >= _LEAST_INPUTS
 
 
+def _is_bias(value: ir.Value | None) -> bool:
+    """Nothing, or a constant that is added to every row."""
+    if value is None:
+        return True
+    if not is_initializer(value, ir.DataType.FLOAT):
+        return False
+    shape = weight_values(value).shape
+    return len(shape) < 2 or shape[0] == 1
+
+
 def _product(node: ir.Node) -> Product:
     source, stored, *rest = node.inputs
     matrix = _floats(given(stored))
+    weight = matrix.T if is_transposed(node) else matrix
     bias = _floats(rest[0]) if rest and rest[0] is not None else None
+    if bias is not None:
+        bias = np.broadcast_to(bias.reshape(-1), weight.shape[1:]).copy()
     return Product(
         name=_layer_name(node),
         source=str(given(source).name),
         result=str(node.outputs[0].name),
-        weight=matrix.T if is_transposed(node) else matrix,
+        weight=weight,
         bias=bias,
     )
 
 
 def _is_convolution(node: ir.Node) -> bool:
-    return node.op_type == "Conv" and given(node.inputs[1]).is_initializer()
+    """Of maps [B, C, H, W], with constant weights."""
+    if node.op_type != "Conv":
+        return False
+    kernel, *rest = node.inputs[1:]
+    return (
+        is_initializer(kernel, ir.DataType.FLOAT)
+        and len(weight_values(kernel).shape) == 4
+        and all(_is_bias(value) for value in rest)
+    )
 
 
 def _convolution(node: ir.Node) -> Product:
@@ -147,7 +194,8 @@ def _layer_name(node: ir.Node) -> str:
     weight, result = str(given(node.inputs[1]).name), str(node.outputs[0].name)
     if weight.startswith("module."):
         return weight.removeprefix("module.").removesuffix(".weight")
-    return layer_of(result)
+    # An output of the model has a name of its own; the node's still says the module.
+    return layer_of(str(node.name) if node.outputs[0].is_graph_output() and node.name else result)
 
 
 class Writer:

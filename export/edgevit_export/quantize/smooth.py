@@ -19,10 +19,11 @@ from edgevit_export.convert.graph import (
     copy_of,
     drop_unused_weights,
     given,
+    is_initializer,
     weight_values,
 )
 from edgevit_export.quantize.observe import Observed
-from edgevit_export.quantize.products import Product, find_products, is_transposed
+from edgevit_export.quantize.products import Product, is_transposed, products_in
 
 _STRENGTH = 0.5
 
@@ -31,12 +32,14 @@ def smoothed(model: ir.Model, observed: Mapping[str, Observed]) -> ir.Model:
     """A copy that computes the same, its outlier channels smoothed. Observe it again."""
     copy = copy_of(model)
     groups: dict[str, list[Product]] = {}
-    for product in find_products(copy):
+    for product in products_in(copy):
         groups.setdefault(product.source, []).append(product)
     for norm in list(copy.graph):
         result = norm.outputs[0]
         products = groups.get(str(result.name), [])
         if norm.op_type != "LayerNormalization" or not _is_read_by(result, products):
+            continue
+        if not _can_change(norm, result):
             continue
         scale = _scale(observed[str(result.name)], products)
         _divide_norm(copy.graph, norm, scale)
@@ -49,6 +52,14 @@ def smoothed(model: ir.Model, observed: Mapping[str, Observed]) -> ir.Model:
 def _is_read_by(value: ir.Value, products: Sequence[Product]) -> bool:
     """Whether these products, and nothing else, read a tensor."""
     return bool(products) and len(value.uses()) == len(products) and not value.is_graph_output()
+
+
+def _can_change(norm: ir.Node, result: ir.Value) -> bool:
+    """Whether gain and offset are constants, and the weights behind them nobody else's."""
+    weights = [given(node.inputs[1]) for node in result.consumers()]
+    return all(is_initializer(value, ir.DataType.FLOAT) for value in norm.inputs[1:]) and all(
+        len(weight.uses()) == 1 for weight in weights
+    )
 
 
 def _scale(observed: Observed, products: Sequence[Product]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest, softmax
-from edgevit.inference.batches import Resized, infer_batches
+from edgevit.inference.batches import PictureSource, Resized, infer_batches
 from edgevit.inference.runner import Array, Runner, batch_size
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit_runtimes.backends.open_model import Host, open_variant
@@ -49,14 +49,24 @@ class BundleClassifier:
         for logits in self.logits(pictures):
             yield self.named(softmax(logits), top)
 
-    def logits(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
-        """float32 [classes] of every picture, of any size."""
-        for outputs in self.outputs(pictures):
+    def logits(
+        self, pictures: Sequence[Image], resized: bool = False
+    ) -> Iterator[NDArray[np.float32]]:
+        """float32 [classes] of every picture; see :meth:`outputs`."""
+        for outputs in self.outputs(pictures, resized):
             yield outputs[LOGITS]
 
-    def outputs(self, pictures: Sequence[Image]) -> Iterator[dict[str, Array]]:
-        """All of the model's outputs for every picture, by name, without their batch dimension."""
-        return _by_picture(self.runner, pictures, self.bundle.manifest.preprocess)
+    def outputs(
+        self, pictures: Sequence[Image], resized: bool = False
+    ) -> Iterator[dict[str, Array]]:
+        """All of the model's outputs for every picture, by name, without their batch dimension.
+
+        Args:
+            pictures: of any size, or what ``image_io.resize`` made of them.
+            resized: which of both: what is cropped is not cropped again.
+        """
+        preprocess = self.bundle.manifest.preprocess
+        return _by_picture(self.runner, _source(pictures, preprocess, resized))
 
     def named(self, probabilities: NDArray[np.float32], top: int) -> list[Answer]:
         """The ``top`` largest probabilities and the names of their classes, largest first."""
@@ -84,9 +94,16 @@ class BundleSuperpixels:
             OnnxRuntimeRunner(bundle.superpixel_map(), threads, tuning=drawn_now_and_then)
         )
 
-    def label_maps(self, pictures: Sequence[Image]) -> Iterator[NDArray[np.int32]]:
-        """int32 [rows, columns] for every picture; it is to be stretched over the picture."""
-        for outputs in _by_picture(self.runner, pictures, self.bundle.manifest.preprocess):
+    def label_maps(
+        self, pictures: Sequence[Image], resized: bool = False
+    ) -> Iterator[NDArray[np.int32]]:
+        """int32 [rows, columns] for every picture, to be stretched over what the model sees of it.
+
+        Args:
+            pictures, resized: as of :meth:`BundleClassifier.outputs`.
+        """
+        preprocess = self.bundle.manifest.preprocess
+        for outputs in _by_picture(self.runner, _source(pictures, preprocess, resized)):
             yield outputs[SUPERPIXEL_MAP]
 
     def close(self) -> None:
@@ -108,16 +125,17 @@ def _refuse_infinite(outputs: dict[str, Array]) -> None:
         )
 
 
-def _by_picture(
-    runner: Runner, pictures: Sequence[Image], preprocess: Preprocess
-) -> Iterator[dict[str, Array]]:
+def _source(pictures: Sequence[Image], preprocess: Preprocess, resized: bool) -> PictureSource:
+    return np.stack(pictures) if resized else Resized(pictures, preprocess)
+
+
+def _by_picture(runner: Runner, pictures: PictureSource) -> Iterator[dict[str, Array]]:
     """The outputs, picture by picture.
 
     Raises:
         CheckFailedError: the logits are not finite.
     """
-    resized = Resized(pictures, preprocess)
-    for outputs in infer_batches(runner, resized, free_batch=max(1, len(pictures))):
+    for outputs in infer_batches(runner, pictures, free_batch=max(1, len(pictures))):
         _refuse_infinite(outputs)
         for arrays in zip(*outputs.values(), strict=True):
             yield dict(zip(outputs, arrays, strict=True))

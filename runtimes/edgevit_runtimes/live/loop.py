@@ -36,7 +36,7 @@ def observe(
         taken_ns = time.perf_counter_ns()
         resized = image_io.resize(frame.picture, preprocess)
         resized_ns = time.perf_counter_ns()
-        (outputs,) = classifier.outputs([resized])
+        (outputs,) = classifier.outputs([resized], resized=True)
         inferred_ns = time.perf_counter_ns()
         probabilities = smoothing.add(softmax(outputs[LOGITS]), frame.captured_ns / 1e9)
         observation = Observation(
@@ -56,5 +56,5 @@ def observe(
 def _warm_up(classifier: BundleClassifier) -> None:
     """A runtime's first inference is slow; it is not a frame's."""
     size_px = classifier.bundle.manifest.preprocess.size_px
-    for _ in classifier.logits([np.zeros((size_px, size_px, 3), np.uint8)]):
+    for _ in classifier.logits([np.zeros((size_px, size_px, 3), np.uint8)], resized=True):
         pass

@@ -5,17 +5,20 @@ from __future__ import annotations
 from edgevit.bundle.bundle import Bundle
 from edgevit.inference.agreement import Agreement, EvalSet, compare, require, variant_limits
 from edgevit.inference.batches import PictureSource, infer_all
+from edgevit.inference.node_names import IMPORTED
 from edgevit.zoo.spec import LOGITS
 from edgevit_runtimes.backends.open_model import open_reference, open_variant
 
 TORCH = "torch, at export"
+ORIGINAL = "the original, at import"
 ONNX_RUNTIME = "float in plain ONNX Runtime"
 
 
 def reference_set(bundle: Bundle) -> EvalSet:
-    """The bundle's own: torch's answers to a few real pictures."""
+    """The bundle's own: the answers of what it was made from to a few real pictures."""
     reference = bundle.reference()
-    return EvalSet(reference.images, reference.outputs[LOGITS], TORCH)
+    who = ORIGINAL if bundle.manifest.model.family == IMPORTED else TORCH
+    return EvalSet(reference.images, reference.outputs[LOGITS], who)
 
 
 def float_set(bundle: Bundle, pictures: PictureSource, threads: int = 1) -> EvalSet:

@@ -54,7 +54,7 @@ def evaluate(classifier: BundleClassifier, folder: ImageFolder, progress: Progre
         for chunk in _pictures(folder.files):
             resized = [image_io.resize(picture, manifest.preprocess) for picture in chunk]
             before = time.perf_counter()
-            answers.extend(classifier.logits(resized))
+            answers.extend(classifier.logits(resized, resized=True))
             inference += time.perf_counter() - before
             advance(len(chunk))
     total = time.perf_counter() - started

@@ -17,7 +17,10 @@ from edgevit.inference.node_names import (
     EMBEDDING,
     GROUPS,
     HEAD,
+    IMPORTED,
     SUPERPIXELS,
+    UNNAMED,
+    group_in,
     group_of,
     module_of,
 )
@@ -33,7 +36,6 @@ from edgevit.zoo.spec import IMAGE_INPUT
 from edgevit_runtimes.backends.open_model import open_variant
 
 _WARMUP = 5
-UNNAMED = "unnamed"  # products that do not say their module
 _LAYOUT_OPS = ("ReorderInput", "ReorderOutput")
 _SUPERPIXEL_OPS = ("SuperpixelSlic", "SuperpixelPool", "slic", "pool")
 # Quantizing writes these; bundles older than their names have them without.
@@ -71,7 +73,8 @@ class Profile:
     def by_group(self) -> dict[str, float]:
         """Microseconds, of the groups that the model has."""
         sums = _sums((layer.group, layer.microseconds) for layer in self.layers)
-        return {group: sums[group] for group in (*GROUPS, UNNAMED) if group in sums}
+        order = dict.fromkeys((*GROUPS, *sums, UNNAMED))
+        return {group: sums[group] for group in order if group in sums}
 
     def by_op(self) -> dict[str, float]:
         """Microseconds, the longest first."""
@@ -104,8 +107,27 @@ def profile(bundle: Bundle, variant: str, runs: int, threads: int, progress: Pro
         batch=batch_size(runner.inputs, 1),
         runs=runs,
         latency_ms=latency_ms,
-        layers=tuple(layers(times, bundle.manifest.superpixel_map is not None)),
+        layers=tuple(_layers(times, bundle)),
     )
+
+
+def _layers(times: Sequence[LayerTime], bundle: Bundle) -> list[Layer]:
+    if bundle.manifest.model.family == IMPORTED:
+        return imported_layers(times)
+    return layers(times, bundle.manifest.superpixel_map is not None)
+
+
+def imported_layers(times: Sequence[LayerTime]) -> list[Layer]:
+    """By the beginnings of their modules' names; a node without one goes with what it leads to."""
+    group_of_module = group_in(IMPORTED)
+    found: list[Layer] = []
+    after = ""
+    for node in reversed(times):
+        module = module_of(node.name)
+        after = module or after
+        group = group_of_module(after)
+        found.append(Layer(node.name, module, group, node.op, node.microseconds))
+    return found[::-1]
 
 
 def layers(times: Sequence[LayerTime], has_superpixels: bool) -> list[Layer]:

@@ -16,8 +16,10 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
+from edgevit.bundle.bundle import is_onnx_file
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.images import image_files, image_io
@@ -166,6 +168,11 @@ def _parse_path(text: str) -> Address:
         raise InputError(
             f"No such image or video: {shown}. Give files, a folder, a webcam (0 or /dev/video0), "
             "rtsp://, http://, csi://0, a GStreamer pipeline, or - for JPEGs on standard input."
+        )
+    if is_onnx_file(path):
+        raise InputError(
+            f"{text} is an ONNX model, no picture or video. Import it with: edgevit import "
+            f"{quote(text)} --classes FILE; and name the bundle before the pictures."
         )
     return Address(Kind.VIDEO, text)
 

@@ -28,6 +28,7 @@ class Annotator:
         self, bundle: Bundle, threads: int = 1, drawn: Callable[[int], None] | None = None
     ) -> None:
         self.has_superpixels = bundle.manifest.superpixel_map is not None
+        self._preprocess = bundle.manifest.preprocess
         self._trained = bundle.manifest.model.trained
         self._maps = BundleSuperpixels(bundle, threads) if self.has_superpixels else None
         self._drawn = drawn
@@ -46,7 +47,7 @@ class Annotator:
         started_ns = time.perf_counter_ns()
         drawn = shrunk(observation.frame.picture, longest_px)
         if outlines and self._maps is not None:
-            drawn = drawing.draw_superpixels(drawn, self._labels(observation))
+            drawn = drawing.draw_superpixels(drawn, self._labels(observation), self._preprocess)
         drawn = drawing.draw_caption(drawn, self.caption(observation))
         if self._drawn is not None:
             self._drawn(time.perf_counter_ns() - started_ns)
@@ -63,7 +64,7 @@ class Annotator:
         assert self._maps is not None
         with self._lock:
             if self._newest is None or self._newest[0] is not observation:
-                labels = next(self._maps.label_maps([observation.resized]))
+                labels = next(self._maps.label_maps([observation.resized], resized=True))
                 self._newest = (observation, labels)
             return self._newest[1]
 

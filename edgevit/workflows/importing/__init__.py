@@ -1,0 +1,1 @@
+"""Models that were not made here, as bundles."""

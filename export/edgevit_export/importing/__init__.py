@@ -1,0 +1,1 @@
+"""ONNX files of any exporter as bundles: the preprocessing goes into the graph."""
