@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -191,7 +190,7 @@ def _imported(request: ImportRequest, progress: Progress) -> ImportResult:
     from edgevit_export.importing.import_pipeline import import_bundle
     from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 
-    open_runner = partial(OnnxRuntimeRunner, native=False)
+    open_runner = OnnxRuntimeRunner
     return ImportResult(import_bundle(request, open_runner, progress))
 
 
