@@ -2,7 +2,7 @@
 // instruction set knows:
 //
 //   kRows              rows that are multiplied together
-//   kParts             registers that hold the sums of 16 outputs
+//   kParts             registers that hold the sums of 16 outputs; kPartsAtOnce of them in one pass
 //   kInputOffset       what is taken off inputs before they are multiplied: 0, or 128
 //   Staged             an input in the form that is multiplied, less kInputOffset
 //   Sum, Input, Weight and broadcast(), load_weights(), dot(), store_sums()

@@ -10,7 +10,7 @@ namespace avx2 {
 
 #include "vector.h"
 
-constexpr int kRows = 2, kParts = 4;
+constexpr int kRows = 4, kParts = 4, kPartsAtOnce = 2;
 constexpr int32_t kInputOffset = 0;
 
 // A part holds 4 outputs, each as two halves of its sum.

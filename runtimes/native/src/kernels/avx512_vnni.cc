@@ -10,7 +10,7 @@ namespace avx512_vnni {
 
 #include "vector.h"
 
-constexpr int kRows = 12, kParts = 1;
+constexpr int kRows = 12, kParts = 1, kPartsAtOnce = 1;
 constexpr int32_t kInputOffset = 0;
 
 using Sum = __m512i;

@@ -10,7 +10,7 @@ namespace avx_vnni {
 
 #include "vector.h"
 
-constexpr int kRows = 6, kParts = 2;
+constexpr int kRows = 4, kParts = 2, kPartsAtOnce = 2;
 constexpr int32_t kInputOffset = 0;
 
 using Sum = __m256i;

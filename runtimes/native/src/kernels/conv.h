@@ -59,20 +59,28 @@ inline void stage_window(const Conv& op, const T* src, const Places& at, T pad, 
     }
 }
 
-// Sums of R rows times a panel: int32 [R][16]. Not inlined: the loop needs every register.
+// Sums of R rows times a panel: int32 [R][16], kPartsAtOnce of its parts at a time. Not inlined: the
+// loop needs every register.
 template <int R>
-[[gnu::noinline]] void multiply(const Staged* rows, size_t inputs, const int8_t* weights, int32_t* sums) {
-  Sum sum[R][kParts] = {};
-  for (size_t c = 0; c < inputs; c += 4, weights += 4 * kPanel) {
-    Input input[R];
-    for (int r = 0; r < R; ++r) input[r] = broadcast(rows + r * inputs + c);
-    for (int part = 0; part < kParts; ++part) {
-      const Weight weight = load_weights(weights, part);
-      for (int r = 0; r < R; ++r) sum[r][part] = dot(sum[r][part], input[r], weight);
+[[gnu::noinline]] void multiply(const Staged* rows, size_t inputs, const int8_t* weights,
+                                int32_t* sums) {
+  for (int first = 0; first < kParts; first += kPartsAtOnce) {
+    Sum sum[R][kPartsAtOnce] = {};
+#pragma GCC unroll 4
+    for (size_t c = 0; c < inputs; c += 4) {
+      Weight weight[kPartsAtOnce];
+      for (int part = 0; part < kPartsAtOnce; ++part)
+        weight[part] = load_weights(weights + c * kPanel, first + part);
+      for (int r = 0; r < R; ++r) {
+        const Input input = broadcast(rows + r * inputs + c);
+        for (int part = 0; part < kPartsAtOnce; ++part)
+          sum[r][part] = dot(sum[r][part], input, weight[part]);
+      }
     }
+    for (int r = 0; r < R; ++r)
+      for (int part = 0; part < kPartsAtOnce; ++part)
+        store_sums(sum[r][part], first + part, sums + r * kPanel);
   }
-  for (int r = 0; r < R; ++r)
-    for (int part = 0; part < kParts; ++part) store_sums(sum[r][part], part, sums + r * kPanel);
 }
 
 constexpr int kFloatRows = 4;

@@ -11,7 +11,7 @@ namespace neon {
 #include "vector.h"
 
 // Inputs are taken about 128, since both factors must be signed.
-constexpr int kRows = 3, kParts = 4;
+constexpr int kRows = 3, kParts = 4, kPartsAtOnce = 4;
 constexpr int32_t kInputOffset = 128;
 
 // A part holds 4 outputs, each as two halves of its sum.

@@ -12,7 +12,7 @@ namespace neon_dot {
 #include "vector.h"
 
 // Inputs are taken about 128, since both factors must be signed.
-constexpr int kRows = 6, kParts = 4;
+constexpr int kRows = 6, kParts = 4, kPartsAtOnce = 4;
 constexpr int32_t kInputOffset = 128;
 
 using Sum = int32x4_t;

@@ -8,7 +8,7 @@ namespace portable {
 
 #include "vector.h"
 
-constexpr int kRows = 1, kParts = 1;
+constexpr int kRows = 1, kParts = 1, kPartsAtOnce = 1;
 constexpr int32_t kInputOffset = 0;
 
 struct Sum { int32_t of[kPanel]; };
