@@ -135,20 +135,40 @@ struct Finish {
 inline F load_sums(const float* sums) { return load<F>(sums); }
 inline I load_sums(const int32_t* sums) { return load<I>(sums); }
 
-// Whole panels that become bytes, with ReLU or without: nearly all of the work.
-[[gnu::noinline]] void finish_bytes(const Finish& given, const int32_t* sums, uint32_t rows,
-                                    size_t place, size_t panel) {
-  const Finish finish = given;
-  const size_t first = panel * kPanel;
-  uint8_t* to = finish.destination.u8 + place * finish.destination.u8_stride + first;
-  Quantization quantized = finish.destination.quantized;
-  if (finish.activation != 0) quantized.least = 0.0f;  // ReLU; scales are positive
-  for (uint32_t r = 0; r < rows; ++r, to += finish.destination.u8_stride, sums += kPanel) {
+// Results that become bytes, with ReLU or without: nearly all of the work.
+struct ByteFinish {
+  Finish finish;
+  Quantization quantized;
+
+  explicit ByteFinish(const Finish& finish)
+      : finish(finish), quantized(finish.destination.quantized) {
+    if (finish.activation != 0) quantized.least = 0.0f;  // ReLU; scales are positive
+  }
+
+  static bool fits(const Finish& finish) {
+    return finish.destination.f32 == nullptr && finish.residual == nullptr &&
+           finish.activation <= static_cast<uint32_t>(Activation::relu) &&
+           finish.destination.quantized.inverse_scale > 0.0f;
+  }
+
+  uint8_t* row(size_t place) const {
+    return finish.destination.u8 + place * finish.destination.u8_stride;
+  }
+
+  // 16 sums of the outputs from `first` on.
+  void panel(const int32_t* sums, size_t first, uint8_t* row) const {
     I results[kPanel / kLanes];
     for (size_t i = 0; i < kPanel / kLanes; ++i)
       results[i] = quantized(finish.value<F>(load<I>(sums + i * kLanes), first + i * kLanes));
-    store_panel(to, results);
+    store_panel(row + first, results);
   }
+};
+
+[[gnu::noinline]] void finish_bytes(const Finish& given, const int32_t* sums, uint32_t rows,
+                                    size_t place, size_t panel) {
+  const ByteFinish finish(given);
+  for (uint32_t r = 0; r < rows; ++r, sums += kPanel)
+    finish.panel(sums, panel * kPanel, finish.row(place + r));
 }
 
 // Some rows times one panel.
@@ -180,10 +200,7 @@ inline void finish_panel(const Finish& finish, const float* sums, uint32_t rows,
 
 inline void finish_panel(const Finish& finish, const int32_t* sums, uint32_t rows, size_t place,
                          size_t panel) {
-  const bool plain = finish.destination.f32 == nullptr && finish.residual == nullptr &&
-                     finish.activation <= static_cast<uint32_t>(Activation::relu) &&
-                     finish.destination.quantized.inverse_scale > 0.0f;
-  if (plain && (panel + 1) * kPanel <= finish.outputs)
+  if (ByteFinish::fits(finish) && (panel + 1) * kPanel <= finish.outputs)
     finish_bytes(finish, sums, rows, place, panel);
   else
     finish_rows(finish, sums, rows, place, panel);

@@ -14,6 +14,26 @@ inline void find_taps(const Conv& op, const T* src, const Places& at, const T* o
 
 constexpr uint32_t kMostTaps = 256;
 
+// Channels come by 16 here, and results are bytes only.
+inline void depthwise_panels(const ByteFinish& finish, const uint8_t* const* taps,
+                             uint32_t channels, uint32_t pairs, uint32_t place,
+                             const int8_t* weights) {
+  uint8_t* row = finish.row(place);
+  for (uint32_t c = 0; c < channels; c += kPanel) {
+    I8 low = {}, high = {};
+    for (uint32_t pair = 0; pair < pairs; ++pair) {
+      const uint8_t *first = taps[2 * pair] + c, *second = taps[2 * pair + 1] + c;
+      const int8_t* of_pair = weights + (size_t{pair} * channels + c) * 2;
+      low = dot_pairs(low, first, second, of_pair);
+      high = dot_pairs(high, first + 8, second + 8, of_pair + 16);
+    }
+    int32_t sums[kPanel];
+    store(sums, low);
+    store(sums + 8, high);
+    finish.panel(sums, c, row);
+  }
+}
+
 inline void depthwise_bytes(const Finish& finish, const uint8_t* const* taps, uint32_t channels,
                             uint32_t pairs, uint32_t place, const int8_t* weights) {
   const Target target = finish.destination.row(place);
@@ -58,10 +78,16 @@ inline void depthwise(const Call& call, uint32_t part, uint32_t parts) {
   uint8_t* outside = call.staging_of(part);
   std::memset(outside, static_cast<int>(op.zero), op.channels);
   const uint8_t* found[kMostTaps + 1];
+  const ByteFinish bytes(finish);
+  const bool by_panel = ByteFinish::fits(finish) && op.channels % kPanel == 0;
+  const uint32_t pairs = (taps + 1) / 2;
+  const int8_t* weights = call.read<int8_t>(op.weights);
   for (uint32_t place = places.begin; place < places.end; ++place, at.next()) {
     find_taps(op, call.read<uint8_t>(op.src), at, outside, found);
     found[taps] = outside;  // the second of an odd last pair; its weight is 0
-    depthwise_bytes(finish, found, op.channels, (taps + 1) / 2, place,
-                    call.read<int8_t>(op.weights));
+    if (by_panel)
+      depthwise_panels(bytes, found, op.channels, pairs, place, weights);
+    else
+      depthwise_bytes(finish, found, op.channels, pairs, place, weights);
   }
 }
