@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz fuzz-native bench-native chaos test-all test-pythons test-arm64 schemas lint bench prebuilt train-zoo tensorrt-builds clean
+.PHONY: demo test fuzz fuzz-native bench-native chaos test-all test-pythons test-arm64 schemas lint bench prebuilt wheels train-zoo tensorrt-builds clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -86,6 +86,19 @@ train-zoo: $(READY)
 # Whether TensorRT-RTX builds every model, precision and compute capability: docs/compile.md's table.
 tensorrt-builds: $(READY)
 	$(BIN)/python benchmarks/tensorrt_builds.py --capability 8.0 8.6 8.9 12.0 --markdown
+
+# Wheels for devices, with the native engine and without training weights, and a wheel of those:
+# any Python from 3.10 on, x86-64 and aarch64, compiled by Zig for old systems too.
+ZIG_WHEEL = EDGEVIT_PLATFORM=$(1) EDGEVIT_TARGET=$(2) $(BIN)/python -m pip wheel --quiet --no-deps \
+	--no-build-isolation --wheel-dir dist .
+wheels: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[wheels]"
+	rm -rf build
+	$(call ZIG_WHEEL,manylinux_2_17_x86_64,x86_64-linux-gnu.2.17)
+	rm -rf build
+	$(call ZIG_WHEEL,manylinux_2_17_aarch64,aarch64-linux-gnu.2.17)
+	rm -rf build
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist packaging/weights
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

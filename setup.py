@@ -14,9 +14,11 @@ from typing import Any
 from setuptools import Distribution, Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 _BUILD = Path(__file__).parent / "runtimes" / "native" / "build.py"
 # Of ``make wheels``: compile for another machine than this one, and tag the wheel accordingly.
+# Training weights are left out: a device cannot use them (packaging/weights).
 _TARGET, _PLATFORM = os.environ.get("EDGEVIT_TARGET"), os.environ.get("EDGEVIT_PLATFORM")
 
 
@@ -44,6 +46,14 @@ class BuildEngine(build_ext):
             super().copy_extensions_to_source()
 
 
+class WithoutWeights(build_py):
+    """A device's wheel has the prebuilt bundle and no weights to train from."""
+
+    def find_data_files(self, package: str, src_dir: str) -> list[str]:
+        found: list[str] = super().find_data_files(package, src_dir)
+        return [file for file in found if not (_PLATFORM and file.endswith(".safetensors"))]
+
+
 class AnyPython(bdist_wheel):
     """The library knows nothing of Python: one wheel serves every version."""
 
@@ -57,7 +67,11 @@ class WithEngine(Distribution):
         return True
 
 
-_commands: dict[str, Any] = {"build_ext": BuildEngine, "bdist_wheel": AnyPython}
+_commands: dict[str, Any] = {
+    "build_ext": BuildEngine,
+    "build_py": WithoutWeights,
+    "bdist_wheel": AnyPython,
+}
 setup(
     cmdclass=_commands,
     distclass=WithEngine,

@@ -22,6 +22,7 @@ from edgevit.common.untrusted.parsers import parsing
 from edgevit.models.pickled_claims import refuse_large_file
 from edgevit.models.pickled_weights import read_pickled
 from edgevit.models.weight_sets import weight_set
+from edgevit.zoo.registry import ZOO
 
 _LENGTH_BYTES = 8  # of a safetensors header, and what it is padded to
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -60,7 +61,7 @@ def read_checkpoint(path: Path, weights_key: str | None = None) -> Checkpoint:
             without weights of that key.
     """
     if not path.exists():
-        raise CheckpointError(f"No such checkpoint: {path}.")
+        raise CheckpointError(f"No such checkpoint: {path}.{_of_device_wheel(path)}")
     refuse_large_file(path)
     if path.suffix == ".safetensors":
         if weights_key is not None:
@@ -72,6 +73,15 @@ def read_checkpoint(path: Path, weights_key: str | None = None) -> Checkpoint:
         return _read_pth(path, weights_key)
     raise CheckpointError(
         f"{path} has the suffix '{path.suffix}'; expected .safetensors, .pth or .pt."
+    )
+
+
+def _of_device_wheel(path: Path) -> str:
+    if path.parent != ZOO:
+        return ""
+    return (
+        " This edgevit was installed from a device's wheel, which has no training weights; they "
+        "are the wheel edgevit-weights, which 'make wheels' writes beside it."
     )
 
 

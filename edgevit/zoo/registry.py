@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from edgevit.zoo.trunk_spec import TrunkSpec
 from edgevit.zoo.trunks import LLA_MICRO, LLA_SMALL, LLA_TINY, MOBILENET_V3_SMALL
 
 ZOO = Path(__file__).parent
+WEIGHTS_PACKAGE = "edgevit_weights"
 DEFAULT_MODEL = "lla_tiny"
 PREBUILT_BUNDLE = ZOO / f"{DEFAULT_MODEL}.edgevit"
 
@@ -42,7 +44,7 @@ class ModelEntry:
     def weights(self) -> Path | None:
         """The checkpoint that the package ships, or None."""
         name = self.chosen or next(iter(self.weight_sets), None)
-        return None if name is None else ZOO / f"{self.spec.name}.{name}.safetensors"
+        return None if name is None else _shipped(f"{self.spec.name}.{name}.safetensors")
 
     @property
     def name(self) -> str:
@@ -53,6 +55,16 @@ class ModelEntry:
     def file_stem(self) -> str:
         """The name as a part of file names."""
         return self.name.replace(":", "-")
+
+
+def _shipped(file: str) -> Path:
+    """Where weights lie: here, or in the wheel ``edgevit-weights`` beside a device's wheel."""
+    path = ZOO / file
+    if path.exists():
+        return path
+    weights = find_spec(WEIGHTS_PACKAGE)
+    folders = (weights.submodule_search_locations or []) if weights else []
+    return next((Path(folder) / file for folder in folders), path)
 
 
 _K16 = SuperpixelSpec(grid=(4, 4))
