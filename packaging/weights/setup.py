@@ -16,6 +16,7 @@ class OnlyData(build_py):
     """The folder is a package of edgevit's too, whose modules stay there."""
 
     def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        del package, package_dir
         return []
 
 
