@@ -81,7 +81,7 @@ class Page:
         return parts.hostname, parts.port
 
     def observe(self, picture: Image, share: float = 0.75) -> Observation:
-        resized = cv2.resize(picture, (224, 224))
+        resized = cv2.resize(picture, (160, 160))
         frame = Frame(picture, self.number, "cam", time.perf_counter_ns(), time.time(), 10, 20)
         answers = (Answer("tench", share), Answer("church", 1 - share))
         probabilities = np.array([share, 1 - share], np.float32)
