@@ -33,8 +33,10 @@ test-pythons: $(READY)
 # The device package on an emulated aarch64 Debian; wants debootstrap, qemu-user-static, proot.
 ARM64_ROOT ?= $(CURDIR)/out/arm64
 test-arm64: $(READY)
+	$(BIN)/python -m pip install --quiet "ziglang>=0.14,<1"
 	$(BIN)/python tests/support/machines/arm64_root.py $(ARM64_ROOT)
-	EDGEVIT_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -m arm64 tests/project/test_arm64.py -rA
+	EDGEVIT_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -m arm64 \
+		tests/project/test_arm64.py tests/native/test_engine_on_arm.py -rA
 
 schemas: $(READY) # the JSON Schemas in the docs
 	$(BIN)/python -m edgevit.results.documents.json_schema docs/schemas

@@ -76,16 +76,21 @@ class Tuning:
 
     arena: keep freed memory for the next inference.
     spinning: let threads that wait for work spin for a while.
+    integer_products: turn Q/DQ nodes into integer kernels. On x86-64 without VNNI their sums
+        saturate; without them the graph is computed as it is written, in float.
     """
 
     arena: bool = True
     spinning: bool = True
+    integer_products: bool = True
 
     def apply(self, options: ort.SessionOptions) -> None:
         options.enable_cpu_mem_arena = self.arena
         for pool in _POOLS:
             allowed = str(int(self.spinning))
             options.add_session_config_entry(f"session.{pool}.allow_spinning", allowed)
+        if not self.integer_products:
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
 
 
 DEFAULT_TUNING = Tuning()

@@ -151,15 +151,18 @@ def open_reference(bundle: Bundle, threads: int = 1) -> Runner:
 def open_model(model: Path | bytes, runtime: str, threads: int = 1) -> Runner:
     """Loads an ONNX file, or its bytes, in a runtime by name; for what is no variant yet.
 
+    In ONNX Runtime a Q/DQ model is computed as it is written: what another runtime will answer must
+    not depend on how this processor adds up integers.
+
     Raises:
         DamagedError: the runtime cannot load it.
         MissingExtraError: the runtime is not installed.
         InputError: the runtime reads no ONNX.
     """
     if runtime == "onnxruntime":
-        from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+        from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner, Tuning
 
-        return OnnxRuntimeRunner(model, threads)
+        return OnnxRuntimeRunner(model, threads, tuning=Tuning(integer_products=False))
     if runtime == "openvino":
         from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
 

@@ -1,0 +1,79 @@
+"""libedgevit compiled for arm64 by Zig, emulated by QEMU: the answers of this machine.
+
+``make test-arm64`` runs it.
+"""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
+from edgevit.zoo.registry import find
+from edgevit.zoo.spec import Preprocess
+from edgevit_export.native.compile_native import compile_native
+from edgevit_runtimes.backends.native.native_runner import NativeRunner
+from support.models.exported_models import exported_model
+from support.models.quantized_models import quantized_natively
+
+pytestmark = pytest.mark.arm64
+
+ROOT = Path(__file__).parents[2]
+NATIVE = ROOT / "runtimes" / "native"
+QEMU = "qemu-aarch64-static"
+ZIG = [sys.executable, "-m", "ziglang"]
+TARGET = ["-target", "aarch64-linux-musl"]  # a program of one file, without libraries
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which(QEMU) is None:
+        pytest.fail(f"{QEMU} is missing: apt-get install qemu-user-static")
+    folder = tmp_path_factory.mktemp("arm")
+    build = runpy.run_path(str(NATIVE / "build.py"))
+    flags = [*build["FLAGS"], "-fno-sanitize=all", f"-I{NATIVE / 'include'}"]
+    units = [(NATIVE / "src" / f"{name}.cc", ()) for name in build["SOURCES"]]
+    for name, own in build["KERNELS"]["aarch64"].items():
+        units.append((NATIVE / "src" / "kernels" / f"{name}.cc", own))
+    objects = []
+    for source, own in units:
+        objects.append(folder / f"{source.stem}.o")
+        said = ["-mcpu=generic+dotprod"] if own else []
+        command = [*ZIG, "c++", *TARGET, *flags, *said, "-c", source, "-o", objects[-1]]
+        subprocess.run(command, check=True)
+    objects.append(folder / "classify.o")
+    source = ROOT / "examples" / "c" / "classify.c"
+    include = f"-I{NATIVE / 'include'}"
+    subprocess.run([*ZIG, "cc", *TARGET, include, "-c", source, "-o", objects[-1]], check=True)
+    target = folder / "classify"
+    subprocess.run([*ZIG, "c++", *TARGET, "-static", *objects, "-o", target], check=True)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("processor", "isa"), [("max", "neon-dot"), ("cortex-a76", "neon-dot"), ("cortex-a72", "neon")]
+)
+@pytest.mark.parametrize("form", ["float", "int8"])
+def test_it_answers_as_here(
+    processor: str, isa: str, form: str, program: Path, photos: list[Image], tmp_path: Path
+) -> None:
+    pictures = image_io.batch(photos[:2], Preprocess(find("lla_micro").spec.image_px))
+    model = exported_model("lla_micro")
+    plan = compile_native(model if form == "float" else quantized_natively(model, pictures))
+    file = tmp_path / "model.native"
+    file.write_bytes(plan)
+    with NativeRunner(file) as runner:
+        logits = runner.infer({"image": pictures[:1]})["logits"][0]
+    height, width, _ = pictures[0].shape
+    photo = tmp_path / "photo.ppm"
+    photo.write_bytes(b"P6\n%d %d\n255\n" % (width, height) + pictures[0].tobytes())
+    command = [QEMU, "-cpu", processor, program, file, photo]
+    finished = subprocess.run(command, check=True, capture_output=True, text=True)
+    best = int(logits.argmax())
+    assert finished.stdout == f"class {best} , logit {logits[best]:.3f} ({isa})\n"
