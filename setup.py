@@ -5,9 +5,12 @@ Without one edgevit is installed all the same; ``edgevit doctor`` then says what
 
 from __future__ import annotations
 
+import atexit
 import os
 import runpy
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,9 @@ _BUILD = Path(__file__).parent / "runtimes" / "native" / "build.py"
 # Of ``make wheels``: compile for another machine than this one, and tag the wheel accordingly.
 # Training weights are left out: a device cannot use them (packaging/weights).
 _TARGET, _PLATFORM = os.environ.get("EDGEVIT_TARGET"), os.environ.get("EDGEVIT_PLATFORM")
+# For a device of another kind, where nothing here compiles for it: the engine is left out.
+_HAS_ENGINE = not os.environ.get("EDGEVIT_WITHOUT_ENGINE")
+_FOR_DEVICES = bool(_PLATFORM) or not _HAS_ENGINE
 
 
 class BuildEngine(build_ext):
@@ -51,7 +57,7 @@ class WithoutWeights(build_py):
 
     def find_data_files(self, package: str, src_dir: str) -> list[str]:
         found: list[str] = super().find_data_files(package, src_dir)
-        return [file for file in found if not (_PLATFORM and file.endswith(".safetensors"))]
+        return [file for file in found if not (_FOR_DEVICES and file.endswith(".safetensors"))]
 
 
 class AnyPython(bdist_wheel):
@@ -59,14 +65,22 @@ class AnyPython(bdist_wheel):
 
     def get_tag(self) -> tuple[str, str, str]:
         _, _, platform = super().get_tag()
-        return "py3", "none", _PLATFORM or platform
+        return "py3", "none", (_PLATFORM or platform) if _HAS_ENGINE else "any"
 
 
 class WithEngine(Distribution):
     def has_ext_modules(self) -> bool:
-        return True
+        return _HAS_ENGINE
 
 
+def _own_build_folder() -> dict[str, Any]:
+    """A wheel for others is made of nothing that an earlier build left in ``build``."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return {"build": {"build_base": folder}}
+
+
+_ENGINE = Extension("edgevit_runtimes.backends.native.libedgevit", sources=[])
 _commands: dict[str, Any] = {
     "build_ext": BuildEngine,
     "build_py": WithoutWeights,
@@ -75,5 +89,6 @@ _commands: dict[str, Any] = {
 setup(
     cmdclass=_commands,
     distclass=WithEngine,
-    ext_modules=[Extension("edgevit_runtimes.backends.native.libedgevit", sources=[])],
+    ext_modules=[_ENGINE] if _HAS_ENGINE else [],
+    options=_own_build_folder() if _FOR_DEVICES else {},
 )

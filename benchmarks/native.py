@@ -7,8 +7,8 @@
 Latency is from uint8 pixels of the model's size to logits, superpixels included, on one core and
 one thread. All contestants are measured in turn: in blocks of 32 calls after 5 discarded ones
 ("hot"), and as a camera would find them, each call after 33 ms of sleep and with emptied caches
-("cold"). Ratios are medians over the rounds. MobileNetV3-Small is that of its paper (224 pixels,
-1000 classes); it and ViT-Tiny have random weights, which do not change their time.
+("cold"). Ratios are medians over the rounds. MobileNetV3-Small and ViT-Tiny are those of their
+papers, at 224 pixels. A form that does not answer as its float model is no contestant.
 """
 
 from __future__ import annotations

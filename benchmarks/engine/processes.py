@@ -20,6 +20,7 @@ _STARTS = 15
 _PEAK = "print(int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024)"
 _ENGINE = """
 from pathlib import Path
+import numpy as np
 from edgevit_runtimes.backends.native.native_library import NativeModel
 model = NativeModel(Path({file!r}))
 facts = model.info

@@ -55,7 +55,7 @@ class NoCompilerError(Exception):
 
 
 def find_compiler(target: str | None = None) -> list[str]:
-    """The command of a C++ compiler.
+    """The command of a C++ compiler: ``CXX``, or else one that is found.
 
     Args:
         target: of another machine, as Zig names it, such as ``aarch64-linux-gnu.2.28``.
@@ -65,12 +65,12 @@ def find_compiler(target: str | None = None) -> list[str]:
     """
     zig = [sys.executable, "-m", "ziglang", "c++"]
     has_zig = importlib.util.find_spec("ziglang") is not None
+    if given := os.environ.get("CXX"):
+        return shlex.split(given)
     if target is not None:
         if not has_zig:
             raise NoCompilerError(f"Compiling for {target} takes Zig: pip install ziglang")
         return [*zig, "-target", target]
-    if given := os.environ.get("CXX"):
-        return shlex.split(given)
     for name in ("c++", "g++", "clang++"):
         if found := shutil.which(name):
             return [found]

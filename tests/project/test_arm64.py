@@ -41,7 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root with our wheel and its dependencies' aarch64 wheels, fetched out here."""
     folder = Path(str(ROOT))
     wheels = tmp_path_factory.mktemp("wheels")
-    built = build_wheel(wheels)
+    built = build_wheel(wheels, "aarch64")
     fetch_wheels(wheels, "3.11", "aarch64")
     arm64_root.run(folder, "python3", "-m", "venv", "/opt/edgevit")
     pip = (PYTHON, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", wheels)

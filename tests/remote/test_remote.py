@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import platform
 import re
 import resource
 import shlex
@@ -32,7 +33,7 @@ from edgevit.results.bench_result import read_result
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
-from edgevit_runtimes.remote import agent, bootstrap, protocol
+from edgevit_runtimes.remote import agent, bootstrap, protocol, setup
 from edgevit_runtimes.remote.device_address import Device, add_device, devices_file, read_devices
 from edgevit_runtimes.remote.send_bundle import _refuse_full
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
@@ -821,11 +822,21 @@ def test_a_device_is_set_up_for_real(reachable: Loopback, tmp_path: Path, edgevi
     assert edgevit("devices", "setup", "box").code == 0, "and again, over what is there"
 
 
+def test_a_wheel_for_a_processor_that_nothing_compiles_for_has_no_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(setup, "find_spec", lambda _: None)
+    other = "aarch64" if platform.machine() == "x86_64" else "x86_64"
+    assert setup.engine_settings(other) == {"EDGEVIT_WITHOUT_ENGINE": "1"}
+    assert setup.engine_settings(platform.machine()) == {}
+
+
 @pytest.mark.slow
 def test_a_wheel_is_built_from_the_checkout(tmp_path: Path) -> None:
     import zipfile
 
-    wheel = build_wheel(tmp_path)
+    wheel = build_wheel(tmp_path, platform.machine())
     names = zipfile.ZipFile(wheel).namelist()
+    assert "edgevit_runtimes/backends/native/libedgevit.so" in names
     assert "edgevit_runtimes/remote/agent.py" in names
     assert any(name.endswith("lla_tiny.edgevit/manifest.json") for name in names)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 from importlib.metadata import Distribution, PackageNotFoundError
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +66,7 @@ def set_up(
     _refuse_unfit(ssh.device.host, found)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        built = wheel or build_wheel(folder)
+        built = wheel or build_wheel(folder, str(found["architecture"]))
         progress.line(f"wheel {built.name}, SHA-256 {sha256_of(built)[:16]}")
         _send(ssh, built, built.name)
         if offline:
@@ -130,8 +133,13 @@ def _send(ssh: Ssh, file: Path, name: str) -> None:
     ssh.run(["sh", "-c", script, "sh", target], file.read_bytes(), timeout_s=_PIP_TIMEOUT_S)
 
 
-def build_wheel(folder: Path) -> Path:
+def build_wheel(folder: Path, architecture: str) -> Path:
     """Our wheel, from the checkout that is running, or rebuilt from what pip installed here.
+
+    Args:
+        architecture: of the device. The native engine is compiled for it by Zig where that is
+            installed here, or for a processor like this by the compiler that is here; else it is
+            left out.
 
     Raises:
         InputError: neither is there.
@@ -141,7 +149,11 @@ def build_wheel(folder: Path) -> Path:
         return _repacked(folder)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
     built = subprocess.run(
-        [*command, str(folder), str(root)], capture_output=True, text=True, check=False
+        [*command, str(folder), str(root)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **engine_settings(architecture)},
     )
     wheels = sorted(folder.glob("edgevit-*.whl"))
     if built.returncode or not wheels:
@@ -152,8 +164,25 @@ def build_wheel(folder: Path) -> Path:
     return wheels[-1]
 
 
+def engine_settings(architecture: str) -> dict[str, str]:
+    """What ``setup.py`` is told of the native engine, as environment variables."""
+    if find_spec("ziglang") is not None:
+        target = f"{architecture}-linux-gnu.2.17"  # manylinux2014: JetPack 6 and older systems
+        # pip hides what is installed from a build; -E is not to listen.
+        zig = f"{sys.executable} -E -m ziglang c++ -target {target}"
+        return {
+            "EDGEVIT_PLATFORM": f"manylinux_2_17_{architecture}",
+            "EDGEVIT_TARGET": target,
+            "CXX": zig,
+        }
+    return {} if architecture == platform.machine() else {"EDGEVIT_WITHOUT_ENGINE": "1"}
+
+
 def _repacked(folder: Path) -> Path:
-    """A wheel holds what was installed: the files that its RECORD lists, scripts excepted."""
+    """A wheel holds what was installed: the files that its RECORD lists.
+
+    But scripts, and the native engine, which is for this processor.
+    """
     from zipfile import ZIP_DEFLATED, ZipFile
 
     try:
@@ -163,7 +192,8 @@ def _repacked(folder: Path) -> Path:
     target = folder / f"edgevit-{distribution.version}-py3-none-any.whl"
     with ZipFile(target, "w", ZIP_DEFLATED) as archive:
         for name in distribution.files or ():
-            if ".." not in name.parts and "__pycache__" not in name.parts:
+            is_ours = ".." not in name.parts and "__pycache__" not in name.parts
+            if is_ours and name.suffix != ".so":
                 archive.write(str(name.locate()), str(name))
     return target
 
