@@ -46,7 +46,7 @@ def memory_and_start(bundle: Path, folder: Path) -> dict[str, str]:
         "... and the engine, one answer": f"+{engine - bare:.1f}",
         "... and onnxruntime, imported only": f"+{runtime - bare:.1f}",
         "edgevit run, native-int8, ms": f"{_median_ms([*run, '--variant', 'native-int8']):.0f}",
-        "edgevit run, ONNX Runtime float, ms": f"{_median_ms([*run, '--variant', 'model']):.0f}",
+        "edgevit run, ONNX Runtime float, ms": f"{_median_ms([*run, '--variant', 'float']):.0f}",
     }
 
 
