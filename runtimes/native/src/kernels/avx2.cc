@@ -38,7 +38,7 @@ inline void store_sums(Sum sum, int part, int32_t* to) {
 
 #include "x86.h"
 
-bool is_usable() { return __builtin_cpu_supports("avx2"); }
+bool is_usable() { return Cpu().has_avx2(); }
 
 #include "all.h"
 

@@ -38,10 +38,7 @@ inline void store_bytes(uint8_t* to, I value) {
 
 inline void store_panel(uint8_t* to, const I (&values)[1]) { store_bytes(to, values[0]); }
 
-bool is_usable() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
-}
+bool is_usable() { return Cpu().has_avx512_vnni(); }
 
 #include "all.h"
 

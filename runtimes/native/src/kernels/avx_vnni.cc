@@ -36,13 +36,7 @@ inline void store_sums(Sum sum, int part, int32_t* to) {
 
 #include "x86.h"
 
-// CPUID leaf 7, subleaf 1, EAX bit 4: compilers name it differently, or not at all.
-bool is_usable() {
-  uint32_t a = 7, b, c = 1, d;
-  if (!__builtin_cpu_supports("avx2")) return false;
-  __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-  return (a >> 4 & 1) != 0;
-}
+bool is_usable() { return Cpu().has_avx_vnni(); }
 
 #include "all.h"
 

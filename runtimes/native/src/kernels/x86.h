@@ -1,5 +1,33 @@
 // What all x86-64 instruction sets from AVX2 on share.
 
+// Bits of CPUID leaf 7, and which registers the system saves. Asked here: what compilers offer for
+// it (__builtin_cpu_supports) finds nothing in a library that Zig compiled.
+struct Cpu {
+  uint32_t ebx = 0, ecx = 0, eax1 = 0, saved = 0;
+
+  Cpu() {
+    uint32_t a, b, c, d;
+    ask(0, 0, a, b, c, d);
+    const uint32_t most = a;
+    ask(1, 0, a, b, c, d);
+    const bool saves = (c >> 27 & 1) != 0;  // OSXSAVE
+    if (most < 7 || !saves) return;
+    uint32_t high;
+    __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+    ask(7, 0, a, ebx, ecx, d);
+    if (a >= 1) ask(7, 1, eax1, b, c, d);
+  }
+  static void ask(uint32_t leaf, uint32_t sub, uint32_t& a, uint32_t& b, uint32_t& c, uint32_t& d) {
+    __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(leaf), "c"(sub));
+  }
+  bool has_avx2() const { return (saved & 0x6) == 0x6 && (ebx >> 5 & 1); }
+  bool has_avx_vnni() const { return has_avx2() && (eax1 >> 4 & 1); }
+  bool has_avx512_vnni() const {  // F, BW, VL, VNNI, and all of their registers saved
+    return has_avx2() && (saved & 0xE6) == 0xE6 && (ebx >> 16 & 1) && (ebx >> 30 & 1) &&
+           (ebx >> 31 & 1) && (ecx >> 11 & 1);
+  }
+};
+
 inline I8 dot_pairs(I8 sum, const uint8_t* a, const uint8_t* b, const int8_t* weights) {
   const __m128i first = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(a));
   const __m128i second = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(b));
