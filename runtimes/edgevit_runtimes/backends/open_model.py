@@ -51,21 +51,21 @@ def open_variant(bundle: Bundle, variant: str, threads: int = 1, host: Host = Ho
         MissingExtraError: the runtime is not installed.
         InputError: there is no GPU for it, or an option does not fit.
     """
-    bundle.variant(variant)
+    file = bundle.variant(variant)
     entry = bundle.manifest.variants[variant]
     if entry.runtime == "onnxruntime":
-        runner = _open_onnxruntime(bundle, variant, threads, host)
+        runner = _open_onnxruntime(bundle, variant, file, threads, host)
     else:
         refuse_foreign(bundle, variant)
         if not host.arena:
             raise InputError(f"{entry.runtime} has no memory arena that could be switched off.")
         if host.cores is not None:
             stay_on(host.cores)
-        runner = _other_runtime(bundle, variant, threads)
+        runner = _other_runtime(bundle, variant, file, threads)
     return _refuse_other_tensors(bundle, runner)
 
 
-def _open_onnxruntime(bundle: Bundle, variant: str, threads: int, host: Host) -> Runner:
+def _open_onnxruntime(bundle: Bundle, variant: str, file: Path, threads: int, host: Host) -> Runner:
     from edgevit_runtimes.backends.onnxruntime_runner import (
         OnnxRuntimeRunner,
         Placement,
@@ -80,10 +80,10 @@ def _open_onnxruntime(bundle: Bundle, variant: str, threads: int, host: Host) ->
     if host.cores is not None:
         stay_on(host.cores)
     tuning = Tuning(host.arena, host.spinning)
-    return OnnxRuntimeRunner(bundle.variant(variant), threads, placement, tuning)
+    return OnnxRuntimeRunner(file, threads, placement, tuning)
 
 
-def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
+def _other_runtime(bundle: Bundle, variant: str, file: Path, threads: int) -> Runner:
     entry = bundle.manifest.variants[variant]
     options = entry.build.options if entry.build else {}
     if entry.runtime == "openvino":
@@ -91,7 +91,7 @@ def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
 
         keep = options.get("keep_float32")
         return OpenVinoRunner(
-            bundle.variant(variant),
+            file,
             threads,
             str(options.get("precision", "f32")),
             entry.build is not None,
@@ -100,10 +100,10 @@ def _other_runtime(bundle: Bundle, variant: str, threads: int) -> Runner:
     if entry.build is None:
         raise _not_compiled(bundle, variant)
     if entry.runtime == "tensorrt":
-        return _open_engine(bundle, variant)
+        return _open_engine(bundle, variant, file)
     from edgevit_runtimes.backends.native.native_runner import NativeRunner
 
-    return NativeRunner(bundle.variant(variant), threads, bundle.manifest.inputs[0].shape[0])
+    return NativeRunner(file, threads, bundle.manifest.inputs[0].shape[0])
 
 
 def _not_compiled(bundle: Bundle, variant: str) -> InputError:
@@ -115,14 +115,13 @@ def _not_compiled(bundle: Bundle, variant: str) -> InputError:
     )
 
 
-def _open_engine(bundle: Bundle, variant: str) -> Runner:
+def _open_engine(bundle: Bundle, variant: str, file: Path) -> Runner:
     """Reads the engine once, and loads what was hashed and nothing else."""
     from edgevit.common.tensorrt_library import find_tensorrt
     from edgevit_runtimes.backends.cuda import Cuda
     from edgevit_runtimes.backends.tensorrt_runner import TensorRTRunner
 
     build = bundle.manifest.variants[variant].build
-    file = bundle.variant(variant)
     engine = file.read_bytes()
     digest = hashlib.sha256(engine).hexdigest()
     if digest != bundle.manifest.files[file.name].sha256:
