@@ -52,6 +52,13 @@ LoaderThreadsOption = Annotated[
         help="Threads of the data loader and of torch. Default: all cores.",
     ),
 ]
+ParityImagesOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of images for the parity check. Default: eight built-in images."),
+]
+ParityCountOption = Annotated[
+    int, typer.Option(min=1, help="Use at most this many of them, evenly spaced.")
+]
 CheckHashesOption = Annotated[
     bool,
     typer.Option("--check-hashes", help="Hash every file of the bundle, remembered or not."),

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, MaxPixelsOption, WeightsKeyOption, class_names
+from edgevit.cli.options import (
+    JsonOption,
+    MaxPixelsOption,
+    ParityCountOption,
+    ParityImagesOption,
+    WeightsKeyOption,
+    class_names,
+)
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
@@ -46,13 +53,8 @@ def export(
             help="Store weights that are exact in float16 as float16: half the size, same results.",
         ),
     ] = False,
-    parity_images: Annotated[
-        Path | None,
-        typer.Option(help="Folder of images for the parity check. Default: eight built-in images."),
-    ] = None,
-    parity_count: Annotated[
-        int, typer.Option(min=1, help="Use at most this many of them, evenly spaced.")
-    ] = 32,
+    parity_images: ParityImagesOption = None,
+    parity_count: ParityCountOption = 32,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:

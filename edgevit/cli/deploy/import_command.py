@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, MaxPixelsOption, class_names
+from edgevit.cli.options import (
+    JsonOption,
+    MaxPixelsOption,
+    ParityCountOption,
+    ParityImagesOption,
+    class_names,
+)
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
@@ -80,13 +86,8 @@ def import_model(
         str | None, typer.Option(help="Name of the output, if the model has several.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
-    parity_images: Annotated[
-        Path | None,
-        typer.Option(help="Folder of images for the parity check. Default: eight built-in images."),
-    ] = None,
-    parity_count: Annotated[
-        int, typer.Option(min=1, help="Use at most this many of them, evenly spaced.")
-    ] = 32,
+    parity_images: ParityImagesOption = None,
+    parity_count: ParityCountOption = 32,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:

@@ -190,8 +190,7 @@ def _imported(request: ImportRequest, progress: Progress) -> ImportResult:
     from edgevit_export.importing.import_pipeline import import_bundle
     from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 
-    open_runner = OnnxRuntimeRunner
-    return ImportResult(import_bundle(request, open_runner, progress))
+    return ImportResult(import_bundle(request, OnnxRuntimeRunner, progress))
 
 
 def _request(options: ImportOptions, **facts: Any) -> ImportRequest:
