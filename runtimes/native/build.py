@@ -45,7 +45,7 @@ FLAGS = (
     "-Wno-psabi",
 )
 # Zig names processors otherwise than GCC and Clang.
-_AS_ZIG_SAYS = {"-march=armv8.2-a+dotprod": "-mcpu=generic+dotprod"}
+_ZIG_FLAGS = {"-march=armv8.2-a+dotprod": "-mcpu=generic+dotprod"}
 # The C++ runtime goes into the library where it can: a device may have another one.
 _LINK = ("-shared", "-pthread", "-Wl,--no-undefined")
 
@@ -89,34 +89,50 @@ def build(output: Path, target: str | None = None, extra: tuple[str, ...] = ()) 
         NoCompilerError: there is no compiler, or it failed.
     """
     compiler = find_compiler(target)
-    is_zig = "ziglang" in compiler
-    machine = (target or platform.machine()).partition("-")[0].replace("arm64", "aarch64")
-    sets = dict(KERNELS.get(machine, {"portable": ()}))
     with TemporaryDirectory() as folder:
-        # Zig checks for undefined behaviour unless told not to: ten times slower.
-        quick = ["-fno-sanitize=all"] if is_zig and not extra else []
-        flags = [*FLAGS, *quick, *extra, f"-I{ROOT / 'include'}"]
-        if "avx_vnni" in sets and not _takes(compiler, "-mavxvnni", Path(folder)):
-            del sets["avx_vnni"]
-            flags.append("-DEDGEVIT_NO_AVX_VNNI")
-        units = [(ROOT / "src" / f"{name}.cc", ()) for name in SOURCES]
-        units += [(ROOT / "src" / "kernels" / f"{name}.cc", own) for name, own in sets.items()]
-
-        def compile_unit(unit: tuple[Path, tuple[str, ...]]) -> str:
-            source, own = unit
-            to = Path(folder) / f"{source.stem}.o"
-            known = [_AS_ZIG_SAYS.get(flag, flag) if is_zig else flag for flag in own]
-            _run([*compiler, *flags, *known, "-c", str(source), "-o", str(to)])
-            return str(to)
-
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            objects = list(pool.map(compile_unit, units))
+        objects, sets = compile_objects(Path(folder), target, extra)
         output.parent.mkdir(parents=True, exist_ok=True)
         aside = output.with_name(f".{output.name}.partial")
-        static = [] if is_zig else ["-static-libstdc++", "-static-libgcc"]
+        static = [] if _is_zig(compiler) else ["-static-libstdc++", "-static-libgcc"]
         _run([*compiler, *_LINK, *extra, *static, "-s", "-o", str(aside), *objects])
         aside.replace(output)
-    return list(sets)
+    return sets
+
+
+def compile_objects(
+    folder: Path, target: str | None = None, extra: tuple[str, ...] = ()
+) -> tuple[list[str], list[str]]:
+    """(object files in ``folder``, the instruction sets that they have).
+
+    Raises:
+        NoCompilerError: there is no compiler, or it failed.
+    """
+    compiler = find_compiler(target)
+    is_zig = _is_zig(compiler)
+    machine = (target or platform.machine()).partition("-")[0].replace("arm64", "aarch64")
+    sets = dict(KERNELS.get(machine, {"portable": ()}))
+    # Zig checks for undefined behaviour unless told not to: ten times slower.
+    quick = ["-fno-sanitize=all"] if is_zig and not extra else []
+    flags = [*FLAGS, *quick, *extra, f"-I{ROOT / 'include'}"]
+    if "avx_vnni" in sets and not _takes(compiler, "-mavxvnni", folder):
+        del sets["avx_vnni"]
+        flags.append("-DEDGEVIT_NO_AVX_VNNI")
+    units = [(ROOT / "src" / f"{name}.cc", ()) for name in SOURCES]
+    units += [(ROOT / "src" / "kernels" / f"{name}.cc", own) for name, own in sets.items()]
+
+    def compile_unit(unit: tuple[Path, tuple[str, ...]]) -> str:
+        source, own = unit
+        to = folder / f"{source.stem}.o"
+        known = [_ZIG_FLAGS.get(flag, flag) if is_zig else flag for flag in own]
+        _run([*compiler, *flags, *known, "-c", str(source), "-o", str(to)])
+        return str(to)
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(compile_unit, units)), list(sets)
+
+
+def _is_zig(compiler: list[str]) -> bool:
+    return "ziglang" in compiler
 
 
 def _takes(compiler: list[str], flag: str, folder: Path) -> bool:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 NATIVE = ROOT / "runtimes" / "native"
 QEMU = "qemu-aarch64-static"
 ZIG = [sys.executable, "-m", "ziglang"]
-TARGET = ["-target", "aarch64-linux-musl"]  # a program of one file, without libraries
+TARGET = "aarch64-linux-musl"  # a program of one file, without libraries
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +37,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.fail(f"{QEMU} is missing: apt-get install qemu-user-static")
     folder = tmp_path_factory.mktemp("arm")
     build = runpy.run_path(str(NATIVE / "build.py"))
-    flags = [*build["FLAGS"], "-fno-sanitize=all", f"-I{NATIVE / 'include'}"]
-    units = [(NATIVE / "src" / f"{name}.cc", ()) for name in build["SOURCES"]]
-    for name, own in build["KERNELS"]["aarch64"].items():
-        units.append((NATIVE / "src" / "kernels" / f"{name}.cc", own))
-    objects = []
-    for source, own in units:
-        objects.append(folder / f"{source.stem}.o")
-        said = ["-mcpu=generic+dotprod"] if own else []
-        command = [*ZIG, "c++", *TARGET, *flags, *said, "-c", source, "-o", objects[-1]]
-        subprocess.run(command, check=True)
-    objects.append(folder / "classify.o")
-    source = ROOT / "examples" / "c" / "classify.c"
-    include = f"-I{NATIVE / 'include'}"
-    subprocess.run([*ZIG, "cc", *TARGET, include, "-c", source, "-o", objects[-1]], check=True)
+    objects, _ = build["compile_objects"](folder, TARGET)
+    example = folder / "classify.o"
+    source, include = ROOT / "examples" / "c" / "classify.c", f"-I{NATIVE / 'include'}"
+    compiler = [*ZIG, "cc", "-target", TARGET]
+    subprocess.run([*compiler, include, "-c", source, "-o", example], check=True)
     target = folder / "classify"
-    subprocess.run([*ZIG, "c++", *TARGET, "-static", *objects, "-o", target], check=True)
+    linker = [*ZIG, "c++", "-target", TARGET, "-static"]
+    subprocess.run([*linker, *objects, example, "-o", target], check=True)
     return target
 
 

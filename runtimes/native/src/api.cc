@@ -161,7 +161,7 @@ namespace {
 
 template <typename Fill>
 edgevit_status open_model(Fill fill, edgevit_model** model, char* message, size_t message_bytes) {
-  if (model == nullptr) return tell(EDGEVIT_BAD_ARGUMENT, "no place for the model", message, message_bytes);
+  if (model == nullptr) return tell(EDGEVIT_BAD_ARGUMENT, "model is NULL", message, message_bytes);
   *model = nullptr;
   try {
     auto made = std::make_unique<edgevit_model>();
@@ -206,13 +206,13 @@ uint32_t edgevit_abi_version(void) { return EDGEVIT_ABI_VERSION; }
 
 edgevit_status edgevit_open(const char* path, edgevit_model** model, char* message,
                             size_t message_bytes) {
-  if (path == nullptr) return tell(EDGEVIT_BAD_ARGUMENT, "no path", message, message_bytes);
+  if (path == nullptr) return tell(EDGEVIT_BAD_ARGUMENT, "path is NULL", message, message_bytes);
   return open_model([&](Bytes& bytes) { return bytes.map(path); }, model, message, message_bytes);
 }
 
 edgevit_status edgevit_open_memory(const void* memory, size_t size, edgevit_model** model,
                                    char* message, size_t message_bytes) {
-  if (memory == nullptr) return tell(EDGEVIT_BAD_ARGUMENT, "no bytes", message, message_bytes);
+  if (memory == nullptr) return tell(EDGEVIT_BAD_ARGUMENT, "bytes is NULL", message, message_bytes);
   return open_model([&](Bytes& bytes) { return bytes.copy(memory, size); }, model, message,
                     message_bytes);
 }
@@ -254,7 +254,7 @@ edgevit_status edgevit_context_create(const edgevit_model* model, uint32_t threa
                                       edgevit_context** context, char* message,
                                       size_t message_bytes) {
   if (model == nullptr || context == nullptr)
-    return tell(EDGEVIT_BAD_ARGUMENT, "no model, or no place for the context", message, message_bytes);
+    return tell(EDGEVIT_BAD_ARGUMENT, "model or context is NULL", message, message_bytes);
   *context = nullptr;
   if (threads < 1 || threads > edgevit::kMaxParts)
     return tell(EDGEVIT_BAD_ARGUMENT, "threads are 1 to 16, not " + std::to_string(threads), message,

@@ -1,5 +1,20 @@
 // What both 64-bit ARM instruction sets share.
 
+// Inputs are taken about 128, since both factors must be signed.
+constexpr int32_t kInputOffset = 128;
+
+using Staged = int8_t;
+using Input = int8x16_t;
+using Weight = int8x16_t;
+
+inline Input broadcast(const Staged* from) {
+  uint32_t four;
+  std::memcpy(&four, from, 4);
+  return vreinterpretq_s8_u32(vdupq_n_u32(four));
+}
+
+inline Weight load_weights(const int8_t* from, int part) { return vld1q_s8(from + 16 * part); }
+
 inline I8 dot_pairs(I8 sum, const uint8_t* a, const uint8_t* b, const int8_t* weights) {
   const int8x8x2_t pairs = vld2_s8(weights);
   const int16x8_t first = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(a)));
