@@ -8,7 +8,6 @@ import sys
 import threading
 import zlib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,17 +43,12 @@ def two_photos(photos: list[Image]) -> dict[str, Image]:
     return {name: image_io.batch(photos[:2], size) for name, size in sizes.items()}
 
 
-@cache
-def _float_plan(name: str) -> bytes:
-    return compile_native(exported_model(name))
-
-
 @pytest.fixture(scope="module")
 def plans(two_photos: dict[str, Image]) -> dict[tuple[str, str], bytes]:
     """The file of every model, in float and in eight bits."""
     made = {}
     for name in MODELS:
-        made[name, "float"] = _float_plan(name)
+        made[name, "float"] = compile_native(exported_model(name))
         quantized = quantized_natively(exported_model(name), two_photos[name])
         made[name, "int8"] = compile_native(quantized)
     return made

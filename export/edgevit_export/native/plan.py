@@ -63,6 +63,17 @@ class Output:
     zero: int = 0
 
 
+@dataclass(frozen=True)
+class Geometry:
+    """Of superpixels: sides in pixels, and the grid of their seeds."""
+
+    image_px: int
+    patch_px: int
+    cell_px: int
+    grid_rows: int
+    grid_columns: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Op:
     """An operation. ``name``: of the ONNX node that it stands for."""
@@ -131,11 +142,7 @@ class Slic(Op):
     map: Place | None = None
     scratch: Place
     scratch_bytes: int
-    image_px: int
-    patch_px: int
-    cell_px: int
-    grid_rows: int
-    grid_columns: int
+    geometry: Geometry
     iterations: int
     coarse_iterations: int
     compactness: float
@@ -156,11 +163,7 @@ class Pool(Op):
     centroids: Place | None = None
     scratch: Place
     scratch_bytes: int
-    image_px: int
-    patch_px: int
-    cell_px: int
-    grid_rows: int
-    grid_columns: int
+    geometry: Geometry
     soft: int
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
 from edgevit_export.native.arena import Lifetime, aligned, allocate
-from edgevit_export.native.plan import Buffer, Constant, Op, Output, Place, Plan
+from edgevit_export.native.plan import Buffer, Constant, Geometry, Op, Output, Place, Plan
 
 MAGIC = b"EDGEVIT\0"
 VERSION = 1
@@ -73,11 +73,11 @@ def _op_bytes(op: Op, name: int, addresses: _Addresses) -> bytes:
     return struct.pack(f"<{2 + ARGUMENTS}I", op.kind, name, *words)
 
 
-def _arguments(op: Op | Output) -> Iterator[tuple[str, Any]]:
-    """(type, value) in the order of the file; those of an output are its own."""
+def _arguments(op: Op | Output | Geometry) -> Iterator[tuple[str, Any]]:
+    """(type, value) in the order of the file, those of an output or a geometry in its place."""
     for entry in fields(op):
         value = getattr(op, entry.name)
-        if isinstance(value, Output):
+        if isinstance(value, (Output, Geometry)):
             yield from _arguments(value)
         elif entry.name != "name":
             yield str(entry.type), value

@@ -56,7 +56,7 @@ def attention(draft: Draft, node: ir.Node, first: ir.Node, found: _Attention) ->
         raise UnsupportedError("its queries and values are of different shapes")
     q, k, v = (_head_rows(draft, view, heads) for view in (query, key, value))
     whole_vectors = -(-tokens // _VECTOR) * _VECTOR
-    scratch_bytes = 4 * heads * width * whole_vectors + 4 * 2 * whole_vectors * _THREADS
+    scratch_bytes = 4 * (heads * width + _THREADS) * whole_vectors
     op = plan.Attention(
         name=draft.name(),
         query=q.place,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import onnx_ir as ir
 
@@ -22,19 +24,16 @@ from edgevit_export.native.plan import Buffer, Place
 
 def slic(draft: Draft, node: ir.Node) -> View:
     """[1, K, cells], which only pooling reads."""
-    image_px, patch_px, cell_px, grid_rows, grid_columns = _geometry(node)
-    _require_patches(draft.view(node.inputs[0]), patch_px)
-    side, count = image_px // cell_px, grid_rows * grid_columns
+    geometry = _geometry(node)
+    _require_patches(draft.view(node.inputs[0]), geometry.patch_px)
+    side = geometry.image_px // geometry.cell_px
+    count = geometry.grid_rows * geometry.grid_columns
     size = aligned(4 * (16 * side**2 + 256 * count + 4096))
     op = plan.Slic(
         name=draft.name(),
         scratch=scratch(size),
         scratch_bytes=size,
-        image_px=image_px,
-        patch_px=patch_px,
-        cell_px=cell_px,
-        grid_rows=grid_rows,
-        grid_columns=grid_columns,
+        geometry=geometry,
         iterations=node.attributes.get_int("iterations", 0),
         coarse_iterations=node.attributes.get_int("coarse_iterations", 0),
         compactness=node.attributes.get_float("compactness", 0.0),
@@ -68,7 +67,6 @@ def pool(draft: Draft, node: ir.Node) -> list[View]:
         raise UnsupportedError("its second input is not the assignment of SuperpixelSlic")
     patches, channels = values.shape[-2:]
     rows = float_rows(draft, values, patches, channels)
-    image_px, patch_px, cell_px, grid_rows, grid_columns = _geometry(node)
     op = plan.Pool(
         name=draft.name(),
         src=rows.place,
@@ -77,11 +75,7 @@ def pool(draft: Draft, node: ir.Node) -> list[View]:
         assignment=Place(cells.u8),
         scratch=scratch(4 * cells.rows * patches),
         scratch_bytes=4 * cells.rows * patches,
-        image_px=image_px,
-        patch_px=patch_px,
-        cell_px=cell_px,
-        grid_rows=grid_rows,
-        grid_columns=grid_columns,
+        geometry=_geometry(node),
         soft=node.attributes.get_int("soft", 0),
     )
     means = draft.emit(op, cells.rows, channels, "means")
@@ -97,6 +91,6 @@ def pool(draft: Draft, node: ir.Node) -> list[View]:
     ]
 
 
-def _geometry(node: ir.Node) -> tuple[int, ...]:
-    names = ("image_px", "patch_px", "cell_px", "grid_rows", "grid_columns")
-    return tuple(node.attributes[name].as_int() for name in names)
+def _geometry(node: ir.Node) -> plan.Geometry:
+    values = {entry.name: node.attributes[entry.name].as_int() for entry in fields(plan.Geometry)}
+    return plan.Geometry(**values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,23 +16,8 @@ _ABI = 1
 _MESSAGE_BYTES = 1024
 _DAMAGED, _OTHER_VERSION = 2, 3
 
-_Bytes = ctypes.POINTER(ctypes.c_uint8)
 
-
-class _Info(ctypes.Structure):
-    _fields_ = (
-        ("height", ctypes.c_uint32),
-        ("width", ctypes.c_uint32),
-        ("classes", ctypes.c_uint32),
-        ("map_rows", ctypes.c_uint32),
-        ("map_columns", ctypes.c_uint32),
-        ("operations", ctypes.c_uint32),
-        ("arena_bytes", ctypes.c_uint64),
-    )
-
-
-@dataclass(frozen=True)
-class NativeInfo:
+class NativeInfo(ctypes.Structure):
     """height, width: of the picture. map_rows, map_columns: 0 without superpixels."""
 
     height: int
@@ -43,6 +27,16 @@ class NativeInfo:
     map_columns: int
     operations: int
     arena_bytes: int
+
+    _fields_ = (
+        ("height", ctypes.c_uint32),
+        ("width", ctypes.c_uint32),
+        ("classes", ctypes.c_uint32),
+        ("map_rows", ctypes.c_uint32),
+        ("map_columns", ctypes.c_uint32),
+        ("operations", ctypes.c_uint32),
+        ("arena_bytes", ctypes.c_uint64),
+    )
 
 
 def library_path() -> Path:
@@ -91,7 +85,7 @@ def _declare(loaded: Any) -> None:
         "edgevit_open": (ctypes.c_int, [text, out, text, size]),
         "edgevit_open_memory": (ctypes.c_int, [text, size, out, text, size]),
         "edgevit_close": (None, [handle]),
-        "edgevit_describe": (None, [handle, ctypes.POINTER(_Info)]),
+        "edgevit_describe": (None, [handle, ctypes.POINTER(NativeInfo)]),
         "edgevit_operation_name": (text, [handle, number]),
         "edgevit_operation_kind": (text, [handle, number]),
         "edgevit_isa_name": (text, [number]),
@@ -147,9 +141,8 @@ class NativeModel:
         except EdgevitError:
             self.close()
             raise
-        facts = _Info()
-        self._library.edgevit_describe(self._model, ctypes.byref(facts))
-        self.info = NativeInfo(*(int(getattr(facts, name)) for name, _ in _Info._fields_))
+        self.info = NativeInfo()
+        self._library.edgevit_describe(self._model, ctypes.byref(self.info))
 
     def _open(self, model: Path | bytes) -> None:
         given = (ctypes.byref(self._model), self._message, _MESSAGE_BYTES)
