@@ -36,7 +36,7 @@ from support.processes import python
 
 INPUTS = 60
 SLOW_INPUTS = 3
-MODEL_INPUTS = 8
+MODEL_INPUTS = 2
 DEEPEST = 5000  # lists within each other; Python's parser of JSON goes less deep
 SLOW = "two results"
 
