@@ -59,6 +59,7 @@ def lite0(efficientnet: Path) -> Path:
 
 
 @needs_teacher
+@pytest.mark.slow  # MobileNetV3 and a ViT go it below
 def test_an_efficientnet_goes_the_whole_road(
     lite0: Path, tmp_path: Path, photos: list[Image], edgevit: Command
 ) -> None:

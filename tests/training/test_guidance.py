@@ -118,6 +118,7 @@ def distance(run: Path, teacher: Teacher, folder: ImageFolder) -> float:
         return guidance.eval()(steps, {name: maps[name] for name in guidance.maps}).item()
 
 
+@pytest.mark.slow
 def test_guidance_makes_the_maps_alike(
     class_folder: Path, tmp_path: Path, teacher: Teacher
 ) -> None:
