@@ -6,8 +6,8 @@ A ``.pth`` is read with ``weights_only=True``: nothing in it is executed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,20 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from edgevit.common.errors import CheckpointError, some_of
+from edgevit.common.errors import CheckpointError, InputError, some_of
+from edgevit.common.schema import plain_json
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.untrusted.parsers import parsing
+from edgevit.models.foreign.wrappers import without_wrappers
 from edgevit.models.pickled_claims import refuse_large_file
 from edgevit.models.pickled_weights import read_pickled
 from edgevit.models.weight_sets import weight_set
+from edgevit.zoo.input_options import InputOptions, options_in, stated
 from edgevit.zoo.registry import ZOO
+from edgevit.zoo.spec import ModelSpec
 
 _LENGTH_BYTES = 8  # of a safetensors header, and what it is padded to
+_INPUT = "preprocess"  # among the notes of a file
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -34,6 +39,7 @@ class Checkpoint:
 
     ``notes`` are free strings, such as the recipe and the accuracy on the validation set.
     ``taken`` says which of the file's weights these are, where it has several by name.
+    ``input`` is how pictures were prepared in training, where that differs from the zoo's way.
     """
 
     tensors: Mapping[str, Tensor]
@@ -41,6 +47,7 @@ class Checkpoint:
     classes: tuple[str, ...] | None = None
     notes: Mapping[str, str] | None = None
     taken: str = ""
+    input: InputOptions = field(default_factory=InputOptions)
 
     @property
     def head_classes(self) -> int | None:
@@ -86,18 +93,16 @@ def _of_device_wheel(path: Path) -> str:
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
-    with (
-        parsing(lambda reason: CheckpointError(f"{path} is not a safetensors file: {reason}.")),
-        safe_open(path, framework="pt") as file,
-    ):
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    with parsing(_no_safetensors(path)), safe_open(path, framework="pt") as file:
+        named = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         metadata = file.metadata() or {}
-    classes = metadata.pop("classes", None)
+    classes, said = metadata.pop("classes", None), metadata.pop(_INPUT, None)
     checkpoint = Checkpoint(
-        tensors,
+        without_wrappers(named),
         model=metadata.pop("model", None),
         classes=None if classes is None else _class_names(classes, path),
         notes=metadata,
+        input=InputOptions() if said is None else _input_options(said, path),
     )
     head = checkpoint.head_classes
     if checkpoint.classes is not None and head not in (None, len(checkpoint.classes)):
@@ -121,9 +126,44 @@ def _class_names(text: str, path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _input_options(text: str, path: Path) -> InputOptions:
+    try:
+        content = plain_json(text)
+        return options_in(content if isinstance(content, dict) else {})
+    except (ValueError, InputError) as error:
+        raise CheckpointError(
+            f"{path}: its '{_INPUT}' is {text[:60]!r}, which cannot be used: {error} Save it again."
+        ) from error
+
+
+def input_stated_in(path: Path) -> InputOptions:
+    """How pictures were prepared for those weights, without reading them; a ``.pth`` says nothing.
+
+    Raises:
+        CheckpointError: it is not a safetensors file, or says what no model can have.
+    """
+    if path.suffix != ".safetensors" or not path.is_file():
+        return InputOptions()
+    refuse_large_file(path)
+    with parsing(_no_safetensors(path)), safe_open(path, framework="pt") as file:
+        said = (file.metadata() or {}).get(_INPUT)
+    return InputOptions() if said is None else _input_options(said, path)
+
+
+def _no_safetensors(path: Path) -> Callable[[str], CheckpointError]:
+    return lambda reason: CheckpointError(f"{path} is not a safetensors file: {reason}.")
+
+
+def input_notes(spec: ModelSpec) -> dict[str, str]:
+    """How a model's pictures are prepared, to be saved with its weights; empty: the zoo's way."""
+    differing = stated(spec.preprocess)
+    return {_INPUT: json.dumps(differing)} if differing else {}
+
+
 def _read_pth(path: Path, weights_key: str | None) -> Checkpoint:
     chosen = weight_set(read_pickled(path, _no_plain_weights), weights_key, path)
-    return Checkpoint(_named_tensors(chosen.weights, path), taken=str(chosen))
+    named = without_wrappers(_named_tensors(chosen.weights, path))
+    return Checkpoint(named, taken=str(chosen))
 
 
 def _no_plain_weights(path: Path) -> CheckpointError:
@@ -179,7 +219,8 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
     wanted = weights_of(own)
     given = checkpoint.tensors
     problems = []
-    if missing := [key for key in wanted if key not in given]:
+    missing = [key for key in wanted if key not in given]
+    if missing:
         problems.append(f"missing: {some_of(missing)}")
     if unexpected := [key for key in given if key not in own]:
         problems.append(f"unexpected: {some_of(unexpected)}")
@@ -192,9 +233,7 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
         problems.append(f"wrong shape: {some_of(mismatched)}")
     if problems:
         raise CheckpointError(
-            f"{source} does not fit the model. {'; '.join(problems)}. "
-            "Choose the model it was trained as with --model; the names are those of "
-            "module.state_dict(), without a 'module.' before them."
+            f"{source} does not fit the model. {'; '.join(problems)}. {_remedy(missing, problems)}"
         )
     odd = [f"{k} is {given[k].dtype}" for k in wanted if given[k].dtype not in _FLOATS]
     odd += [f"{k} is {given[k].layout}" for k in wanted if given[k].layout != torch.strided]
@@ -206,6 +245,15 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, source: str) -> None:
     weights = {key: given[key].to(tensor.dtype) for key, tensor in wanted.items()}
     refuse_infinite(weights, source)
     module.load_state_dict({**own, **weights})
+
+
+def _remedy(missing: list[str], problems: list[str]) -> str:
+    if len(problems) == 1 and missing and all(key.startswith("head.") for key in missing):
+        return "It is a backbone without a head: train one with edgevit train --init."
+    return (
+        "Choose the model it was trained as with --model; the names are those of "
+        "module.state_dict()."
+    )
 
 
 def weights_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ class ConvolutionalClassifier(Classifier):
     def __init__(self, spec: ConvolutionalSpec) -> None:
         super().__init__()
         self.spec: ConvolutionalSpec = spec
-        self.trunk = Trunk(spec.trunk)
+        self.trunk = Trunk(spec, spec.trunk)
         width = spec.trunk.width
         self.summary: nn.Module = layer_norm(width)
         if spec.hidden:

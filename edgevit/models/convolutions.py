@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from edgevit.models.layers import NormalisedPlanes
+from edgevit.zoo.spec import ModelSpec
 from edgevit.zoo.trunk_spec import Activation, Block, Convolution, InvertedResidual, TrunkSpec
 
 ACTIVATIONS: dict[Activation, type[nn.ReLU] | type[nn.Hardswish]] = {
@@ -76,15 +77,15 @@ class Trunk(nn.Module):
     for training, and rows of the map are then free.
     """
 
-    def __init__(self, spec: TrunkSpec) -> None:
+    def __init__(self, spec: ModelSpec, trunk: TrunkSpec) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec = trunk
         inputs, blocks = 3, []
-        for block in spec.blocks:
+        for block in trunk.blocks:
             blocks.append(_built(inputs, block))
             inputs = block.width
         self.blocks = nn.Sequential(*blocks)
-        self.normalise = NormalisedPlanes()
+        self.normalise = NormalisedPlanes(spec)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """float32 [B, H, W, 3], 0..255, to the map [B, width, H / stride, W / stride]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgevit.zoo.spec import IMAGENET_MEAN, IMAGENET_STD
+from edgevit.zoo.spec import ModelSpec
 
 LAYER_NORM_EPS = 1e-6
 
@@ -22,9 +22,9 @@ def pixel_values(image: Tensor) -> Tensor:
     return image.float()
 
 
-def normalisation() -> tuple[Tensor, Tensor]:
+def normalisation(spec: ModelSpec) -> tuple[Tensor, Tensor]:
     """Scale and shift of every channel, [3]: a pixel x of 0..255 becomes scale x + shift."""
-    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
     return 1 / (255 * std), -mean / std
 
 
@@ -38,9 +38,9 @@ class NormalisedPlanes(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        scale, shift = (numbers[:, None, None] for numbers in normalisation())
+        scale, shift = (numbers[:, None, None] for numbers in normalisation(spec))
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
 
@@ -86,11 +86,11 @@ class PatchEmbed(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, pixels: int, width: int, moments: int = 1) -> None:
+    def __init__(self, spec: ModelSpec, pixels: int, width: int, moments: int = 1) -> None:
         super().__init__()
         self.moments = moments
         self.linear = nn.Linear(pixels * 3 * moments, width)
-        scale, shift = normalisation()
+        scale, shift = normalisation(spec)
         self.register_buffer("scale", scale.repeat(pixels), persistent=False)
         self.register_buffer("shift", shift.repeat(pixels), persistent=False)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from edgevit.common.errors import CheckpointError, some_of
 from edgevit.common.progress import Progress
 from edgevit.models.checkpoint import Checkpoint, refuse_infinite, weights_of
 from edgevit.models.classifier import Classifier
+from edgevit.models.foreign.positions import is_position, resampled
+from edgevit.models.foreign.vit_weights import translated
 
-_POSITION = "position"
 # Two families share the shapes of their MLPs, nearly two thirds of the weights.
 _LEAST_SHARE = 0.8
 
@@ -25,15 +22,25 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
     answer as a smaller one did, it does (:meth:`Classifier.grown`). A head for other classes, and
     a LaViT's maps over another number of tokens, start anew.
 
+    Names of timm and transformers are known (:mod:`.foreign`).
+
     Raises:
-        CheckpointError: too little fits: these are another model's weights.
+        CheckpointError: too little fits: these are another model's weights; or they have a
+            distillation token, which training has no loss for.
     """
+    fitting, checkpoint = translated(module.spec, checkpoint, source)
+    if fitting != module.spec:
+        raise CheckpointError(
+            f"{source} has a distillation token, and training has no loss for a second token. "
+            "Start from a model without one, such as deit_tiny_patch16_224; 'edgevit export' "
+            "takes this one as it is."
+        )
     own = module.state_dict()
     taken: dict[str, Tensor] = {}
     for key, wanted in weights_of(own).items():
         given = checkpoint.tensors.get(key)
-        if given is not None and key.rsplit(".", 1)[-1] == _POSITION:
-            given = _resampled(given.float(), wanted.shape)
+        if given is not None and is_position(key):
+            given = resampled(given.float(), wanted.shape)
         if given is not None:
             given = module.grown(key, given)
         if given is not None and given.shape == wanted.shape:
@@ -52,19 +59,3 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
 def _size(state: dict[str, Tensor]) -> int:
     """Numbers in a state, without the head, which is as large as there are classes."""
     return sum(tensor.numel() for key, tensor in state.items() if not key.startswith("head."))
-
-
-def _resampled(table: Tensor, shape: torch.Size) -> Tensor:
-    """A table of positions [..., N, D] for a square of tokens, after any that stand before it."""
-    if table.shape[-1] != shape[-1] or table.ndim != len(shape) or table.shape == shape:
-        return table
-    rows, wanted = table.shape[-2], shape[-2]
-    side, wanted_side = math.isqrt(rows), math.isqrt(wanted)
-    leading = rows - side**2  # a CLS token stands before the square
-    if wanted - wanted_side**2 != leading:
-        return table
-    before, square = table[..., :leading, :], table[..., leading:, :]
-    plane = square.reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    resized = interpolate(plane, (wanted_side, wanted_side), mode="bicubic", antialias=True)
-    grid = resized.permute(0, 2, 3, 1).reshape(*shape[:-2], -1, shape[-1])
-    return torch.cat([before, grid], dim=-2)

@@ -44,17 +44,21 @@ class VitBlock(nn.Module):
 
 
 class VitClassifier(Classifier):
-    """Patches, CLS, learned positions, blocks, head on CLS."""
+    """Patches, CLS, learned positions, blocks, head on CLS.
+
+    Of a distilled one ``cls`` holds the distillation token too, and the head reads both.
+    """
 
     def __init__(self, spec: VitSpec) -> None:
         super().__init__()
         self.spec: VitSpec = spec
-        self.embed = PatchEmbed(spec.patch_px**2, spec.width)
-        self.cls = nn.Parameter(torch.zeros(1, 1, spec.width))
-        self.position = nn.Parameter(torch.zeros(1, spec.patches + 1, spec.width))
+        self.embed = PatchEmbed(spec, spec.patch_px**2, spec.width)
+        leading = spec.leading_tokens
+        self.cls = nn.Parameter(torch.zeros(1, leading, spec.width))
+        self.position = nn.Parameter(torch.zeros(1, spec.patches + leading, spec.width))
         self.blocks = nn.ModuleList(VitBlock(spec) for _ in range(spec.depth))
         self.norm = layer_norm(spec.width)
-        self.head = nn.Linear(spec.width, spec.classes)
+        self.head = nn.Linear(leading * spec.width, spec.classes)
         self.apply(init_linear)
         for parameter in (self.cls, self.position):
             nn.init.normal_(parameter, std=0.02)
@@ -74,8 +78,7 @@ class VitClassifier(Classifier):
             tokens = block(tokens, batch)
             if number == two_thirds:
                 inner = tokens
-        cls = tokens.reshape(batch, -1, self.spec.width)[:, 0]
-        summary = self.norm(cls)
+        summary = self._summary(tokens, batch)
         return {
             LOGITS: self.head(summary),
             SUMMARY: summary,
@@ -84,13 +87,22 @@ class VitClassifier(Classifier):
             **self._feature_maps(inner, tokens, batch),
         }
 
+    def _summary(self, tokens: Tensor, batch: int) -> Tensor:
+        """Rows [B*T, D] to what the head reads, [B, D], or [B, 2*D] of a distilled one."""
+        placed = tokens.reshape(batch, -1, self.spec.width)
+        if self.spec.distilled:
+            both: Tensor = self.norm(placed[:, :2])
+            return both.flatten(1)
+        summary: Tensor = self.norm(placed[:, 0])
+        return summary
+
     def _feature_maps(self, inner: Tensor, last: Tensor, batch: int) -> dict[str, Tensor]:
         """Rows [B*T, D] of an inner block and of the last to maps."""
         if not self.spec.feature_maps:
             return {}
-        side, width = self.spec.side, self.spec.width
+        side, width, leading = self.spec.side, self.spec.width, self.spec.leading_tokens
         fine, deep = (
-            tokens.reshape(batch, -1, width)[:, 1:].reshape(batch, side, side, width)
+            tokens.reshape(batch, -1, width)[:, leading:].reshape(batch, side, side, width)
             for tokens in (inner, last)
         )
         squares = deep.reshape(batch, side // 2, 2, side // 2, 2, width)

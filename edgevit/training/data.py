@@ -48,12 +48,20 @@ class Batch(NamedTuple):
 class BatchLoader:
     """Decodes, augments and stacks in threads (OpenCV lets go of the interpreter lock).
 
-    Decoded pictures stay in memory while they fit in 3 GiB together.
+    Decoded pictures stay in memory while they fit in 3 GiB together. ``preprocess`` is how pictures
+    are evaluated; by default they are squashed to ``size_px``.
     """
 
-    def __init__(self, folder: ImageFolder, size_px: int, batch: int, threads: int) -> None:
+    def __init__(
+        self,
+        folder: ImageFolder,
+        size_px: int,
+        batch: int,
+        threads: int,
+        preprocess: Preprocess | None = None,
+    ) -> None:
         self.folder = folder
-        self.preprocess = Preprocess(size_px)
+        self.preprocess = preprocess or Preprocess(size_px)
         self.batch = batch
         self.threads = threads
         self._cache: dict[int, Image] = {}

@@ -27,7 +27,7 @@ from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.images.image_folder import ImageFolder
 from edgevit.models.build import build
-from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
+from edgevit.models.checkpoint import input_notes, read_checkpoint, save_checkpoint
 from edgevit.models.transfer import start_from
 from edgevit.results.plots import draw_curves
 from edgevit.training.average import averaged
@@ -93,6 +93,7 @@ def identity_of(job: TrainingJob, spec: ModelSpec) -> dict[str, Any]:
         "teacher": None if job.teacher is None else job.teacher.identity,
         "init": None if job.init is None else sha256_of(job.init),
         "weights_key": job.weights_key,
+        **input_notes(spec),
         **recipe,
     }
 
@@ -152,7 +153,8 @@ class _Run:
         keep_epochs(self.run, self.state.epoch)
         size, batch = self.spec.image_px, job.recipe.batch
         self.training = BatchLoader(job.training, size, batch, job.threads)
-        self.validation = BatchLoader(job.validation, size, batch, job.threads)
+        prepared = self.spec.preprocess
+        self.validation = BatchLoader(job.validation, size, batch, job.threads, prepared)
 
     def go(self) -> TrainingResult:
         with _interrupt_flag() as interrupted:
@@ -261,7 +263,7 @@ class _Run:
         if top1 > state.best_top1:
             state.best_top1 = top1
             notes = {"val_top1": f"{top1:.4f}", "epoch": str(state.epoch + 1)}
-            notes["recipe"] = json.dumps(state.identity)
+            notes |= {"recipe": json.dumps(state.identity), **input_notes(self.spec)}
             save_checkpoint(self.weights, self.average.module, self.spec.name, self.classes, notes)
         append(self.run, entry)
         state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0

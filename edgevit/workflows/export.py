@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,13 @@ from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows
+from edgevit.zoo.input_options import Channels, InputOptions
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
-from edgevit.zoo.spec import Preprocess
 
 if TYPE_CHECKING:
     from torch import nn
 
     from edgevit.images.image_io import Image
-    from edgevit.inference.runner import Array
     from edgevit.models.classifier import Classifier
 
 MODULES = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxscript", "safetensors")
@@ -62,6 +61,14 @@ def export(
     *,
     checkpoint: Path | str | None = None,
     weights_key: str | None = None,
+    image_px: int | None = None,
+    resample_positions: bool = False,
+    preprocess: str | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    scale: float | None = None,
+    resize: str | None = None,
+    crop_pct: float | None = None,
     classes: tuple[str, ...] | int | None = None,
     batch: int | None = 1,
     with_superpixels: bool = False,
@@ -79,8 +86,15 @@ def export(
             the zoo (in memory, trained or not), whose weights are taken as they are.
         output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
         checkpoint: weights, .safetensors, .pth or .pt; by default those that the package ships.
+            Those of a plain ViT may be timm's or transformers'.
         weights_key: of a .pth with several sets of weights, which to take; by default their moving
             average (such as ``model_ema``), if there is one.
+        image_px: export for pictures of another size; weights must fit it.
+        resample_positions: interpolate the checkpoint's position embeddings, bicubic, where they
+            are of another image size.
+        preprocess, mean, std, scale: how pixels are normalised; see :func:`edgevit.import_onnx`.
+            By default as the checkpoint says, or as ImageNet's.
+        resize, crop_pct: how pictures get the model's size; see there.
         classes: names, or how many; by default what the checkpoint says.
         batch: a fixed batch size, or None for any size, chosen at run time.
         with_superpixels: also give the superpixel map, int32 [B, rows, columns].
@@ -97,16 +111,24 @@ def export(
     """
     require_modules("edgevit export", "export", MODULES)
     from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
+    from edgevit_export.convert.weights import Adaptation
     from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 
+    stated = InputOptions(preprocess, mean, std, scale, resize, crop_pct)
+    stated.check()
     entry, module = _model(model, checkpoint)
+    if module is not None:
+        _refuse_for_module(stated, image_px, resample_positions)
+    elif image_px is not None and image_px != entry.spec.image_px:
+        entry = replace(entry, spec=entry.spec.at_size(image_px))
     request = ExportRequest(
         entry=entry,
         module=module,
         output=bundle_folder(output, entry.file_stem),
-        pictures=_parity_pictures(parity_images, parity_count, Preprocess(entry.spec.image_px)),
+        pictures=parity_photos(parity_images, parity_count),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         weights_key=weights_key,
+        adaptation=Adaptation(stated, resample_positions),
         classes=classes,
         batch=batch,
         with_superpixels=with_superpixels,
@@ -137,6 +159,17 @@ def _model(
     return ModelEntry(model.spec, ""), model
 
 
+def _refuse_for_module(stated: InputOptions, image_px: int | None, resample: bool) -> None:
+    """A module in memory was built with all of this."""
+    given = [*stated.named, *(["--image-px"] if image_px is not None else [])]
+    given += ["--resample-positions"] if resample else []
+    if given:
+        raise InputError(
+            f"Got a module and {', '.join(given)}; a module was built for its size and its "
+            "normalisation. Build it from another spec: dataclasses.replace(spec, mean=...)."
+        )
+
+
 def bundle_folder(output: Path | str | None, model: str) -> Path:
     target = Path(output or f"{model}.edgevit")
     if target.resolve() == Path.cwd().resolve() or not target.name:
@@ -156,10 +189,3 @@ def parity_photos(folder: Path | str | None, count: int) -> list[Image]:
     files = files_in(Path(folder))
     picks = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round())
     return [image_io.read(files[int(i)]) for i in picks]
-
-
-def _parity_pictures(folder: Path | str | None, count: int, preprocess: Preprocess) -> Array:
-    """The same as the model's input."""
-    from edgevit.images import image_io
-
-    return image_io.batch(parity_photos(folder, count), preprocess)

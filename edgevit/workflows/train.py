@@ -14,6 +14,7 @@ from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.images.image_folder import ImageFolder, open_image_folder, refuse_same_pictures
+from edgevit.zoo.input_options import Channels, InputOptions
 from edgevit.zoo.registry import DEFAULT_MODEL, find
 
 if TYPE_CHECKING:
@@ -90,6 +91,12 @@ def train(
     init: Path | str | None = None,
     weights_key: str | None = None,
     image_px: int | None = None,
+    preprocess: str | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    scale: float | None = None,
+    resize: str | None = None,
+    crop_pct: float | None = None,
     skip_corrupt: bool = False,
     resume: bool = False,
     device: str = "auto",
@@ -113,6 +120,10 @@ def train(
         weights_key: of an ``init`` with several sets of weights, which to take; by default their
             moving average, if there is one.
         image_px: train at another size, as a start for ``init``.
+        preprocess, mean, std, scale: how pixels are normalised; see
+            :func:`edgevit.import_onnx`. By default as ``init`` says, or as ImageNet's.
+        resize, crop_pct: how validation pictures get the model's size; see there. The weights
+            keep all of this, and ``edgevit export`` obeys it.
         skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
         resume: go on exactly where the run stopped.
         device: ``auto``, ``cpu`` or ``cuda``. threads: of torch and of the loader.
@@ -123,6 +134,7 @@ def train(
         TrainingInterruptedError: on Ctrl-C, after the state was saved.
     """
     require_modules("edgevit train", "train", _MODULES)
+    from edgevit.models.checkpoint import input_stated_in
     from edgevit.training.hardware import prepare
     from edgevit.training.loop import TrainingJob
     from edgevit.training.loop import train as run_training
@@ -140,6 +152,10 @@ def train(
     spec = entry.spec
     if image_px is not None and image_px != spec.image_px:
         spec = spec.at_size(image_px)
+    options = InputOptions(preprocess, mean, std, scale, resize, crop_pct)
+    options.check()
+    start_says = InputOptions() if start is None else input_stated_in(start)
+    spec = options.applied_to(start_says.applied_to(spec))
     chosen = _recipe(recipe, recipe_options)
     device, loader_threads = prepare(device, threads)
     training, validation = (

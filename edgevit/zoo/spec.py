@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import accumulate
 from typing import ClassVar, Literal
 
@@ -162,15 +162,34 @@ class SuperpixelSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What every family shares. A spec is complete: the module is built from it alone."""
+    """What every family shares. A spec is complete: the module is built from it alone.
+
+    mean, std, resize, crop_pct: how its pictures are prepared; see :class:`Preprocess`.
+    """
 
     name: str
     _: KW_ONLY
     image_px: int = 224
     mlp_ratio: int = 4
     classes: int = 1000
+    # Not in the repr, by which a training run that is resumed knows its model.
+    mean: tuple[float, float, float] = field(default=IMAGENET_MEAN, repr=False)
+    std: tuple[float, float, float] = field(default=IMAGENET_STD, repr=False)
+    resize: ResizeMode = field(default="squash", repr=False)
+    crop_pct: float = field(default=1.0, repr=False)
 
     family: ClassVar[str]
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How a picture becomes the model's input."""
+        return Preprocess(
+            self.image_px,
+            self.resize,
+            mean=self.mean,
+            std=self.std,
+            crop_pct=self.crop_pct,
+        )
 
     @property
     def feature_maps(self) -> dict[str, int]:
@@ -233,9 +252,21 @@ class IsotropicSpec(ModelSpec):
 
 @dataclass(frozen=True)
 class VitSpec(IsotropicSpec):
-    """A plain vision transformer (DeiT shape): the baseline of every claim."""
+    """A plain vision transformer (DeiT shape): the baseline of every claim.
+
+    distilled: a second learned token stands behind the class token, and the head reads both, as in
+        DeiT's distillation (arXiv 2012.12877).
+    """
+
+    _: KW_ONLY
+    distilled: bool = field(default=False, repr=False)
 
     family: ClassVar[str] = "vit"
+
+    @property
+    def leading_tokens(self) -> int:
+        """Tokens before those of the patches, which the head reads."""
+        return 2 if self.distilled else 1
 
     @property
     def feature_maps(self) -> dict[str, int]:

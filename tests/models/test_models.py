@@ -41,7 +41,7 @@ def test_patch_rows_are_the_patches(photo_batch: np.ndarray) -> None:
 
 
 def test_the_embedding_folds_the_normalisation() -> None:
-    embed = PatchEmbed(16**2, 48)
+    embed = PatchEmbed(SMALL, 16**2, 48)
     rows = torch.randint(0, 256, (2, 7, 768)).float()
     pixels = rows.reshape(2, 7, 256, 3) / 255
     normal = (pixels - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
@@ -71,7 +71,7 @@ def test_pooling_before_embedding_is_exact(
 
 
 def test_second_moments_fold_the_normalisation_too() -> None:
-    embed = PatchEmbed(16**2, 48, moments=2)
+    embed = PatchEmbed(SMALL, 16**2, 48, moments=2)
     rows = torch.randint(0, 256, (2, 7, 768)).float()
     normal = rows * embed.scale + embed.shift
     expected = embed.linear(torch.cat([normal, normal.square()], dim=-1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def share_traces(root: Path, patch: pytest.MonkeyPatch) -> None:
             onnx.save(_TO_ONNX(module, example, names, dynamic_batch), folder / "traced.onnx")
 
         spec = getattr(getattr(module, "module", None), "spec", None)  # a teacher has none
-        key = _key(module, (spec, example.shape, names, dynamic_batch))
+        facts = spec and asdict(spec)  # not all of it is in the repr of a spec
+        key = _key(module, (facts, example.shape, names, dynamic_batch))
         return onnx.load(made_once(root / key, make) / "traced.onnx")
 
     patch.setattr(trace, "to_onnx", to_onnx)

@@ -7,6 +7,16 @@ from typing import Annotated
 
 import typer
 
+from edgevit.cli.input_options import (
+    CropPctOption,
+    MeanOption,
+    PreprocessOption,
+    ResizeOption,
+    ScaleOption,
+    StdOption,
+    number,
+    numbers,
+)
 from edgevit.cli.options import (
     JsonOption,
     MaxPixelsOption,
@@ -20,13 +30,32 @@ from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 def export(
     model: Annotated[
-        str, typer.Option(help="A model name; 'edgevit models' lists them.")
+        str,
+        typer.Option(
+            help="A model name; 'edgevit models' lists them. Or timm:NAME, of an installed timm."
+        ),
     ] = "lla_tiny",
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="Weights: .safetensors, .pth or .pt. Default: the shipped weights."),
     ] = None,
     weights_key: WeightsKeyOption = None,
+    image_px: Annotated[
+        int | None, typer.Option(min=1, help="Export for another image size, in pixels.")
+    ] = None,
+    resample_positions: Annotated[
+        bool,
+        typer.Option(
+            "--resample-positions",
+            help="Interpolate the checkpoint's position embeddings to the model's image size.",
+        ),
+    ] = False,
+    preprocess: PreprocessOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    scale: ScaleOption = None,
+    resize: ResizeOption = None,
+    crop_pct: CropPctOption = None,
     classes: Annotated[
         str | None,
         typer.Option(help="Number of classes, or a text file with one class name per line."),
@@ -70,6 +99,14 @@ def export(
         output,
         checkpoint=checkpoint,
         weights_key=weights_key,
+        image_px=image_px,
+        resample_positions=resample_positions,
+        preprocess=preprocess,
+        mean=numbers("--mean", mean),
+        std=numbers("--std", std),
+        scale=None if scale is None else number("--scale", scale),
+        resize=resize,
+        crop_pct=crop_pct,
         classes=class_names(classes),
         batch=None if dynamic_batch else batch,
         with_superpixels=with_superpixels,

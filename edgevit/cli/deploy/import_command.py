@@ -7,6 +7,17 @@ from typing import Annotated
 
 import typer
 
+from edgevit.cli.input_options import (
+    PANEL,
+    CropPctOption,
+    MeanOption,
+    PreprocessOption,
+    ResizeOption,
+    ScaleOption,
+    StdOption,
+    number,
+    numbers,
+)
 from edgevit.cli.options import (
     JsonOption,
     MaxPixelsOption,
@@ -14,10 +25,7 @@ from edgevit.cli.options import (
     ParityImagesOption,
     class_names,
 )
-from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
-
-_INPUT = "The model's input"
 
 
 def import_model(
@@ -29,58 +37,28 @@ def import_model(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Bundle folder. Default: MODEL.edgevit")
     ] = None,
-    preprocess: Annotated[
-        str | None,
-        typer.Option(
-            help="Normalisation: imagenet (the default), inception or clip.", rich_help_panel=_INPUT
-        ),
-    ] = None,
-    mean: Annotated[
-        str | None,
-        typer.Option(help="Mean by channel, such as 0.5,0.5,0.5, or one.", rich_help_panel=_INPUT),
-    ] = None,
-    std: Annotated[
-        str | None,
-        typer.Option(help="Standard deviation by channel, or one.", rich_help_panel=_INPUT),
-    ] = None,
-    scale: Annotated[
-        str | None,
-        typer.Option(
-            help="What pixels are multiplied by before mean and std. Default: 1/255",
-            rich_help_panel=_INPUT,
-        ),
-    ] = None,
-    resize: Annotated[
-        str,
-        typer.Option(
-            help="How pictures get the model's size: squash, crop or letterbox.",
-            rich_help_panel=_INPUT,
-        ),
-    ] = "squash",
-    crop_pct: Annotated[
-        float | None,
-        typer.Option(
-            "--crop-pct",
-            help="Side of a crop over the picture's shorter side. Default: 0.875",
-            rich_help_panel=_INPUT,
-        ),
-    ] = None,
+    preprocess: PreprocessOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    scale: ScaleOption = None,
+    resize: ResizeOption = None,
+    crop_pct: CropPctOption = None,
     layout: Annotated[
         str | None,
-        typer.Option(help="nchw or nhwc. Default: what the model says.", rich_help_panel=_INPUT),
+        typer.Option(help="nchw or nhwc. Default: what the model says.", rich_help_panel=PANEL),
     ] = None,
     colour: Annotated[
-        str, typer.Option(help="Order of the channels: rgb or bgr.", rich_help_panel=_INPUT)
+        str, typer.Option(help="Order of the channels: rgb or bgr.", rich_help_panel=PANEL)
     ] = "rgb",
     size: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Pixels of a side, if the model takes any.", rich_help_panel=_INPUT
+            min=1, help="Pixels of a side, if the model takes any.", rich_help_panel=PANEL
         ),
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="Fix the batch, if the model takes any.", rich_help_panel=_INPUT),
+        typer.Option(min=1, help="Fix the batch, if the model takes any.", rich_help_panel=PANEL),
     ] = None,
     logits: Annotated[
         str | None, typer.Option(help="Name of the output, if the model has several.")
@@ -103,10 +81,10 @@ def import_model(
         output,
         classes=class_names(classes),
         preprocess=preprocess,
-        mean=_numbers("--mean", mean),
-        std=_numbers("--std", std),
-        scale=None if scale is None else _number("--scale", scale),
-        resize=resize,
+        mean=numbers("--mean", mean),
+        std=numbers("--std", std),
+        scale=None if scale is None else number("--scale", scale),
+        resize=resize or "squash",
         crop_pct=crop_pct,
         layout=layout,
         colour=colour,
@@ -119,19 +97,3 @@ def import_model(
         progress=progress_for_stderr(),
     )
     show(result, json)
-
-
-def _numbers(name: str, text: str | None) -> list[float] | None:
-    """Numbers with commas between."""
-    return None if text is None else [_number(name, part) for part in text.split(",")]
-
-
-def _number(name: str, text: str) -> float:
-    """``0.5``, or a fraction such as ``1/255``."""
-    above, slash, below = text.partition("/")
-    try:
-        return float(above) / float(below) if slash else float(above)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(
-            f"{name} got '{text}'; expected a number such as 0.5, or a fraction such as 1/255."
-        ) from None

@@ -7,6 +7,16 @@ from typing import Annotated
 
 import typer
 
+from edgevit.cli.input_options import (
+    CropPctOption,
+    MeanOption,
+    PreprocessOption,
+    ResizeOption,
+    ScaleOption,
+    StdOption,
+    number,
+    numbers,
+)
 from edgevit.cli.options import (
     LoaderThreadsOption,
     MaxPixelsOption,
@@ -63,6 +73,12 @@ def train(
             help="Train at another image size, to be used with --init later. Default: the model's.",
         ),
     ] = None,
+    preprocess: PreprocessOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    scale: ScaleOption = None,
+    resize: ResizeOption = None,
+    crop_pct: CropPctOption = None,
     teacher_views: Annotated[
         int,
         typer.Option(
@@ -145,6 +161,12 @@ def train(
         init=weights,
         weights_key=weights_key,
         image_px=image_px,
+        preprocess=preprocess,
+        mean=numbers("--mean", mean),
+        std=numbers("--std", std),
+        scale=None if scale is None else number("--scale", scale),
+        resize=resize,
+        crop_pct=crop_pct,
         skip_corrupt=skip_corrupt,
         resume=resume,
         device=device,

@@ -79,7 +79,7 @@ class LavitClassifier(Classifier):
         super().__init__()
         self.spec: LavitSpec = spec
         stages = spec.stages
-        self.stem = LAVIT_STEMS[spec.stem](stages[0])
+        self.stem = LAVIT_STEMS[spec.stem](spec)
         self.merges = nn.ModuleList(
             nn.Linear(before.width * stage.patch**2, stage.width)
             for before, stage in pairwise(stages)

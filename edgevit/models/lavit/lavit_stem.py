@@ -13,16 +13,17 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from edgevit.models.layers import NormalisedPlanes, PatchEmbed, patch_rows, pixel_values
-from edgevit.zoo.spec import StageSpec, convolution_widths
+from edgevit.zoo.spec import LavitSpec, convolution_widths
 
 
 class PatchStem(nn.Module):
     """Cuts, normalises and embeds patches that do not overlap."""
 
-    def __init__(self, stage: StageSpec) -> None:
+    def __init__(self, spec: LavitSpec) -> None:
         super().__init__()
+        stage = spec.stages[0]
         self.patch_px = stage.patch
-        self.embed = PatchEmbed(stage.patch**2, stage.width)
+        self.embed = PatchEmbed(spec, stage.patch**2, stage.width)
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, H, W, 3], 0..255, to tokens [B*N, D]."""
@@ -33,14 +34,14 @@ class PatchStem(nn.Module):
 class ConvolutionStem(nn.Module):
     """Halves the picture until a token is a patch wide; GELU in between."""
 
-    def __init__(self, stage: StageSpec) -> None:
+    def __init__(self, spec: LavitSpec) -> None:
         super().__init__()
-        widths = [3, *convolution_widths(stage)]
+        widths = [3, *convolution_widths(spec.stages[0])]
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
         self.halvings = nn.Sequential(*layers[:-1])
-        self.normalise = NormalisedPlanes()
+        self.normalise = NormalisedPlanes(spec)
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, H, W, 3], 0..255, to tokens [B*N, D]."""

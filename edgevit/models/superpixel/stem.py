@@ -50,7 +50,7 @@ class LinearStem(Stem):
 
     def __init__(self, spec: LlaSpec) -> None:
         super().__init__(spec)
-        self.embed = PatchEmbed(spec.patch_px**2, spec.width)
+        self.embed = PatchEmbed(spec, spec.patch_px**2, spec.width)
 
     def values(self, pixels: Tensor, patches: Tensor) -> Tensor:
         del pixels
@@ -66,7 +66,7 @@ class MomentStem(Stem):
 
     def __init__(self, spec: LlaSpec) -> None:
         super().__init__(spec)
-        self.embed = PatchEmbed(spec.patch_px**2, spec.width, moments=2)
+        self.embed = PatchEmbed(spec, spec.patch_px**2, spec.width, moments=2)
 
     def values(self, pixels: Tensor, patches: Tensor) -> Tensor:
         del pixels
@@ -87,7 +87,7 @@ class StripStem(Stem):
     def __init__(self, spec: LlaSpec) -> None:
         super().__init__(spec)
         of_strip, of_patch = STRIP_WIDTHS
-        self.of_strip = PatchEmbed(spec.patch_px**2 // STRIPS, of_strip)
+        self.of_strip = PatchEmbed(spec, spec.patch_px**2 // STRIPS, of_strip)
         self.of_patch = nn.Linear(STRIPS * of_strip, of_patch)
         self.embed = nn.Linear(of_patch, spec.width)
 
@@ -116,7 +116,7 @@ class ConvolutionStem(Stem):
         super().__init__(spec)
         if spec.trunk is None:  # a spec refuses this itself
             raise TypeError(f"{spec.name} has no trunk")
-        self.trunk = Trunk(spec.trunk)
+        self.trunk = Trunk(spec, spec.trunk)
         self.embed = nn.Linear(spec.trunk.width, spec.width)
 
     def values(self, pixels: Tensor, patches: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from edgevit.common.storage.folders import refuse_existing
 from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, parity_text
 from edgevit.workflows.export import MODULES, bundle_folder, parity_photos
-from edgevit.workflows.importing.import_options import Channels, ImportOptions
+from edgevit.workflows.importing.import_options import ImportOptions
+from edgevit.zoo.input_options import Channels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -200,10 +201,10 @@ def _request(options: ImportOptions, **facts: Any) -> ImportRequest:
     return ImportRequest(
         photos=parity_photos(options.parity_images, options.parity_count),
         classes=classes if classes is None or isinstance(classes, int) else tuple(classes),
-        normalisation=options.normalisation,
+        normalisation=options.input.normalisation,
         bgr=options.colour == "bgr",
         resize=cast("ResizeMode", options.resize),
-        crop_pct=options.share_of_crop,
+        crop_pct=options.input.share_of_crop,
         size_px=options.size,
         layout=cast("Layout | None", options.layout),
         logits=options.logits,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from edgevit.bundle.edit import create, seal
 from edgevit.common.errors import CheckpointError, InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.common.storage.folders import refuse_existing
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
 from edgevit.inference.agreement import (
     EXPORT_LIMITS,
     Agreement,
@@ -45,7 +48,7 @@ from edgevit_export.convert.library_versions import library_versions
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.trace import trace
-from edgevit_export.convert.weights import WeightedModel, load_model, model_in_memory
+from edgevit_export.convert.weights import Adaptation, WeightedModel, load_model, model_in_memory
 from edgevit_export.passes.halve_weights import halve_weights
 from edgevit_export.passes.keep_outputs import keep_outputs
 from edgevit_export.passes.name_by_module import name_by_module, name_new_nodes
@@ -62,13 +65,14 @@ class ExportRequest:
     with_superpixels: also give ``superpixels``, int32 [B, rows, columns] of cells.
     with_features: also give the feature maps of the spec, float32 [B, D, H, W].
     half_storage: store weights that float16 holds exactly as float16 (half the file).
-    pictures: uint8 [n, size, size, 3]: the parity gate's, and the bundle's reference.
+    pictures: the parity gate's, and the bundle's reference: uint8 [n, size, size, 3], or decoded
+        photos of any size, which are prepared as the model's.
     module: a module in memory, in the place of a checkpoint.
     """
 
     entry: ModelEntry
     output: Path
-    pictures: Array
+    pictures: Array | Sequence[Image]
     checkpoint: Path | None = None
     weights_key: str | None = None
     classes: tuple[str, ...] | int | None = None
@@ -78,6 +82,7 @@ class ExportRequest:
     half_storage: bool = False
     force: bool = False
     module: Classifier | None = None
+    adaptation: Adaptation = field(default_factory=Adaptation)
 
 
 def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Progress) -> Bundle:
@@ -102,6 +107,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
     refuse_existing(request.output, request.force, MANIFEST_FILE)
     with stage(progress, "load      weights into the torch module"):
         model = _weighted(request)
+        pictures = _prepared(request.pictures, model.module.spec.preprocess)
     with create(request.output, request.force) as folder:
         with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
             traced = rewritten(trace(model.module, request.batch), name_by_module)
@@ -109,14 +115,14 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             probe = rewritten(simplify(traced), regroup_gelu, name_new_nodes)
         with stage(progress, "finish    outputs and weight storage"):
             deployed = _deployed(probe, request)
-        with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
-            expected = infer_all(TorchRunner(model.module), request.pictures)
+        with stage(progress, f"parity    torch and ONNX Runtime, {len(pictures)} pictures"):
+            expected = infer_all(TorchRunner(model.module), pictures)
             _refuse_infinite_answers(expected[LOGITS], model)
-            report = _check_parity(expected, probe, deployed, request.pictures, open_runner)
+            report = _check_parity(expected, probe, deployed, pictures, open_runner)
         with stage(progress, "write     bundle"):
             outputs = {output.name: expected[output.name] for output in deployed.graph.output}
             reference = Reference(
-                request.pictures[:_REFERENCE_PICTURES],
+                pictures[:_REFERENCE_PICTURES],
                 {name: array[:_REFERENCE_PICTURES] for name, array in outputs.items()},
             )
             onnx.save(deployed, folder / variant_file(FLOAT_VARIANT))
@@ -130,7 +136,18 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
 def _weighted(request: ExportRequest) -> WeightedModel:
     if request.module is not None:
         return model_in_memory(request.module, request.classes)
-    return load_model(request.entry, request.checkpoint, request.classes, request.weights_key)
+    return load_model(
+        request.entry,
+        request.checkpoint,
+        request.classes,
+        request.weights_key,
+        request.adaptation,
+    )
+
+
+def _prepared(pictures: Array | Sequence[Image], preprocess: Preprocess) -> Array:
+    """Pictures as the model's input."""
+    return pictures if isinstance(pictures, np.ndarray) else image_io.batch(pictures, preprocess)
 
 
 def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
@@ -211,7 +228,7 @@ def _manifest(
         model=info,
         inputs=tensor_specs(graph.inputs),
         outputs=tensor_specs(graph.outputs),
-        preprocess=Preprocess(spec.image_px),
+        preprocess=spec.preprocess,
         classes=model.classes,
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
         versions=library_versions(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +15,9 @@ from edgevit.common.storage.hashes import sha256_of
 from edgevit.models.build import build
 from edgevit.models.checkpoint import Checkpoint, load_into, read_checkpoint, refuse_infinite
 from edgevit.models.classifier import Classifier
+from edgevit.models.foreign.positions import fit_positions
+from edgevit.models.foreign.vit_weights import translated
+from edgevit.zoo.input_options import InputOptions
 from edgevit.zoo.registry import MODELS, ModelEntry
 
 UNTRAINED_SEED = 0
@@ -36,16 +39,33 @@ class WeightedModel:
         return self.sha256 is not None
 
 
+@dataclass(frozen=True)
+class Adaptation:
+    """How weights are used otherwise than they were saved.
+
+    stated: how pictures are prepared, where it is said; else as the checkpoint says.
+    resample_positions: interpolate learned positions of another image size.
+    """
+
+    stated: InputOptions = field(default_factory=InputOptions)
+    resample_positions: bool = False
+
+
+_AS_SAVED = Adaptation()
+
+
 def load_model(
     entry: ModelEntry,
     checkpoint: Path | None = None,
     classes: tuple[str, ...] | int | None = None,
     weights_key: str | None = None,
+    adaptation: Adaptation = _AS_SAVED,
 ) -> WeightedModel:
     """Builds a model of the zoo.
 
     Args:
-        checkpoint: a file of weights; by default those that the package ships, if any.
+        checkpoint: a file of weights; by default those that the package ships, if any. Those of a
+            plain ViT may be timm's or transformers'.
         classes: names, or how many; by default what the checkpoint says.
         weights_key: see :func:`edgevit.models.checkpoint.read_checkpoint`.
 
@@ -57,15 +77,14 @@ def load_model(
         raise InputError("--weights-key chooses among the weights in a --checkpoint. Give one.")
     path = checkpoint or entry.weights
     if path is None or (checkpoint is None and not path.is_file()):
-        return _untrained(entry, classes)
+        return _untrained(replace(entry, spec=adaptation.stated.applied_to(entry.spec)), classes)
     content = read_checkpoint(path, weights_key)
-    if content.model not in (None, entry.spec.name):
-        fix = f"Use --model {content.model}." if content.model in MODELS else "Not in the zoo."
-        raise InputError(
-            f"{path} holds weights of '{content.model}', not of '{entry.spec.name}'. {fix}"
-        )
-    names = _class_names(classes, content, path, entry.spec.classes)
-    module = build(entry.spec.with_classes(len(names)))
+    _refuse_other_model(content, entry.spec.name, path)
+    spec, content = translated(entry.spec, content, str(path))
+    names = _class_names(classes, content, path, spec.classes)
+    spec = adaptation.stated.applied_to(content.input.applied_to(spec))
+    module = build(spec.with_classes(len(names)))
+    content = fit_positions(module, content, adaptation.resample_positions, str(path))
     load_into(module, content, str(path))
     source = path.name if checkpoint else f"shipped {path.name}"
     if content.taken:
@@ -73,6 +92,17 @@ def load_model(
     return WeightedModel(
         _prepared(module), names, source, sha256_of(path), dict(content.notes or {})
     )
+
+
+def _refuse_other_model(content: Checkpoint, name: str, path: Path) -> None:
+    """A model of another size, ``NAME@SIZE``, may take the weights of ``NAME``."""
+    if content.model in (None, name, name.partition("@")[0]):
+        return
+    model, _, size = str(content.model).partition("@")
+    fix = f"Use --model {model}" if model in MODELS else "It is not in the zoo"
+    if model in MODELS and size:
+        fix += f" --image-px {size}"
+    raise InputError(f"{path} holds weights of '{content.model}', not of '{name}'. {fix}.")
 
 
 def model_in_memory(

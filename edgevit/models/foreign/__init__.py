@@ -1,0 +1,1 @@
+"""Checkpoints of other libraries: their names and shapes of weights, turned into the zoo's."""
