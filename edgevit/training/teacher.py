@@ -21,7 +21,7 @@ from edgevit.common.progress import Progress
 from edgevit.common.storage.cache import cache_folder
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.untrusted.parsers import parsing
-from edgevit.images.image_folder import ImageFolder
+from edgevit.images.labelled_images import LabelledImages
 from edgevit.inference.answers import class_places, softmax
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Runner
@@ -105,7 +105,7 @@ class TeacherAnswers:
     def __init__(
         self,
         teacher: Teacher,
-        folder: ImageFolder,
+        folder: LabelledImages,
         recipe: Recipe,
         threads: int,
         maps: Iterable[str] = (),
@@ -173,7 +173,7 @@ def _load(file: Path) -> NDArray[np.float16]:
     return table
 
 
-def _cache_folder(teacher: Teacher, folder: ImageFolder, recipe: Recipe) -> Path:
+def _cache_folder(teacher: Teacher, folder: LabelledImages, recipe: Recipe) -> Path:
     """Named by everything that the answers depend on."""
     parts = (
         teacher.identity,
