@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.autograd.function import FunctionCtx
 
 
 class HostSyncBatchNorm2d(nn.BatchNorm2d):
@@ -69,6 +69,24 @@ def _on_host(layer: nn.BatchNorm2d) -> HostSyncBatchNorm2d:
     return made.train(layer.training)
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; so is its gradient, since every process uses the sum."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, values: Tensor) -> Tensor:
+        del ctx
+        summed = values.clone()
+        dist.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+        del ctx
+        summed = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed)
+        return summed
+
+
 def _mean_of_all(values: Tensor) -> Tensor:
-    summed: Tensor = all_reduce(values)
+    summed: Tensor = _Sum.apply(values)
     return summed / dist.get_world_size()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -44,6 +45,8 @@ class ParallelLoss(nn.Module):
         if processes.count == 1:
             return self
         synchronised(self, device)
+        # A kernel of one channel has strides in two equal forms, of which torch warns.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         return DistributedDataParallel(
             self,
             device_ids=[torch.cuda.current_device()] if device == "cuda" else None,
