@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgevit.common.progress import Progress
 from edgevit.common.share import EVERYTHING, Share
 from edgevit.common.workers import workers
 from edgevit.images.image_io import Picture
+from edgevit.images.picture_set import PictureSet
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,7 +28,12 @@ class LabelledImages(ABC):
     """
 
     classes: tuple[str, ...]
-    labels: Sequence[int]
+    labels: Sequence[int] | NDArray[np.int64]
+
+    @property
+    def left_out(self) -> Mapping[str, tuple[Path, ...]]:
+        """Files that are no pictures to use, by reason."""
+        return {}
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -47,6 +54,13 @@ class LabelledImages(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Changes with the classes and with the pictures; by it a resumed run knows its data."""
+
+    @abstractmethod
+    def identity(self, name: str) -> PictureSet:
+        """By which accuracies on the same pictures are known; ``name`` is for people.
+
+        The same for files in folders and in archives. Every picture is read once.
+        """
 
     @abstractmethod
     def part(self, indices: NDArray[np.int64]) -> Self:

@@ -32,6 +32,7 @@ from edgevit.images.image_files import is_hidden
 from edgevit.images.image_folder import refuse_label
 from edgevit.images.image_io import IMAGE_SUFFIXES, Picture
 from edgevit.images.labelled_images import LabelledImages
+from edgevit.images.picture_set import PictureSet, picture_set_of_hashes
 from edgevit.images.shards.archive import Member, is_archive, members_of, read_member
 
 LABEL_SUFFIX = ".cls"
@@ -85,6 +86,14 @@ class ImageShards(LabelledImages):
     def picture(self, index: int) -> Picture:
         archive, member = self.archives[self.homes[index]], self.members[index]
         return image_io.open_picture(read_member(archive, member), self.name(index))
+
+    def identity(self, name: str) -> PictureSet:
+        contents = (
+            read_member(self.archives[home], member)
+            for home, member in zip(self.homes, self.members, strict=True)
+        )
+        hashes = (hashlib.sha256(content).hexdigest() for content in contents)
+        return picture_set_of_hashes(name, hashes, [self.classes[label] for label in self.labels])
 
     @cached_property
     def fingerprint(self) -> str:

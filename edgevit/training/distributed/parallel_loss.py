@@ -47,6 +47,7 @@ class ParallelLoss(nn.Module):
         synchronised(self, device)
         # A kernel of one channel has strides in two equal forms, of which torch warns.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+        warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")  # since 2.13
         return DistributedDataParallel(
             self,
             device_ids=[torch.cuda.current_device()] if device == "cuda" else None,
