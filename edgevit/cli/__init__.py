@@ -20,6 +20,7 @@ from edgevit.cli.deploy.compile_command import compile_bundle
 from edgevit.cli.deploy.export_command import export
 from edgevit.cli.deploy.import_command import import_model
 from edgevit.cli.deploy.inspect_command import inspect
+from edgevit.cli.deploy.predict_command import predict
 from edgevit.cli.deploy.quantize_command import quantize
 from edgevit.cli.deploy.run_command import run
 from edgevit.cli.deploy.trust_command import trust
@@ -55,6 +56,7 @@ app.command("eval")(evaluate)
 app.command("import")(import_model)
 app.command("compile")(compile_bundle)
 app.add_typer(devices_command.app, name="devices")
+app.command()(predict)
 app.command()(verify)
 app.command()(profile)
 app.command()(trust)

@@ -75,6 +75,23 @@ WeightsKeyOption = Annotated[
     ),
 ]
 
+EngineOption = Annotated[
+    str,
+    typer.Option("--engine", help="What does the work: local, a plain loop; or ray."),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Ray: number of workers. Default: one per core or GPU."),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT|auto",
+        help="Ray: a running cluster. Default: one of this machine, for this command only.",
+    ),
+]
+
 MaxPixelsOption = Annotated[
     int,
     typer.Option(

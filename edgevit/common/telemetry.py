@@ -2,7 +2,8 @@
 
 ONNX Runtime (since 1.29, on Linux) keeps a device id and a database of events, with the
 interpreter's path, processor and memory, in the user's cache, and uploads it some twenty seconds
-after it was loaded. OpenVINO's Python package reports its own import to Google Analytics.
+after it was loaded. OpenVINO's Python package reports its own import to Google Analytics. Ray sends
+statistics of use of every cluster that it starts.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from contextlib import contextmanager
 from types import ModuleType
 
 # Read once, when ONNX Runtime is loaded. Which of the names counts depends on its version.
-SWITCHES = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
+SWITCHES = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "ORT_TELEMETRY_DISABLED": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 _REPORTERS = {"openvino": "openvino_telemetry"}
 
 
 def switch_off() -> None:
     """For this process and those that it starts; a variable that the user has set stays."""
-    for name in SWITCHES:
-        os.environ.setdefault(name, "1")
+    for name, value in SWITCHES.items():
+        os.environ.setdefault(name, value)
 
 
 def import_quietly(name: str) -> ModuleType:

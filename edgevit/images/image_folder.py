@@ -15,9 +15,10 @@ from edgevit.common.errors import InputError, some_of
 from edgevit.common.progress import Progress
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.sanitize import harmless
-from edgevit.common.workers import workers
 from edgevit.images import image_io
 from edgevit.images.image_files import HIDDEN, images_in, is_hidden, left_out_note
+from edgevit.images.image_io import Picture
+from edgevit.images.labelled_images import LabelledImages
 from edgevit.images.picture_set import PictureSet, picture_set
 
 _OUTSIDE = "outside of the class folders"
@@ -25,7 +26,7 @@ _SHOWN = 60
 
 
 @dataclass(frozen=True)
-class ImageFolder:
+class ImageFolder(LabelledImages):
     """Files and labels; ``classes`` are the folder names, sorted."""
 
     classes: tuple[str, ...]
@@ -76,6 +77,12 @@ class ImageFolder:
             digest.update(f"{label} {file.name} {sha256_of(file)}\n".encode())
         return f"{len(self)} images, {digest.hexdigest()[:16]}"
 
+    def name(self, index: int) -> str:
+        return str(self.files[index])
+
+    def picture(self, index: int) -> Picture:
+        return image_io.read_picture(self.files[index])
+
     def identity(self, name: str) -> PictureSet:
         """By which accuracies on the same pictures are known; ``name`` is for people."""
         return picture_set(name, self.files, [self.classes[label] for label in self.labels])
@@ -85,60 +92,6 @@ class ImageFolder:
         files = tuple(self.files[i] for i in indices)
         labels = tuple(self.labels[i] for i in indices)
         return ImageFolder(self.classes, files, labels, self.left_out)
-
-    def hold_out(self, share: float, seed: int) -> tuple[ImageFolder, ImageFolder]:
-        """(rest, held out): a seeded share of every class, at least one image of each.
-
-        Raises:
-            InputError: a class has only one image.
-        """
-        for label, name in enumerate(self.classes):
-            if self.labels.count(label) < 2:
-                raise InputError(
-                    f"Class '{name}' has only one image, and one of each is held out to validate. "
-                    "Add images, or give others with --val-data."
-                )
-        rng = np.random.default_rng(seed)
-        labels = np.asarray(self.labels)
-        held: list[int] = []
-        for label in range(len(self.classes)):
-            members = rng.permutation(np.flatnonzero(labels == label))
-            held += members[: max(1, round(share * len(members)))].tolist()
-        mask = np.zeros(len(self), bool)
-        mask[held] = True
-        return self.part(np.flatnonzero(~mask)), self.part(np.flatnonzero(mask))
-
-    def readable(self, skip_corrupt: bool, threads: int, progress: Progress) -> ImageFolder:
-        """Decodes every file once, so that a damaged one is found now and not in some epoch.
-
-        Args:
-            skip_corrupt: leave damaged files out, and say which.
-
-        Raises:
-            InputError: files cannot be decoded and are not to be skipped, or a class has no other.
-        """
-        found_notes: dict[str, list[Path]] = {}
-        whole = []
-        with workers(threads) as pool, progress.bar("check images", len(self)) as bar:
-            for file, notes in zip(self.files, pool.map(_notes, self.files), strict=True):
-                whole.append(notes is not None)
-                for note in notes or ():
-                    found_notes.setdefault(note, []).append(file)
-                bar()
-        for note, files in found_notes.items():
-            progress.line(f"note: {len(files)} of {len(self)} images: {note}: {some_of(files)}")
-        damaged = [file for file, is_whole in zip(self.files, whole, strict=True) if not is_whole]
-        if not damaged:
-            return self
-        found = f"{len(damaged)} of {len(self)} images cannot be decoded: {some_of(damaged)}"
-        if not skip_corrupt:
-            raise InputError(f"{found}. Mend or delete them, or leave them out: --skip-corrupt.")
-        progress.line(f"skipped: {found}")
-        rest = self.part(np.flatnonzero(whole))
-        if missing := set(range(len(self.classes))) - set(rest.labels):
-            names = ", ".join(self.classes[i] for i in sorted(missing))
-            raise InputError(f"No image of these classes can be decoded: {names}.")
-        return rest
 
 
 def open_image_folder(path: Path, progress: Progress) -> ImageFolder:
@@ -187,11 +140,3 @@ def _outside_of_classes(entries: list[Path], folders: list[Path]) -> dict[str, l
             reason = HIDDEN if is_hidden(path) else _OUTSIDE
             left_out.setdefault(reason, []).append(path)
     return left_out
-
-
-def _notes(file: Path) -> tuple[str, ...] | None:
-    """What is to be said of a picture; None for one that cannot be decoded."""
-    try:
-        return image_io.read_picture(file).notes
-    except InputError:
-        return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -53,8 +53,13 @@ def picture_set(name: str, files: Sequence[Path], classes: Sequence[str]) -> Pic
     Raises:
         InputError: a file cannot be read.
     """
-    labelled = zip(files, classes, strict=True)
-    lines = sorted(f"{sha256_of(file)} {label}\n" for file, label in labelled)
+    return picture_set_of_hashes(name, map(sha256_of, files), classes)
+
+
+def picture_set_of_hashes(name: str, hashes: Iterable[str], classes: Sequence[str]) -> PictureSet:
+    """The same from the SHA-256 of every picture's bytes, in hexadecimal digits."""
+    labelled = zip(hashes, classes, strict=True)
+    lines = sorted(f"{sha256} {label}\n" for sha256, label in labelled)
     return PictureSet(name, len(lines), hashlib.sha256("".join(lines).encode()).hexdigest())
 
 

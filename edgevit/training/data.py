@@ -1,9 +1,10 @@
-"""An image folder (one folder a class) as batches, the same for the same seed, epoch and place.
+"""Labelled pictures as batches, the same for the same seed, epoch and place.
 
 Every crop draws from a generator seeded by (seed, view, index), and what is done to it from one
 seeded by (seed, epoch, index): a resumed run sees exactly what an uninterrupted one would have
 seen, whatever the number of threads, and a teacher's answers to a view serve every epoch that
-shows it.
+shows it. Of several processes each makes its part of every batch; the parts, one after another,
+are the batch that one process alone would make.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.common.share import EVERYTHING, Share
 from edgevit.common.workers import workers
 from edgevit.images import image_io
-from edgevit.images.image_folder import ImageFolder
 from edgevit.images.image_io import Image
+from edgevit.images.labelled_images import LabelledImages
 from edgevit.training.augmentation.augment import crop, disturb, mirrored
 from edgevit.training.augmentation.mixing import Mix, mix_batch
 from edgevit.training.recipe import Recipe
@@ -48,20 +50,24 @@ class Batch(NamedTuple):
 class BatchLoader:
     """Decodes, augments and stacks in threads (OpenCV lets go of the interpreter lock).
 
-    Decoded pictures stay in memory while they fit in 3 GiB together. ``preprocess`` is how pictures
-    are evaluated; by default they are squashed to ``size_px``.
+    Decoded pictures stay in memory while those of all processes fit in 3 GiB together.
+
+    Args:
+        batch: of all processes together. share: which of them this one is. preprocess: the
+            size of all pictures, and how they get it in an evaluation.
     """
 
     def __init__(
         self,
-        folder: ImageFolder,
-        size_px: int,
+        folder: LabelledImages,
+        preprocess: Preprocess,
         batch: int,
         threads: int,
-        preprocess: Preprocess | None = None,
+        share: Share = EVERYTHING,
     ) -> None:
         self.folder = folder
-        self.preprocess = preprocess or Preprocess(size_px)
+        self.share = share
+        self.preprocess = preprocess
         self.batch = batch
         self.threads = threads
         self._cache: dict[int, Image] = {}
@@ -75,9 +81,9 @@ class BatchLoader:
         Args:
             view: which crops; by default those of the epoch's own number.
         """
-        order = np.random.default_rng((recipe.seed, epoch)).permutation(len(self.folder))
+        order = self.folder.shuffled(np.random.default_rng((recipe.seed, epoch)))
         steps = range(first_step, self.training_steps)
-        chunks = [order[i * self.batch : (i + 1) * self.batch] for i in steps]
+        chunks = [self._part(order[i * self.batch : (i + 1) * self.batch]) for i in steps]
         size_px, shown = self.preprocess.size_px, epoch if view is None else view
         flips = np.random.default_rng((recipe.seed, _FLIPS, epoch)).random(len(self.folder)) < 0.5
 
@@ -92,22 +98,26 @@ class BatchLoader:
             yield batch._replace(images=mixed, flipped=flips[batch.indices], mix=mix)
 
     def evaluation(self) -> Iterator[Batch]:
-        """Every image once, in order, with the deployed preprocessing."""
-        return self._in_order(lambda i: image_io.resize(self._picture(i), self.preprocess))
+        """Every image of this process's share once, with the deployed preprocessing."""
+        chunks = self._chunks()[self.share.rank :: self.share.count]
+        return self._batches(chunks, lambda i: image_io.resize(self._picture(i), self.preprocess))
 
     def crops(self, recipe: Recipe, view: int, size_px: int) -> Iterator[Batch]:
         """Every image's crop of one view, in order and undisturbed, at a teacher's size."""
-        return self._in_order(lambda i: self._crop(i, recipe, view, size_px))
+        return self._batches(self._chunks(), lambda i: self._crop(i, recipe, view, size_px))
 
     @property
     def training_steps(self) -> int:
         """Steps of an epoch."""
         return max(1, len(self.folder) // self.batch)
 
-    def _in_order(self, sample: Callable[[int], Image]) -> Iterator[Batch]:
+    def _part(self, chunk: NDArray[np.int64]) -> NDArray[np.int64]:
+        """This process's part of a batch."""
+        return np.array_split(chunk, self.share.count)[self.share.rank]
+
+    def _chunks(self) -> list[NDArray[np.int64]]:
         everything = np.arange(len(self.folder))
-        chunks = [everything[i : i + self.batch] for i in range(0, len(everything), self.batch)]
-        return self._batches(chunks, sample)
+        return [everything[i : i + self.batch] for i in range(0, len(everything), self.batch)]
 
     def _crop(self, index: int, recipe: Recipe, view: int, size_px: int) -> Image:
         rng = np.random.default_rng((recipe.seed, _CROPS, view, index))
@@ -117,8 +127,8 @@ class BatchLoader:
         cached = self._cache.get(index)
         if cached is not None:
             return cached
-        picture = image_io.read(self.folder.files[index])
-        if self._cached_bytes + picture.nbytes <= _CACHE_BYTES:
+        picture = self.folder.picture(index).pixels
+        if self._cached_bytes + picture.nbytes <= _CACHE_BYTES // self.share.count:
             self._cached_bytes += picture.nbytes
             self._cache[index] = picture
         return picture

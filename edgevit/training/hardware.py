@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from edgevit.common.errors import InputError
+from edgevit.training.distributed.processes import local_processes
 
 
 def prepare(device: str, threads: int | None) -> tuple[str, int]:
@@ -22,7 +23,7 @@ def prepare(device: str, threads: int | None) -> tuple[str, int]:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda was asked for, but torch sees no CUDA GPU. Use cpu.")
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    count = threads or len(os.sched_getaffinity(0))
+    count = threads or max(1, len(os.sched_getaffinity(0)) // local_processes())
     torch.set_num_threads(count)
     cv2.setNumThreads(1)  # the loader has threads of its own
     return chosen, count

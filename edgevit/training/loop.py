@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,9 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgevit.common.errors import CheckpointError, EdgevitError, InputError
@@ -25,17 +23,19 @@ from edgevit.common.progress import Progress
 from edgevit.common.storage.files import cannot_write, held
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.parsers import parsing
-from edgevit.images.image_folder import ImageFolder
+from edgevit.images.labelled_images import LabelledImages
 from edgevit.models.build import build
 from edgevit.models.checkpoint import input_notes, read_checkpoint, save_checkpoint
 from edgevit.models.transfer import start_from
 from edgevit.results.plots import draw_curves
 from edgevit.training.average import averaged
 from edgevit.training.data import Batch, BatchLoader
+from edgevit.training.distributed.parallel_loss import ParallelLoss
+from edgevit.training.distributed.processes import ALONE, Processes
 from edgevit.training.hardware import has_fast_bfloat16
 from edgevit.training.log import CURVES_FILE, LOG_FILE, append, keep_epochs
 from edgevit.training.losses.guidance import guidance_of
-from edgevit.training.losses.objective import loss_of, soft_targets, to_device
+from edgevit.training.losses.objective import soft_targets, to_device
 from edgevit.training.optimizer import adamw
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE, RunState, damaged
@@ -66,11 +66,13 @@ class TrainingJob:
     run: the folder that everything goes to. device: "cpu" or "cuda". threads: of the loader.
     init: a checkpoint to start from, of any image size and classes; None: from random weights.
     weights_key: which of the weights in ``init``; None: their moving average, if there is one.
+    processes: those that train together; the recipe's batch is of all of them.
+    save_every: save the state after so many steps too, and not only after an epoch; 0: do not.
     """
 
     spec: ModelSpec
-    training: ImageFolder
-    validation: ImageFolder
+    training: LabelledImages
+    validation: LabelledImages
     recipe: Recipe
     run: Path
     device: str = "cpu"
@@ -78,6 +80,8 @@ class TrainingJob:
     teacher: Teacher | None = None
     init: Path | None = None
     weights_key: str | None = None
+    processes: Processes = ALONE
+    save_every: int = 0
 
 
 def identity_of(job: TrainingJob, spec: ModelSpec) -> dict[str, Any]:
@@ -109,6 +113,8 @@ def train(job: TrainingJob, progress: Progress, resume: bool = False) -> Trainin
     if job.training.classes != job.validation.classes:
         odd = sorted(set(job.training.classes) ^ set(job.validation.classes))
         raise InputError(f"Training and validation classes differ: {', '.join(odd)}.")
+    if not job.processes.is_first:  # the run's folder is the first one's
+        return _Run(job, progress, resume).go()
     try:
         job.run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -130,8 +136,11 @@ class _Run:
         self.progress = progress
         self.classes = job.training.classes
         self.spec = job.spec.with_classes(len(self.classes))
+        self.processes, self.save_every = job.processes, job.save_every
         start = None if job.init is None or resume else read_checkpoint(job.init, job.weights_key)
-        self.state = self._first_state(identity_of(job, self.spec), resume)
+        self.state = self.processes.from_first(
+            lambda: self._first_state(identity_of(job, self.spec), resume)
+        )
         torch.manual_seed(job.recipe.seed)
         module = build(self.spec)
         if start is not None:
@@ -145,22 +154,25 @@ class _Run:
             maps = () if self.guidance is None else self.guidance.maps
             self.teacher = TeacherAnswers(job.teacher, job.training, job.recipe, job.threads, maps)
         self.module = module.to(job.device)
+        self.loss = ParallelLoss(self.module, self.guidance, self.recipe)
+        self.parallel = self.loss.over(self.processes, job.device)
         self.average = averaged(self.module, job.recipe.ema_decay)
         others = () if self.guidance is None else self.guidance.parameters()
         self.optimizer = adamw(self.module, self.recipe, others)
         if resume:
             self._restore()
-        keep_epochs(self.run, self.state.epoch)
-        size, batch = self.spec.image_px, job.recipe.batch
-        self.training = BatchLoader(job.training, size, batch, job.threads)
-        prepared = self.spec.preprocess
-        self.validation = BatchLoader(job.validation, size, batch, job.threads, prepared)
+        if self.processes.is_first:
+            keep_epochs(self.run, self.state.epoch)
+        sizes, batch, share = self.spec.preprocess, job.recipe.batch, job.processes
+        self.training = BatchLoader(job.training, sizes, batch, job.threads, share)
+        self.validation = BatchLoader(job.validation, sizes, batch, job.threads, share)
 
     def go(self) -> TrainingResult:
         with _interrupt_flag() as interrupted:
             while self.state.epoch < self.recipe.epochs:
                 self._epoch(interrupted)
-        draw_curves(self.run / LOG_FILE, self.run / CURVES_FILE)
+        if self.processes.is_first:
+            draw_curves(self.run / LOG_FILE, self.run / CURVES_FILE)
         return TrainingResult(
             self.weights, self.state.best_top1, self.state.epoch, self.state.seconds
         )
@@ -191,23 +203,32 @@ class _Run:
         view, answers = epoch, None
         if self.teacher is not None:
             view = epoch % self.recipe.teacher_views
-            answers = self.teacher.view(view, self.progress, lambda: self._stop_if(interrupted))
+            asked = partial(self.teacher.view, view, self.progress, self._stop_alone(interrupted))
+            answers = self.processes.one_per_machine_first(asked)
         batches = self.training.training(self.recipe.in_epoch(epoch), epoch, first, view)
         label = f"epoch {epoch + 1}/{self.recipe.epochs}"
         with self.progress.bar(label, steps) as advance:
             advance(first)
             for batch in batches:
                 started = time.perf_counter()
-                self.state.loss_sum += self._step(batch, answers, steps)
+                value = self._step(batch, answers, steps)
+                loss, wanted = self.processes.sums([value, float(interrupted.is_set())])
+                self.state.loss_sum += self._finite(loss / self.processes.count)
                 self.state.step += 1
                 self.state.seconds += time.perf_counter() - started
                 advance(1, f"loss {self.state.loss_sum / self.state.step:.3f}")
-                self._stop_if(interrupted)
+                self._stop_if(wanted > 0)
+                if self.save_every and self.state.step % self.save_every == 0:
+                    self._save()
         self._finish_epoch(label, interrupted)
 
-    def _stop_if(self, interrupted: threading.Event) -> None:
-        """After any step the state is one to go on from."""
-        if not interrupted.is_set():
+    def _stop_alone(self, interrupted: threading.Event) -> Callable[[], None]:
+        """Stops between two steps, where no other process has to stop at the same place."""
+        return lambda: self._stop_if(interrupted.is_set() and self.processes.count == 1)
+
+    def _stop_if(self, wanted: bool) -> None:
+        """After any step the state is one to go on from; all processes stop after the same one."""
+        if not wanted:
             return
         self._save()
         raise TrainingInterruptedError(
@@ -225,32 +246,37 @@ class _Run:
             soft_targets(batch, len(self.classes), self.recipe, taught), self.device
         )
         pictures = to_device(batch.images, self.device)
-        guidance = None if answers is None else self._guidance(answers.maps_of(batch))
+        taught_maps = self._maps(answers, batch)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
-            loss = loss_of(self.module, pictures, targets, self.recipe, guidance)
+            loss = self.parallel(pictures, targets, taught_maps)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         self.average.update_parameters(self.module)
-        value = float(loss.detach())
-        if math.isnan(value):
+        return float(loss.detach())
+
+    def _finite(self, loss: float) -> float:
+        if math.isnan(loss):
             raise InputError(
                 f"The loss became NaN in epoch {self.state.epoch + 1}. Start anew in another "
                 "folder with a lower --learning-rate."
             )
-        return value
+        return loss
 
-    def _guidance(
-        self, maps: dict[str, NDArray[np.float32]]
-    ) -> Callable[[Mapping[str, Tensor]], Tensor] | None:
-        if self.guidance is None or not maps:
-            return None
-        taught = {name: to_device(table, self.device) for name, table in maps.items()}
-        return partial(self.guidance, maps=taught)
+    def _maps(self, answers: View | None, batch: Batch) -> dict[str, Tensor]:
+        """The teacher's feature maps of a batch, where they are to be matched."""
+        if self.guidance is None or answers is None:
+            return {}
+        maps = answers.maps_of(batch)
+        return {name: to_device(table, self.device) for name, table in maps.items()}
 
     def _finish_epoch(self, label: str, interrupted: threading.Event) -> None:
         top1 = self._evaluate(interrupted)
+        if not self.processes.is_first:
+            self.state.best_top1 = max(top1, self.state.best_top1)
+            self._next_epoch()
+            return
         state = self.state
         entry = {
             "epoch": state.epoch + 1,
@@ -266,21 +292,28 @@ class _Run:
             notes |= {"recipe": json.dumps(state.identity), **input_notes(self.spec)}
             save_checkpoint(self.weights, self.average.module, self.spec.name, self.classes, notes)
         append(self.run, entry)
-        state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
+        self._next_epoch()
         self._save()
+
+    def _next_epoch(self) -> None:
+        state = self.state
+        state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
 
     @torch.inference_mode()
     def _evaluate(self, interrupted: threading.Event) -> float:
         """Top-1 of the averaged weights on the validation images, float32, as deployed."""
         self.average.eval()
+        stop_if_asked = self._stop_alone(interrupted)
         right = 0
         for batch in self.validation.evaluation():
             logits = self.average(to_device(batch.images, self.device))
             right += int((logits.argmax(1).cpu().numpy() == batch.labels).sum())
-            self._stop_if(interrupted)
-        return right / len(self.validation.folder)
+            stop_if_asked()
+        return self.processes.sums([right])[0] / len(self.validation.folder)
 
     def _save(self) -> None:
+        if not self.processes.is_first:
+            return
         self.state.model = self.module.state_dict()
         self.state.average = self.average.state_dict()
         self.state.optimizer = self.optimizer.state_dict()

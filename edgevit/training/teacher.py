@@ -21,13 +21,13 @@ from edgevit.common.progress import Progress
 from edgevit.common.storage.cache import cache_folder
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.untrusted.parsers import parsing
-from edgevit.images.image_folder import ImageFolder
+from edgevit.images.labelled_images import LabelledImages
 from edgevit.inference.answers import class_places, softmax
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Runner
 from edgevit.training.data import Batch, BatchLoader
 from edgevit.training.recipe import Recipe
-from edgevit.zoo.spec import LOGITS, is_stage_map
+from edgevit.zoo.spec import LOGITS, Preprocess, is_stage_map
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,14 @@ class TeacherAnswers:
     def __init__(
         self,
         teacher: Teacher,
-        folder: ImageFolder,
+        folder: LabelledImages,
         recipe: Recipe,
         threads: int,
         maps: Iterable[str] = (),
     ) -> None:
         self.teacher, self.recipe, self.maps = teacher, recipe, tuple(maps)
         self.columns = teacher.columns_of(folder.classes)
-        self.loader = BatchLoader(folder, teacher.size_px, 64, threads)
+        self.loader = BatchLoader(folder, Preprocess(teacher.size_px), 64, threads)
         self.cache = _cache_folder(teacher, folder, recipe)
         self._read: tuple[int, View] | None = None
 
@@ -173,7 +173,7 @@ def _load(file: Path) -> NDArray[np.float16]:
     return table
 
 
-def _cache_folder(teacher: Teacher, folder: ImageFolder, recipe: Recipe) -> Path:
+def _cache_folder(teacher: Teacher, folder: LabelledImages, recipe: Recipe) -> Path:
     """Named by everything that the answers depend on."""
     parts = (
         teacher.identity,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.images.image_folder import open_image_folder
 from edgevit.images.picture_set import set_name
+from edgevit.images.shards.open_labelled import open_labelled
 from edgevit.results.evaluation import EvaluationResult
 from edgevit.results.plots import check_picture, draw_confusion
 from edgevit.workflows.trial.trial_opening import try_untrusted
+
+if TYPE_CHECKING:
+    from edgevit.workflows.sets.engines import EngineOptions
 
 
 def evaluate(
@@ -20,16 +24,18 @@ def evaluate(
     variant: str | None = None,
     threads: int = 1,
     skip_corrupt: bool = False,
+    engine: EngineOptions | None = None,
     confusion: Path | str | None = None,
     progress: Progress | None = None,
 ) -> EvaluationResult:
     """Answers every picture of a folder in the runtime in which the model is deployed.
 
     Args:
-        data: a folder with one folder of pictures for every class, or one that has such a folder
-            as ``val``. Class names must be the model's.
+        data: a folder with one folder of pictures for every class, or with tar and zip archives
+            of them; or one that has such a folder as ``val``. Class names must be the model's.
         variant: by default the one that is chosen for this machine.
         skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
+        engine: where the work is done; None: in this process.
         confusion: draw the confusion matrix into this .png, .svg or .pdf.
 
     Raises:
@@ -48,12 +54,19 @@ def evaluate(
     if confusion is not None:
         check_picture("--confusion", Path(confusion))
     root = data / "val" if (data / "val").is_dir() else data
-    folder = open_image_folder(root, progress)
-    try_untrusted(bundle, [variant or chosen_here(bundle)], progress)
-    with BundleClassifier(bundle, variant, threads) as classifier:
-        readable = folder.readable(skip_corrupt, threads, progress)
-        found = answer_folder(classifier, readable, progress)
-        used = classifier.variant
+    images = open_labelled(root, progress)
+    used = variant or chosen_here(bundle)
+    try_untrusted(bundle, [used], progress)
+    if engine is not None and engine.name != "local":
+        from edgevit.workflows.sets.evaluate_set import evaluate_set
+
+        readable, found = evaluate_set(
+            bundle, images, used, threads, skip_corrupt, engine, progress
+        )
+    else:
+        with BundleClassifier(bundle, used, threads) as classifier:
+            readable = images.readable(skip_corrupt, threads, progress)
+            found = answer_folder(classifier, readable, progress)
     if confusion is not None:
         draw_confusion(*found.accuracy.used_confusion, Path(confusion))
     return EvaluationResult(
@@ -66,5 +79,5 @@ def evaluate(
         threads=threads,
         inference_seconds=found.inference_seconds,
         total_seconds=found.total_seconds,
-        left_out={reason: len(files) for reason, files in folder.left_out.items()},
+        left_out={reason: len(files) for reason, files in images.left_out.items()},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,16 @@ from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
-from edgevit.images.image_folder import ImageFolder, open_image_folder, refuse_same_pictures
+from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
+from edgevit.images.labelled_images import LabelledImages
+from edgevit.images.shards.open_labelled import open_labelled
 from edgevit.zoo.input_options import Channels, InputOptions
 from edgevit.zoo.registry import DEFAULT_MODEL, find
 
 if TYPE_CHECKING:
+    from edgevit.training.distributed.processes import Processes
     from edgevit.training.recipe import Recipe
+    from edgevit.zoo.spec import ModelSpec
 
 _HELD_OUT_SHARE = 0.1
 _MODULES = ("torch", "safetensors", "matplotlib")
@@ -30,6 +34,7 @@ class TrainResult(Result):
 
     top1: its accuracy on the validation images, 0 to 1. device: ``cpu`` or ``cuda``.
     zoo_model: the model whose size was changed for training, if it was.
+    processes: that trained together. is_first_process: whether this one wrote the files.
     """
 
     model: str
@@ -42,6 +47,8 @@ class TrainResult(Result):
     training_images: int
     validation_images: int
     device: str
+    processes: int = 1
+    is_first_process: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -54,6 +61,7 @@ class TrainResult(Result):
             "training_images": self.training_images,
             "validation_images": self.validation_images,
             "device": self.device,
+            "processes": self.processes,
             "next": self._next,
         }
 
@@ -69,7 +77,8 @@ class TrainResult(Result):
             ("curves", str(self.run / "curves.png")),
             ("next", self._next),
         ]
-        return [Table(f"trained {self.model} on {self.device}", ("", ""), rows)]
+        where = f" in {self.processes} processes" if self.processes > 1 else ""
+        return [Table(f"trained {self.model} on {self.device}{where}", ("", ""), rows)]
 
     @property
     def _next(self) -> str:
@@ -99,6 +108,7 @@ def train(
     crop_pct: float | None = None,
     skip_corrupt: bool = False,
     resume: bool = False,
+    save_every: int = 0,
     device: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -106,9 +116,13 @@ def train(
 ) -> TrainResult:
     """Trains a model of the zoo; leaves ``MODEL.safetensors`` for export.
 
+    Started by torchrun it trains in all of its processes together: the same result as one process
+    with N times the batch. The first one alone writes files and progress.
+
     Args:
-        data: one folder of pictures for every class, or a folder with such folders as ``train``
-            and ``val``.
+        data: one folder of pictures for every class, or tar and zip archives
+            (:mod:`edgevit.images.shards.image_shards`); or a folder with such as ``train`` and
+            ``val``.
         val_data: validation pictures; by default ``DATA/val``, or a tenth of ``data``.
         output: the run's folder, by default ``runs/MODEL``.
         recipe: all numbers of the training; by default those of
@@ -125,20 +139,21 @@ def train(
         resize, crop_pct: how validation pictures get the model's size; see there. The weights
             keep all of this, and ``edgevit export`` obeys it.
         skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
-        resume: go on exactly where the run stopped.
+        resume: go on exactly where the run stopped. Done by itself where torchrun starts the
+            processes again after one of them ended.
+        save_every: save the state after so many steps too, and not only after every epoch.
         device: ``auto``, ``cpu`` or ``cuda``. threads: of torch and of the loader.
 
     Raises:
         MissingExtraError: torch is not installed.
         InputError: data, recipe, teacher or weights cannot be used.
+        ProcessLostError: another process of the run ended.
         TrainingInterruptedError: on Ctrl-C, after the state was saved.
     """
     require_modules("edgevit train", "train", _MODULES)
     from edgevit.models.checkpoint import input_stated_in
+    from edgevit.training.distributed.processes import joined
     from edgevit.training.hardware import prepare
-    from edgevit.training.loop import TrainingJob
-    from edgevit.training.loop import train as run_training
-    from edgevit.workflows.teacher_bundle import open_teacher
 
     progress = progress or SilentProgress()
     _refuse_key_without_weights(weights_key, init)
@@ -158,37 +173,110 @@ def train(
     spec = options.applied_to(start_says.applied_to(spec))
     chosen = _recipe(recipe, recipe_options)
     device, loader_threads = prepare(device, threads)
+    with joined(device) as processes:
+        return _together(
+            _Plan(
+                model=model,
+                spec=spec,
+                recipe=replace(chosen, batch=chosen.batch * processes.count),
+                data=Path(data),
+                val_data=None if val_data is None else Path(val_data),
+                run=Path(output) if output else Path("runs") / spec.name,
+                teacher=None if teacher is None else str(teacher),
+                init=start,
+                weights_key=weights_key,
+                skip_corrupt=skip_corrupt,
+                save_every=save_every,
+                device=device,
+                threads=loader_threads,
+            ),
+            processes,
+            progress if processes.is_first else SilentProgress(),
+            resume,
+        )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What was asked for, checked; the recipe's batch is that of all processes."""
+
+    model: str
+    spec: ModelSpec
+    recipe: Recipe
+    data: Path
+    val_data: Path | None
+    run: Path
+    teacher: str | None
+    init: Path | None
+    weights_key: str | None
+    skip_corrupt: bool
+    save_every: int
+    device: str
+    threads: int
+
+
+def _together(plan: _Plan, processes: Processes, progress: Progress, resume: bool) -> TrainResult:
+    from edgevit.training.loop import TrainingJob
+    from edgevit.training.loop import train as run_training
+    from edgevit.training.state import STATE_FILE
+    from edgevit.workflows.teacher_bundle import open_teacher
+
     training, validation = (
-        folder.readable(skip_corrupt, loader_threads, progress)
-        for folder in _folders(Path(data), val_data, chosen.seed, progress)
+        images.readable(plan.skip_corrupt, plan.threads, progress, processes)
+        for images in _image_sets(plan.data, plan.val_data, plan.recipe.seed, progress)
     )
-    named = None if teacher is None else str(teacher)
-    with open_teacher(named, loader_threads, progress) if named else nullcontext() as opened:
+    _refuse_uneven_parts(plan.recipe, len(training), processes.count)
+    if processes.restart:  # torchrun gives the same options again
+        resume = processes.from_first((plan.run / STATE_FILE).is_file)
+    with (
+        open_teacher(plan.teacher, plan.threads, progress) if plan.teacher else nullcontext()
+    ) as opened:
         job = TrainingJob(
-            spec=spec,
+            spec=plan.spec,
             training=training,
             validation=validation,
-            recipe=chosen,
-            run=Path(output) if output else Path("runs") / spec.name,
-            device=device,
-            threads=loader_threads,
+            recipe=plan.recipe,
+            run=plan.run,
+            device=plan.device,
+            threads=plan.threads,
             teacher=opened,
-            init=start,
-            weights_key=weights_key,
+            init=plan.init,
+            weights_key=plan.weights_key,
+            processes=processes,
+            save_every=plan.save_every,
         )
         trained = run_training(job, progress, resume)
     return TrainResult(
-        model=spec.name,
-        zoo_model=model,
+        model=plan.spec.name,
+        zoo_model=plan.model,
         weights=trained.weights,
-        run=job.run,
+        run=plan.run,
         top1=trained.top1,
         epochs=trained.epochs,
         seconds=trained.seconds,
         training_images=len(training),
         validation_images=len(validation),
-        device=device,
+        device=plan.device,
+        processes=processes.count,
+        is_first_process=processes.is_first,
     )
+
+
+def _refuse_uneven_parts(recipe: Recipe, images: int, processes: int) -> None:
+    """Every process must have the same number of images, and pairs that are mixed whole."""
+    if processes == 1:
+        return
+    each = recipe.batch // processes
+    if recipe.mix and each % 2:
+        raise InputError(
+            f"--batch {each} is odd, and images are mixed in pairs. Use --batch {each + 1}, or "
+            "--mix-probability 0."
+        )
+    if images < recipe.batch:
+        raise InputError(
+            f"{processes} processes with --batch {each} take {recipe.batch} images a step, and "
+            f"there are {images} training images. Use a smaller --batch or fewer processes."
+        )
 
 
 def _initial_weights(init: Path | str) -> Path:
@@ -208,8 +296,6 @@ def _refuse_key_without_weights(weights_key: str | None, init: Path | str | None
 
 
 def _recipe(recipe: Recipe | None, options: dict[str, Any]) -> Recipe:
-    from dataclasses import fields, replace
-
     from edgevit.training.recipe import Recipe
 
     known = {field.name for field in fields(Recipe)}
@@ -220,24 +306,31 @@ def _recipe(recipe: Recipe | None, options: dict[str, Any]) -> Recipe:
     return replace(recipe or Recipe(), **options)
 
 
-def _folders(
-    data: Path, val_data: Path | str | None, seed: int, progress: Progress
-) -> tuple[ImageFolder, ImageFolder]:
+def _image_sets(
+    data: Path, val_data: Path | None, seed: int, progress: Progress
+) -> tuple[LabelledImages, LabelledImages]:
     """(training, validation); no picture is in both."""
     split = data / "train"
     everything = split if split.is_dir() else data
     inside = split.is_dir() and (data / "val").is_dir()
-    validation_folder = Path(val_data) if val_data else data / "val" if inside else None
-    training = open_image_folder(everything, progress)
+    validation_folder = val_data or (data / "val" if inside else None)
+    training = open_labelled(everything, progress)
     if validation_folder is None:
         progress.line(f"no validation images given: a tenth of {everything} is held out")
         return training.hold_out(_HELD_OUT_SHARE, seed)
-    validation = open_image_folder(validation_folder, progress)
-    refuse_same_pictures(
-        training,
-        validation,
-        "of the validation images are among the training images",
-        "A model must be validated on images that it was not trained on. Give others, or leave out "
-        "--val-data and a tenth is held out.",
-    )
+    validation = open_labelled(validation_folder, progress)
+    _refuse_shared(training, validation)
     return training, validation
+
+
+def _refuse_shared(training: LabelledImages, validation: LabelledImages) -> None:
+    """Files are compared by their contents, archives by what is listed in them."""
+    what = "of the validation images are among the training images"
+    remedy = (
+        "A model must be validated on images that it was not trained on. Give others, or leave out "
+        "--val-data and a tenth is held out."
+    )
+    if isinstance(training, ImageFolder) and isinstance(validation, ImageFolder):
+        refuse_same_pictures(training, validation, what, remedy)
+    elif training.fingerprint == validation.fingerprint:
+        raise InputError(f"All {what}. {remedy}")

@@ -96,7 +96,7 @@ def test_maps_are_mirrored_as_the_pictures_are_and_mixed_ones_have_none() -> Non
 
 def test_the_loader_says_which_pictures_are_mirrored(class_folder: Path) -> None:
     recipe = Recipe(batch=20, random_ops=0, erase=0, mix=0)
-    loader = BatchLoader(ImageFolder.open(class_folder), 32, 20, threads=2)
+    loader = BatchLoader(ImageFolder.open(class_folder), Preprocess(32), 20, threads=2)
     crops = next(loader.crops(recipe, 1, 32)).images
     batch = next(loader.training(recipe, epoch=4, view=1))
     assert batch.flipped is not None
@@ -111,7 +111,7 @@ def distance(run: Path, teacher: Teacher, folder: ImageFolder) -> float:
     module, guidance = build(STUDENT.with_classes(2)), guidance_of(STUDENT, teacher, RECIPE)
     module.load_state_dict(state["model"])
     guidance.load_state_dict(state["guidance"])
-    crops = next(BatchLoader(folder, 32, 20, threads=1).crops(RECIPE, 7, 32)).images
+    crops = next(BatchLoader(folder, Preprocess(32), 20, threads=1).crops(RECIPE, 7, 32)).images
     maps = {name: torch.from_numpy(array) for name, array in teacher.answers(crops).items()}
     with torch.no_grad():
         steps = module.eval().steps(torch.from_numpy(crops))

@@ -27,7 +27,7 @@ from edgevit.training.augmentation.randaugment import OPERATIONS, Operation
 from edgevit.training.data import BatchLoader
 from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
 from edgevit.training.recipe import Recipe
-from edgevit.zoo.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
+from edgevit.zoo.spec import LlaSpec, ModelSpec, Preprocess, SuperpixelSpec, VitSpec
 from support import Command, StopAfter, environment, write_png
 
 LLA = LlaSpec(
@@ -205,19 +205,23 @@ def test_nothing_to_resume(class_folder: Path, tmp_path: Path) -> None:
 
 def test_batches_do_not_depend_on_threads_or_the_place_of_the_start(class_folder: Path) -> None:
     folder = ImageFolder.open(class_folder)
-    one = list(BatchLoader(folder, 32, 6, threads=1).training(RECIPE, epoch=4))
-    three = list(BatchLoader(folder, 32, 6, threads=3).training(RECIPE, epoch=4))
-    late = list(BatchLoader(folder, 32, 6, threads=2).training(RECIPE, epoch=4, first_step=2))
+    one = list(BatchLoader(folder, Preprocess(32), 6, threads=1).training(RECIPE, epoch=4))
+    three = list(BatchLoader(folder, Preprocess(32), 6, threads=3).training(RECIPE, epoch=4))
+    late = list(
+        BatchLoader(folder, Preprocess(32), 6, threads=2).training(RECIPE, epoch=4, first_step=2)
+    )
     for a, b in [*zip(one, three, strict=True), *zip(one[2:], late, strict=True)]:
         np.testing.assert_array_equal(a.images, b.images)
         np.testing.assert_array_equal(a.labels, b.labels)
-    other = next(BatchLoader(folder, 32, 6, threads=2).training(RECIPE, epoch=5))
+    other = next(BatchLoader(folder, Preprocess(32), 6, threads=2).training(RECIPE, epoch=5))
     assert not np.array_equal(other.images, one[0].images)
 
 
 def test_evaluation_sees_every_image_once(class_folder: Path) -> None:
     folder = ImageFolder.open(class_folder)
-    labels = np.concatenate([b.labels for b in BatchLoader(folder, 32, 6, 2).evaluation()])
+    labels = np.concatenate(
+        [b.labels for b in BatchLoader(folder, Preprocess(32), 6, 2).evaluation()]
+    )
     assert labels.tolist() == list(folder.labels)
 
 

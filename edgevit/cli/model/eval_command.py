@@ -12,11 +12,14 @@ import typer
 
 from edgevit.cli.options import (
     CheckHashesOption,
+    ClusterOption,
+    EngineOption,
     JsonOption,
     MaxPixelsOption,
     SkipCorruptOption,
     ThreadsOption,
     VariantOption,
+    WorkersOption,
     looks_like_bundle,
     open_bundle,
 )
@@ -34,7 +37,7 @@ def evaluate(
         typer.Argument(
             metavar="[BUNDLE] DATA",
             help="A bundle (default: the prebuilt lla_tiny), and a folder of images with one "
-            "subfolder per class.",
+            "subfolder per class, or with .tar and .zip archives of them.",
         ),
     ],
     model: Annotated[
@@ -45,6 +48,9 @@ def evaluate(
         Path | None, typer.Option(help="Plot the confusion matrix: .png, .svg or .pdf.")
     ] = None,
     skip_corrupt: SkipCorruptOption = False,
+    engine: EngineOption = "local",
+    workers: WorkersOption = None,
+    address: ClusterOption = None,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
@@ -55,8 +61,10 @@ def evaluate(
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.evaluate import evaluate as evaluate_bundle
+    from edgevit.workflows.sets.engines import EngineOptions
 
     set_max_pixels(max_pixels)
+    options = EngineOptions.of(engine, workers, address)
     path, data = _split(paths, model)
     progress = progress_for_stderr()
     with _bundle(path, model, check_hashes, progress) as bundle:
@@ -66,6 +74,7 @@ def evaluate(
             variant=variant,
             threads=threads,
             skip_corrupt=skip_corrupt,
+            engine=options,
             confusion=confusion,
             progress=progress,
         )

@@ -29,7 +29,10 @@ from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 def train(
     data: Annotated[
         Path,
-        typer.Option(help="Images, one subfolder per class; or a folder with train/ and val/."),
+        typer.Option(
+            help="Images, one subfolder per class, or .tar and .zip archives of them; or a folder "
+            "with train/ and val/."
+        ),
     ],
     model: Annotated[
         str, typer.Option(help="A model name; 'edgevit models' lists them.")
@@ -41,7 +44,9 @@ def train(
         Path | None, typer.Option("--output", "-o", help="Run folder. Default: runs/MODEL")
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 80,
-    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 128,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Batch size, of each process under torchrun.")
+    ] = 128,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
     warmup: Annotated[
         float,
@@ -140,6 +145,15 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run exactly where it stopped.")
     ] = False,
+    save_every: Annotated[
+        int,
+        typer.Option(
+            "--checkpoint-every",
+            min=0,
+            metavar="STEPS",
+            help="Save the state every so many steps too. Default: after every epoch only.",
+        ),
+    ] = 0,
     device: Annotated[str, typer.Option(help="Device to train on: auto, cpu or cuda.")] = "auto",
     threads: LoaderThreadsOption = None,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
@@ -169,6 +183,7 @@ def train(
         crop_pct=crop_pct,
         skip_corrupt=skip_corrupt,
         resume=resume,
+        save_every=save_every,
         device=device,
         threads=threads,
         progress=progress_for_stderr(),
@@ -187,4 +202,5 @@ def train(
         diagonality=diagonality,
         seed=seed,
     )
-    show(result, as_json=False)
+    if result.is_first_process:
+        show(result, as_json=False)

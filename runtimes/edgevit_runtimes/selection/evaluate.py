@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,8 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import Progress
 from edgevit.common.workers import workers
 from edgevit.images import image_io
-from edgevit.images.image_folder import ImageFolder
 from edgevit.images.image_io import Image
+from edgevit.images.labelled_images import LabelledImages
 from edgevit.inference.accuracy import Accuracy
 from edgevit.inference.answers import class_places
 from edgevit_runtimes.backends.classifier import BundleClassifier
@@ -39,7 +38,9 @@ class Evaluation:
         return count / self.inference_seconds, count / self.total_seconds
 
 
-def evaluate(classifier: BundleClassifier, folder: ImageFolder, progress: Progress) -> Evaluation:
+def evaluate(
+    classifier: BundleClassifier, folder: LabelledImages, progress: Progress
+) -> Evaluation:
     """Answers every picture with the bundle's own preprocessing.
 
     Raises:
@@ -51,7 +52,7 @@ def evaluate(classifier: BundleClassifier, folder: ImageFolder, progress: Progre
     inference = 0.0
     started = time.perf_counter()
     with progress.bar("evaluate", len(folder)) as advance:
-        for chunk in _pictures(folder.files):
+        for chunk in _pictures(folder):
             resized = [image_io.resize(picture, manifest.preprocess) for picture in chunk]
             before = time.perf_counter()
             answers.extend(classifier.logits(resized, resized=True))
@@ -73,13 +74,13 @@ def places_of(classes: tuple[str, ...], bundle: Bundle) -> NDArray[np.int64]:
     return class_places(classes, known, str(bundle.path), "classes of the images", remedy)
 
 
-def _pictures(files: tuple[Path, ...]) -> Iterator[list[Image]]:
+def _pictures(folder: LabelledImages) -> Iterator[list[Image]]:
     """Chunks of decoded pictures, read one chunk ahead."""
-    remaining = iter(files)
+    remaining = iter(range(len(folder)))
     with workers(1) as pool:
 
         def read() -> list[Image]:
-            return [image_io.read(file) for file in islice(remaining, _CHUNK)]
+            return [folder.picture(place).pixels for place in islice(remaining, _CHUNK)]
 
         ahead = pool.submit(read)
         while chunk := ahead.result():

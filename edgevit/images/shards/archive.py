@@ -1,0 +1,141 @@
+"""One tar or zip archive: which files are in it, and the bytes of each, without unpacking it.
+
+tarfile and zipfile list the members once. A member is then read by its place in the archive, from
+any thread and in any order; a zip's members are checked against their CRC.
+"""
+
+from __future__ import annotations
+
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from edgevit.common.errors import InputError
+from edgevit.common.untrusted.bounded import open_regular
+from edgevit.common.untrusted.parsers import parsing
+
+SUFFIXES = (".tar", ".zip")
+_COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_MOST_BYTES = 512 << 20  # of a member
+_ZIP_HEADER = 30  # then the name and an extra field, whose lengths are in its last four bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in an archive.
+
+    offset: of a tar's bytes, of a zip's local header. stored: bytes in the archive. size: bytes of
+    the file. method: of a zip, else None. crc: of a zip's file.
+    """
+
+    name: str
+    offset: int
+    stored: int
+    size: int
+    method: int | None = None
+    crc: int = 0
+
+
+def is_archive(path: Path) -> bool:
+    return path.name.lower().endswith((*SUFFIXES, *_COMPRESSED_TARS))
+
+
+def members_of(archive: Path) -> list[Member]:
+    """The regular files in an archive, in its order.
+
+    Raises:
+        InputError: it is damaged, compressed as a whole, or encrypted.
+    """
+    if archive.name.lower().endswith(_COMPRESSED_TARS):
+        raise InputError(
+            f"{archive} is compressed as a whole, so its members cannot be read one by one. "
+            "Unpack it to a plain .tar; pictures are compressed already."
+        )
+    list_members = _zip_members if archive.suffix.lower() == ".zip" else _tar_members
+    with (
+        parsing(lambda error: InputError(f"{archive} is damaged or no archive: {error}.")),
+        open_regular(archive, "archive") as file,
+    ):
+        return list(list_members(archive, file))
+
+
+def read_member(archive: Path, member: Member) -> bytes:
+    """The bytes of a file in an archive.
+
+    Raises:
+        InputError: it is cut off, altered, too large, or cannot be decompressed.
+    """
+    if max(member.stored, member.size) > _MOST_BYTES:
+        raise _damaged(archive, member, f"it claims {member.size} bytes")
+    with open_regular(archive, "archive") as file:
+        file.seek(member.offset)
+        if member.method is not None:
+            names = struct.unpack("<HH", _exactly(file, _ZIP_HEADER, archive, member)[26:])
+            file.seek(sum(names), 1)
+        stored = _exactly(file, member.stored, archive, member)
+    return stored if member.method is None else _unzipped(stored, archive, member)
+
+
+def _tar_members(archive: Path, file: BinaryIO) -> Iterator[Member]:
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        last = "its beginning"
+        for info in tar:
+            last = info.name
+            if info.isreg():
+                yield Member(info.name, info.offset_data, info.size, info.size)
+            tar.members = []  # tarfile keeps every header that it has seen
+        # It takes a damaged header for the end, which is a block of zeros.
+        file.seek(tar.offset)
+        if any(file.read(tarfile.BLOCKSIZE)):
+            raise InputError(
+                f"{archive} is damaged after {last}: no valid header at byte {tar.offset}. "
+                "Fetch it again."
+            )
+
+
+def _zip_members(archive: Path, file: BinaryIO) -> Iterator[Member]:
+    with zipfile.ZipFile(file) as found:
+        for info in found.infolist():
+            if info.is_dir():
+                continue
+            if info.flag_bits & 1:
+                raise InputError(f"{archive} is encrypted. Pack its pictures without a password.")
+            yield Member(
+                info.filename,
+                info.header_offset,
+                info.compress_size,
+                info.file_size,
+                info.compress_type,
+                info.CRC,
+            )
+
+
+def _unzipped(stored: bytes, archive: Path, member: Member) -> bytes:
+    if member.method == zipfile.ZIP_STORED:
+        content = stored
+    elif member.method == zipfile.ZIP_DEFLATED:
+        try:
+            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, member.size + 1)
+        except zlib.error as error:
+            raise _damaged(archive, member, str(error)) from None
+    else:
+        raise _damaged(archive, member, f"compressed by method {member.method}, not by deflate")
+    if len(content) != member.size or zlib.crc32(content) != member.crc:
+        raise _damaged(archive, member, "its CRC is another")
+    return content
+
+
+def _exactly(file: BinaryIO, count: int, archive: Path, member: Member) -> bytes:
+    content = file.read(count)
+    if len(content) < count:
+        raise _damaged(archive, member, "the archive ends before it does")
+    return content
+
+
+def _damaged(archive: Path, member: Member, reason: str) -> InputError:
+    return InputError(f"{archive}: {member.name} cannot be read: {reason}.")

@@ -1,0 +1,1 @@
+"""Training in several processes: torchrun's variables, gloo and NCCL."""

@@ -1,0 +1,136 @@
+"""The pictures of a set, each by where it lies: a row of plain values that any machine can read.
+
+A set is any mix of folders, globs and picture files, of tar and zip archives and folders of them,
+and of parquet files with a column ``path`` (names of picture files) or ``bytes`` (encoded
+pictures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from edgevit.common.errors import InputError
+from edgevit.common.libraries import require_modules
+from edgevit.common.untrusted.bounded import open_regular
+from edgevit.common.untrusted.parsers import parsing
+from edgevit.images import image_io
+from edgevit.images.image_io import Picture
+from edgevit.images.shards.archive import Member, is_archive, members_of, read_member
+from edgevit.images.shards.image_shards import archives_in, picture_members
+from edgevit.workflows.predict.pictures import files_of
+
+PARQUET = ".parquet"
+_PATH, _BYTES = "path", "bytes"
+_LARGEST_PARQUET_ROWS = 4096  # of a row group that a worker holds in memory
+
+
+@dataclass(frozen=True, slots=True)
+class PictureItem:
+    """image: the picture's name in outputs. file: that it lies in.
+
+    member: of an archive; row: of a parquet file, (row group, row in it); neither: the file is it.
+    """
+
+    image: str
+    file: str
+    member: Member | None = None
+    row: tuple[int, int] | None = None
+
+    def picture(self) -> Picture:
+        """The picture, decoded now.
+
+        Raises:
+            InputError: it is not there any more, or cannot be decoded.
+        """
+        path = Path(self.file)
+        if self.member is not None:
+            return image_io.open_picture(read_member(path, self.member), self.image)
+        if self.row is not None:
+            return image_io.open_picture(_parquet_bytes(path, *self.row), self.image)
+        return image_io.read_picture(path)
+
+
+def items_of(sources: Sequence[str]) -> list[PictureItem]:
+    """The pictures of a set, in order; only names and places are read.
+
+    Raises:
+        InputError: there is nothing of a name, it holds no picture, or it is damaged.
+    """
+    items = [item for source in sources for item in _items(source)]
+    if not items:
+        raise InputError(f"No pictures in {', '.join(sources)}. Give a folder, a glob or archives.")
+    return items
+
+
+def _items(source: str) -> Iterator[PictureItem]:
+    path = Path(source)
+    archives = (path,) if path.is_file() and is_archive(path) else archives_in(path)
+    if archives:
+        for archive in archives:
+            yield from _members(archive)
+    elif path.suffix.lower() == PARQUET:
+        yield from _rows(path)
+    else:
+        for file in files_of(source):
+            yield PictureItem(str(file), str(file))
+
+
+def _members(archive: Path) -> Iterator[PictureItem]:
+    for member in picture_members(members_of(archive)):
+        yield PictureItem(f"{archive}/{member.name}", str(archive), member)
+
+
+def _rows(path: Path) -> Iterator[PictureItem]:
+    file = _parquet(path)
+    columns = file.schema_arrow.names
+    if _PATH in columns:
+        for batch in file.iter_batches(columns=[_PATH]):
+            for name in batch.column(0).to_pylist():
+                yield PictureItem(str(name), str(name))
+    elif _BYTES in columns:
+        yield from _encoded_rows(path, file)
+    else:
+        raise InputError(
+            f"{path} has the columns {', '.join(columns)}; expected '{_PATH}' with names of "
+            f"picture files, or '{_BYTES}' with encoded pictures."
+        )
+
+
+def _encoded_rows(path: Path, file: Any) -> Iterator[PictureItem]:
+    number = 0
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        if rows > _LARGEST_PARQUET_ROWS:
+            raise InputError(
+                f"{path} holds {rows} pictures in one row group, which a worker would read at "
+                f"once. Write it again with row_group_size={_LARGEST_PARQUET_ROWS} or less."
+            )
+        for row in range(rows):
+            yield PictureItem(f"{path}#{number}", str(path), row=(group, row))
+            number += 1
+
+
+@lru_cache(maxsize=1)
+def _row_group(path: Path, group: int) -> Any:
+    return _parquet(path).read_row_group(group, columns=[_BYTES]).column(0)
+
+
+def _parquet_bytes(path: Path, group: int, row: int) -> bytes:
+    with parsing(lambda error: InputError(f"{path} cannot be read: {error}.")):
+        value = _row_group(path, group)[row].as_py()
+    if not isinstance(value, bytes):
+        raise InputError(f"{path}: the column '{_BYTES}' holds {type(value).__name__}, not bytes.")
+    return value
+
+
+def _parquet(path: Path) -> Any:
+    require_modules("Reading a parquet file", "parquet", ["pyarrow"])
+    import pyarrow.parquet
+
+    open_regular(path, "parquet file").close()
+    with parsing(lambda error: InputError(f"{path} is damaged or no parquet file: {error}.")):
+        return pyarrow.parquet.ParquetFile(path)

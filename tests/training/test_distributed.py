@@ -1,0 +1,163 @@
+"""Training under torchrun is the training of one process; a killed process costs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from support import environment
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+TWO = (*TORCHRUN, "-m", "edgevit")
+ONE = ("-m", "edgevit")
+Options = dict[str, str]
+
+
+def command(launcher: tuple[str, ...], data: Path, run: Path, model: str, batch: int) -> list[str]:
+    options = {
+        "--data": str(data),
+        "--val-data": str(data.parent / f"{data.name}_val"),
+        "--model": model,
+        "--output": str(run),
+        "--batch": str(batch),
+        "--epochs": "2",
+        "--learning-rate": "0.002",
+        "--warmup-epochs": "1",
+        "--threads": "1",
+        "--device": "cpu",
+    }
+    return [
+        sys.executable,
+        *launcher,
+        "train",
+        *(text for pair in options.items() for text in pair),
+    ]
+
+
+def finished(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments, env=environment(), capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def log_of(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def state_of(run: Path) -> dict[str, torch.Tensor]:
+    model: dict[str, torch.Tensor] = torch.load(run / "last.pt", weights_only=True)["model"]
+    return model
+
+
+@pytest.fixture
+def data(class_folder: Path, tmp_path: Path) -> Path:
+    """The class folder to train on, and a copy with other bytes to validate on."""
+    folder = tmp_path / "pictures"
+    for file in class_folder.rglob("*.png"):
+        for name, tail in (("pictures", b""), ("pictures_val", b"\n")):
+            target = tmp_path / name / file.relative_to(class_folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes() + tail)
+    return folder
+
+
+def assert_equal_runs(data: Path, root: Path, model: str) -> None:
+    one = finished(command(ONE, data, root / "one", model, batch=8))
+    assert one.returncode == 0, one.stderr
+    two = finished(command(TWO, data, root / "two", model, batch=4))
+    assert two.returncode == 0, two.stderr
+    expected, got = log_of(root / "one"), log_of(root / "two")
+    losses = [[epoch["train_loss"] for epoch in log] for log in (expected, got)]
+    assert losses[1] == pytest.approx(losses[0], rel=5e-3)
+    assert [epoch["val_top1"] for epoch in got] == [epoch["val_top1"] for epoch in expected]
+    identities = [
+        torch.load(root / run / "last.pt", weights_only=True)["identity"] for run in ("one", "two")
+    ]
+    assert identities[0] == identities[1], "a run can go on with another number of processes"
+    assert two.stderr.count("epoch 1/2") == 1, "the first process alone reports"
+    assert two.stdout.count("trained") == 1
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(data: Path, tmp_path: Path) -> None:
+    """lla_micro has BatchNorm, whose statistics are those of both processes' pictures."""
+    assert_equal_runs(data, tmp_path, "lla_micro")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["vit_tiny", "lavit_tiny_128", "lla_tiny_strips"])
+def test_every_family_trains_as_one(data: Path, tmp_path: Path, model: str) -> None:
+    assert_equal_runs(data, tmp_path, model)
+
+
+@pytest.mark.slow
+def test_parts_that_differ_are_refused(data: Path, tmp_path: Path) -> None:
+    for batch, reason in ((3, "--batch 3 is odd"), (64, "take 128 images a step")):
+        ended = finished(command(TWO, data, tmp_path / "run", "lla_micro", batch))
+        assert ended.returncode != 0
+        assert reason in ended.stderr
+        assert "Traceback" not in ended.stderr.split("ChildFailedError")[0].split("torch/")[0]
+        assert not (tmp_path / "run").exists()
+
+
+def until(happens: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not happens():
+        assert process.poll() is None, "torchrun ended before a process could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def second_process(torchrun: int) -> int:
+    """The process id of the process of rank 1."""
+    children = Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split()
+    for child in children:
+        if b"RANK=1" in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError(f"torchrun has no process of rank 1 among {children}")
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_started_again_and_nothing_is_lost(data: Path, tmp_path: Path) -> None:
+    """The same bits as a run that nobody killed."""
+    longer = ["--epochs", "4", "--checkpoint-every", "2"]
+    whole = finished([*command(TWO, data, tmp_path / "whole", "lla_micro", 4), *longer])
+    assert whole.returncode == 0, whole.stderr
+    launcher = (*TORCHRUN, "--max-restarts=1", "-m", "edgevit")
+    arguments = [*command(launcher, data, tmp_path / "killed", "lla_micro", 4), *longer]
+    process = subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE, text=True)
+    until((tmp_path / "killed" / "last.pt").exists, process)
+    os.kill(second_process(process.pid), signal.SIGKILL)
+    stderr = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, stderr
+    assert "Signal 9" in stderr or "SIGKILL" in stderr
+    a, b = state_of(tmp_path / "whole"), state_of(tmp_path / "killed")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    logs = [log_of(tmp_path / run) for run in ("whole", "killed")]
+    assert [e["train_loss"] for e in logs[0]] == [e["train_loss"] for e in logs[1]]
+
+
+@pytest.mark.slow
+def test_without_restarts_the_run_ends_and_its_state_is_whole(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = [*command(TWO, data, run, "lla_micro", 4), "--checkpoint-every", "1"]
+    arguments += ["--epochs", "30"]
+    process = subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE, text=True)
+    until((run / "last.pt").exists, process)
+    os.kill(second_process(process.pid), signal.SIGKILL)
+    stderr = process.communicate(timeout=300)[1]
+    assert process.returncode != 0
+    assert "bug" not in stderr.lower()
+    assert state_of(run)
+    assert not list(run.glob(".*.partial"))
+    resumed = finished([*arguments[:-1], "30", "--resume"])
+    assert resumed.returncode == 0, resumed.stderr
+    assert [epoch["epoch"] for epoch in log_of(run)] == list(range(1, 31))
