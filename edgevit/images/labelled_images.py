@@ -25,15 +25,12 @@ class LabelledImages(ABC):
     """Pictures that can be read by their place, 0 to len - 1, from any thread.
 
     classes: names, sorted. labels: of every picture, its place among the classes.
+    left_out: files that are no pictures to use, by reason.
     """
 
     classes: tuple[str, ...]
     labels: Sequence[int] | NDArray[np.int64]
-
-    @property
-    def left_out(self) -> Mapping[str, tuple[Path, ...]]:
-        """Files that are no pictures to use, by reason."""
-        return {}
+    left_out: Mapping[str, tuple[Path, ...]]
 
     @abstractmethod
     def __len__(self) -> int: ...

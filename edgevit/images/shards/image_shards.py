@@ -15,8 +15,8 @@ other, so that reading goes through few files at a time, which a network file sy
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -49,6 +49,7 @@ class ImageShards(LabelledImages):
     archives: tuple[Path, ...]
     homes: NDArray[np.int64]
     members: tuple[Member, ...]
+    left_out: Mapping[str, tuple[Path, ...]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, root: Path) -> ImageShards:

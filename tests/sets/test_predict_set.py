@@ -1,0 +1,257 @@
+"""Sets of pictures: every row once, whatever happens to files, disks, workers and machines."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import CheckFailedError, InputError
+from edgevit.workflows.evaluate import evaluate
+from edgevit.workflows.sets import engines
+from edgevit.workflows.sets.answerer import AnswerRequest, VersionMismatchError
+from edgevit.workflows.sets.engines import EngineOptions
+from edgevit.workflows.sets.picture_items import PictureItem, items_of
+from edgevit.workflows.sets.predict_set import predict_set
+from edgevit.workflows.sets.ray_engine import ClusterError
+from edgevit.zoo.registry import PREBUILT_BUNDLE
+from support import ROOT, environment
+
+RAY = EngineOptions("ray", workers=2)
+
+
+@pytest.fixture
+def bundle() -> Bundle:
+    return Bundle.open(PREBUILT_BUNDLE)
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return pq.read_table(path).to_pylist()
+
+
+def edgevit(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgevit", *map(str, arguments)]
+    return subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def test_a_loop_answers_folders_globs_archives_and_parquet(
+    bundle: Bundle, class_folder: Path, tmp_path: Path
+) -> None:
+    files = sorted(class_folder.rglob("*.png"))
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        for file in files:
+            archive.write(file, file.name if file.parent.name == "red" else f"b/{file.name}")
+    pq.write_table(pa.table({"path": [str(file) for file in files]}), tmp_path / "paths.parquet")
+    encoded = pa.table({"bytes": [file.read_bytes() for file in files]})
+    pq.write_table(encoded, tmp_path / "bytes.parquet", row_group_size=7)
+    sets = {
+        "folder": [str(class_folder)],
+        "glob": [f"{class_folder}/blue/*.png", f"{class_folder}/red/*.png"],
+        "paths": [str(tmp_path / "paths.parquet")],
+        "bytes": [str(tmp_path / "bytes.parquet")],
+    }
+    answers = {}
+    for name, sources in sets.items():
+        found = predict_set(bundle, sources, tmp_path / f"{name}.out.parquet", top=3)
+        assert (found.images, found.failed) == (20, 0)
+        answers[name] = [row["top_probabilities"] for row in rows_of(found.output)]
+    assert all(each == answers["folder"] for each in answers.values())
+    zipped = predict_set(bundle, [str(tmp_path / "some.zip")], tmp_path / "zip.out.parquet", top=3)
+    assert sorted(r["top_probabilities"] for r in rows_of(zipped.output)) == sorted(
+        answers["folder"]
+    )
+    row = rows_of(zipped.output)[0]
+    assert row["label"] == row["top_labels"][0]
+    assert row["image"].startswith(f"{tmp_path}/some.zip/")
+
+
+def test_the_command_names_a_vanished_picture_and_exits_with_1(
+    class_folder: Path, tmp_path: Path
+) -> None:
+    kept = class_folder / "red" / "0.png"
+    listed = tmp_path / "set.parquet"
+    pq.write_table(pa.table({"path": [str(kept), str(tmp_path / "gone.png")]}), listed)
+    output = tmp_path / "answers.parquet"
+    ended = edgevit("predict", listed, "--output", output, "--json")
+    assert ended.returncode == 1, ended.stderr
+    said = json.loads(ended.stdout)
+    assert (said["images"], said["failed"]) == (2, 1)
+    assert "gone.png" in said["errors"][0]
+    rows = rows_of(output)
+    assert rows[0]["label"]
+    assert rows[0]["error"] is None
+    assert rows[1]["label"] is None
+    assert rows[1]["error"] == f"No such image: {tmp_path / 'gone.png'}."
+    again = edgevit("predict", listed, "--output", output)
+    assert (again.returncode, "--force" in again.stderr) == (2, True)
+
+
+def test_a_full_disk_leaves_no_output(bundle: Bundle, class_folder: Path, tmp_path: Path) -> None:
+    bundle.variant()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"Cannot write .*answers\.parquet"):
+            predict_set(bundle, [str(class_folder)], tmp_path / "answers.parquet")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, former)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("places", "reason"), [([0, 0, 1], "rows twice"), ([0, 2], "no rows for 1 of 3")]
+)
+def test_lost_and_doubled_rows_are_noticed(places: list[int], reason: str) -> None:
+    def rows() -> Iterator[list[dict[str, int]]]:
+        for place in places:
+            yield [{"place": place}]
+
+    with pytest.raises(CheckFailedError, match=reason):
+        list(engines._each_once(rows(), 3))
+
+
+def test_sets_and_options_that_cannot_be_used_are_refused(
+    bundle: Bundle, class_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "answers.parquet"
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "other.parquet")
+    (tmp_path / "text.parquet").write_text("no parquet")
+    for source, reason in (
+        ("other.parquet", "expected 'path'"),
+        ("text.parquet", "is damaged or no parquet"),
+        ("nothing.parquet", "No such parquet file"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            predict_set(bundle, [str(tmp_path / source)], output)
+    with pytest.raises(InputError, match=r"must end in \.parquet"):
+        predict_set(bundle, [str(class_folder)], tmp_path / "answers.csv")
+    with pytest.raises(InputError, match="add --engine ray"):
+        EngineOptions.of("local", 2, None)
+    with pytest.raises(InputError, match="local or ray; got 'spark'"):
+        EngineOptions.of("spark", None, None)
+
+
+def test_a_cluster_out_of_reach_is_named(
+    bundle: Bundle, class_folder: Path, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    options = EngineOptions("ray", address=address)
+    with pytest.raises(ClusterError, match=f"No Ray cluster answers at {address}: .*ray start"):
+        predict_set(bundle, [str(class_folder)], tmp_path / "a.parquet", engine=options)
+    with pytest.raises(InputError, match="--address is HOST:PORT"):
+        odd = EngineOptions("ray", address="ray://x:1")
+        predict_set(bundle, [str(class_folder)], tmp_path / "a.parquet", engine=odd)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_ray_the_extra_is_named(
+    bundle: Bundle, class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr("edgevit.common.libraries.find_spec", lambda name: name != "ray" or None)
+    with pytest.raises(InputError, match=r'pip install "edgevit\[ray\]"'):
+        predict_set(bundle, [str(class_folder)], tmp_path / "a.parquet", engine=RAY)
+
+
+@pytest.mark.slow
+def test_ray_gives_what_the_loop_gives(bundle: Bundle, class_folder: Path, tmp_path: Path) -> None:
+    sources = [str(class_folder)]
+    loop = predict_set(bundle, sources, tmp_path / "loop.parquet")
+    ray_found = predict_set(bundle, sources, tmp_path / "ray.parquet", engine=RAY)
+    assert ray_found.failed == 0
+    assert rows_of(ray_found.output) == rows_of(loop.output)
+    other = AnswerRequest(bundle.path, "float", 1, 3, version="0.0.1")
+    with pytest.raises(VersionMismatchError, match=r"has edgevit .*, and 0\.0\.1 asks"):
+        list(engines.answered(items_of(sources), other, RAY, on_gpu=False))
+
+
+@pytest.mark.slow
+def test_an_evaluation_by_ray_is_that_of_the_loop(bundle: Bundle, tmp_path: Path) -> None:
+    images = bundle.reference().images
+    labels = bundle.manifest.classes[:2]
+    from edgevit.images import image_io
+
+    for i, picture in enumerate(images):
+        target = tmp_path / "set" / labels[i % 2] / f"{i}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        image_io.write(target, picture)
+    (tmp_path / "set" / labels[0] / "damaged.png").write_bytes(b"no picture")
+    loop = evaluate(bundle, tmp_path / "set", skip_corrupt=True)
+    found = evaluate(bundle, tmp_path / "set", skip_corrupt=True, engine=RAY)
+    assert found.picture_set == loop.picture_set
+    assert found.accuracy.to_json() == loop.accuracy.to_json()
+
+
+CLUSTER = """
+import os, sys, time
+from pathlib import Path
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+sys.stdin.readline()
+cluster.remove_node(nodes[0], allow_graceful=False)
+print("killed", flush=True)
+sys.stdin.readline()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_machine_loses_and_doubles_nothing(
+    bundle: Bundle, class_folder: Path, tmp_path: Path
+) -> None:
+    """A cluster of three nodes, each with processes of its own, of which one is killed."""
+    folder = tmp_path / "set"
+    for i in range(60):
+        shutil.copytree(class_folder, folder / str(i))
+    cluster = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+        cwd=ROOT,
+    )
+    assert cluster.stdin is not None
+    assert cluster.stdout is not None
+    try:
+        address = cluster.stdout.readline().strip()
+        assert address
+        items: list[PictureItem] = items_of([str(folder)])
+        request = AnswerRequest(bundle.path, "float", 1, 1)
+        options = EngineOptions("ray", workers=2, address=address)
+        places: list[int] = []
+        for number, rows in enumerate(engines.answered(items, request, options, on_gpu=False)):
+            if number == 1:
+                cluster.stdin.write("kill\n")
+                cluster.stdin.flush()
+                assert cluster.stdout.readline().strip() == "killed"
+            assert all(row["error"] is None for row in rows)
+            places += [row["place"] for row in rows]
+        assert places == list(range(1200))
+    finally:
+        if cluster.poll() is None:
+            cluster.communicate("end\n", timeout=60)
