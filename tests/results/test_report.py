@@ -16,9 +16,9 @@ from selenium import webdriver
 
 from edgevit.images.picture_set import PictureSet
 from edgevit.results.bench_result import result_from
-from edgevit.results.charts import Entry, MeasuredTop1
-from edgevit.results.html_page import page
-from edgevit.results.svg import Scale
+from edgevit.results.page.entry import Entry, MeasuredTop1
+from edgevit.results.page.html_page import page
+from edgevit.results.page.svg import Scale
 from support import Command
 from support.browser import browser, complaints
 from support.made_results import made, made_result, write
