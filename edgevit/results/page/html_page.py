@@ -22,7 +22,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --weak: #9aa3af; --line: #373d46;
   --paper: #14171b; --warn: #f2b8b5 } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+  max-width: 68rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } h3 { font-size: 1rem }
 table { border-collapse: collapse; font-size: .88rem; width: 100% }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line);
@@ -159,7 +159,7 @@ _COLUMNS = (
     "images/s",
     "cold start",
     "energy",
-    "measured",
+    "samples",
 )
 
 
@@ -196,7 +196,7 @@ def _row(entry: Entry) -> list[tuple[str, bool]]:
         (escape(entry.device), False),
         (escape(result.conditions.runtime), False),
         *((_number(figure(result, path), form), True) for path, form in numbers),
-        (entry.samples, False),
+        (str(result.latency_ms.samples), True),
     ]
 
 

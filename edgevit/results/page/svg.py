@@ -103,7 +103,7 @@ def axis_y(scale: Scale, x: float, right: float, unit: str) -> str:
         y = scale(value)
         parts.append(element("line", x1=x, x2=right, y1=y, y2=y, class_="grid"))
         parts.append(text(f"{value:g}", x=x - 6, y=y + 4, text_anchor="end"))
-    parts.append(text(unit, x=x - 6, y=scale.last - 8, text_anchor="end"))
+    parts.append(text(unit, x=2, y=scale.last - 8))
     return "".join(parts)
 
 
