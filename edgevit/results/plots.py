@@ -50,8 +50,7 @@ def draw_curves(log: Path, target: Path) -> None:
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        if len(curves) > 1:
-            axes.legend(fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     save(figure, target)
 
 

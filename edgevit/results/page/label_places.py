@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 Point = tuple[float, float]
 
-_DIRECTIONS = 8
-_DISTANCES = range(12, 200, 9)  # nearest first
+_DIRECTIONS = (0, 180, 45, 315, 135, 225, 90, 270)  # above and below are intervals
+_GAPS = range(2, 200, 6)  # nearest first
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def label_places(
     """
     taken = [Box(x, y, 2 * radius, 2 * radius) for x, y in points]
     places = []
-    for point, (width, height) in zip(points, sizes, strict=True):
-        boxes = [Box(x, y, width, height) for x, y in _around(point)]
+    for point, size in zip(points, sizes, strict=True):
+        boxes = [Box(x, y, *size) for x, y in _around(point, size, radius)]
         inside = [box for box in boxes if box.lies_in(area)] or boxes
         free = (box for box in inside if not any(box.meets(other) for other in taken))
         chosen = next(free, inside[0])
@@ -56,12 +56,12 @@ def label_places(
     return places
 
 
-def _around(point: Point) -> Iterator[Point]:
-    """Places around a point, ring by ring, right first."""
-    for distance in _DISTANCES:
-        for i in range(_DIRECTIONS):
-            angle = 2 * math.pi * i / _DIRECTIONS
+def _around(point: Point, size: Point, radius: float) -> Iterator[Point]:
+    """Places around a point, ring by ring."""
+    for gap in _GAPS:
+        for degrees in _DIRECTIONS:
+            angle = math.radians(degrees)
             yield (
-                point[0] + distance * math.cos(angle),
-                point[1] - distance * math.sin(angle),
+                point[0] + (radius + gap + size[0] / 2) * math.cos(angle),
+                point[1] - (radius + gap + size[1] / 2) * math.sin(angle),
             )
