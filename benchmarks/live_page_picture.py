@@ -25,7 +25,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
 _FRAMES, _FPS, _VIEW = 1800, 30, (560, 380)
-_WINDOW = (1120, 760)
+_WINDOW = (1120, 640)
 _LONGEST_S = 60
 _QUALITY = 82
 
@@ -63,8 +63,8 @@ def _write_clip(path: Path) -> Path:
 def _served(clip: Path) -> Iterator[str]:
     """The address of the page of ``edgevit run`` while the block runs."""
     options = ("--serve", "127.0.0.1:0", "--fps", str(_FPS))
-    command = (sys.executable, "-m", "edgevit", "run", str(clip), *options)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    command = (sys.executable, "-m", "edgevit", "run", clip.name, *options)
+    with subprocess.Popen(command, cwd=clip.parent, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
             yield process.stderr.readline().removeprefix("page: ").strip()
