@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claim.claim_models import BASELINE
+from edgevit.results.page.label_places import Box, label_places
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
 NOT_HERE = "not testable here"
@@ -163,12 +167,27 @@ def draw_front(rows: list[Row], target: Path) -> None:
         below = [t - 100 * edge for t, edge in zip(top1, low, strict=True)]
         above = [100 * edge - t for t, edge in zip(top1, high, strict=True)]
         axes.errorbar(latency, top1, yerr=[below, above], fmt=marker, capsize=3, label=family)
-        for row, x, y in zip(members, latency, top1, strict=True):
-            place = numbers[row["key"]]
-            axes.annotate(str(place), (x, y), (5, 4), textcoords="offset points", fontsize=8)
-    axes.set(xscale="log", xlabel="latency, ms (fp32, one core)", ylabel="top-1, %")
+    axes.set(xscale="log", xlabel="latency, ms (fp32, one core)", ylabel="top-1, % (95 %)")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
-    axes.legend()
+    axes.legend(loc="lower right")
     names = "\n".join(f"{numbers[row['key']]}  {row['model']}" for row in rows)
     axes.text(1.03, 1, names, transform=axes.transAxes, va="top", fontsize=8, linespacing=1.6)
+    _number(axes, [(row["latency_ms_p50"], 100 * row["top1"]["share"]) for row in rows])
     save(figure, target)
+
+
+def _number(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    """Writes 1, 2, ... beside the points, where nothing else is."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # the layout decides where points are
+    to_pixels = axes.transData.transform
+    places = [(float(x), float(y)) for x, y in (to_pixels(point) for point in points)]
+    sizes = [(7.0 * len(str(i)) + 3, 12.0) for i in range(1, len(points) + 1)]
+    low, high = axes.transAxes.transform(((0, 0), (1, 1)))
+    area = Box(*((low + high) / 2), *(high - low))
+    for i, place in enumerate(label_places(places, sizes, area, radius=6), 1):
+        x, y = axes.transData.inverted().transform(place)
+        axes.text(x, y, str(i), ha="center", va="center", fontsize=8)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LARGEST_INCHES, _MOST_NUMBERED = 30.0, 60  # beyond, names and numbers cannot be read
 _INCHES_A_LETTER = 0.08
 _MOST_LOG_BYTES = 64 << 20
+_MOST_MARKED = 30  # epochs, beyond which points only blur the line
+_DODGE = 0.012  # of the horizontal axis, from one curve to the next
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -34,22 +36,35 @@ def draw_curves(log: Path, target: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    keys = ("epoch", "train_loss", "val_top1", "learning_rate")
     lines = read_text(log, _MOST_LOG_BYTES, "log").splitlines()
     with parsing(lambda reason: InputError(f"{log} is damaged ({reason}). Move it elsewhere.")):
         entries = [json.loads(line) for line in lines]
-        columns = {key: [float(entry[key]) for entry in entries] for key in keys}
-    figure = Figure(figsize=(9, 3), layout="constrained")
-    panels = (
-        ("train_loss", "training loss", 1),
-        ("val_top1", "validation top-1, %", 100),
-        ("learning_rate", "learning rate", 1),
-    )
-    for axes, (key, title, scale) in zip(figure.subplots(1, 3), panels, strict=True):
-        axes.plot(columns["epoch"], [scale * value for value in columns[key]])
+        columns = {key: [float(entry[key]) for entry in entries] for key in _LOGGED}
+        # Logs of earlier versions have no validation loss.
+        columns["val_loss"] = [float(entry.get("val_loss", "nan")) for entry in entries]
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    for axes, (title, scale, curves) in zip(figure.subplots(1, 3), _PANELS, strict=True):
+        for key, label in curves.items():
+            values = [scale * value for value in columns[key]]
+            axes.plot(columns["epoch"], values, marker=_marker(values), label=label)
         axes.set(title=title, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     save(figure, target)
+
+
+_LOGGED = ("epoch", "train_loss", "val_top1", "learning_rate")
+_PANELS = (
+    ("loss", 1, {"train_loss": "training, augmented pictures", "val_loss": "validation"}),
+    ("validation top-1, %", 100, {"val_top1": "validation"}),
+    ("learning rate", 1, {"learning_rate": "learning rate"}),
+)
+
+
+def _marker(values: Sequence[float]) -> str:
+    """A single epoch is a point, which a line alone would not show."""
+    return "." if len(values) < _MOST_MARKED else ""
 
 
 def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], target: Path) -> None:
@@ -78,22 +93,32 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], target:
 
 
 def draw_trade_off(
-    attempts: Mapping[str, Sequence[tuple[int, float, tuple[float, float]]]], target: Path
+    attempts: Mapping[str, Sequence[tuple[int, float, tuple[float, float]]]],
+    target: Path,
+    title: str = "",
 ) -> None:
-    """Drop of top-1 (points, with its interval) against how many layers are kept in float."""
+    """Drop of top-1 (points, with its interval) against how many layers are kept in float.
+
+    Curves stand a little beside each other, so that equal ones do not hide each other.
+    title: which pictures it was measured on, and how many.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for name, tried in attempts.items():
+    most = max(kept for tried in attempts.values() for kept, _, _ in tried)
+    for place, (name, tried) in enumerate(attempts.items()):
         kept, drops, intervals = zip(*tried, strict=True)
         below = [drop - low for drop, (low, _) in zip(drops, intervals, strict=True)]
         above = [high - drop for drop, (_, high) in zip(drops, intervals, strict=True)]
-        axes.errorbar(kept, drops, yerr=[below, above], fmt="o-", capsize=3, label=name)
+        beside = (place - (len(attempts) - 1) / 2) * _DODGE * max(most, 1)
+        places = [each + beside for each in kept]
+        axes.errorbar(places, drops, yerr=[below, above], fmt="o-", capsize=3, label=name)
     axes.axhline(0, color="grey", linewidth=0.8)
-    axes.set(xlabel="layers kept in float", ylabel="drop of top-1, points")
+    axes.set(xlabel="layers kept in float", ylabel="drop of top-1, points (95 %)", title=title)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper", fontsize=8)
     save(figure, target)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.picture_set import pictures_key
 from edgevit.inference.accuracy import Proportion
 from edgevit.results.bench_result import BenchResult, parse_result, read_text
-from edgevit.results.charts import Entry, MeasuredTop1
 from edgevit.results.documents.saved_evaluation import SavedEvaluation, parse_evaluation
-from edgevit.results.html_page import page
+from edgevit.results.page.entry import Entry, MeasuredTop1
+from edgevit.results.page.html_page import page
 
 _MOST_IMAGES = 10**9
 
@@ -68,7 +68,7 @@ def report(
 def _entries(files: Sequence[Path]) -> list[Entry]:
     texts = {str(file): read_text(file) for file in files}
     evaluations = {n: parse_evaluation(t, n) for n, t in texts.items()}
-    known = [evaluation for evaluation in evaluations.values() if evaluation is not None]
+    known = {name: each for name, each in evaluations.items() if each is not None}
     entries = []
     for name, text in texts.items():
         if evaluations[name] is None:
@@ -80,21 +80,21 @@ def _entries(files: Sequence[Path]) -> list[Entry]:
 
 
 def _accuracies(
-    result: BenchResult, evaluations: Sequence[SavedEvaluation]
+    result: BenchResult, evaluations: Mapping[str, SavedEvaluation]
 ) -> tuple[MeasuredTop1, ...]:
     """Of the same model file, evaluated, one a picture set; else what quantization measured."""
     found: dict[str, MeasuredTop1] = {}
-    for evaluation in evaluations:
+    for name, evaluation in evaluations.items():
         if evaluation.file_sha256 == result.model.file_sha256:
-            accuracy = _evaluated(evaluation)
+            accuracy = _evaluated(evaluation, Path(name).name)
             found.setdefault(pictures_key(accuracy), accuracy)
     return tuple(found.values()) or _quantized(result)
 
 
-def _evaluated(evaluation: SavedEvaluation) -> MeasuredTop1:
+def _evaluated(evaluation: SavedEvaluation, source: str) -> MeasuredTop1:
     low, high = evaluation.top1.interval_95
     images = evaluation.top1.of if evaluation.images is None else evaluation.images
-    return MeasuredTop1(evaluation.top1.share, low, high, images, evaluation.picture_set)
+    return MeasuredTop1(evaluation.top1.share, low, high, images, evaluation.picture_set, source)
 
 
 def _quantized(result: BenchResult) -> tuple[MeasuredTop1, ...]:
@@ -105,4 +105,5 @@ def _quantized(result: BenchResult) -> tuple[MeasuredTop1, ...]:
     if not 0 <= known.top1 <= 1 or not 0 < known.images < _MOST_IMAGES:
         return ()
     low, high = Proportion(round(known.top1 * known.images), known.images).interval
-    return (MeasuredTop1(known.top1, low, high, known.images, known.picture_set),)
+    source = "edgevit quantize"
+    return (MeasuredTop1(known.top1, low, high, known.images, known.picture_set, source),)

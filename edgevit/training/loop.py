@@ -272,7 +272,7 @@ class _Run:
         return {name: to_device(table, self.device) for name, table in maps.items()}
 
     def _finish_epoch(self, label: str, interrupted: threading.Event) -> None:
-        top1 = self._evaluate(interrupted)
+        top1, val_loss = self._evaluate(interrupted)
         if not self.processes.is_first:
             self.state.best_top1 = max(top1, self.state.best_top1)
             self._next_epoch()
@@ -281,11 +281,15 @@ class _Run:
         entry = {
             "epoch": state.epoch + 1,
             "train_loss": round(state.loss_sum / max(1, state.step), 5),
+            "val_loss": round(val_loss, 5),
             "val_top1": round(top1, 5),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds_total": round(state.seconds, 2),
         }
-        self.progress.line(f"{label}  loss {entry['train_loss']:.3f}  val top-1 {100 * top1:.2f} %")
+        self.progress.line(
+            f"{label}  loss {entry['train_loss']:.3f}  val loss {val_loss:.3f}  "
+            f"val top-1 {100 * top1:.2f} %"
+        )
         if top1 > state.best_top1:
             state.best_top1 = top1
             notes = {"val_top1": f"{top1:.4f}", "epoch": str(state.epoch + 1)}
@@ -300,16 +304,23 @@ class _Run:
         state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
 
     @torch.inference_mode()
-    def _evaluate(self, interrupted: threading.Event) -> float:
-        """Top-1 of the averaged weights on the validation images, float32, as deployed."""
+    def _evaluate(self, interrupted: threading.Event) -> tuple[float, float]:
+        """Top-1 and mean cross-entropy on the validation images.
+
+        Of the averaged weights, in float32, as deployed; without augmentation or smoothing.
+        """
         self.average.eval()
         stop_if_asked = self._stop_alone(interrupted)
-        right = 0
+        right, loss_sum = 0, 0.0
         for batch in self.validation.evaluation():
             logits = self.average(to_device(batch.images, self.device))
-            right += int((logits.argmax(1).cpu().numpy() == batch.labels).sum())
+            labels = to_device(batch.labels, self.device)
+            right += int((logits.argmax(1) == labels).sum())
+            loss_sum += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
             stop_if_asked()
-        return self.processes.sums([right])[0] / len(self.validation.folder)
+        rights, losses = self.processes.sums([right, loss_sum])
+        count = len(self.validation.folder)
+        return rights / count, losses / count
 
     def _save(self) -> None:
         if not self.processes.is_first:

@@ -121,7 +121,7 @@ def quantize(
     bundle, found = quantize_bundle(request, _runners(threads), progress)
     bundle, verdicts = _verdicts(bundle, wanted)
     if plot is not None:
-        _draw(found, Path(plot))
+        _draw(found, Path(plot), f"{len(labels)} images of {request.evaluation_name}")
     return QuantizeResult(bundle, tuple(verdicts))
 
 
@@ -244,9 +244,9 @@ def _check_method(method: str) -> None:
         raise InputError(f"--calibration-method is {', '.join(METHODS)} or {AUTO}; got '{method}'.")
 
 
-def _draw(found: Mapping[str, Found], target: Path) -> None:
+def _draw(found: Mapping[str, Found], target: Path, title: str) -> None:
     draws = {
         name: [(len(a.keep_float), a.drop.points, a.drop.interval) for a in result.attempts]
         for name, result in found.items()
     }
-    draw_trade_off(draws, target)
+    draw_trade_off(draws, target, title)

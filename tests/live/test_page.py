@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import http.client
 import json
@@ -32,6 +33,7 @@ from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.outputs.annotator import Annotator
 from edgevit_runtimes.live.page.access import Access, Listen, make_token
 from edgevit_runtimes.live.page.connections import Connections
+from edgevit_runtimes.live.page.own_address import own_address
 from edgevit_runtimes.live.page.page_pictures import LONGEST_PX
 from edgevit_runtimes.live.page.server import PageServer
 from edgevit_runtimes.live.page.viewers import MOST_VIEWERS
@@ -113,10 +115,11 @@ def serving(
     photo_folder: Path,
     token: str | None,
     say: Callable[[str], None] = print,
+    listen: str = "127.0.0.1:0",
 ) -> Iterator[Page]:
     feed = Feed(lambda: PictureSource([photo_folder / "photo0.png"]), Orientation())
     statistics = Statistics(feed)
-    access = Access(Listen.parse("127.0.0.1:0"), token)
+    access = Access(Listen.parse(listen), token)
     with PageServer(access, ABOUT, statistics, annotator, say) as server:
         yield Page(server, statistics)
 
@@ -186,6 +189,27 @@ def test_the_host_header_names_this_machine() -> None:
     assert not everywhere[""]
     assert everywhere[own]
     assert everywhere["10.0.0.9"], "a bare address cannot be rebound"
+
+
+def test_a_page_on_all_addresses_prints_one_that_others_can_open(
+    annotator: Annotator, photo_folder: Path
+) -> None:
+    """Not the one that it listens on: neither 0.0.0.0 nor a loopback address."""
+    for page in serving(annotator, photo_folder, TOKEN, listen="0.0.0.0:0"):
+        host, _ = page.address
+        assert not Listen(host, 80).is_everywhere
+        assert not Listen(host, 80).is_loopback
+        assert page.ask("/").status == 401, "it can be opened, and asks for the token"
+
+
+def test_a_machine_without_a_network_is_called_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(*arguments: object) -> socket.socket:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "socket", unreachable)
+    assert own_address() == socket.gethostname()
 
 
 def test_a_foreign_name_for_this_machine_is_refused(page: Page) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,9 +16,9 @@ from selenium import webdriver
 
 from edgevit.images.picture_set import PictureSet
 from edgevit.results.bench_result import result_from
-from edgevit.results.charts import Entry, MeasuredTop1
-from edgevit.results.html_page import page
-from edgevit.results.svg import Scale
+from edgevit.results.page.entry import Entry, MeasuredTop1
+from edgevit.results.page.html_page import page
+from edgevit.results.page.svg import Scale
 from support import Command
 from support.browser import browser, complaints
 from support.made_results import made, made_result, write
@@ -256,13 +256,15 @@ def test_the_charts_have_the_shapes_of_the_figures(
 ) -> None:
     _show(chromium, tmp_path, _entries())
     boxes = "(s) => [...document.querySelectorAll(s)].map(e => e.getBoundingClientRect().toJSON())"
-    p50 = [box["x"] for box in _evaluate(chromium, f"({boxes})('line.p50')")]
+    p50 = [box["x"] for box in _evaluate(chromium, f"({boxes})('.wide line.p50')")]
     assert p50[1] < p50[0] < p50[2], "0.8, 1.5 and 2.4 ms from left to right"
-    assert all(box["height"] > 10 for box in _evaluate(chromium, f"({boxes})('.density')"))
-    bars = _evaluate(chromium, f"({boxes})('rect.bar')")
+    assert all(box["height"] > 10 for box in _evaluate(chromium, f"({boxes})('.wide .density')"))
+    bars = _evaluate(chromium, f"({boxes})('.wide rect.bar')")
     assert len(bars) == 6
     assert all(bar["width"] > 100 for bar in bars)
-    assert len(_evaluate(chromium, f"({boxes})('circle.point')")) == 2, "the third has no accuracy"
+    assert len(_evaluate(chromium, f"({boxes})('.wide circle.point')")) == 2, (
+        "the third has no accuracy"
+    )
     picture = cv2.imdecode(
         np.frombuffer(chromium.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR
     )
@@ -277,11 +279,79 @@ def test_conditions_unfold(chromium: webdriver.Chrome, tmp_path: Path) -> None:
     assert "conditions.python" in _evaluate(chromium, "document.body.innerText")
 
 
-def test_a_phone_scrolls_the_charts_and_not_the_page(
+def _crowded() -> list[Entry]:
+    """Results of long names that are almost equal, which is where labels would meet."""
+    accuracy = MeasuredTop1(0.803, 0.785, 0.82, 1973, PHOTOS, "eval.json")
+    return [
+        Entry(
+            f"bench_{i}.json",
+            made_result(1.5 + 0.001 * (i % 3), variant="int8-onnxruntime-x86-avx2", seed=i),
+            (replace(accuracy, top1=0.803 + 0.0002 * (i % 2)),),
+        )
+        for i in range(12)
+    ]
+
+
+_OVERLAPS = """
+(() => {
+  const boxes = [...document.querySelectorAll('svg text, td > div, h2, h3, p')]
+    .map(e => [e.textContent, e.getBoundingClientRect()]).filter(([, b]) => b.width > 0);
+  const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
+  return boxes.flatMap(([one, a], i) =>
+    boxes.slice(i + 1).filter(([, b]) => meet(a, b)).map(([other]) => [one, other]));
+})()
+"""
+_CUT_OFF = """
+[...document.querySelectorAll('svg text, td > div')].filter(e => {
+  const box = e.getBoundingClientRect();
+  return box.width > 0 && (box.left < -0.5 || box.right > document.documentElement.clientWidth + 0.5
+    || (e.ownerSVGElement && box.left < e.ownerSVGElement.getBoundingClientRect().left - 0.5));
+}).map(e => e.textContent)
+"""
+
+
+@pytest.fixture(params=[1280, 390], ids=["desk", "phone"])
+def screen(request: pytest.FixtureRequest, chromium: webdriver.Chrome) -> Iterator[int]:
+    """A window as wide as a desk's or a phone's."""
+    width = int(request.param)
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield width
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("entries", [_entries, _crowded], ids=["few", "crowded"])
+def test_no_text_lies_on_another_or_is_cut_off(
+    entries: Callable[[], list[Entry]], screen: int, chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
+    _show(chromium, tmp_path, entries())
+    assert _evaluate(chromium, "innerWidth") == screen
+    assert _evaluate(chromium, "document.querySelectorAll('svg text').length") > 20
+    assert _evaluate(chromium, _OVERLAPS.strip()) == []
+    assert _evaluate(chromium, _CUT_OFF.strip()) == []
+    assert _evaluate(chromium, "document.documentElement.scrollWidth") <= screen
+
+
+def test_letters_can_be_read_on_a_phone(
+    screen: int, chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
+    _show(chromium, tmp_path, _entries())
+    heights = _evaluate(
+        chromium,
+        "[...document.querySelectorAll('svg text')].map(e => e.getBoundingClientRect().height)"
+        ".filter(height => height > 0)",
+    )
+    assert min(heights) >= 10
+
+
+def test_every_accuracy_says_how_many_images_and_where_it_comes_from(
     chromium: webdriver.Chrome, tmp_path: Path
 ) -> None:
-    _show(chromium, tmp_path, _entries(), width=500)
-    assert _evaluate(chromium, "document.documentElement.scrollWidth <= innerWidth")
+    _show(chromium, tmp_path, _crowded())
+    shown = _evaluate(chromium, "document.body.innerText")
+    for said in ("1973", "eval.json", "bench_11.json", "900 samples in 3 processes"):
+        assert said in shown
 
 
 def test_a_hostile_result_runs_nothing(chromium: webdriver.Chrome, tmp_path: Path) -> None:

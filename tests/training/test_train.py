@@ -52,6 +52,7 @@ def test_training_learns_and_leaves_a_log(
     result = train(job(class_folder, tmp_path, spec, recipe), SilentProgress())
     assert result.top1 == 1.0, "red and blue are easy"
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert all(0 < entry["val_loss"] < 20 for entry in log)
     assert [entry["epoch"] for entry in log] == list(range(1, 9))
     assert log[-1]["train_loss"] < log[0]["train_loss"]
     weights = read_checkpoint(result.weights)

@@ -7,7 +7,6 @@ route is fixed. Connections, viewers, request sizes and what is buffered for a v
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable
 from importlib import resources
@@ -23,6 +22,7 @@ from edgevit_runtimes.live.page.attempts import Attempts
 from edgevit_runtimes.live.page.connections import Connections, cancel_others, listening_on
 from edgevit_runtimes.live.page.logs import errors_of_this_thread, logger_of
 from edgevit_runtimes.live.page.metrics import Metrics
+from edgevit_runtimes.live.page.own_address import own_address
 from edgevit_runtimes.live.page.page_pictures import NewestPictures, Snapshot
 from edgevit_runtimes.live.page.viewers import Viewers
 from edgevit_runtimes.live.statistics import Statistics
@@ -87,9 +87,10 @@ class PageServer:
 
     @property
     def url(self) -> str:
+        """Where to open the page; of a page on all addresses, one that a phone can open."""
         host, port = self._socket.getsockname()[:2]
         if self._access.listen.is_everywhere:
-            host = socket.gethostname()
+            host = own_address()
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
     @property

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
 from edgevit.common.schema import to_plain
 from edgevit.common.version import __version__
-from edgevit.results.charts import Entry, accuracy_against_latency, colours, distributions, memory
 from edgevit.results.compare import differing_conditions, figure
-from edgevit.results.svg import element
+from edgevit.results.page.accuracy_chart import AccuracyChart, Point, accuracy_against_latency
+from edgevit.results.page.charts import distributions, memory
+from edgevit.results.page.entry import Entry, colours
+from edgevit.results.page.svg import element
 
 # Nothing may be fetched and no script may run, whatever stands in a result.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -20,16 +22,17 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --weak: #9aa3af; --line: #373d46;
   --paper: #14171b; --warn: #f2b8b5 } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+  max-width: 68rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } h3 { font-size: 1rem }
-.scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: .88rem; width: 100% }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-svg { width: 100%; min-width: 34rem; height: auto; font: 11px system-ui, sans-serif;
-  fill: var(--ink) }
+svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; fill: var(--ink) }
+.narrow { display: none }
 svg .grid { stroke: var(--line) } svg .weak { fill: var(--weak) } svg .strong { font-weight: 600 }
+svg .spread { stroke-width: 1.5; opacity: .55 }
+svg .number { paint-order: stroke; stroke: var(--paper); stroke-width: 3px }
 svg .density { opacity: .75 } svg .p50, svg .p90, svg .p99 { stroke: var(--ink); stroke-width: 1.6 }
 svg .p90 { stroke-dasharray: 4 2 } svg .p99 { stroke-dasharray: 1 2 }
 svg .load { fill: var(--load) } svg .steady { fill: var(--steady) }
@@ -37,6 +40,15 @@ svg .load { fill: var(--load) } svg .steady { fill: var(--steady) }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin: 0 .35em 0 1em }
 summary { cursor: pointer; padding: .3rem 0 } dl { display: grid; grid-template-columns: auto 1fr;
   gap: .15rem 1rem; font-size: .85rem; overflow-wrap: anywhere } dd { margin: 0 }
+@media (max-width: 42rem) {
+  .narrow { display: block } .wide, th { display: none }
+  tr { display: block; border-bottom: 1px solid var(--line); padding: .4rem 0 }
+  td, td.number { display: flex; justify-content: space-between; gap: 1rem; border: 0;
+    padding: .1rem 0; text-align: right; white-space: normal; overflow-wrap: anywhere }
+  td::before { content: attr(data-label); color: var(--weak); text-align: left;
+    white-space: nowrap }
+  dl { display: block } dd { margin: 0 0 .3rem 1rem }
+}
 """
 
 
@@ -44,14 +56,14 @@ def page(entries: Sequence[Entry], title: str = "edgevit report") -> str:
     """The whole page. Everything that comes from a result is escaped."""
     body = [
         element("h1", escape(title)),
-        _section("Results", _table(entries)),
+        _section("Results", _table(_COLUMNS, map(_row, entries))),
         _section(
             "Latency, back to back",
             _legend(entries)
-            + _scrolling(distributions(entries))
+            + _chart(lambda width: distributions(entries, width))
             + _note("Lines: p50, p90 (dashed), p99 (dotted), where there are enough samples."),
         ),
-        _section("Peak memory of a fresh process", _scrolling(memory(entries))),
+        _section("Peak memory of a fresh process", _chart(lambda width: memory(entries, width))),
         _section("Accuracy against latency", _accuracy(entries)),
         _section("Conditions", "".join(map(_conditions, entries)) + _differences(entries)),
         element("p", f"made by edgevit {escape(__version__)}", class_="weak"),
@@ -86,17 +98,43 @@ def _accuracy(entries: Sequence[Entry]) -> str:
         parts.append(element("h3", escape(f"Measured on {each.pictures}")))
         if not each.is_known:
             parts.append(_note(_UNKNOWN_SET))
-        parts.append(_scrolling(each.svg))
+        parts += [_chart(each.svg), _accuracy_table(each)]
     return "".join(parts)
+
+
+_ACCURACY_COLUMNS = ("point", "result", "top-1 (95 %)", "images", "p50", "accuracy from")
+
+
+def _accuracy_table(chart: AccuracyChart) -> str:
+    """What the numbers in a chart stand for, with figures, number of images and source."""
+    return _table(_ACCURACY_COLUMNS, map(_accuracy_row, chart.points))
+
+
+def _accuracy_row(point: Point) -> list[tuple[str, bool]]:
+    accuracy = point.accuracy
+    top1, low, high = (100 * value for value in (accuracy.top1, accuracy.low, accuracy.high))
+    images = "unknown" if accuracy.images is None else str(accuracy.images)
+    return [
+        (str(point.number), False),
+        (_named(point.entry), False),
+        (f"{top1:.2f} % ({low:.1f} to {high:.1f})", True),
+        (images, True),
+        (f"{point.latency_ms:.3f} ms", True),
+        (escape(accuracy.source), False),
+    ]
 
 
 def _section(title: str, content: str) -> str:
     return element("section", element("h2", escape(title)) + content)
 
 
-def _scrolling(content: str) -> str:
-    """Wider than a phone, it scrolls by itself and the page does not."""
-    return element("div", content, class_="scroll")
+_WIDE_PX, _NARROW_PX = 860, 360
+
+
+def _chart(draw: Callable[[int], str]) -> str:
+    """Drawn twice, for a desk and for a phone; the page shows the one that fits."""
+    wide = element("div", draw(_WIDE_PX), class_="wide")
+    return wide + element("div", draw(_NARROW_PX), class_="narrow")
 
 
 def _note(content: str) -> str:
@@ -111,20 +149,40 @@ def _legend(entries: Sequence[Entry]) -> str:
     return element("p", "".join(keys), class_="legend")
 
 
-_COLUMNS = ("model", "device", "runtime", "p50", "p90", "p99", "images/s", "cold start", "energy")
+_COLUMNS = (
+    "result",
+    "device",
+    "runtime",
+    "p50",
+    "p90",
+    "p99",
+    "images/s",
+    "cold start",
+    "energy",
+    "samples",
+)
 
 
-def _table(entries: Sequence[Entry]) -> str:
-    head = element("tr", "".join(element("th", column) for column in _COLUMNS))
-    rows = "".join(element("tr", _row(entry)) for entry in entries)
-    return _scrolling(element("table", head + rows))
+def _table(columns: Sequence[str], rows: Iterable[Sequence[tuple[str, bool]]]) -> str:
+    """Rows of (markup, whether it is a number). On a phone, every cell names its column."""
+    head = element("tr", "".join(element("th", column) for column in columns))
+    body = (element("tr", "".join(map(_cell, columns, cells))) for cells in rows)
+    return element("table", head + "".join(body))
 
 
-def _row(entry: Entry) -> str:
+def _cell(column: str, cell: tuple[str, bool]) -> str:
+    content, is_number = cell
+    names = {"class_": "number"} if is_number else {}
+    return element("td", element("div", content), data_label=column, **names)
+
+
+def _named(entry: Entry) -> str:
+    return escape(entry.label) + element("div", escape(entry.name), class_="weak")
+
+
+def _row(entry: Entry) -> list[tuple[str, bool]]:
     result = entry.result
     warning = element("div", "disturbed", class_="warn") if result.disturbed else ""
-    first = element("div", escape(entry.label), title=entry.name) + warning
-    words = (entry.device, result.conditions.runtime)
     numbers = (
         ("latency_ms.p50", "{:.3f} ms"),
         ("latency_ms.p90", "{:.3f} ms"),
@@ -133,14 +191,13 @@ def _row(entry: Entry) -> str:
         ("cold_start_ms.total", "{:.0f} ms"),
         ("energy.per_inference_mj", "{:.2f} mJ"),
     )
-    return (
-        element("td", first)
-        + "".join(element("td", escape(word)) for word in words)
-        + "".join(
-            element("td", _number(figure(result, path), form), class_="number")
-            for path, form in numbers
-        )
-    )
+    return [
+        (_named(entry) + warning, False),
+        (escape(entry.device), False),
+        (escape(result.conditions.runtime), False),
+        *((_number(figure(result, path), form), True) for path, form in numbers),
+        (str(result.latency_ms.samples), True),
+    ]
 
 
 def _number(value: float | None, form: str) -> str:
@@ -156,12 +213,13 @@ def _conditions(entry: Entry) -> str:
         element("dt", escape(name), class_="weak") + element("dd", escape(value))
         for name, value in facts.items()
     )
+    heading = element("h3", escape(f"{entry.name}: {entry.label} on {entry.device}"))
     reasons = "".join(
         element("p", f"Disturbed: {escape(str(reason))}", class_="warn")
         for reason in entry.result.disturbances
     )
-    heading = element("summary", escape(f"{entry.name}: {entry.label} on {entry.device}"))
-    return reasons + element("details", heading + element("dl", items))
+    folded = element("details", element("summary", "all conditions") + element("dl", items))
+    return heading + reasons + folded
 
 
 def _flat(content: Any, prefix: str = "") -> list[tuple[str, str]]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+# The mean width of letters in names like "int8-onnxruntime-x86-avx2", with some room to spare.
+_LETTER_PX, _STRONG_LETTER_PX = 6.2, 6.8
 # Distinct for people with any colour vision (Okabe and Ito's palette), on white and on black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
 
@@ -43,16 +45,20 @@ def chart(width: int, height: int, label: str, parts: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """From values to places; logarithmic where values span more than a factor of four."""
+    """From values to places; logarithmic where values span more than a factor of four.
+
+    is_linear: never logarithmic, as for percentages.
+    """
 
     low: float
     high: float
     first: float
     last: float
+    is_linear: bool = False
 
     @property
     def is_log(self) -> bool:
-        return self.low > 0 and self.high / self.low > 4
+        return not self.is_linear and self.low > 0 and self.high / self.low > 4
 
     def __call__(self, value: float) -> float:
         by: Callable[[float], float] = math.log if self.is_log else float
@@ -97,8 +103,14 @@ def axis_y(scale: Scale, x: float, right: float, unit: str) -> str:
         y = scale(value)
         parts.append(element("line", x1=x, x2=right, y1=y, y2=y, class_="grid"))
         parts.append(text(f"{value:g}", x=x - 6, y=y + 4, text_anchor="end"))
-    parts.append(text(unit, x=x - 6, y=scale.last - 8, text_anchor="end"))
+    parts.append(text(unit, x=2, y=scale.last - 8))
     return "".join(parts)
+
+
+def shortened(line: str, room_px: float, strong: bool = False) -> str:
+    """As much of a line as surely fits a width, in the page's letters of 11 pixels."""
+    most = int(room_px / (_STRONG_LETTER_PX if strong else _LETTER_PX))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _shown(value: object) -> str:

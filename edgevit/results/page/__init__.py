@@ -1,0 +1,1 @@
+"""The page of ``edgevit report``: one HTML file with charts as SVG."""
