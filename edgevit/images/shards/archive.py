@@ -88,7 +88,8 @@ def _tar_members(archive: Path, file: BinaryIO) -> Iterator[Member]:
             last = info.name
             if info.isreg():
                 yield Member(info.name, info.offset_data, info.size, info.size)
-            tar.members = []  # tarfile keeps every header that it has seen
+            # tarfile keeps every header that it has seen.
+            tar.members = []  # type: ignore[attr-defined]
         # It takes a damaged header for the end, which is a block of zeros.
         file.seek(tar.offset)
         if any(file.read(tarfile.BLOCKSIZE)):

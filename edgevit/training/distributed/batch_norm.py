@@ -53,7 +53,7 @@ def synchronised(module: nn.Module, device: str) -> None:
         module: not a BatchNorm itself. device: "cpu" or "cuda".
     """
     if device == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         return
     for parent in list(module.modules()):
         for name, child in parent.named_children():
@@ -88,5 +88,5 @@ class _Sum(torch.autograd.Function):
 
 
 def _mean_of_all(values: Tensor) -> Tensor:
-    summed: Tensor = _Sum.apply(values)
+    summed: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
     return summed / dist.get_world_size()

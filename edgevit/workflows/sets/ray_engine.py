@@ -9,19 +9,22 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from edgevit.common.errors import DeviceError, EdgevitError, InputError
+from edgevit.common.errors import BundleError, DeviceError, EdgevitError, InputError
 from edgevit.common.libraries import require_modules
-from edgevit.workflows.sets.answerer import Answerer, AnswerRequest, Row
+from edgevit.workflows.sets.answerer import Answerer, AnswerRequest, Row, VersionMismatchError
 from edgevit.workflows.sets.picture_items import PictureItem
 
 _CONNECT_S = 10.0
 _PICTURES_A_BLOCK = 64
 _MODULES = ("ray", "pyarrow")
+# The last line of a worker's traceback.
+_RAISED = re.compile(r"^edgevit[\w.]*\.(?P<kind>\w+Error): (?P<text>.+)$", re.MULTILINE)
 
 
 class ClusterError(DeviceError):
@@ -107,7 +110,8 @@ def _blocks(
         num_cpus=0 if on_gpu else 1,
         num_gpus=1 if on_gpu else 0,
     )
-    for table in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
+    batches: Any = answers.iter_batches(batch_size=None, batch_format="pyarrow")
+    for table in batches:
         yield from table.column("rows").to_pylist()
 
 
@@ -115,7 +119,7 @@ def _workers(asked: int | None, on_gpu: bool) -> int:
     import ray
 
     kind = "GPU" if on_gpu else "CPU"
-    there = int(ray.cluster_resources().get(kind, 0))
+    there = int(ray.cluster_resources().get(kind, 0))  # type: ignore[no-untyped-call]
     count = asked or there
     if not 0 < count <= there:
         raise ClusterError(
@@ -180,20 +184,25 @@ def _errors_of_workers() -> Iterator[None]:
 
     try:
         yield
-    except EdgevitError:
-        raise
     except RayError as error:
-        if own := _own_error(error):
-            raise own from error
-        raise ClusterError(f"The Ray cluster could not do the work: {_last_line(error)}") from error
+        raise _own_error(error) or ClusterError(
+            f"The Ray cluster could not do the work: {_last_line(error)}"
+        ) from error
 
 
-def _own_error(error: BaseException | None) -> EdgevitError | None:
-    """The first error of edgevit among the causes."""
-    while error is not None:
-        if isinstance(error, EdgevitError):
-            return error
-        error = getattr(error, "cause", None) or error.__cause__
+def _own_error(error: BaseException) -> EdgevitError | None:
+    """The error of edgevit that a worker raised.
+
+    Ray hands over what was raised in a call as a cause, and of a constructor the text alone.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, EdgevitError):
+            return cause
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    if found := _RAISED.search(str(error)):
+        kinds = {kind.__name__: kind for kind in (VersionMismatchError, BundleError, InputError)}
+        return kinds.get(found["kind"], ClusterError)(found["text"].strip())
     return None
 
 
