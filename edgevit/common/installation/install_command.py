@@ -40,6 +40,12 @@ def pip_install() -> str:
     return f"{pip()} install{options}"
 
 
+def uninstall(*names: str) -> str:
+    """What takes distributions away, without asking."""
+    sure = "" if pip().startswith("uv ") else " --yes"
+    return f"{pip()} uninstall{sure} {' '.join(names)}"
+
+
 def pip() -> str:
     """pip of the running Python: by its name where that is first on the PATH."""
     python = quote(sys.executable)
