@@ -20,6 +20,7 @@ from edgevit.bundle.reports import (
     read_report,
 )
 from edgevit.common.errors import BundleError
+from edgevit.common.installation.install_command import upgrade_advice
 from edgevit.common.schema import is_newer_minor, plain_json, to_plain, typed
 from edgevit.zoo.spec import LOGITS, Preprocess, TensorSpec
 
@@ -209,7 +210,7 @@ class Manifest:
         if schema > SCHEMA:
             raise BundleError(
                 f"{source} has schema {schema}; this edgevit reads up to {SCHEMA}. "
-                "Upgrade: pip install --upgrade edgevit."
+                f"{upgrade_advice()}"
             )
         try:
             newer = schema == SCHEMA and is_newer_minor(content, SCHEMA_MINOR)

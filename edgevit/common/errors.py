@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgevit.common.installation.install_command import install_command
+
 _NAMED = 5
 
 
@@ -35,7 +37,7 @@ class MissingExtraError(InputError):
     def __init__(self, purpose: str, module: str, extra: str) -> None:
         super().__init__(
             f"{purpose} needs the Python module '{module}', which is not installed. "
-            f'Install it with: pip install "edgevit[{extra}]"'
+            f"Install it with: {install_command(extra)}"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from edgevit.common.errors import InputError
+from edgevit.common.installation.install_command import upgrade_advice
 from edgevit.common.result import Result
 from edgevit.common.schema import cleaned, is_newer_minor, plain_json, to_plain, typed
 from edgevit.common.tables import Section
@@ -351,7 +352,7 @@ def parse_result(text: str, source: str) -> BenchResult:
     if content.get("schema") != RESULT_SCHEMA:
         raise InputError(
             f"{source} has schema {harmless(repr(content.get('schema')))}; this edgevit reads "
-            f"{RESULT_SCHEMA}. Measure again, or upgrade: pip install --upgrade edgevit."
+            f"{RESULT_SCHEMA}. Measure again. {upgrade_advice()}"
         )
     try:
         is_newer_minor(content, RESULT_MINOR)

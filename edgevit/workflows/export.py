@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from edgevit.images.image_io import Image
     from edgevit.models.classifier import Classifier
+    from edgevit.workflows.importing.import_model import ImportResult
 
+TIMM = "timm:"
 MODULES = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxscript", "safetensors")
 
 
@@ -78,12 +80,13 @@ def export(
     parity_count: int = 32,
     force: bool = False,
     progress: Progress | None = None,
-) -> ExportResult:
+) -> ExportResult | ImportResult:
     """Traces a model to ONNX, checks it against torch, and writes a bundle.
 
     Args:
         model: a name of the zoo, ``MODEL`` or ``MODEL:WEIGHTS``, or a module that was built from
-            the zoo (in memory, trained or not), whose weights are taken as they are.
+            the zoo (in memory, trained or not), whose weights are taken as they are. ``timm:NAME``
+            is a model of an installed timm, with timm's preprocessing where none is stated.
         output: the bundle's folder; by default ``NAME.edgevit`` in the working folder.
         checkpoint: weights, .safetensors, .pth or .pt; by default those that the package ships.
             Those of a plain ViT may be timm's or transformers'.
@@ -116,6 +119,21 @@ def export(
 
     stated = InputOptions(preprocess, mean, std, scale, resize, crop_pct)
     stated.check()
+    own = None if checkpoint is None else Path(checkpoint)
+    if isinstance(model, str) and model.startswith(TIMM):
+        _refuse_for_timm(resample_positions, with_superpixels, with_features, half_storage)
+        from edgevit.workflows.importing.timm_model import TimmRequest, export_timm
+
+        options = {
+            "classes": classes,
+            "batch": batch,
+            "parity_images": parity_images,
+            "parity_count": parity_count,
+            "force": force,
+        }
+        name = model.removeprefix(TIMM)
+        wanted = TimmRequest(name, output, own, weights_key, image_px, stated, options)
+        return export_timm(wanted, progress or SilentProgress())
     entry, module = _model(model, checkpoint)
     if module is not None:
         _refuse_for_module(stated, image_px, resample_positions)
@@ -126,7 +144,7 @@ def export(
         module=module,
         output=bundle_folder(output, entry.file_stem),
         pictures=parity_photos(parity_images, parity_count),
-        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint=own,
         weights_key=weights_key,
         adaptation=Adaptation(stated, resample_positions),
         classes=classes,
@@ -157,6 +175,21 @@ def _model(
             "Got a module and a checkpoint; a module brings its own weights. Give one of them."
         )
     return ModelEntry(model.spec, ""), model
+
+
+def _refuse_for_timm(resample: bool, superpixels: bool, features: bool, half: bool) -> None:
+    """What only models of the zoo have."""
+    given = {
+        "--resample-positions": resample,
+        "--with-superpixels": superpixels,
+        "--with-features": features,
+        "--fp16-storage": half,
+    }
+    if asked := [name for name, wanted in given.items() if wanted]:
+        raise InputError(
+            f"{', '.join(asked)} {'is' if len(asked) == 1 else 'are'} for models of the zoo, and "
+            "not for those of timm. Leave out."
+        )
 
 
 def _refuse_for_module(stated: InputOptions, image_px: int | None, resample: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.common.errors import EdgevitError
+from edgevit.common.installation.install_command import install_command
 from edgevit.common.libraries import is_installed
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
@@ -57,7 +58,7 @@ class ProfileResult(Result):
             "thread(s)"
         ]
         if not self.work:
-            lines.append('MACs and weights of the parts need pip install "edgevit[export]"')
+            lines.append(f"MACs and weights of the parts need {install_command('export')}")
         lines += [f"{name}: not profiled here: {why}" for name, why in self.left_out.items()]
         return [*tables, *lines]
 

@@ -11,6 +11,7 @@ from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.bundle.repair import Dropped
 from edgevit.bundle.repair import repair as repair_bundle
 from edgevit.common.errors import CheckFailedError, InputError
+from edgevit.common.installation.install_command import install_command
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
@@ -105,7 +106,7 @@ class VerifyResult(Result):
         lines += [f"{name}: not verified here: {why}" for name, why in found.not_opened.items()]
         lines += [f"{name}: damaged: {why}" for name, why in found.damaged.items()]
         if not self.sees_superpixels:
-            lines.append('superpixels were not compared: that needs pip install "edgevit[export]"')
+            lines.append(f"superpixels were not compared: that needs {install_command('export')}")
         if note := untrained_note(self.bundle):
             lines.append(f"note: {note}")
         tensors = [_tensor_table(name, compared) for name, compared in self.tensors.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from onnx import inliner
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import BundleError, InputError, MissingExtraError
+from edgevit.common.installation.install_command import install_command
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends import openvino_runner
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
@@ -99,7 +101,7 @@ def test_a_quantized_variant_runs_and_is_measured_in_it(
 
 def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_runner, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r'pip install "edgevit\[openvino\]"'):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("openvino"))):
         OpenVinoRunner(b"")
 
 

@@ -6,6 +6,7 @@ What a GPU computes is not tested: the engine is a stand-in that records
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from edgevit.common import tensorrt_library
 from edgevit.common.errors import BundleError, CheckFailedError, InputError, MissingExtraError
+from edgevit.common.installation.install_command import install_command
 from edgevit.common.tensorrt_library import find_tensorrt
 from edgevit_runtimes.backends import cuda as cuda_module
 from edgevit_runtimes.backends.cuda import Cuda
@@ -205,13 +207,13 @@ def test_no_gpu(devices: int, message: str) -> None:
 
 def test_without_cuda_python_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_module, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r'pip install "edgevit\[cuda\]"'):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("cuda"))):
         Cuda.open()
 
 
 def test_without_tensorrt_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensorrt_library, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r'pip install "edgevit\[tensorrt\]"'):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("tensorrt"))):
         find_tensorrt()
 
 

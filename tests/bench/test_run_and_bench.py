@@ -18,6 +18,7 @@ import pytest
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
+from edgevit.common.installation.install_command import install_command
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.images import image_io
 from edgevit.zoo.registry import PREBUILT_BUNDLE
@@ -300,7 +301,7 @@ def test_doctor_names_the_fix_of_what_is_missing(
 
     monkeypatch.setattr("edgevit.common.installed.version", installed_version)
     content = json.loads(edgevit("doctor", "--json").out)
-    assert content["purposes"]["export"]["fix"] == 'pip install "edgevit[export]"'
+    assert content["purposes"]["export"]["fix"] == install_command("export")
     assert content["purposes"]["run and bench"]["ready"]
 
 

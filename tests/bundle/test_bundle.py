@@ -16,6 +16,7 @@ from edgevit.bundle.compiled import Built, Wanted, ensure
 from edgevit.bundle.edit import edit as edit_bundle
 from edgevit.bundle.reports import CompileOptions, read_report
 from edgevit.common.errors import BundleError, DamagedError
+from edgevit.common.installation.install_command import upgrade_advice
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.onnxruntime_runner import PROVIDERS
 from support import Command
@@ -97,7 +98,7 @@ def test_a_newer_schema_says_upgrade(bundle: Path, edgevit: Command) -> None:
     ended = edgevit("run", bundle, "photo.jpg")
     assert ended.code == 2
     assert f"has schema {SCHEMA + 1}" in ended.one_message
-    assert "pip install --upgrade edgevit" in ended.err
+    assert upgrade_advice() in ended.err
 
 
 def test_a_manifest_cannot_point_outside(bundle: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from onnx import TensorProto, helper
 from edgevit.bundle.bundle import Bundle
 from edgevit.common import tensorrt_library
 from edgevit.common.errors import CheckFailedError, InputError, MissingExtraError
+from edgevit.common.installation.install_command import install_command
 from edgevit.common.progress import Advance, SilentProgress
 from edgevit.common.tensorrt_library import RTX, TensorRT, find_tensorrt
 from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE
@@ -212,7 +214,7 @@ def test_a_batch_range_is_read() -> None:
 
 def test_without_tensorrt_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensorrt_library, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r'pip install "edgevit\[tensorrt\]"'):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("tensorrt"))):
         tensorrt.tensorrt_for("8.6")
 
 

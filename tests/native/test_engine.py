@@ -158,7 +158,7 @@ def test_without_the_library_the_error_says_how_to_get_it(
     monkeypatch.setenv(native_library.LIBRARY_VARIABLE, str(tmp_path / "none.so"))
     native_library.library.cache_clear()
     try:
-        with pytest.raises(InputError, match=r"was not built.*pip install ziglang"):
+        with pytest.raises(InputError, match=r"was not built.*pip.* install ziglang"):
             NativeModel(b"")
     finally:
         monkeypatch.undo()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgevit.common.installation.install_command import install_command
 from support import ROOT, python
 
 _OPTIONAL = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors", "skimage", "av", "aiohttp")
@@ -83,5 +84,5 @@ main()
 """
     ended = python("-c", code)
     assert ended.code == 2
-    assert f'pip install "edgevit[{extra}]"' in ended.one_message
+    assert install_command(extra) in ended.one_message
     assert f"'{missing}'" in ended.one_message

@@ -14,6 +14,7 @@ from onnx import inliner, numpy_helper
 from edgevit.bundle.bundle import Bundle, Manifest, variant_file
 from edgevit.bundle.edit import seal
 from edgevit.bundle.trust import trust
+from edgevit.common.installation.install_command import install_command
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.compiled_bundles import float_model, with_variant
@@ -109,10 +110,10 @@ def test_without_onnx_answers_are_compared_all_the_same(
     monkeypatch.setattr("edgevit.common.libraries.find_spec", lambda _: None)
     ended = edgevit("verify")
     assert ended.code == 0, ended.err
-    assert 'needs pip install "edgevit[export]"' in ended.out
+    assert f"needs {install_command('export')}" in ended.out
     refused = edgevit("verify", "--bisect")
     assert refused.code == 2
-    assert 'pip install "edgevit[export]"' in refused.one_message
+    assert install_command("export") in refused.one_message
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path: Path, edgevit: Command) -> None:

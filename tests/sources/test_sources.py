@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from edgevit.common.errors import InputError
+from edgevit.common.installation.install_command import install_command
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.images.jpeg import EndFinder, size_px
@@ -465,7 +466,7 @@ def test_no_permission_names_the_group(tmp_path: Path) -> None:
 @pytest.mark.only_if(NO_GSTREAMER)
 @pytest.mark.parametrize("text", ["csi://0", "videotestsrc ! videoconvert"])
 def test_gstreamer_is_missing_here(text: str) -> None:
-    with pytest.raises(InputError, match="apt install python3-opencv"):
+    with pytest.raises(InputError, match="sudo apt install python3-opencv"):
         opened(text)
 
 
@@ -563,4 +564,4 @@ main()
 """
         ended = python("-c", code)
         assert ended.code == 2
-        assert f'pip install "edgevit[{extra}]"' in ended.one_message
+        assert install_command(extra) in ended.one_message

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +49,16 @@ class Circumstance:
 
 def _module(name: str) -> Callable[[], bool]:
     return lambda: find_spec(name) is not None
+
+
+def _imports(name: str) -> Callable[[], bool]:
+    """What may be installed and still not import, as beside another build of torch."""
+
+    def imports() -> bool:
+        command = [sys.executable, "-c", f"import {name}"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    return imports
 
 
 def _programs(*names: str) -> Callable[[], bool]:
@@ -126,6 +137,8 @@ def _pip_opencv_has_gstreamer() -> bool:
     return bool(cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER))
 
 
+# A torchvision for torch's CPU builds is on no index that everybody can reach.
+TIMM = Circumstance(_imports("timm"), "timm cannot be imported beside this build of torch")
 NO_GPU = Circumstance(lambda: not _has_gpu(), "there is an NVIDIA GPU here")
 CPU_HAS_BFLOAT16 = Circumstance(_has_bfloat16, "this processor does not compute in bfloat16")
 NO_CUDA_PROVIDER = Circumstance(
@@ -153,6 +166,7 @@ needs_tensorrt = pytest.mark.needs("tensorrt")
 needs_cuda_python = pytest.mark.needs("cuda-python")
 needs_teacher = pytest.mark.needs("teacher")
 needs_transformers = pytest.mark.needs("transformers")
+needs_timm = pytest.mark.only_if(TIMM)
 needs_strace = pytest.mark.needs("strace")
 needs_rtsp_server = pytest.mark.needs("rtsp-server")
 needs_gstreamer_opencv = pytest.mark.needs("gstreamer-opencv")

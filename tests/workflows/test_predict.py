@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 import threading
@@ -18,6 +19,7 @@ import pytest
 
 import edgevit
 from edgevit.bundle.bundle import MANIFEST_FILE
+from edgevit.common.installation.install_command import install_command, upgrade_advice
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
@@ -289,7 +291,7 @@ class TestLoad:
         newer = shutil.copytree(PREBUILT_BUNDLE, tmp_path / "newer.edgevit")
         manifest = json.loads((newer / MANIFEST_FILE).read_text())
         (newer / MANIFEST_FILE).write_text(json.dumps(manifest | {"schema": 99}))
-        with pytest.raises(edgevit.BundleError, match="pip install --upgrade edgevit"):
+        with pytest.raises(edgevit.BundleError, match=re.escape(upgrade_advice())):
             edgevit.load(newer)
 
     def test_shipped_weights_are_exported_once(
@@ -336,7 +338,7 @@ except edgevit.MissingExtraError as error:
     print(error)
 """
         ended = python("-c", code)
-        assert 'pip install "edgevit[export]"' in ended.out, ended.err
+        assert install_command("export") in ended.out, ended.err
         assert not (tmp_path / "edgevit" / "models").exists(), "nothing half-exported"
 
 

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.input_options import (
+from edgevit.cli.options import (
+    JsonOption,
+    MaxPixelsOption,
+    ParityCountOption,
+    ParityImagesOption,
+    WeightsKeyOption,
+    class_names,
+)
+from edgevit.cli.picture_options import (
     CropPctOption,
     MeanOption,
     PreprocessOption,
@@ -16,14 +24,6 @@ from edgevit.cli.input_options import (
     StdOption,
     number,
     numbers,
-)
-from edgevit.cli.options import (
-    JsonOption,
-    MaxPixelsOption,
-    ParityCountOption,
-    ParityImagesOption,
-    WeightsKeyOption,
-    class_names,
 )
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.input_options import (
+from edgevit.cli.options import (
+    JsonOption,
+    MaxPixelsOption,
+    ParityCountOption,
+    ParityImagesOption,
+    class_names,
+)
+from edgevit.cli.picture_options import (
     PANEL,
     CropPctOption,
     MeanOption,
@@ -17,13 +24,6 @@ from edgevit.cli.input_options import (
     StdOption,
     number,
     numbers,
-)
-from edgevit.cli.options import (
-    JsonOption,
-    MaxPixelsOption,
-    ParityCountOption,
-    ParityImagesOption,
-    class_names,
 )
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 

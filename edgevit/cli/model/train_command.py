@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.input_options import (
+from edgevit.cli.options import (
+    LoaderThreadsOption,
+    MaxPixelsOption,
+    SkipCorruptOption,
+    WeightsKeyOption,
+)
+from edgevit.cli.picture_options import (
     CropPctOption,
     MeanOption,
     PreprocessOption,
@@ -16,12 +22,6 @@ from edgevit.cli.input_options import (
     StdOption,
     number,
     numbers,
-)
-from edgevit.cli.options import (
-    LoaderThreadsOption,
-    MaxPixelsOption,
-    SkipCorruptOption,
-    WeightsKeyOption,
 )
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 

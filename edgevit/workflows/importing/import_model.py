@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -160,22 +160,49 @@ def export_module(
         CheckFailedError: the bundle does not answer as the module does.
     """
     require_modules("edgevit.export", "export", MODULES)
+    kind = type(module).__name__
+    return export_traced(
+        module,
+        example,
+        output,
+        name=kind.lower(),
+        source=f"torch module {kind}",
+        options=options,
+        progress=progress or SilentProgress(),
+    )
+
+
+def export_traced(
+    module: nn.Module,
+    example: object,
+    output: Path | str | None,
+    *,
+    name: str,
+    source: str,
+    options: Mapping[str, Any],
+    progress: Progress,
+    notes: Mapping[str, str] | None = None,
+) -> ImportResult:
+    """The same for a module of which more is known.
+
+    Args:
+        name, source: what it is called, and where it came from. notes: what a person should know.
+    """
     from edgevit_export.importing.trace_module import trace_module
 
-    progress = progress or SilentProgress()
     chosen = ImportOptions(**{"batch": 1, **options})
     chosen.check()
-    kind = type(module).__name__
-    target = _free_target(output, kind.lower(), chosen.force)
-    with stage(progress, f"trace     {kind} to ONNX"):
+    target = _free_target(output, name, chosen.force)
+    with stage(progress, f"trace     {type(module).__name__} to ONNX"):
         traced = trace_module(module, example, chosen.batch)
     request = _request(
         chosen,
         model=traced.model,
-        source=f"torch module {kind}",
-        name=kind.lower(),
+        source=source,
+        name=name,
         output=target,
         torch=traced.answer,
+        notes=notes or {},
     )
     return _imported(request, progress)
 
@@ -203,7 +230,7 @@ def _request(options: ImportOptions, **facts: Any) -> ImportRequest:
         classes=classes if classes is None or isinstance(classes, int) else tuple(classes),
         normalisation=options.input.normalisation,
         bgr=options.colour == "bgr",
-        resize=cast("ResizeMode", options.resize),
+        resize=cast("ResizeMode", options.resize or "squash"),
         crop_pct=options.input.share_of_crop,
         size_px=options.size,
         layout=cast("Layout | None", options.layout),

@@ -24,7 +24,7 @@ class ImportOptions:
     mean: Channels | None = None
     std: Channels | None = None
     scale: float | None = None
-    resize: str = "squash"
+    resize: str | None = "squash"
     crop_pct: float | None = None
     layout: str | None = None
     colour: str = "rgb"

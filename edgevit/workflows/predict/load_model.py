@@ -43,7 +43,7 @@ def load(
     Args:
         name_or_path: a bundle's path, or the name of a model whose weights edgevit ships
             (``edgevit models`` lists them). ``lla_tiny`` comes as a bundle; the others are exported
-            once, into the user's cache, which needs ``pip install "edgevit[export]"``.
+            once, into the user's cache, which needs the extra ``export``.
         variant: which form of the model; None: the one chosen for this machine.
         threads: threads inside an operator.
 

@@ -76,6 +76,7 @@ class ImportRequest:
     size_px, layout, logits: for a model that does not say it itself.
     batch: a fixed batch size for a model that takes any; None: as the model has it.
     torch: what the model was traced from: prepared pictures to answers, [B, ...].
+    notes: what a person should know of where it came from.
     """
 
     model: onnx.ModelProto
@@ -95,6 +96,7 @@ class ImportRequest:
     batch: int | None = None
     force: bool = False
     torch: Callable[[Array], Array] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def import_bundle(request: ImportRequest, open_runner: OpenRunner, progress: Pro
         pictures = image_io.batch(request.photos, preprocess)
         with stage(progress, f"parity    the model and the bundle, {len(pictures)} pictures"):
             answers, parity = _parity(request, found, model, pictures, open_runner)
-            notes = {**found.notes, **_note_on(answers, found.output)}
+            notes = {**request.notes, **found.notes, **_note_on(answers, found.output)}
         with stage(progress, "write     bundle"):
             onnx.save(model, folder / variant_file(FLOAT_VARIANT))
             few = slice(_REFERENCE_PICTURES)

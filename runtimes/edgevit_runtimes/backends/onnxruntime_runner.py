@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from edgevit.bundle.compiled import Built
 from edgevit.common.errors import BundleError, CheckFailedError, DamagedError, InputError, some_of
+from edgevit.common.installation.install_command import pip_install, uninstall
 from edgevit.common.untrusted.bounded import native_name
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
@@ -235,8 +236,8 @@ def refuse_absent(placement: Placement) -> None:
     if placement.wanted not in available:
         raise InputError(
             f"This ONNX Runtime has no {placement.wanted}; it has {', '.join(available)}. Install "
-            "one that does: pip uninstall onnxruntime, then pip install onnxruntime-gpu (on a "
-            "Jetson: NVIDIA's wheel for its JetPack)."
+            "one that does (on a Jetson: NVIDIA's wheel for its JetPack): "
+            f"{uninstall('onnxruntime')} && {pip_install()} onnxruntime-gpu"
         )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgevit_runtimes.devices.jetson import is_jetson
 from edgevit_runtimes.devices.machine import Machine
 from edgevit_runtimes.devices.sensors import Sensors
 from edgevit_runtimes.devices.tree import Tree
 
+OPENCV_OF_JETPACK, OPENCV_OF_DEBIAN = "libopencv-python", "python3-opencv"
 LEAST_PYTHON, PYTHON_AFTER_LAST = (3, 10), (3, 14)
 _ARCHITECTURES = ("x86_64", "AMD64", "aarch64", "arm64")
 
@@ -34,6 +36,11 @@ def advise(machine: Machine, root: Path = Path("/")) -> list[Advice]:
     if machine.jetson is not None:
         advice += [_power_mode(machine), _tensorrt(machine), _csi_camera(Tree(root))]
     return advice
+
+
+def opencv_package(root: Path = Path("/")) -> str:
+    """The system's package of Python's OpenCV with GStreamer: NVIDIA's own on a Jetson."""
+    return OPENCV_OF_JETPACK if is_jetson(Tree(root)) else OPENCV_OF_DEBIAN
 
 
 def python_is_supported(version: str | None) -> bool:
@@ -114,4 +121,4 @@ def _csi_camera(tree: Tree) -> Advice:
     if tree.glob("usr/lib/python3*/dist-packages/cv2*"):
         return Advice(purpose, True, "the system's OpenCV, which 'edgevit devices setup' keeps")
     found = "no system OpenCV; pip's has no GStreamer"
-    return Advice(purpose, False, found, "sudo apt install libopencv-python")
+    return Advice(purpose, False, found, f"sudo apt install {OPENCV_OF_JETPACK}")

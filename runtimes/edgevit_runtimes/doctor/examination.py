@@ -62,7 +62,7 @@ def examine_here() -> Examination:
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
             **_machine_and_advice(Path("/")),
-            "purposes": purposes(),
+            "purposes": purposes(describe()),
             "prebuilt_bundle": _prebuilt_state(),
         }
     )

@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 
 from edgevit.common.errors import InputError
+from edgevit.common.installation.install_command import uninstall
 from edgevit.common.untrusted.bounded import native_name, open_regular
 from edgevit.images.image_io import Image
+from edgevit_runtimes.devices.advice import opencv_package
 from edgevit_runtimes.sources.capture_request import CaptureRequest
 from edgevit_runtimes.sources.frame import (
     Decode,
@@ -170,9 +172,9 @@ def open_pipeline(address: Address, request: CaptureRequest, stall_s: float) -> 
     if not has_gstreamer():
         raise InputError(
             f"{address.name} needs an OpenCV with GStreamer, and this one (cv2 {cv2.__version__}) "
-            "has none: pip's never has. Use the system's: on a Jetson or Debian 'apt install "
-            "python3-opencv', then 'pip uninstall opencv-python opencv-python-headless' in an "
-            "environment made with 'python3 -m venv --system-site-packages'."
+            "has none: pip's never has. Use the system's, in an environment made with 'python3 -m "
+            f"venv --system-site-packages': sudo apt install {opencv_package()} && "
+            f"{uninstall('opencv-python', 'opencv-python-headless')}"
         )
     is_csi = address.kind is Kind.CSI
     text = csi_pipeline(address, request) if is_csi else with_sink(address.text)

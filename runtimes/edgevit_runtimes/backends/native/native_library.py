@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import DamagedError, EdgevitError, InputError
+from edgevit.common.installation.install_command import install_again_command, pip_install
 
 LIBRARY = Path(__file__).parent / "libedgevit.so"
 LIBRARY_VARIABLE = "EDGEVIT_NATIVE_LIBRARY"  # another build of it
@@ -60,8 +61,8 @@ def library() -> Any:
     if not path.is_file():
         raise InputError(
             f"The native engine was not built when edgevit was installed ({path} is missing). "
-            "Install a C++ compiler (apt install g++, or pip install ziglang), then install "
-            "edgevit again."
+            f"Install a C++ compiler (sudo apt install g++, or {pip_install()} ziglang), then "
+            f"install edgevit again: {install_again_command()}"
         )
     try:
         loaded = ctypes.CDLL(str(path))
@@ -71,7 +72,7 @@ def library() -> Any:
     if loaded.edgevit_abi_version() != _ABI:
         raise InputError(
             f"The native engine {path} has interface {loaded.edgevit_abi_version()}, this edgevit "
-            f"needs {_ABI}. Install edgevit again."
+            f"needs {_ABI}. Install edgevit again: {install_again_command()}"
         )
     return loaded
 

@@ -8,10 +8,13 @@ from collections.abc import Callable
 import cv2
 
 from edgevit.common.errors import InputError
+from edgevit.common.installation.install_command import pip_install, uninstall
 from edgevit.images.image_io import Image
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.outputs.annotator import shrunk
 
+# The extra "display", in the place of the headless OpenCV and not beside it.
+_WITH_WINDOWS = "opencv-python>=4.8,<6"
 _QUIT_KEYS = {ord("q"), 27}
 _LONGEST_PX = 1280  # of a window that opens; its user may draw it larger
 
@@ -56,9 +59,10 @@ def check_display() -> None:
     """
     if "GUI:                           NONE" in cv2.getBuildInformation():
         raise InputError(
-            "--show needs an OpenCV with windows; this is the headless one. Install it: pip "
-            'uninstall opencv-python-headless && pip install "edgevit[display]". Or look at the '
-            "page: --serve 127.0.0.1:8080."
+            "--show needs an OpenCV with windows; this is the headless one. Look at the page "
+            "instead, --serve 127.0.0.1:8080, or exchange it: "
+            f"{uninstall('opencv-python-headless')} && {pip_install()} --no-deps "
+            f'"{_WITH_WINDOWS}"'
         )
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise InputError(

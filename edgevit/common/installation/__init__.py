@@ -1,0 +1,1 @@
+"""How this edgevit was installed, and the commands that add to it."""
