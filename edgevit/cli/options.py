@@ -39,14 +39,22 @@ ArenaOption = Annotated[
         "--arena/--no-arena", help="ONNX Runtime: keep freed memory for the next inference."
     ),
 ]
+ResultFileOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Also write the result to this file, as JSON."),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Check everything, print what would be done, and stop."),
+]
 VariantOption = Annotated[
     str | None,
     typer.Option(help="Variant of the model. Default: the one chosen for this machine."),
 ]
-LoaderThreadsOption = Annotated[
+WorkersOption = Annotated[
     int | None,
     typer.Option(
-        "--threads",
+        "--workers",
         min=1,
         callback=refuse_too_many_threads,
         help="Threads of the data loader and of torch. Default: all cores.",
@@ -54,10 +62,12 @@ LoaderThreadsOption = Annotated[
 ]
 ParityImagesOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of images for the parity check. Default: eight built-in images."),
+    typer.Option(
+        "--images", help="Folder of images for the parity check. Default: eight built-in images."
+    ),
 ]
 ParityCountOption = Annotated[
-    int, typer.Option(min=1, help="Use at most this many of them, evenly spaced.")
+    int, typer.Option("--count", min=1, help="Use at most this many of them, evenly spaced.")
 ]
 CheckHashesOption = Annotated[
     bool,
@@ -79,6 +89,7 @@ MaxPixelsOption = Annotated[
     int,
     typer.Option(
         "--max-pixels",
+        metavar="N",
         envvar="EDGEVIT_MAX_PIXELS",
         min=1,
         max=MOST_PIXELS,

@@ -74,7 +74,7 @@ def test_a_quantized_variant_runs_and_is_measured_in_it(
     answered: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     bundle = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
-    data = ("--data", answered / "train", "--eval-data", answered / "val")
+    data = ("--data", answered / "train", "--val-data", answered / "val")
     options = (
         "--target",
         "openvino",

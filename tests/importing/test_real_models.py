@@ -77,12 +77,12 @@ def test_an_efficientnet_goes_the_whole_road(
                 seen = np.ascontiguousarray(picture[:, ::-1] if mirrored else picture)
                 image_io.write(folder / f"{number}-{repeat}.png", seen)
     train, val = tmp_path / "train", tmp_path / "val"
-    evaluated = json.loads(edgevit("eval", bundle, train, "--json").out)
+    evaluated = json.loads(edgevit("eval", bundle, "--data", train, "--json").out)
     assert evaluated["top1"]["right"] >= 0.6 * evaluated["images"]
     quantizing = ["--images", 8, "--max-drop", 100, "--calibration-method", "minmax"]
     targets = ["--target", "tensorrt"]
     ended = edgevit(
-        "quantize", bundle, "--data", train, "--eval-data", val, *quantizing, *targets, "--json"
+        "quantize", bundle, "--data", train, "--val-data", val, *quantizing, *targets, "--json"
     )
     assert ended.code == 0, ended.err
     kinds = [node.op_type for node in onnx.load(bundle / "model.int8-tensorrt.onnx").graph.node]

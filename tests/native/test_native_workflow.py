@@ -21,7 +21,7 @@ def test_quantized_in_the_engine_and_compiled(
     answered: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
-    data = ("--data", answered / "train", "--eval-data", answered / "val", "--images", "8")
+    data = ("--data", answered / "train", "--val-data", answered / "val", "--count", "8")
     ended = edgevit(
         *("quantize", path, *data, "--target", "native", "--calibration-method", "minmax")
     )

@@ -382,7 +382,7 @@ def test_the_same_picture_must_not_calibrate_and_judge(answered: Path, tmp_path:
     copy = Path(shutil.copytree(answered / "val", tmp_path / "val"))
     shutil.copy(folder.files[0], copy / folder.files[0].parent.name / "renamed.png")
     with pytest.raises(
-        InputError, match=r"1 images of --eval-data are in --data too.*renamed\.png"
+        InputError, match=r"1 images of --val-data are in --data too.*renamed\.png"
     ):
         refuse_overlap(folder, ImageFolder.open(copy))
 
@@ -392,7 +392,7 @@ def test_the_same_picture_must_not_calibrate_and_judge(answered: Path, tmp_path:
 
 def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_path: Path) -> None:
     plot = tmp_path / "trade.png"
-    options = ("--data", answered / "train", "--eval-data", answered / "val", "--images", 24)
+    options = ("--data", answered / "train", "--val-data", answered / "val", "--count", 24)
     ended = edgevit("quantize", bundle, *options, "--max-drop", 5, "--plot", plot)
     assert ended.code == 0, ended.err
     assert image_io.read(plot).shape[0] > 100
@@ -437,7 +437,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert f"{this_target()}: " in benched.out
     assert f"images of {report['picture_set']['name']}" in benched.out
     measured = json.loads((tmp_path / "bench.json").read_text())["model"]["accuracy"]
-    evaluated = json.loads(edgevit("eval", bundle, answered, "--json").out)
+    evaluated = json.loads(edgevit("eval", bundle, "--data", answered, "--json").out)
     assert evaluated["picture_set"] == report["picture_set"] == measured["picture_set"]
     again = edgevit("quantize", bundle, *options)
     assert again.code == 2
@@ -472,7 +472,7 @@ def test_an_interrupted_search_leaves_the_bundle_as_it_was(
 def test_without_eval_data_half_of_it_judges(
     bundle: Path, answered: Path, edgevit: Command, tmp_path: Path
 ) -> None:
-    options = ("--images", 8, "--target", "tensorrt", "--calibration-method", "minmax", "--json")
+    options = ("--count", 8, "--target", "tensorrt", "--calibration-method", "minmax", "--json")
     data = Path(shutil.copytree(answered / "train", tmp_path / "enough"))
     for folder in list(data.iterdir()):
         if len(list(folder.iterdir())) < 2:
@@ -494,10 +494,10 @@ def test_without_eval_data_half_of_it_judges(
             ["--data", "{answered}/train", "--calibration-method", "best"],
             "--calibration-method is minmax",
         ),
-        (["--data", "{answered}/train", "--eval-data", "{answered}/train"], "disjoint"),
-        (["--data", "{answered}/train", "--eval-data", "{classes}"], "does not know 2 of the 2"),
+        (["--data", "{answered}/train", "--val-data", "{answered}/train"], "disjoint"),
+        (["--data", "{answered}/train", "--val-data", "{classes}"], "does not know 2 of the 2"),
         (["--data", "{empty}"], "has no class folders"),
-        (["--data", "{few}", "--eval-data", "{answered}/val"], "at least 8 images"),
+        (["--data", "{few}", "--val-data", "{answered}/val"], "at least 8 images"),
         (["--data", "{answered}/train", "--plot", "x.doc"], "must end in .png"),
     ],
 )

@@ -11,6 +11,7 @@ from edgevit.cli.options import (
     CheckHashesOption,
     JsonOption,
     MaxPixelsOption,
+    ResultFileOption,
     ThreadsOption,
     open_bundle,
 )
@@ -47,6 +48,7 @@ def verify(
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
+    output: ResultFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare every variant with the float reference: answers, superpixels, pass or fail."""
@@ -67,5 +69,5 @@ def verify(
         threads=threads,
         progress=progress_for_stderr(),
     )
-    show(result, json)
+    show(result, json, output)
     result.require()

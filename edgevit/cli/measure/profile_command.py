@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import CheckHashesOption, JsonOption, ThreadsOption, open_bundle
+from edgevit.cli.options import (
+    CheckHashesOption,
+    JsonOption,
+    ResultFileOption,
+    ThreadsOption,
+    open_bundle,
+)
 
 
 def profile(
@@ -22,6 +28,7 @@ def profile(
     ] = 100,
     threads: ThreadsOption = 1,
     check_hashes: CheckHashesOption = False,
+    output: ResultFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Time every layer, in every runtime: by part of the model, by op, and against the limit."""
@@ -36,4 +43,4 @@ def profile(
         threads=threads,
         progress=progress_for_stderr(),
     )
-    show(result, json)
+    show(result, json, output)

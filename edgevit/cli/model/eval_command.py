@@ -14,12 +14,14 @@ from edgevit.cli.options import (
     CheckHashesOption,
     JsonOption,
     MaxPixelsOption,
+    ResultFileOption,
     SkipCorruptOption,
     ThreadsOption,
     VariantOption,
     looks_like_bundle,
     open_bundle,
 )
+from edgevit.cli.renamed import REMOVED_IN, warn
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
@@ -30,13 +32,13 @@ if TYPE_CHECKING:
 
 def evaluate(
     paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="[BUNDLE] DATA",
-            help="A bundle (default: the prebuilt lla_tiny), and a folder of images with one "
-            "subfolder per class.",
-        ),
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="[BUNDLE]", help="A bundle folder. Default: the prebuilt lla_tiny."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Labelled images, one subfolder per class; or a folder with val/."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Export this zoo model with its shipped weights first.")
     ] = None,
@@ -48,6 +50,7 @@ def evaluate(
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
+    output: ResultFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
@@ -57,33 +60,39 @@ def evaluate(
     from edgevit.workflows.evaluate import evaluate as evaluate_bundle
 
     set_max_pixels(max_pixels)
-    path, data = _split(paths, model)
+    path, folder = _split(paths or [], data, model)
     progress = progress_for_stderr()
     with _bundle(path, model, check_hashes, progress) as bundle:
         result = evaluate_bundle(
             bundle,
-            data,
+            folder,
             variant=variant,
             threads=threads,
             skip_corrupt=skip_corrupt,
             confusion=confusion,
             progress=progress,
         )
-        show(result, json)
+        show(result, json, output)
 
 
-def _split(paths: list[Path], model: str | None) -> tuple[Path | None, Path]:
-    """[BUNDLE] DATA; with --model only DATA."""
+def _split(paths: list[Path], data: Path | None, model: str | None) -> tuple[Path | None, Path]:
+    """[BUNDLE] --data DATA, or with --model only the data; DATA without --data is of before."""
     bundles = [path for path in paths if looks_like_bundle(path)]
-    data = [path for path in paths if path not in bundles]
-    if len(data) != 1 or len(bundles) > 1:
+    folders = [path for path in paths if path not in bundles]
+    if data is None and any(folder.exists() for folder in folders):
+        warn(
+            f"the images of 'edgevit eval' are given as --data {folders[0]} now; the former way "
+            f"works until edgevit {REMOVED_IN}"
+        )
+    found = [*folders, *([data] if data is not None else [])]
+    if len(found) != 1 or len(bundles) > 1:
         raise InputError(
-            f"Got {len(bundles)} bundles and {len(data)} folders of images; expected one folder, "
-            "and a bundle or --model. Usage: edgevit eval model.edgevit images/val"
+            f"Got {len(bundles)} bundles and {len(found)} folders of images; expected one folder, "
+            "and a bundle or --model. Usage: edgevit eval model.edgevit --data images/val"
         )
     if bundles and model is not None:
         raise InputError(f"Got the bundle {bundles[0]} and --model {model}; give one of them.")
-    return (bundles[0] if bundles else None), data[0]
+    return (bundles[0] if bundles else None), found[0]
 
 
 @contextmanager

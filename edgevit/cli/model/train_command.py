@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from edgevit.cli.options import (
-    LoaderThreadsOption,
+    JsonOption,
     MaxPixelsOption,
     SkipCorruptOption,
     WeightsKeyOption,
+    WorkersOption,
 )
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
@@ -125,8 +126,9 @@ def train(
         bool, typer.Option("--resume", help="Continue an interrupted run exactly where it stopped.")
     ] = False,
     device: Annotated[str, typer.Option(help="Device to train on: auto, cpu or cuda.")] = "auto",
-    threads: LoaderThreadsOption = None,
+    workers: WorkersOption = None,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    json: JsonOption = False,
 ) -> None:
     """Train a model on an image folder; leaves MODEL.safetensors for 'edgevit export'."""
     from edgevit.common.console import show
@@ -148,7 +150,7 @@ def train(
         skip_corrupt=skip_corrupt,
         resume=resume,
         device=device,
-        threads=threads,
+        threads=workers,
         progress=progress_for_stderr(),
         epochs=epochs,
         batch=batch,
@@ -165,4 +167,4 @@ def train(
         diagonality=diagonality,
         seed=seed,
     )
-    show(result, as_json=False)
+    show(result, as_json=json)
