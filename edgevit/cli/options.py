@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgevit.bundle.variant_names import current_name
+from edgevit.cli.renamed import REMOVED_IN, warn
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.untrusted.limits import MOST_PIXELS
 from edgevit.common.workers import refuse_too_many_threads
@@ -47,9 +49,28 @@ DryRunOption = Annotated[
     bool,
     typer.Option("--dry-run", help="Check everything, print what would be done, and stop."),
 ]
+
+
+def _today(name: str) -> str:
+    if (today := current_name(name)) != name:
+        warn(f"variant {name} is called {today} now; the former name works until {REMOVED_IN}")
+    return today
+
+
+def _variant(name: str | None) -> str | None:
+    return None if name is None else _today(name)
+
+
+def variant_names(names: list[str] | None) -> list[str] | None:
+    """``--variant`` of commands that take several: former names become today's, with a warning."""
+    return None if names is None else [_today(name) for name in names]
+
+
 VariantOption = Annotated[
     str | None,
-    typer.Option(help="Variant of the model. Default: the one chosen for this machine."),
+    typer.Option(
+        callback=_variant, help="Variant of the model. Default: the one chosen for this machine."
+    ),
 ]
 WorkersOption = Annotated[
     int | None,

@@ -26,12 +26,12 @@ def test_quantized_in_the_engine_and_compiled(
         *("quantize", path, *data, "--target", "native", "--calibration-method", "minmax")
     )
     assert ended.code == 0, ended.err
-    report = Bundle.open(path).manifest.variants["int8-native"].report
+    report = Bundle.open(path).manifest.variants["onnx-int8-native"].report
     assert report["accuracy_from"] == "this machine's runtime"
     ended = edgevit("compile", path, "--target", "native", "--precision", "int8", "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
-    assert content["build"]["source"] == "int8-native"
+    assert content["build"]["source"] == "onnx-int8-native"
     bundle = Bundle.open(path)
     with open_variant(bundle, "native-int8") as runner:
         answers = runner.infer({"image": bundle.reference().images[:1]})

@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.only_if(Circumstance(lambda: bool(ROOT), "make test-arm64 builds the root")),
 ]
 PYTHON = "/opt/edgevit/bin/python"
-INT8 = "int8-onnxruntime-arm"
+INT8 = "onnx-int8-arm"
 PICTURES = 50
 
 

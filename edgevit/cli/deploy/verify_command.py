@@ -14,6 +14,7 @@ from edgevit.cli.options import (
     ResultFileOption,
     ThreadsOption,
     open_bundle,
+    variant_names,
 )
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
@@ -30,7 +31,10 @@ def verify(
         int, typer.Option(min=1, help="Number of images from --images, evenly spaced.")
     ] = 200,
     variant: Annotated[
-        list[str] | None, typer.Option(help="A variant to verify; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(
+            callback=variant_names, help="A variant to verify; may be repeated. Default: all."
+        ),
     ] = None,
     bisect: Annotated[
         bool, typer.Option("--bisect", help="Find the first tensor in which a variant differs.")

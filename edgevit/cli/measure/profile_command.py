@@ -13,6 +13,7 @@ from edgevit.cli.options import (
     ResultFileOption,
     ThreadsOption,
     open_bundle,
+    variant_names,
 )
 
 
@@ -21,7 +22,10 @@ def profile(
         Path | None, typer.Argument(help="A bundle folder. Default: the prebuilt lla_tiny.")
     ] = None,
     variant: Annotated[
-        list[str] | None, typer.Option(help="A variant to profile; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(
+            callback=variant_names, help="A variant to profile; may be repeated. Default: all."
+        ),
     ] = None,
     runs: Annotated[
         int, typer.Option(min=1, help="Number of inferences; medians are reported.")

@@ -62,7 +62,9 @@ def _targets(files: Sequence[Path], save: Path | None) -> dict[str, Path]:
         raise InputError(f"Several pictures have the same name; {save} can hold only one of each.")
     sources = {file.resolve() for file in files}
     if own := [target for target in targets if target.resolve() in sources]:
-        raise InputError(f"--output would overwrite the picture {own[0]} itself. Name another place.")
+        raise InputError(
+            f"--output would overwrite the picture {own[0]} itself. Name another place."
+        )
     return dict(zip(map(str, files), targets, strict=True))
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit, refuse_unwritable
 from edgevit.bundle.manifest import FLOAT_VARIANT, Variant, variant_file
+from edgevit.bundle.variant_names import HALF_VARIANT, int8_variant
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.images.picture_set import PictureSet, picture_set
@@ -30,7 +31,6 @@ from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.schemes import SCHEMES
 from edgevit_export.quantize.search import REFERENCE, Found, Search, logits_of
 
-HALF_VARIANT = "half"
 _HALF_PICTURES = 32
 _HALF_EVALUATED = 256
 
@@ -71,11 +71,6 @@ class QuantizeRequest:
         names = self.bundle.manifest.classes
         classes = [names[label] for label in self.labels[places]]
         return picture_set(self.evaluation_name, self.evaluation.part(places).files, classes)
-
-
-def variant_of(scheme: str) -> str:
-    """The name of a scheme's INT8 variant."""
-    return f"int8-{scheme}"
 
 
 def quantize_bundle(
@@ -126,7 +121,7 @@ def quantize_bundle(
         draft.drop(set(draft.manifest.variants) - set(_kept(draft.bundle)))
         draft.manifest = replace(draft.manifest, chosen={}, machines={})
         for scheme, result in found.items():
-            name = variant_of(scheme)
+            name = int8_variant(scheme)
             draft.write(variant_file(name), partial(ir.save, result.best.model))
             draft.put(name, _variant(request, scheme, result))
         draft.write(half_variant.file, partial(ir.save, half))
@@ -180,7 +175,7 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
             for layer in found.layers
         ],
     }
-    name = variant_file(variant_of(scheme))
+    name = variant_file(int8_variant(scheme))
     return Variant(name, "int8", "int8", SCHEMES[scheme].runtime, target, report)
 
 
