@@ -60,7 +60,7 @@ def test_a_former_name_is_understood_with_a_warning(
 
 
 def test_what_is_missing_but_can_be_compiled_says_how(lla_bundle: Path) -> None:
-    with pytest.raises(BundleError, match="compile .* --target native --precision int8$"):
+    with pytest.raises(BundleError, match=r"compile .* --target native --precision int8$"):
         Bundle.open(lla_bundle).entry("native-int8")
 
 

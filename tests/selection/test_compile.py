@@ -455,7 +455,35 @@ def test_a_form_that_quantize_has_not_made(target: str, tmp_path: Path, edgevit:
     ended = edgevit("compile", path, "--target", target, "--precision", "int8", *capability)
     assert ended.code == 2
     assert "has no int8 form" in ended.one_message
-    assert "edgevit quantize" in ended.one_message
+    assert f"--target {target} --precision int8 --data IMAGES" in ended.one_message
+
+
+def test_fp16_is_made_where_it_is_needed(tmp_path: Path, edgevit: Command) -> None:
+    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))
+    before = contents(path)
+    assert edgevit("compile", path, "--target", "native", "--precision", "fp16").code == 2
+    assert contents(path) == before
+    ended = edgevit("compile", path, "--target", "onnxruntime", "--precision", "fp16", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["build"]["source"] == "onnx-fp16"
+    assert "convert   to FP16" in ended.err
+
+
+@pytest.mark.slow
+def test_int8_is_calibrated_where_it_is_needed(
+    answered: Path, tmp_path: Path, edgevit: Command
+) -> None:
+    """Beside the forms that are there, which stay."""
+    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))
+    int8 = ("--precision", "int8", "--data", answered, "--json")
+    for target in ("native", "openvino"):
+        ended = edgevit("compile", path, "--target", target, *int8)
+        assert ended.code == 0, ended.err
+        assert json.loads(ended.out)["variant"] == f"{target}-int8"
+    names = {"native-int8", "openvino-int8", "onnx-int8-native", "onnx-int8-openvino"}
+    assert names <= Bundle.open(path).manifest.variants.keys()
+    refused = edgevit("compile", path, "--target", "auto", "--data", answered)
+    assert "for one target" in refused.one_message
 
 
 def test_a_link_to_a_bundle_is_refused_before_the_work(

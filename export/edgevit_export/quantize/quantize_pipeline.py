@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -88,8 +88,12 @@ def quantize_bundle(
     """
     bundle = request.bundle
     refuse_unwritable(bundle)
+    alternatives = [
+        s.name for s in SCHEMES.values() if not s.is_target and request.alternatives_for
+    ]
+    schemes = (*request.targets, *alternatives)
     if not request.replace_variants:
-        refuse_quantized(bundle)
+        refuse_quantized(bundle, [int8_variant(scheme) for scheme in request.targets])
     file = bundle.variant(FLOAT_VARIANT)
     with understood(file):
         read = read_onnx(file)
@@ -108,17 +112,14 @@ def quantize_bundle(
     search = Search(
         model, request.calibrating, evaluation, runners, progress, request.max_drop, request.method
     )
-    alternatives = [
-        s.name for s in SCHEMES.values() if not s.is_target and request.alternatives_for
-    ]
     found = {
         scheme: search.run(SCHEMES[scheme], explain=scheme in request.measured)
-        for scheme in (*request.targets, *alternatives)
+        for scheme in schemes
     }
     half, half_variant = _half(request, search)
     with stage(progress, "write     bundle"), edit(bundle) as draft:
         draft.require_same(bundle, [FLOAT_VARIANT])
-        draft.drop(set(draft.manifest.variants) - set(_kept(draft.bundle)))
+        draft.drop(_replaced(draft.bundle, request, [int8_variant(scheme) for scheme in schemes]))
         draft.manifest = replace(draft.manifest, chosen={}, machines={})
         for scheme, result in found.items():
             name = int8_variant(scheme)
@@ -129,14 +130,27 @@ def quantize_bundle(
     return draft.bundle, found
 
 
-def refuse_quantized(bundle: Bundle) -> None:
-    """Raises InputError for a bundle that has quantized variants."""
-    others = sorted(set(bundle.manifest.variants) - set(_kept(bundle)))
+def refuse_quantized(bundle: Bundle, names: Sequence[str]) -> None:
+    """Raises InputError for a bundle that has some of these quantized variants."""
+    others = sorted(set(bundle.manifest.variants) & set(names))
     if others:
         raise InputError(
             f"{bundle.path} is quantized already ({', '.join(others)}). Export it again first, or "
             "add --force to replace them."
         )
+
+
+def _replaced(bundle: Bundle, request: QuantizeRequest, names: Sequence[str]) -> set[str]:
+    """What goes: everything of before with ``replace_variants``, else what is made anew now."""
+    variants = bundle.manifest.variants
+    if request.replace_variants:
+        return set(variants) - set(_kept(bundle))
+    anew = {*names, HALF_VARIANT}
+    return {
+        name
+        for name, variant in variants.items()
+        if name in anew or (variant.build and variant.build.source in anew)
+    }
 
 
 def _kept(bundle: Bundle) -> dict[str, Variant]:
