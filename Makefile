@@ -75,7 +75,7 @@ bench-native: $(READY)
 # Builds the bundle that the package ships from the weights that it ships.
 prebuilt: $(READY)
 	$(BIN)/python benchmarks/sample_photos.py out/photos
-	$(BIN)/edgevit export --model lla_tiny --fp16-storage --parity-images out/photos \
+	$(BIN)/edgevit export --model lla_tiny --fp16-storage --images out/photos \
 		--output edgevit/zoo/lla_tiny.edgevit --force
 
 # Trains the zoo on this machine's CPU; can be stopped, and goes on. ZOO=NAME ... picks models.

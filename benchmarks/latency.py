@@ -2,7 +2,7 @@
 
     python benchmarks/latency.py                       # lla_tiny against those below
     python benchmarks/latency.py a.edgevit b.edgevit   # any bundles
-    python benchmarks/latency.py a.edgevit b.edgevit --variant int8-openvino
+    python benchmarks/latency.py a.edgevit b.edgevit --variant onnx-int8-openvino
 
 Input: frames of the model's size, uint8; output: logits; superpixels included. Blocks of 50 after
 10 discarded calls, and beside them blocks of 1, where each model finds the other's weights in the

@@ -33,6 +33,7 @@ from edgevit.bundle.manifest import (
     variant_file,
 )
 from edgevit.bundle.reference import Reference, read_reference, write_reference
+from edgevit.bundle.variant_names import compile_options, current_name
 from edgevit.common.errors import BundleError, DamagedError
 from edgevit.common.storage.folders import recover
 from edgevit.common.storage.hashes import checked_sha256
@@ -139,10 +140,13 @@ class Bundle:
         Raises:
             BundleError: the bundle does not have it; those it has are named.
         """
-        variants = self.manifest.variants
+        variants, name = self.manifest.variants, current_name(name)
         if name not in variants:
+            options = compile_options(name)
+            make = f" Make it with: edgevit compile {quote(str(self.path))} {options}"
             raise BundleError(
                 f"{self.path} has no variant '{name}'; it has {', '.join(sorted(variants))}."
+                f"{make if options else ''}"
             )
         return variants[name]
 

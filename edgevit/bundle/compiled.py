@@ -49,6 +49,10 @@ class Built:
     inspection: str | None = None
 
 
+class MissingFormError(InputError):
+    """The form that a variant is compiled from is not in the bundle yet."""
+
+
 # What a bundle is to hold, and what makes it from the source variant's file.
 Plan = tuple[Wanted, Callable[[Path], Built]]
 
@@ -113,28 +117,31 @@ def source_of(bundle: Bundle, runtime: str, precision: str, target: str | None =
         target: the kind of machine, where there are several forms of INT8 for a runtime.
 
     Raises:
-        InputError: export or quantize has not made it yet; says how to, or that there is none.
+        MissingFormError: export or quantize has not made it yet; says how to, or that there is
+            none.
     """
-    if precision in ("fp32", "bf16"):
-        return FLOAT_VARIANT
-    forms = {n: v for n, v in bundle.manifest.variants.items() if v.build is None}
-    if precision == "fp16":
-        found = [name for name, form in forms.items() if form.precision == "float16"]
-    else:
-        found = [
-            name
-            for name, form in forms.items()
-            if form.precision == "int8"
-            and form.runtime == runtime
-            and target in (None, form.target)
-        ]
+    found = _sources(bundle, runtime, precision, target)
     if not found:
-        raise InputError(
+        raise MissingFormError(
             f"{bundle.path} has no {precision} form for {target or runtime} yet. Make it with: "
             f"edgevit quantize {quote(str(bundle.path))} --data IMAGES --target {target or runtime}"
         )
     chosen = bundle.manifest.chosen.get(target or "")
     return chosen if chosen in found else found[0]
+
+
+def _sources(bundle: Bundle, runtime: str, precision: str, target: str | None = None) -> list[str]:
+    """All variants that :func:`source_of` could give; none where they have to be made first."""
+    if precision in ("fp32", "bf16"):
+        return [FLOAT_VARIANT]
+    forms = {n: v for n, v in bundle.manifest.variants.items() if v.build is None}
+    if precision == "fp16":
+        return [name for name, form in forms.items() if form.precision == "float16"]
+    return [
+        name
+        for name, form in forms.items()
+        if form.precision == "int8" and form.runtime == runtime and target in (None, form.target)
+    ]
 
 
 def differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from edgevit.bundle.reports import (
     ParityReport,
     read_report,
 )
+from edgevit.bundle.variant_names import with_current_names
 from edgevit.common.errors import BundleError
 from edgevit.common.installation.install_command import upgrade_advice
 from edgevit.common.schema import is_newer_minor, plain_json, to_plain, typed
@@ -214,7 +215,7 @@ class Manifest:
             )
         try:
             newer = schema == SCHEMA and is_newer_minor(content, SCHEMA_MINOR)
-            manifest = typed(cls, content, unknown_fields=newer)
+            manifest = typed(cls, with_current_names(content), unknown_fields=newer)
             manifest.check()
         except ValueError as error:
             raise BundleError(

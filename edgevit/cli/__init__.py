@@ -15,7 +15,9 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
+from edgevit.cli.command import add_command
 from edgevit.cli.deploy.compile_command import compile_bundle
 from edgevit.cli.deploy.export_command import export
 from edgevit.cli.deploy.import_command import import_model
@@ -27,6 +29,7 @@ from edgevit.cli.deploy.trust_command import trust
 from edgevit.cli.deploy.verify_command import verify
 from edgevit.cli.device import devices_command
 from edgevit.cli.device.doctor_command import doctor
+from edgevit.cli.examples import examples_of
 from edgevit.cli.last_resort import BUG_EXIT_CODE, bug_report
 from edgevit.cli.measure.bench_command import bench
 from edgevit.cli.measure.profile_command import profile
@@ -43,23 +46,45 @@ from edgevit.common.untrusted.sanitize import printable, shortened
 from edgevit.common.version import __version__
 from edgevit.common.workers import any_abandoned
 
+
+class _InOrder(TyperGroup):
+    """Help comes last in the help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=lambda name: name == "doctor")
+
+
 app = typer.Typer(
     name="edgevit",
+    cls=_InOrder,
     help="Lightweight vision transformers, from a checkpoint to measured answers on the edge.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, quantize, inspect, run, bench, report, train, models, doctor):
-    app.command()(command)
-app.command("eval")(evaluate)
-app.command("import")(import_model)
-app.command("compile")(compile_bundle)
-app.add_typer(devices_command.app, name="devices")
-app.command()(predict)
-app.command()(verify)
-app.command()(profile)
-app.command()(trust)
+_COMMANDS = {
+    "Model": {"models": models, "train": train, "eval": evaluate},
+    "Deploy": {
+        "export": export,
+        "import": import_model,
+        "quantize": quantize,
+        "compile": compile_bundle,
+        "inspect": inspect,
+        "verify": verify,
+        "trust": trust,
+        "run": run,
+        "predict": predict,
+    },
+    "Measure": {"bench": bench, "profile": profile, "report": report},
+}
+# In this order the help lists the groups.
+for panel in ("Model", "Deploy", "Measure"):
+    for name, function in _COMMANDS[panel].items():
+        add_command(app, function, name, panel)
+app.add_typer(
+    devices_command.app, name="devices", rich_help_panel="Device", epilog=examples_of("devices")
+)
+add_command(app, doctor, "doctor", "Help")
 
 
 def _print_version(wanted: bool) -> None:

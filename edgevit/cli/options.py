@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgevit.bundle.variant_names import current_name
+from edgevit.cli.renamed import REMOVED_IN, warn
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.untrusted.limits import MOST_PIXELS
 from edgevit.common.workers import refuse_too_many_threads
@@ -39,14 +41,41 @@ ArenaOption = Annotated[
         "--arena/--no-arena", help="ONNX Runtime: keep freed memory for the next inference."
     ),
 ]
+ResultFileOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Also write the result to this file, as JSON."),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Check everything, print what would be done, and stop."),
+]
+
+
+def _today(name: str) -> str:
+    if (today := current_name(name)) != name:
+        warn(f"variant {name} is called {today} now; the former name works until {REMOVED_IN}")
+    return today
+
+
+def _variant(name: str | None) -> str | None:
+    return None if name is None else _today(name)
+
+
+def variant_names(names: list[str] | None) -> list[str] | None:
+    """``--variant`` of commands that take several: former names become today's, with a warning."""
+    return None if names is None else [_today(name) for name in names]
+
+
 VariantOption = Annotated[
     str | None,
-    typer.Option(help="Variant of the model. Default: the one chosen for this machine."),
+    typer.Option(
+        callback=_variant, help="Variant of the model. Default: the one chosen for this machine."
+    ),
 ]
-LoaderThreadsOption = Annotated[
+WorkersOption = Annotated[
     int | None,
     typer.Option(
-        "--threads",
+        "--workers",
         min=1,
         callback=refuse_too_many_threads,
         help="Threads of the data loader and of torch. Default: all cores.",
@@ -54,10 +83,12 @@ LoaderThreadsOption = Annotated[
 ]
 ParityImagesOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of images for the parity check. Default: eight built-in images."),
+    typer.Option(
+        "--images", help="Folder of images for the parity check. Default: eight built-in images."
+    ),
 ]
 ParityCountOption = Annotated[
-    int, typer.Option(min=1, help="Use at most this many of them, evenly spaced.")
+    int, typer.Option("--count", min=1, help="Use at most this many of them, evenly spaced.")
 ]
 CheckHashesOption = Annotated[
     bool,
@@ -79,7 +110,7 @@ EngineOption = Annotated[
     str,
     typer.Option("--engine", help="What does the work: local, a plain loop; or ray."),
 ]
-WorkersOption = Annotated[
+RayWorkersOption = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Ray: number of workers. Default: one per core or GPU."),
 ]
@@ -96,6 +127,7 @@ MaxPixelsOption = Annotated[
     int,
     typer.Option(
         "--max-pixels",
+        metavar="N",
         envvar="EDGEVIT_MAX_PIXELS",
         min=1,
         max=MOST_PIXELS,

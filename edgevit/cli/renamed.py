@@ -6,18 +6,29 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.credentials import without_passwords
+from edgevit.common.untrusted.sanitize import printable
 
 REMOVED_IN = "0.3"
+_PARITY = {"--parity-images": "--images", "--parity-count": "--count"}
 # By command: the former name, and today's.
 RENAMED: Mapping[str, Mapping[str, str]] = {
-    "export": {"--half-storage": "--fp16-storage"},
-    "quantize": {"--calibration": "--calibration-method"},
+    "bench": {"--device": "--machine"},
+    "export": {"--half-storage": "--fp16-storage", **_PARITY},
+    "import": _PARITY,
+    "quantize": {
+        "--calibration": "--calibration-method",
+        "--eval-data": "--val-data",
+        "--images": "--count",
+    },
+    "run": {"--save": "--output"},
     "train": {
         "--ema": "--ema-decay",
         "--guidance": "--feature-distillation",
         "--least-crop": "--min-crop-area",
         "--mix": "--mix-probability",
         "--strength": "--augment-strength",
+        "--threads": "--workers",
         "--warmup": "--warmup-epochs",
     },
     "verify": {"--tensors": "--bisect"},
@@ -57,7 +68,7 @@ def _current(command: str, arguments: Sequence[str]) -> Iterator[str]:
     names, gone = RENAMED.get(command, {}), GONE.get(command, {})
     for argument in arguments:
         if argument in gone:
-            _warn(f"{argument} does nothing, and goes with edgevit {REMOVED_IN}: {gone[argument]}")
+            warn(f"{argument} does nothing, and goes with edgevit {REMOVED_IN}: {gone[argument]}")
         else:
             yield _renamed(argument, names)
 
@@ -66,9 +77,10 @@ def _renamed(argument: str, names: Mapping[str, str]) -> str:
     name, equals, value = argument.partition("=")
     if name not in names:
         return argument
-    _warn(f"{name} is called {names[name]} now; the former name works until edgevit {REMOVED_IN}")
+    warn(f"{name} is called {names[name]} now; the former name works until edgevit {REMOVED_IN}")
     return f"{names[name]}{equals}{value}"
 
 
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
+def warn(text: str) -> None:
+    """One line on standard error."""
+    print(f"warning: {printable(without_passwords(text))}", file=sys.stderr)

@@ -33,8 +33,10 @@ def print_line(text: str, error: bool = False) -> None:
     print(printable(text), file=sys.stderr if error else sys.stdout)
 
 
-def show(result: Result, as_json: bool) -> None:
-    """A result on standard output: as one JSON document, or as tables."""
+def show(result: Result, as_json: bool, output: Path | None = None) -> None:
+    """A result on standard output, as one JSON document or as tables; and as JSON in a file."""
+    if output is not None:
+        write_json(output, result.to_dict())
     if as_json:
         print_json(result.to_dict())
     else:

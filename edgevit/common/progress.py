@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
 from typing import Protocol
 
 from edgevit.common.untrusted.sanitize import printable
+
+
+class Detail(Enum):
+    """How much a command says while it works."""
+
+    QUIET = "quiet"
+    USUAL = "usual"
+    VERBOSE = "verbose"
 
 
 class Advance(Protocol):
@@ -65,15 +75,17 @@ class SilentProgress:
 class PlainProgress:
     """Lines for logs and pipes: a bar prints at most one line every ``every_s`` seconds."""
 
-    def __init__(self, every_s: float = 10.0) -> None:
+    def __init__(self, every_s: float = 10.0, says_beginnings: bool = False) -> None:
         self.every_s = every_s
+        self.says_beginnings = says_beginnings
 
     def line(self, text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
 
     def working(self, label: str) -> AbstractContextManager[object]:
-        del label  # the line that follows says what was done
-        return nullcontext()
+        if self.says_beginnings:
+            self.line(f"{label} ...")
+        return nullcontext()  # the line that follows says what was done
 
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:
@@ -126,6 +138,27 @@ class TerminalProgress:
             yield advance
 
 
+_detail = Detail.USUAL
+_VERBOSE_EVERY_S = 1.0
+
+
+def set_detail(detail: Detail) -> None:
+    """For :func:`progress_for_stderr` and the log of libraries, until it is set again."""
+    global _detail  # noqa: PLW0603  (one command a process)
+    _detail = detail
+    if detail is Detail.VERBOSE:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+
+
+def is_quiet() -> bool:
+    """Whether only results and errors are to be said."""
+    return _detail is Detail.QUIET
+
+
 def progress_for_stderr() -> Progress:
-    """A live bar if standard error is a terminal, else plain lines."""
+    """A live bar if standard error is a terminal, else plain lines; nothing with --quiet."""
+    if _detail is Detail.QUIET:
+        return SilentProgress()
+    if _detail is Detail.VERBOSE:
+        return PlainProgress(_VERBOSE_EVERY_S, says_beginnings=True)
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()

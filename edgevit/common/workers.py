@@ -44,7 +44,7 @@ def refuse_too_many_threads(threads: int | None) -> int | None:
     limit = _THREADS_PER_CORE * (os.cpu_count() or 1)
     if threads is not None and threads > limit:
         raise InputError(
-            f"--threads {threads} is more than this machine can use; it has {os.cpu_count()} "
+            f"{threads} threads are more than this machine can use; it has {os.cpu_count()} "
             f"processors. Give at most {limit}."
         )
     return threads

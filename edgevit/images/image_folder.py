@@ -106,7 +106,7 @@ def refuse_same_pictures(first: ImageFolder, second: ImageFolder, what: str, rem
     """Refuses validation images that are training images too.
 
     Args:
-        what: what is wrong, such as ``images of --eval-data are in --data too``.
+        what: what is wrong, such as ``images of --val-data are in --data too``.
 
     Raises:
         InputError: files of the same content are in both; the first are named.

@@ -97,7 +97,7 @@ def refuse_overlap(calibration: ImageFolder, evaluation: ImageFolder) -> None:
     refuse_same_pictures(
         calibration,
         evaluation,
-        "images of --eval-data are in --data too",
+        "images of --val-data are in --data too",
         "Accuracy must be measured on pictures that calibration has not seen; give two disjoint "
         "folders.",
     )

@@ -194,7 +194,7 @@ def _refuse_other_device(device: str) -> None:
     here = describe()
     if device not in ("auto", here.kind):
         raise InputError(
-            f"--device {device} was asked for, but this machine is {here.kind} "
+            f"--machine {device} was asked for, but this machine is {here.kind} "
             f"({here.architecture}). Measure another one with --host user@address, or this one "
             "with --device auto."
         )

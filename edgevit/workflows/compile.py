@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgevit.bundle.bundle import Bundle, MachineChoice
-from edgevit.bundle.compiled import Outcome, Plan, ensure
+from edgevit.bundle.compiled import MissingFormError, Outcome, Plan, ensure
 from edgevit.bundle.edit import edit
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.progress import Progress, SilentProgress, stage
@@ -17,6 +17,7 @@ from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.workflows.targets.compile_request import CompileRequest, Precision, Provider, Target
 from edgevit.workflows.targets.native_target import plan_native
+from edgevit.workflows.targets.needed_form import with_needed_form
 from edgevit.workflows.targets.onnxruntime_target import plan_onnxruntime
 from edgevit.workflows.targets.openvino_target import plan_openvino
 from edgevit.workflows.targets.tensorrt_target import plan_tensorrt
@@ -124,6 +125,7 @@ def compile_bundle(
     provider: Provider | str = Provider.cpu,
     allow_fallback: bool = False,
     images: Path | str | None = None,
+    data: Path | str | None = None,
     keep_all: bool = False,
     force: bool = False,
     threads: int = 1,
@@ -142,6 +144,8 @@ def compile_bundle(
         cuda_graph: TensorRT: replay the engine as a CUDA graph.
         provider: ONNX Runtime: ``cpu``, ``cuda`` or ``tensorrt``.
         allow_fallback: ONNX Runtime: nodes that the provider does not take run on the processor.
+        data: labelled pictures, one folder a class, to calibrate INT8 on where the bundle has no
+            form of it for the target yet. FP16 is made without.
         images: a picture or a folder of them to compare answers on; by default the bundle's own.
         keep_all: with ``auto``, keep the variants that were not chosen too.
         force: compile what is fresh again.
@@ -164,9 +168,15 @@ def compile_bundle(
     request.check()
     progress = progress or SilentProgress()
     try_untrusted(bundle, list(bundle.manifest.variants), progress)
+    if data is not None and request.target is Target.auto:
+        raise InputError("--data calibrates INT8 for one target; got --target auto. Name a target.")
     work = _Work(_eval_set(bundle, images), force, threads, progress)
     if request.target is not Target.auto:
-        return CompileResult(*compile_variant(bundle, request, work))
+        try:
+            return CompileResult(*compile_variant(bundle, request, work))
+        except MissingFormError:
+            bundle = with_needed_form(bundle, request, data, threads, progress)
+            return CompileResult(*compile_variant(bundle, request, work))
     wanted = [r for r in candidates() if precision is None or r.precision is request.precision]
     return SelectionResult(*compile_fastest(bundle, wanted, work, keep_all))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.bundle.edit import refuse_unwritable
+from edgevit.bundle.variant_names import int8_variant
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
@@ -206,7 +207,6 @@ def _pictures(
 
 def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Verdict]]:
     """Measures what this machine opens as it is, and takes the others by their accuracy alone."""
-    from edgevit_export.quantize.quantize_pipeline import variant_of
     from edgevit_runtimes.selection.choose import choose_form
     from edgevit_runtimes.selection.verdict import verdict_on
 
@@ -215,7 +215,7 @@ def _verdicts(bundle: Bundle, targets: tuple[str, ...]) -> tuple[Bundle, list[Ve
         if target in _targets_here() - {_NATIVE}:  # which is compiled first
             bundle, verdict = choose_form(bundle, target)
         else:
-            name = variant_of(target)
+            name = int8_variant(target)
             verdict = verdict_on(bundle, name, bundle.manifest.variants[name])
         verdicts.append(verdict)
     return bundle, verdicts

@@ -76,7 +76,7 @@ def test_a_quantized_variant_runs_and_is_measured_in_it(
     answered: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     bundle = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
-    data = ("--data", answered / "train", "--eval-data", answered / "val")
+    data = ("--data", answered / "train", "--val-data", answered / "val")
     options = (
         "--target",
         "openvino",
@@ -90,12 +90,12 @@ def test_a_quantized_variant_runs_and_is_measured_in_it(
     ended = edgevit("quantize", bundle, *data, *options, "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
-    report = content["variants"]["int8-openvino"]["report"]
+    report = content["variants"]["onnx-int8-openvino"]["report"]
     assert report["accuracy_from"] == "this machine's runtime"
     assert report["speed"]["times_faster"] > 0
     assert content["chosen"] == {}, "it may not be installed elsewhere"
     photo = next((answered / "val").rglob("*.png"))
-    ran = edgevit("run", bundle, photo, "--variant", "int8-openvino", "--json")
+    ran = edgevit("run", bundle, photo, "--variant", "onnx-int8-openvino", "--json")
     assert json.loads(ran.out)["results"][0]["answers"]
 
 

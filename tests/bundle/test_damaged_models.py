@@ -37,7 +37,7 @@ def test_no_command_ends_in_a_traceback(
         ("verify", bundle),
         ("profile", bundle),
         ("compile", bundle, "--target", "onnxruntime"),
-        ("eval", bundle, class_folder),
+        ("eval", bundle, "--data", class_folder),
     ):
         ended = edgevit(*command)
         assert "Traceback" not in ended.err, command

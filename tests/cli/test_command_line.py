@@ -47,7 +47,7 @@ def test_a_picture_that_cannot_be_written_is_refused_at_once(
     command: str, option: str, class_folder: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    data = ("--data", class_folder) if command == "quantize" else (class_folder,)
+    data = ("--data", class_folder)
     ended = edgevit(command, PREBUILT_BUNDLE, *data, option, tmp_path / "file" / "plot.png")
     assert ended.code == 2
     assert "Cannot write" in ended.one_message

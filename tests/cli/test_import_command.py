@@ -130,7 +130,7 @@ COMMANDS = {
     "run": ["run", "my.onnx", "photo.png"],
     "run alone": ["run", "my.onnx"],
     "bench": ["bench", "my.onnx"],
-    "eval": ["eval", "my.onnx", "."],
+    "eval": ["eval", "my.onnx", "--data", "."],
     "inspect": ["inspect", "my.onnx"],
     "verify": ["verify", "my.onnx"],
     "profile": ["profile", "my.onnx"],

@@ -67,3 +67,12 @@ def test_a_former_name_does_the_same(tmp_path: Path, edgevit: Command) -> None:
     assert ended.code == 0, ended.err
     assert "warning: --half-storage is called --fp16-storage now" in ended.err
     assert (target / "model.onnx").stat().st_size < 11 * 2**20
+
+
+def test_images_of_eval_without_their_option(class_folder: Path, edgevit: Command) -> None:
+    """``edgevit eval DATA``: warned of once, and then the same as with ``--data``."""
+    former, current = edgevit("eval", class_folder), edgevit("eval", "--data", class_folder)
+    assert former.code == current.code
+    warning, *rest = former.err.splitlines()
+    assert f"--data {class_folder} now" in warning
+    assert rest == current.err.splitlines()

@@ -73,7 +73,7 @@ def keys(content: Any) -> Any:
 
 def test_export(tmp_path: Path, edgevit: Command) -> None:
     one, other = tmp_path / "cli.edgevit", tmp_path / "api.edgevit"
-    options = ("--dynamic-batch", "--parity-count", 2)
+    options = ("--dynamic-batch", "--count", 2)
     cli = document(edgevit("export", *options, "--output", one, "--json"))
     api = export("lla_tiny", other, batch=None, parity_count=2)
     same(cli, json.loads(json.dumps(api.to_dict())), one, other)
@@ -98,14 +98,14 @@ def test_quantize(copies: tuple[Path, Path], answered: Path, edgevit: Command) -
     folders = (answered / "train", answered / "val")
     options = ("--target", "tensorrt", "--images", 8, "--calibration-method", "minmax", "--json")
     cli = document(
-        edgevit("quantize", one, "--data", folders[0], "--eval-data", folders[1], *options)
+        edgevit("quantize", one, "--data", folders[0], "--val-data", folders[1], *options)
     )
     api = quantize(Bundle.open(other), *folders, targets=["tensorrt"], images=8, method="minmax")
     same(cli, json.loads(json.dumps(api.to_dict())), *copies)
 
 
 def test_evaluate(answered: Path, edgevit: Command) -> None:
-    cli = document(edgevit("eval", answered, "--json"))
+    cli = document(edgevit("eval", "--data", answered, "--json"))
     api = evaluate(Bundle.open(PREBUILT_BUNDLE), answered)
     same(cli, json.loads(json.dumps(api.to_dict())))
     assert api.top1 == cli["top1"]["share"]

@@ -234,7 +234,7 @@ def test_a_failed_gate_is_exit_code_1(
     exact = replace(EXPORT_LIMITS, logit_difference=0.0)
     monkeypatch.setattr("edgevit_export.convert.export_pipeline.EXPORT_LIMITS", exact)
     target = tmp_path / "out.edgevit"
-    ended = edgevit("export", "--output", target, "--parity-images", photo_folder)
+    ended = edgevit("export", "--output", target, "--images", photo_folder)
     assert ended.code == 1
     assert "Parity failed" in ended.err
     assert not target.exists()
@@ -273,7 +273,7 @@ def test_untrained_is_said_everywhere(tmp_path: Path, photo_folder: Path, edgevi
         (["--classes", "99999999999999999999"], "at most"),
         (["--classes", "²"], "a number, or a text file"),
         (["--classes", "7"], "gives 7 classes"),
-        (["--parity-images", "nowhere"], "is not a folder"),
+        (["--images", "nowhere"], "is not a folder"),
         (["--output", "."], "is the working folder"),
         (["--batch", "0"], "--batch"),
     ],
@@ -396,7 +396,7 @@ def test_two_exports_into_one_folder(tmp_path: Path, known_trace: Path) -> None:
 
 
 def test_parity_pictures_of_any_shape(tmp_path: Path, photo_folder: Path, edgevit: Command) -> None:
-    options = ("--parity-images", photo_folder, "--parity-count", 3, "--json")
+    options = ("--images", photo_folder, "--count", 3, "--json")
     ended = edgevit("export", "--output", tmp_path / "out.edgevit", *options)
     content = json.loads(ended.out)
     assert content["parity"]["torch against ONNX Runtime"]["images"] == 3

@@ -59,7 +59,7 @@ def test_what_is_left_out_is_counted_and_named_by_reason(
     assert named[image_files.UNREAD] == ["x.heic"]
     assert named[image_files.OTHER] == ["notes.txt"]
     assert named[image_files.IRREGULAR] == ["broken.png", "pipe.png"]
-    ended = edgevit("eval", tmp_path, "--json")
+    ended = edgevit("eval", "--data", tmp_path, "--json")
     assert ended.code == 0
     assert "4 hidden (.cache, ._x.png, .ipynb_checkpoints, __MACOSX)" in ended.err
     assert "x.heic" in ended.err

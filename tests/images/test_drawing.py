@@ -66,7 +66,7 @@ def test_the_bundles_map_is_the_models_own(lla_bundle: Path, photos: list[Image]
 
 def test_run_saves_one_picture(tmp_path: Path, photo_folder: Path, edgevit: Command) -> None:
     target = tmp_path / "out.png"
-    ended = edgevit("run", photo_folder / "photo2.png", "--save", target, "--json")
+    ended = edgevit("run", photo_folder / "photo2.png", "--output", target, "--json")
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["results"][0]["saved"] == str(target)
     source, drawn = image_io.read(photo_folder / "photo2.png"), image_io.read(target)
@@ -78,7 +78,7 @@ def test_run_saves_one_picture(tmp_path: Path, photo_folder: Path, edgevit: Comm
 def test_run_saves_several_into_a_folder(
     tmp_path: Path, photo_folder: Path, edgevit: Command
 ) -> None:
-    ended = edgevit("run", PREBUILT_BUNDLE, photo_folder, "--save", tmp_path / "drawn")
+    ended = edgevit("run", PREBUILT_BUNDLE, photo_folder, "--output", tmp_path / "drawn")
     assert ended.code == 0, ended.err
     assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == [
         f"photo{i}.png" for i in range(4)
@@ -104,7 +104,7 @@ def test_bad_places_to_save(
     edgevit: Command,
 ) -> None:
     files = [photo_folder / name for name in pictures]
-    ended = edgevit("run", *files, "--save", tmp_path / save)
+    ended = edgevit("run", *files, "--output", tmp_path / save)
     assert ended.code == 2
     assert message in ended.err
     assert "Traceback" not in ended.err
@@ -117,7 +117,7 @@ def test_the_source_is_never_overwritten(
     own = Path(shutil.copy(photo_folder / "photo0.png", tmp_path))
     before = own.read_bytes()
     for save in (own, tmp_path):
-        ended = edgevit("run", own, "--save", save)
+        ended = edgevit("run", own, "--output", save)
         assert ended.code == 2
         assert "overwrite the picture" in ended.one_message
     assert own.read_bytes() == before
@@ -127,5 +127,5 @@ def test_a_model_without_superpixels_saves_its_answer(
     vit_bundle: Path, tmp_path: Path, photo_folder: Path, edgevit: Command
 ) -> None:
     target = tmp_path / "out.jpg"
-    assert edgevit("run", vit_bundle, photo_folder / "photo0.png", "--save", target).code == 0
+    assert edgevit("run", vit_bundle, photo_folder / "photo0.png", "--output", target).code == 0
     assert image_io.read(target).shape == image_io.read(photo_folder / "photo0.png").shape

@@ -213,7 +213,7 @@ def test_a_bundle_whose_name_is_not_utf8(
     bundle = tmp_path / os.fsdecode(b"b\xff.edgevit")
     shutil.copytree(PREBUILT_BUNDLE, bundle)
     target = tmp_path / os.fsdecode(b"saved\xff.png")
-    ended = edgevit("run", bundle, photo_folder / "photo0.png", "--save", target)
+    ended = edgevit("run", bundle, photo_folder / "photo0.png", "--output", target)
     assert ended.code == 0, ended.err
     assert image_io.is_picture(target)
 

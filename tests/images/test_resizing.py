@@ -116,7 +116,7 @@ def test_every_command_crops_once(
     (found,) = json.loads(ended.out)["results"]
     assert found["answers"][0]["label"] == expected[0].label
     assert found["answers"][0]["probability"] == pytest.approx(expected[0].probability, abs=1e-4)
-    evaluated = json.loads(edgevit("eval", cropping, tmp_path / "images", "--json").out)
+    evaluated = json.loads(edgevit("eval", cropping, "--data", tmp_path / "images", "--json").out)
     assert evaluated["top1"]["right"] == 1
     assert evaluated["conditions"]["resize"] == "crop 50 % of the shorter side to 160 px"
     lines = tmp_path / "lines.jsonl"

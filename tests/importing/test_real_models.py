@@ -78,20 +78,22 @@ def test_an_efficientnet_goes_the_whole_road(
                 seen = np.ascontiguousarray(picture[:, ::-1] if mirrored else picture)
                 image_io.write(folder / f"{number}-{repeat}.png", seen)
     train, val = tmp_path / "train", tmp_path / "val"
-    evaluated = json.loads(edgevit("eval", bundle, train, "--json").out)
+    evaluated = json.loads(edgevit("eval", bundle, "--data", train, "--json").out)
     assert evaluated["top1"]["right"] >= 0.6 * evaluated["images"]
     quantizing = ["--images", 8, "--max-drop", 100, "--calibration-method", "minmax"]
     targets = ["--target", "tensorrt"]
     ended = edgevit(
-        "quantize", bundle, "--data", train, "--eval-data", val, *quantizing, *targets, "--json"
+        "quantize", bundle, "--data", train, "--val-data", val, *quantizing, *targets, "--json"
     )
     assert ended.code == 0, ended.err
-    kinds = [node.op_type for node in onnx.load(bundle / "model.int8-tensorrt.onnx").graph.node]
+    kinds = [
+        node.op_type for node in onnx.load(bundle / "model.onnx-int8-tensorrt.onnx").graph.node
+    ]
     assert kinds.count("DequantizeLinear") > 90, "every convolution is quantized"
-    assert json.loads(ended.out)["variants"]["half"]["report"]["drop_points"] == 0
+    assert json.loads(ended.out)["variants"]["onnx-fp16"]["report"]["drop_points"] == 0
     ended = edgevit("compile", bundle, "--target", "onnxruntime", "--json")
     assert ended.code == 0, ended.err
-    ended = edgevit("verify", bundle, "--variant", "half", "--variant", "float")
+    ended = edgevit("verify", bundle, "--variant", "onnx-fp16", "--variant", "float")
     assert ended.code == 0, ended.err
     assert "the original, at import" in ended.out
     ended = edgevit("profile", bundle, "--variant", "float", "--runs", 2, "--json")

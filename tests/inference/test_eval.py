@@ -72,7 +72,7 @@ def test_the_counts_are_those_of_the_deployed_file(
     labelled: Path, photos: list[Image], edgevit: Command, tmp_path: Path
 ) -> None:
     picture = tmp_path / "confusion.png"
-    ended = edgevit("eval", PREBUILT_BUNDLE, labelled, "--json", "--confusion", picture)
+    ended = edgevit("eval", PREBUILT_BUNDLE, "--data", labelled, "--json", "--confusion", picture)
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
     with BundleClassifier(Bundle.open(PREBUILT_BUNDLE)) as classifier:
@@ -88,7 +88,7 @@ def test_the_counts_are_those_of_the_deployed_file(
 
 def test_an_accuracy_says_which_pictures_it_is_of(labelled: Path, edgevit: Command) -> None:
     def evaluated(folder: Path) -> dict[str, Any]:
-        ended = edgevit("eval", PREBUILT_BUNDLE, folder, "--json")
+        ended = edgevit("eval", PREBUILT_BUNDLE, "--data", folder, "--json")
         assert ended.code == 0, ended.err
         said: dict[str, Any] = json.loads(ended.out)["picture_set"]
         return said
@@ -105,7 +105,7 @@ def test_an_accuracy_says_which_pictures_it_is_of(labelled: Path, edgevit: Comma
 
 
 def test_a_table_for_people_and_the_default_model(labelled: Path, edgevit: Command) -> None:
-    ended = edgevit("eval", labelled)
+    ended = edgevit("eval", "--data", labelled)
     assert ended.code == 0, ended.err
     for word in ("top-1", "top-5", "espresso", "alp", "images/s"):
         assert word in ended.out
@@ -115,7 +115,7 @@ def test_a_model_of_the_zoo_is_exported_first(labelled: Path, edgevit: Command) 
     """Every class is known to an untrained model only by number."""
     numbered = labelled.parent / "numbered"
     shutil.copytree(labelled / "espresso", numbered / "class 3")
-    ended = edgevit("eval", "--model", "lla_tiny_32", numbered, "--json")
+    ended = edgevit("eval", "--model", "lla_tiny_32", "--data", numbered, "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
     assert content["trained"] is False
@@ -124,18 +124,18 @@ def test_a_model_of_the_zoo_is_exported_first(labelled: Path, edgevit: Command) 
 
 def test_validation_images_inside_are_found(labelled: Path, edgevit: Command) -> None:
     shutil.copytree(labelled, labelled.parent / "both" / "val")
-    ended = edgevit("eval", labelled.parent / "both", "--json")
+    ended = edgevit("eval", "--data", labelled.parent / "both", "--json")
     assert json.loads(ended.out)["images"] == 4
 
 
 def test_a_damaged_picture_is_named_or_skipped(labelled: Path, edgevit: Command) -> None:
     (labelled / "espresso" / "broken.jpg").write_bytes(b"no picture")
-    ended = edgevit("eval", labelled)
+    ended = edgevit("eval", "--data", labelled)
     assert ended.code == 2
     assert "1 of 5 images cannot be decoded" in ended.one_message
     assert "broken.jpg" in ended.one_message
     assert "--skip-corrupt" in ended.one_message
-    skipped = edgevit("eval", labelled, "--skip-corrupt", "--json")
+    skipped = edgevit("eval", "--data", labelled, "--skip-corrupt", "--json")
     assert skipped.code == 0
     assert "skipped: 1 of 5" in skipped.err
     assert json.loads(skipped.out)["images"] == 4
@@ -144,14 +144,14 @@ def test_a_damaged_picture_is_named_or_skipped(labelled: Path, edgevit: Command)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{data}", "--model", "nothing"], "Unknown model"),
-        (["{bundle}", "{data}", "--model", "lla_tiny"], "give one of them"),
+        (["--data", "{data}", "--model", "nothing"], "Unknown model"),
+        (["{bundle}", "--data", "{data}", "--model", "lla_tiny"], "give one of them"),
         (["{bundle}"], "expected one folder"),
-        (["{data}", "{data}/espresso"], "expected one folder"),
-        (["nowhere"], "is not a folder"),
-        (["{data}/espresso"], "has no class folders"),
-        (["{data}", "--variant", "int4"], "has no variant 'int4'"),
-        (["{data}", "--confusion", "x.txt"], "must end in .png"),
+        (["--data", "{data}", "{data}/espresso"], "expected one folder"),
+        (["--data", "nowhere"], "is not a folder"),
+        (["--data", "{data}/espresso"], "has no class folders"),
+        (["--data", "{data}", "--variant", "int4"], "has no variant 'int4'"),
+        (["--data", "{data}", "--confusion", "x.txt"], "must end in .png"),
     ],
 )
 def test_bad_input(arguments: list[str], message: str, labelled: Path, edgevit: Command) -> None:
@@ -163,10 +163,10 @@ def test_bad_input(arguments: list[str], message: str, labelled: Path, edgevit: 
 
 def test_unknown_and_empty_classes(labelled: Path, edgevit: Command) -> None:
     (labelled / "zebra").mkdir()
-    assert "No image found below" in edgevit("eval", labelled).one_message
+    assert "No image found below" in edgevit("eval", "--data", labelled).one_message
     shutil.copy(next((labelled / "espresso").iterdir()), labelled / "zebra")
     assert "does not know 1 of the 3 classes of the images: zebra" in (
-        edgevit("eval", labelled).one_message
+        edgevit("eval", "--data", labelled).one_message
     )
 
 
@@ -175,7 +175,7 @@ def test_unknown_and_empty_classes(labelled: Path, edgevit: Command) -> None:
 @pytest.mark.parametrize("name", [n for n in MODELS if "imagenette" in MODELS[n].weight_sets])
 def test_shipped_weights_are_as_good_as_they_say(edgevit: Command, name: str) -> None:
     options = ("--model", f"{name}:imagenette", "--json")
-    content = json.loads(edgevit("eval", *options, SHARED_DATA / "imagenette").out)
+    content = json.loads(edgevit("eval", *options, "--data", SHARED_DATA / "imagenette").out)
     weights = find(f"{name}:imagenette").weights
     assert weights is not None
     stated = float((read_checkpoint(weights).notes or {})["val_top1"])

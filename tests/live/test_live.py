@@ -402,14 +402,14 @@ def test_a_truncated_video_is_played_to_where_it_ends(
         (["--duration", "0"], "--duration must be above 0"),
         (["--duration", "nan"], "--duration must be above 0"),
         (["--smooth", "-1"], "--smooth must be"),
-        (["--save", "out.jpg"], "ends in .mp4"),
+        (["--output", "out.jpg"], "ends in .mp4"),
         (["--serve", "nowhere"], "HOST:PORT"),
         (["--serve", "127.0.0.1:70000"], "HOST:PORT"),
         (["--serve", "192.0.2.1:0"], "Cannot serve on 192.0.2.1"),
         (["--serve", "0.0.0.0:0", "--token", "short"], "at least 16"),
         (["--jsonl", "/dev/null/x"], "Cannot write"),
         (["--jsonl", "-", "--json"], "both write to standard output"),
-        (["--jsonl", "o.mp4", "--save", "./o.mp4"], "both name o.mp4"),
+        (["--jsonl", "o.mp4", "--output", "./o.mp4"], "both name o.mp4"),
         (["--token", "0123456789abcdef"], "give --serve"),
         (["--variant", "int4"], "no variant 'int4'"),
         (["--show"], "--show"),
@@ -429,7 +429,7 @@ def test_bad_feed_options(
     assert message in ended.one_message
 
 
-@pytest.mark.parametrize("option", ["--save", "--jsonl"])
+@pytest.mark.parametrize("option", ["--output", "--jsonl"])
 def test_a_source_is_never_overwritten(option: str, clip: Path, edgevit: Command) -> None:
     before = clip.read_bytes()
     ended = edgevit("run", clip, option, clip)

@@ -49,7 +49,7 @@ def record(path: Path, pictures: list[Image], fps: float | None = 30.0) -> Recor
 
 def test_a_clip_becomes_an_annotated_video(clip: Path, tmp_path: Path, edgevit: Command) -> None:
     target = tmp_path / "new" / "out.mp4"
-    ended = edgevit("run", clip, "--save", target, "--json")
+    ended = edgevit("run", clip, "--output", target, "--json")
     assert ended.code == 0, ended.err
     saved = json.loads(ended.out)["saved"]
     assert saved == {"video": str(target), "frames": CLIP_FRAMES, "not_drawn": 0, "fitted": 0}
@@ -70,7 +70,7 @@ def test_a_cameras_frames_are_shown_when_they_were_captured(tmp_path: Path) -> N
 
 
 def test_one_in_three_keeps_its_time(clip: Path, tmp_path: Path, edgevit: Command) -> None:
-    assert edgevit("run", clip, "--save", tmp_path / "o.mp4", "--every", 3).code == 0
+    assert edgevit("run", clip, "--output", tmp_path / "o.mp4", "--every", 3).code == 0
     times = [seconds for seconds, _ in played(tmp_path / "o.mp4")]
     assert len(times) == CLIP_FRAMES // 3
     assert {round(b - a, 3) for a, b in pairwise(times)} == {0.1}
@@ -124,7 +124,7 @@ def test_a_fragment_that_was_torn_is_found(tmp_path: Path) -> None:
 def recording(clip: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path, Path]]:
     """A run at the pace of a camera, its video, its lines."""
     video, lines = tmp_path / "out.mp4", tmp_path / "answers.jsonl"
-    command = ["run", clip, "--fps", 25, "--save", video, "--jsonl", lines]
+    command = ["run", clip, "--fps", 25, "--output", video, "--jsonl", lines]
     with begin(*command) as process:
         yield process, video, lines
         process.kill()
@@ -157,11 +157,11 @@ def test_after_ctrl_c_all_of_it_plays(
 def test_a_disk_that_fills_leaves_what_plays(clip: Path, tmp_path: Path, edgevit: Command) -> None:
     """Answers go on to the end; the exit code says that something went wrong."""
     whole, video = tmp_path / "whole.mp4", tmp_path / "out.mp4"
-    assert edgevit("run", clip, "--save", whole).code == 0
+    assert edgevit("run", clip, "--output", whole).code == 0
     room = whole.stat().st_size * 3 // 4
     command = ["prlimit", f"--fsize={room}", sys.executable, "-m", "edgevit", "run", clip, "--json"]
     ended = subprocess.run(
-        [*map(str, command), "--save", str(video)],
+        [*map(str, command), "--output", str(video)],
         capture_output=True,
         text=True,
         check=False,

@@ -21,17 +21,17 @@ def test_quantized_in_the_engine_and_compiled(
     answered: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
-    data = ("--data", answered / "train", "--eval-data", answered / "val", "--images", "8")
+    data = ("--data", answered / "train", "--val-data", answered / "val", "--count", "8")
     ended = edgevit(
         *("quantize", path, *data, "--target", "native", "--calibration-method", "minmax")
     )
     assert ended.code == 0, ended.err
-    report = Bundle.open(path).manifest.variants["int8-native"].report
+    report = Bundle.open(path).manifest.variants["onnx-int8-native"].report
     assert report["accuracy_from"] == "this machine's runtime"
     ended = edgevit("compile", path, "--target", "native", "--precision", "int8", "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
-    assert content["build"]["source"] == "int8-native"
+    assert content["build"]["source"] == "onnx-int8-native"
     bundle = Bundle.open(path)
     with open_variant(bundle, "native-int8") as runner:
         answers = runner.infer({"image": bundle.reference().images[:1]})

@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.only_if(Circumstance(lambda: bool(ROOT), "make test-arm64 builds the root")),
 ]
 PYTHON = "/opt/edgevit/bin/python"
-INT8 = "int8-onnxruntime-arm"
+INT8 = "onnx-int8-arm"
 PICTURES = 50
 
 
@@ -81,7 +81,7 @@ def bundle(answered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped model with INT8 for arm64, calibrated on this machine."""
     target = tmp_path_factory.mktemp("bundle") / "lla_tiny.edgevit"
     shutil.copytree(PREBUILT_BUNDLE, target)
-    options = ("--data", answered / "train", "--eval-data", answered / "val", "--images", "48")
+    options = ("--data", answered / "train", "--val-data", answered / "val", "--count", "48")
     quantize = ("quantize", target, *options, "--target", "onnxruntime-arm", "--max-drop", "100")
     ended = subprocess.run(
         [sys.executable, "-m", "edgevit", *map(str, quantize)], check=False, capture_output=True

@@ -13,6 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.variant_names import int8_variant
 from edgevit.common.errors import InputError
 from edgevit.common.progress import SilentProgress
 from edgevit.images import image_io
@@ -381,9 +382,7 @@ def test_the_same_picture_must_not_calibrate_and_judge(answered: Path, tmp_path:
     refuse_overlap(folder, ImageFolder.open(answered / "val"))
     copy = Path(shutil.copytree(answered / "val", tmp_path / "val"))
     shutil.copy(folder.files[0], copy / folder.files[0].parent.name / "renamed.png")
-    with pytest.raises(
-        InputError, match=r"1 images of --eval-data are in --data too.*renamed\.png"
-    ):
+    with pytest.raises(InputError, match=r"1 images of --val-data are in --data too.*renamed\.png"):
         refuse_overlap(folder, ImageFolder.open(copy))
 
 
@@ -392,17 +391,17 @@ def test_the_same_picture_must_not_calibrate_and_judge(answered: Path, tmp_path:
 
 def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_path: Path) -> None:
     plot = tmp_path / "trade.png"
-    options = ("--data", answered / "train", "--eval-data", answered / "val", "--images", 24)
+    options = ("--data", answered / "train", "--val-data", answered / "val", "--count", 24)
     ended = edgevit("quantize", bundle, *options, "--max-drop", 5, "--plot", plot)
     assert ended.code == 0, ended.err
     assert image_io.read(plot).shape[0] > 100
     opened = Bundle.open(bundle)
     (mine,) = [name for name, v in opened.manifest.variants.items() if v.target == this_target()]
-    assert set(opened.manifest.variants) == {"float", mine, "int8-tensorrt", "half"}
+    assert set(opened.manifest.variants) == {"float", mine, "onnx-int8-tensorrt", "onnx-fp16"}
     report = opened.manifest.variants[mine].report
-    own = f"int8-{this_target()}"
+    own = int8_variant(this_target())
     forms = {form["variant"]: form for form in report["forms"]}
-    assert set(forms) == {own, "int8-dynamic", "int8-weights"}
+    assert set(forms) == {own, "onnx-int8-dynamic", "onnx-int8-weights"}
     gains = {
         name: form["times_faster"] * (1.1 if name == own else 1)
         for name, form in forms.items()
@@ -413,7 +412,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert report["speed"]["times_faster"] == forms[mine]["times_faster"] > 0
     assert len(report["calibration_files"]) == report["calibration_images"] == 24
     assert bool(report.get("layers")) == (mine == own), "layers are examined in the own form alone"
-    simulated = opened.manifest.variants["int8-tensorrt"].report
+    simulated = opened.manifest.variants["onnx-int8-tensorrt"].report
     assert simulated["accuracy_from"] == "a simulation in ONNX Runtime"
     assert "speed" not in simulated
     small = opened.variant(mine).stat().st_size
@@ -421,23 +420,23 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     shown = edgevit("inspect", bundle)
     assert shown.code == 0
     said = f"accuracy on {report['picture_set']['name']} ("
-    for word in ("int8-tensorrt", "half", "calibrated by", "torch against", said):
+    for word in ("onnx-int8-tensorrt", "onnx-fp16", "calibrated by", "torch against", said):
         assert word in shown.out
     assert ("logit error" in shown.out) == (mine == own)
     layers = json.loads(edgevit("inspect", bundle, "--layers", "--json").out)["layers"]
     assert "float16" in layers["float"].values(), "as the prebuilt bundle stores them"
-    assert "int8" in layers["int8-tensorrt"].values()
+    assert "int8" in layers["onnx-int8-tensorrt"].values()
     photo = next((answered / "val").rglob("*.png"))
     chosen = opened.manifest.chosen.get(this_target(), "float")
     assert json.loads(edgevit("run", bundle, photo, "--json").out)["variant"] == chosen
-    other = edgevit("run", bundle, photo, "--variant", "half", "--json")
-    assert json.loads(other.out)["variant"] == "half"
+    other = edgevit("run", bundle, photo, "--variant", "onnx-fp16", "--json")
+    assert json.loads(other.out)["variant"] == "onnx-fp16"
     quick_bench = ("--samples", 5, "--frames", 3, "--warmup", 1, "--variant", "float")
     benched = edgevit("bench", bundle, *quick_bench, "--output", tmp_path / "bench.json")
     assert f"{this_target()}: " in benched.out
     assert f"images of {report['picture_set']['name']}" in benched.out
     measured = json.loads((tmp_path / "bench.json").read_text())["model"]["accuracy"]
-    evaluated = json.loads(edgevit("eval", bundle, answered, "--json").out)
+    evaluated = json.loads(edgevit("eval", bundle, "--data", answered, "--json").out)
     assert evaluated["picture_set"] == report["picture_set"] == measured["picture_set"]
     again = edgevit("quantize", bundle, *options)
     assert again.code == 2
@@ -445,7 +444,11 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     quick = ("--calibration-method", "minmax", "--target", "tensorrt", "--max-drop", 100)
     forced = edgevit("quantize", bundle, *options, *quick, "--force")
     assert forced.code == 0, forced.err
-    assert set(Bundle.open(bundle).manifest.variants) == {"float", "int8-tensorrt", "half"}
+    assert set(Bundle.open(bundle).manifest.variants) == {
+        "float",
+        "onnx-int8-tensorrt",
+        "onnx-fp16",
+    }
     assert not (bundle / opened.entry(mine).file).exists()
 
 
@@ -472,7 +475,7 @@ def test_an_interrupted_search_leaves_the_bundle_as_it_was(
 def test_without_eval_data_half_of_it_judges(
     bundle: Path, answered: Path, edgevit: Command, tmp_path: Path
 ) -> None:
-    options = ("--images", 8, "--target", "tensorrt", "--calibration-method", "minmax", "--json")
+    options = ("--count", 8, "--target", "tensorrt", "--calibration-method", "minmax", "--json")
     data = Path(shutil.copytree(answered / "train", tmp_path / "enough"))
     for folder in list(data.iterdir()):
         if len(list(folder.iterdir())) < 2:
@@ -494,10 +497,10 @@ def test_without_eval_data_half_of_it_judges(
             ["--data", "{answered}/train", "--calibration-method", "best"],
             "--calibration-method is minmax",
         ),
-        (["--data", "{answered}/train", "--eval-data", "{answered}/train"], "disjoint"),
-        (["--data", "{answered}/train", "--eval-data", "{classes}"], "does not know 2 of the 2"),
+        (["--data", "{answered}/train", "--val-data", "{answered}/train"], "disjoint"),
+        (["--data", "{answered}/train", "--val-data", "{classes}"], "does not know 2 of the 2"),
         (["--data", "{empty}"], "has no class folders"),
-        (["--data", "{few}", "--eval-data", "{answered}/val"], "at least 8 images"),
+        (["--data", "{few}", "--val-data", "{answered}/val"], "at least 8 images"),
         (["--data", "{answered}/train", "--plot", "x.doc"], "must end in .png"),
     ],
 )

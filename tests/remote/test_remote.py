@@ -384,7 +384,7 @@ def test_a_bench_on_a_device(device: Path, edgevit: Command, home: Path) -> None
 
 
 def test_a_device_of_another_kind_is_refused(device: Path, edgevit: Command) -> None:
-    ended = edgevit("bench", "--host", "box", "--device", "jetson", *SHORT)
+    ended = edgevit("bench", "--host", "box", "--machine", "jetson", *SHORT)
     assert ended.code == 2
     assert "the machine there is x86" in ended.err or "the machine there is arm64" in ended.err
     assert not list((device / "runs").iterdir())

@@ -41,7 +41,7 @@ def test_every_field_of_a_result_has_a_place() -> None:
 
 def test_every_field_of_an_evaluation_has_a_place(answered: Path, edgevit: Command) -> None:
     """``eval`` and the type that reads it say the same."""
-    ended = edgevit("eval", answered / "val", "--json")
+    ended = edgevit("eval", "--data", answered / "val", "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
     found = typed(SavedEvaluation, content)

@@ -146,7 +146,7 @@ def test_a_model_that_gives_more_than_logits_is_not_for_the_native_engine(
 
 def test_a_form_that_is_not_compiled_for_the_native_engine_says_how(path: Path) -> None:
     with pytest.raises(InputError, match=r"build a native engine from.*--target native"):
-        open_variant(Bundle.open(path), "int8-native")
+        open_variant(Bundle.open(path), "onnx-int8-native")
 
 
 # What it keeps and what it builds anew ------------------------------------------------------------
@@ -396,7 +396,7 @@ def test_an_engine_that_the_manifest_does_not_name_is_not_loaded(
 
 
 def test_a_model_to_build_from_is_no_engine(path: Path, edgevit: Command) -> None:
-    ended = edgevit("run", path, "photo.png", "--variant", "int8-tensorrt")
+    ended = edgevit("run", path, "photo.png", "--variant", "onnx-int8-tensorrt")
     assert ended.code == 2
     assert "to build a TensorRT engine from, not an engine" in ended.one_message
 
@@ -455,7 +455,35 @@ def test_a_form_that_quantize_has_not_made(target: str, tmp_path: Path, edgevit:
     ended = edgevit("compile", path, "--target", target, "--precision", "int8", *capability)
     assert ended.code == 2
     assert "has no int8 form" in ended.one_message
-    assert "edgevit quantize" in ended.one_message
+    assert f"--target {target} --precision int8 --data IMAGES" in ended.one_message
+
+
+def test_fp16_is_made_where_it_is_needed(tmp_path: Path, edgevit: Command) -> None:
+    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))
+    before = contents(path)
+    assert edgevit("compile", path, "--target", "native", "--precision", "fp16").code == 2
+    assert contents(path) == before
+    ended = edgevit("compile", path, "--target", "onnxruntime", "--precision", "fp16", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["build"]["source"] == "onnx-fp16"
+    assert "convert   to FP16" in ended.err
+
+
+@pytest.mark.slow
+def test_int8_is_calibrated_where_it_is_needed(
+    answered: Path, tmp_path: Path, edgevit: Command
+) -> None:
+    """Beside the forms that are there, which stay."""
+    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))
+    int8 = ("--precision", "int8", "--data", answered, "--json")
+    for target in ("native", "openvino"):
+        ended = edgevit("compile", path, "--target", target, *int8)
+        assert ended.code == 0, ended.err
+        assert json.loads(ended.out)["variant"] == f"{target}-int8"
+    names = {"native-int8", "openvino-int8", "onnx-int8-native", "onnx-int8-openvino"}
+    assert names <= Bundle.open(path).manifest.variants.keys()
+    refused = edgevit("compile", path, "--target", "auto", "--data", answered)
+    assert "for one target" in refused.one_message
 
 
 def test_a_link_to_a_bundle_is_refused_before_the_work(
@@ -581,29 +609,33 @@ def test_what_disturbed_the_measurement_is_said(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_fastest_is_chosen(pretended: Any) -> None:
-    found = pretended({"float": 2.0, "int8-openvino": 1.0, "int8-tensorrt": 1.5})
-    assert found["variant"] == "int8-openvino"
+    found = pretended({"float": 2.0, "onnx-int8-openvino": 1.0, "onnx-int8-tensorrt": 1.5})
+    assert found["variant"] == "onnx-int8-openvino"
     assert found["table"]["gone"] == {"variant": "gone", "reason": "no GPU"}
-    disturbed = found["table"]["int8-openvino"]["disturbances"]
+    disturbed = found["table"]["onnx-int8-openvino"]["disturbances"]
     assert disturbed == ["other processes used 0.50 of a core"] * 2, "measured twice"
 
 
 def test_what_answers_wrong_is_not_chosen_however_fast(pretended: Any) -> None:
-    found = pretended({"float": 2.0, "half": 0.1, "int8-openvino": 1.0}, wrong=("half",))
-    assert found["variant"] == "int8-openvino"
-    assert found["table"]["half"]["reason"] == "it does not answer as the float reference"
-    assert found["table"]["half"]["latency_ms_p50"] == 0.1, "it is in the table all the same"
+    found = pretended(
+        {"float": 2.0, "onnx-fp16": 0.1, "onnx-int8-openvino": 1.0}, wrong=("onnx-fp16",)
+    )
+    assert found["variant"] == "onnx-int8-openvino"
+    assert found["table"]["onnx-fp16"]["reason"] == "it does not answer as the float reference"
+    assert found["table"]["onnx-fp16"]["latency_ms_p50"] == 0.1, "it is in the table all the same"
 
 
 def test_if_nothing_is_faster_plain_onnx_runtime_is_chosen(pretended: Any) -> None:
-    assert pretended({"float": 2.0, "half": 2.1, "int8-openvino": 3.0})["variant"] == "float"
+    assert (
+        pretended({"float": 2.0, "onnx-fp16": 2.1, "onnx-int8-openvino": 3.0})["variant"] == "float"
+    )
 
 
 def test_a_lucky_first_measurement_is_not_believed(pretended: Any) -> None:
-    lucky = {"float": 2.0, "half": 1.9, "int8-openvino": 1.95}
-    slower = {"float": 2.0, "half": 2.2, "int8-openvino": 1.95}
-    assert pretended(lucky, again=slower)["variant"] == "int8-openvino"
-    slowest = {"float": 2.0, "half": 2.2, "int8-openvino": 2.1}
+    lucky = {"float": 2.0, "onnx-fp16": 1.9, "onnx-int8-openvino": 1.95}
+    slower = {"float": 2.0, "onnx-fp16": 2.2, "onnx-int8-openvino": 1.95}
+    assert pretended(lucky, again=slower)["variant"] == "onnx-int8-openvino"
+    slowest = {"float": 2.0, "onnx-fp16": 2.2, "onnx-int8-openvino": 2.1}
     assert pretended(lucky, again=slowest)["variant"] == "float"
 
 
@@ -613,9 +645,9 @@ def test_what_quantize_judged_too_inaccurate_is_not_chosen(
     monkeypatch.setattr(
         choose, "_quantized_report", lambda *_: {"holds": False, "max_drop_points": 0.5}
     )
-    found = pretended({"float": 2.0, "int8-openvino": 1.0})
+    found = pretended({"float": 2.0, "onnx-int8-openvino": 1.0})
     assert found["variant"] == "float"
-    assert "loses more than 0.5 points" in found["table"]["int8-openvino"]["reason"]
+    assert "loses more than 0.5 points" in found["table"]["onnx-int8-openvino"]["reason"]
 
 
 @pytest.mark.slow
@@ -633,13 +665,13 @@ def test_another_machine_does_not_take_this_ones_choice(path: Path) -> None:
     bundle = Bundle.open(path)
     from edgevit.bundle.bundle import MachineChoice
 
-    choice = MachineChoice("int8-openvino", 1, (), "today")
+    choice = MachineChoice("onnx-int8-openvino", 1, (), "today")
     with edit(bundle) as draft:
         draft.choose_on_machine("another processor", choice)
     assert chosen_here(draft.bundle) == "float"
     with edit(bundle) as draft:
         draft.choose_on_machine(machine_label(), choice)
-    assert chosen_here(draft.bundle) == "int8-openvino"
+    assert chosen_here(draft.bundle) == "onnx-int8-openvino"
 
 
 # Bench --------------------------------------------------------------------------------------------

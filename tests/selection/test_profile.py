@@ -11,6 +11,7 @@ import pytest
 from onnx import inliner
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.variant_names import int8_variant
 from edgevit.common.errors import CheckFailedError
 from edgevit.common.tensorrt_library import find_tensorrt
 from edgevit.inference.node_names import GROUPS, UNNAMED, group_of, module_of
@@ -64,7 +65,7 @@ def test_quantized_products_keep_the_part_of_their_module(
     variant: str, quantized_bundle: Path, edgevit: Command
 ) -> None:
     """An INT8 profile once counted all of them as attention: "MLP 2115 % of the limit"."""
-    name = f"int8-{this_target() if variant == 'int8' else variant}"
+    name = int8_variant(this_target() if variant == "int8" else variant)
     ended = edgevit("profile", quantized_bundle, *_each("--variant", "float", name), "--json")
     assert ended.code == 0, ended.err
     as_float, as_int8 = json.loads(ended.out)["profiles"]
@@ -92,7 +93,7 @@ def float_model_of(bundle: Path) -> ir.Model:
 
 
 def test_every_node_that_quantizing_adds_has_a_name_of_its_own(quantized_bundle: Path) -> None:
-    for file in quantized_bundle.glob("model.int8-*.onnx"):
+    for file in quantized_bundle.glob("model.onnx-int8-*.onnx"):
         nodes = onnx.load(file).graph.node
         added = [n for n in nodes if "Quantize" in n.op_type or n.op_type == "MatMulIntegerToFloat"]
         names = [node.name for node in added]
@@ -124,11 +125,11 @@ def test_openvino_is_profiled_beside_it(tmp_path: Path, edgevit: Command) -> Non
 
 
 def test_what_cannot_be_profiled_is_said(tmp_path: Path, edgevit: Command) -> None:
-    bundle = with_variant(tmp_path, "int8-tensorrt", float_model(), "tensorrt")
+    bundle = with_variant(tmp_path, "onnx-int8-tensorrt", float_model(), "tensorrt")
     ended = edgevit("profile", bundle, "--runs", 1)
     assert ended.code == 0, ended.err
-    assert "int8-tensorrt: not profiled here:" in ended.out
-    assert edgevit("profile", bundle, "--variant", "int8-tensorrt").code == 2
+    assert "onnx-int8-tensorrt: not profiled here:" in ended.out
+    assert edgevit("profile", bundle, "--variant", "onnx-int8-tensorrt").code == 2
     assert "has no variant 'nope'" in edgevit("profile", "--variant", "nope").one_message
 
 

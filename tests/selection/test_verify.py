@@ -93,13 +93,13 @@ def test_nan_never_passes(tmp_path: Path, edgevit: Command) -> None:
 
 
 def test_what_cannot_be_opened_here_is_said(tmp_path: Path, edgevit: Command) -> None:
-    bundle = with_variant(tmp_path, "int8-tensorrt", float_model(), "tensorrt")
+    bundle = with_variant(tmp_path, "onnx-int8-tensorrt", float_model(), "tensorrt")
     ended = edgevit("verify", bundle)
     assert ended.code == 0, ended.err
-    assert "int8-tensorrt: not verified here:" in ended.out
-    asked = edgevit("verify", bundle, "--variant", "int8-tensorrt")
+    assert "onnx-int8-tensorrt: not verified here:" in ended.out
+    asked = edgevit("verify", bundle, "--variant", "onnx-int8-tensorrt")
     assert asked.code == 2
-    assert "'int8-tensorrt' could not be verified here" in asked.one_message
+    assert "'onnx-int8-tensorrt' could not be verified here" in asked.one_message
     unknown = edgevit("verify", bundle, "--variant", "nope")
     assert "has no variant 'nope'" in unknown.one_message
 

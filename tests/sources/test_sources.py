@@ -544,14 +544,14 @@ def test_a_picture_is_turned_before_it_is_answered(
 ) -> None:
     target = tmp_path / "turned.png"
     source = photo_folder / "photo2.png"
-    assert edgevit("run", source, "--rotate", 90, "--save", target).code == 0
+    assert edgevit("run", source, "--rotate", 90, "--output", target).code == 0
     assert image_io.read(target).shape == image_io.read(source).transpose(1, 0, 2).shape
 
 
 def test_the_page_and_the_video_name_their_extras(clip: Path) -> None:
     for option, module, extra in (
         ("--serve 127.0.0.1:0", "aiohttp", "serve"),
-        ("--save x.mp4", "av", "video"),
+        ("--output x.mp4", "av", "video"),
     ):
         code = f"""
 import sys

@@ -16,6 +16,7 @@ from edgevit.bundle.bundle import Bundle, Variant, variant_file
 from edgevit.bundle.compiled import Built, Wanted, ensure
 from edgevit.bundle.edit import edit, seal
 from edgevit.bundle.trust import trust
+from edgevit.bundle.variant_names import HALF_VARIANT, int8_variant
 from edgevit.common import tensorrt_library
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.passes.widen_weights import widen_weights
@@ -46,13 +47,13 @@ def with_all_forms(target: Path) -> Path:
     seen = observe_products(model, pictures, OnnxRuntimeRunner)
     ranges = {name: METHODS["minmax"](found) for name, found in seen.items()}
     forms = {
-        f"int8-{name}": (quantized(model, SCHEMES[name], ranges), SCHEMES[name].runtime, name)
+        int8_variant(name): (quantized(model, SCHEMES[name], ranges), SCHEMES[name].runtime, name)
         for name in (this_target(), "openvino", "tensorrt", "native")
     }
-    forms["half"] = (to_half(model, pictures, OnnxRuntimeRunner).model, "onnxruntime", "gpu")
+    forms[HALF_VARIANT] = (to_half(model, pictures, OnnxRuntimeRunner).model, "onnxruntime", "gpu")
     variants = dict(bundle.manifest.variants)
     for name, (_, runtime, kind) in forms.items():
-        precision = "float16" if name == "half" else "int8"
+        precision = "float16" if name == HALF_VARIANT else "int8"
         variants[name] = Variant(variant_file(name), precision, precision, runtime, kind)
 
     with edit(bundle) as draft:

@@ -150,7 +150,7 @@ def test_a_model_that_ends_its_process_is_one_clean_line(
         ("profile", foreign),
         ("inspect", foreign, "--layers"),
         ("compile", foreign, "--target", "onnxruntime"),
-        ("eval", foreign, class_folder),
+        ("eval", foreign, "--data", class_folder),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(subprocess, "run", crash)

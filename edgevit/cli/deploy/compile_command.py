@@ -42,6 +42,12 @@ def compile_bundle(
             help="Allow nodes that the provider does not support to run on the CPU.",
         ),
     ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled images to calibrate INT8 on, if the bundle has no such form yet."
+        ),
+    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(help="Images to compare the variants on. Default: the bundle's own eight."),
@@ -73,6 +79,7 @@ def compile_bundle(
         cuda_graph=cuda_graph,
         provider=provider,
         allow_fallback=allow_fallback,
+        data=data,
         images=images,
         keep_all=keep_all,
         force=force,

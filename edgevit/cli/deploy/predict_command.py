@@ -13,9 +13,9 @@ from edgevit.cli.options import (
     EngineOption,
     JsonOption,
     MaxPixelsOption,
+    RayWorkersOption,
     ThreadsOption,
     VariantOption,
-    WorkersOption,
     looks_like_bundle,
     open_bundle,
 )
@@ -36,7 +36,7 @@ def predict(
         Path, typer.Option("--output", "-o", help="Parquet file to write the answers to.")
     ],
     engine: EngineOption = "local",
-    workers: WorkersOption = None,
+    workers: RayWorkersOption = None,
     address: ClusterOption = None,
     top: Annotated[int, typer.Option(min=1, help="Number of classes to list per image.")] = 5,
     variant: VariantOption = None,

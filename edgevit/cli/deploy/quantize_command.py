@@ -14,7 +14,7 @@ from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 def quantize(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder; variants are added to it.")],
     data: Annotated[Path, typer.Option(help="Calibration images, one subfolder per class.")],
-    eval_data: Annotated[
+    val_data: Annotated[
         Path | None,
         typer.Option(help="Images to measure accuracy on. Default: half of --data."),
     ] = None,
@@ -25,7 +25,7 @@ def quantize(
             "tensorrt, native or all; may be repeated. Default: this machine's, and tensorrt."
         ),
     ] = None,
-    images: Annotated[int, typer.Option(min=8, help="Number of calibration images.")] = 256,
+    count: Annotated[int, typer.Option(min=8, help="Number of calibration images.")] = 256,
     max_drop: Annotated[
         float,
         typer.Option(min=0, help="Largest accepted drop of top-1 accuracy, in percentage points."),
@@ -57,9 +57,9 @@ def quantize(
     result = quantize_bundle(
         open_for_change(bundle),
         data,
-        eval_data,
+        val_data,
         targets=target,
-        images=images,
+        images=count,
         max_drop=max_drop,
         method=calibration,
         plot=plot,

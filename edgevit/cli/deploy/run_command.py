@@ -45,7 +45,9 @@ def run(
     save: Annotated[
         Path | None,
         typer.Option(
-            help="Write annotated images: a file, or a folder for several; an .mp4 file for a feed."
+            "--output",
+            "-o",
+            help="Write annotated images: a file, or a folder for several; an .mp4 for a feed.",
         ),
     ] = None,
     variant: VariantOption = None,

@@ -11,8 +11,10 @@ from edgevit.cli.options import (
     CheckHashesOption,
     JsonOption,
     MaxPixelsOption,
+    ResultFileOption,
     ThreadsOption,
     open_bundle,
+    variant_names,
 )
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
@@ -29,7 +31,10 @@ def verify(
         int, typer.Option(min=1, help="Number of images from --images, evenly spaced.")
     ] = 200,
     variant: Annotated[
-        list[str] | None, typer.Option(help="A variant to verify; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(
+            callback=variant_names, help="A variant to verify; may be repeated. Default: all."
+        ),
     ] = None,
     bisect: Annotated[
         bool, typer.Option("--bisect", help="Find the first tensor in which a variant differs.")
@@ -47,6 +52,7 @@ def verify(
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
+    output: ResultFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare every variant with the float reference: answers, superpixels, pass or fail."""
@@ -67,5 +73,5 @@ def verify(
         threads=threads,
         progress=progress_for_stderr(),
     )
-    show(result, json)
+    show(result, json, output)
     result.require()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from edgevit.cli.command import add_command
 from edgevit.cli.options import JsonOption
 
 app = typer.Typer(
@@ -28,7 +29,6 @@ def devices(context: typer.Context) -> None:
         list_()
 
 
-@app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Name of the device, such as jetson.")],
     host: Annotated[
@@ -37,6 +37,7 @@ def add(
     folder: Annotated[
         str | None, typer.Option(help="Folder of edgevit on the device. Default: in ~/.cache.")
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Remember a device by name."""
     from edgevit_runtimes.remote.device_address import (
@@ -47,10 +48,10 @@ def add(
     )
 
     add_device(name, Device(host, DEFAULT_FOLDER if folder is None else folder))
-    print(f"{name} is {host} ({devices_file()}); next: edgevit devices setup {name}")
+    done = f"{name} is {host} ({devices_file()}); next: edgevit devices setup {name}"
+    _say({"name": name, "host": host, "file": str(devices_file())}, [done], json)
 
 
-@app.command("list")
 def list_(json: JsonOption = False) -> None:
     """This machine, and the devices that were added."""
     from dataclasses import asdict
@@ -69,18 +70,17 @@ def list_(json: JsonOption = False) -> None:
     print_table("devices", ("name", "host", "what or where"), rows)
 
 
-@app.command("remove")
 def remove(
     name: Annotated[str, typer.Argument(help="A name added with 'edgevit devices add'.")],
+    json: JsonOption = False,
 ) -> None:
     """Forget a device; what lies on it stays there."""
     from edgevit_runtimes.remote.device_address import remove_device
 
     remove_device(name)
-    print(f"{name} is forgotten")
+    _say({"removed": name}, [f"{name} is forgotten"], json)
 
 
-@app.command("check")
 def check(name: NameArgument, json: JsonOption = False) -> None:
     """Look whether a device can be reached, what it is, and what it is ready for."""
     from edgevit.common.console import show
@@ -91,7 +91,6 @@ def check(name: NameArgument, json: JsonOption = False) -> None:
         show(check_over_ssh(ssh), json)
 
 
-@app.command("setup")
 def setup(
     name: NameArgument,
     wheel: Annotated[
@@ -102,6 +101,7 @@ def setup(
         bool,
         typer.Option("--offline", help="Download all wheels here; the device needs no network."),
     ] = False,
+    json: JsonOption = False,
 ) -> None:
     """Install this edgevit on a device; its own OpenCV, TensorRT and ONNX Runtime are kept."""
     from edgevit.common.progress import progress_for_stderr
@@ -111,18 +111,24 @@ def setup(
 
     with connection(name) as ssh:
         done = set_up(ssh, progress_for_stderr(), wheel, offline)
-    for module, found in dict(done.get("kept") or {}).items():
-        if found:
-            print(f"kept the system's {harmless(str(module))} {harmless(str(found[0]))}")
-    for module in done.get("covered") or ():
-        print(f"WARNING: the system's {harmless(str(module))} is covered by another one")
-    print(f"edgevit is set up; next: edgevit bench --host {name}")
+    kept = {
+        harmless(str(module)): harmless(str(found[0]))
+        for module, found in dict(done.get("kept") or {}).items()
+        if found
+    }
+    covered = [harmless(str(module)) for module in done.get("covered") or ()]
+    lines = [
+        *(f"kept the system's {module} {version}" for module, version in kept.items()),
+        *(f"WARNING: the system's {module} is covered by another one" for module in covered),
+        f"edgevit is set up; next: edgevit bench --host {name}",
+    ]
+    _say({"device": name, "kept": kept, "covered": covered}, lines, json)
 
 
-@app.command("record")
 def record(
     name: NameArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    json: JsonOption = False,
 ) -> None:
     """Record what a device is, without serial numbers, for doctor --recording or a bug report."""
     from edgevit.common.storage.files import write_atomically
@@ -132,4 +138,27 @@ def record(
     with connection(name) as ssh:
         text = recording(ssh)
     write_atomically(output, lambda aside: aside.write_text(text, encoding="utf-8"))
-    print(f"{output}: {len(text.splitlines())} lines; see: edgevit doctor --recording {output}")
+    count = len(text.splitlines())
+    done = f"{output}: {count} lines; see: edgevit doctor --recording {output}"
+    _say({"device": name, "file": str(output), "lines": count}, [done], json)
+
+
+def _say(document: dict[str, Any], lines: list[str], as_json: bool) -> None:
+    from edgevit.common.console import print_json
+
+    if as_json:
+        print_json(document)
+        return
+    for line in lines:
+        print(line)
+
+
+for name, function in {
+    "add": add,
+    "list": list_,
+    "remove": remove,
+    "check": check,
+    "setup": setup,
+    "record": record,
+}.items():
+    add_command(app, function, name, under="devices")

@@ -13,6 +13,7 @@ from edgevit.cli.options import (
     CheckHashesOption,
     CoresOption,
     JsonOption,
+    ResultFileOption,
     ThreadsOption,
     VariantOption,
     core_numbers,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from edgevit.results.bench_result import BenchResult
 
 
-class Device(str, Enum):
+class Machine(str, Enum):
     """What is to be measured; any other machine is refused."""
 
     auto = "auto"
@@ -55,7 +56,9 @@ def bench(
             help="A bundle folder (default: the prebuilt lla_tiny); results, with --compare.",
         ),
     ] = None,
-    device: Annotated[Device, typer.Option(help="Kind of device that is measured.")] = Device.auto,
+    machine: Annotated[
+        Machine, typer.Option(help="Kind of machine that is measured; another one is refused.")
+    ] = Machine.auto,
     threads: ThreadsOption = 1,
     batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 1,
     samples: Annotated[int, typer.Option(min=1, help="Inferences of the back-to-back run.")] = 1000,
@@ -81,7 +84,7 @@ def bench(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Resume a run whose connection was lost.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")] = None,
+    output: ResultFileOption = None,
     repeat: Annotated[
         Path | None,
         typer.Option(
@@ -126,7 +129,7 @@ def bench(
     if repeat is not None:
         _refuse_measuring_options(context, repeat)
         bundle = None if path is None else open_bundle(path, check_hashes)
-        result = workflow.repeat(repeat, bundle, host=host, device=device.value, progress=progress)
+        result = workflow.repeat(repeat, bundle, host=host, device=machine.value, progress=progress)
     else:
         result = workflow.bench(
             open_bundle(path, check_hashes),
@@ -141,7 +144,7 @@ def bench(
             cores=core_numbers(cores),
             arena=arena,
             host=host,
-            device=device.value,
+            device=machine.value,
             progress=progress,
         )
     _keep_and_show(result, output, json)
@@ -150,11 +153,9 @@ def bench(
 
 
 def _keep_and_show(result: BenchResult, output: Path | None, as_json: bool) -> None:
-    from edgevit.common.console import show, write_json
+    from edgevit.common.console import show
 
-    if output is not None:
-        write_json(output, result.to_dict())
-    show(result, as_json)
+    show(result, as_json, output)
 
 
 def _refuse_measuring_options(context: typer.Context, result: Path) -> None:

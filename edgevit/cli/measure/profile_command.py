@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import CheckHashesOption, JsonOption, ThreadsOption, open_bundle
+from edgevit.cli.options import (
+    CheckHashesOption,
+    JsonOption,
+    ResultFileOption,
+    ThreadsOption,
+    open_bundle,
+    variant_names,
+)
 
 
 def profile(
@@ -15,13 +22,17 @@ def profile(
         Path | None, typer.Argument(help="A bundle folder. Default: the prebuilt lla_tiny.")
     ] = None,
     variant: Annotated[
-        list[str] | None, typer.Option(help="A variant to profile; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(
+            callback=variant_names, help="A variant to profile; may be repeated. Default: all."
+        ),
     ] = None,
     runs: Annotated[
         int, typer.Option(min=1, help="Number of inferences; medians are reported.")
     ] = 100,
     threads: ThreadsOption = 1,
     check_hashes: CheckHashesOption = False,
+    output: ResultFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Time every layer, in every runtime: by part of the model, by op, and against the limit."""
@@ -36,4 +47,4 @@ def profile(
         threads=threads,
         progress=progress_for_stderr(),
     )
-    show(result, json)
+    show(result, json, output)

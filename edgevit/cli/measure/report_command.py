@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edgevit.cli.options import JsonOption
+
 
 def report(
     files: Annotated[
@@ -19,9 +21,10 @@ def report(
         "report.html"
     ),
     title: Annotated[str, typer.Option(help="Title of the page.")] = "edgevit report",
+    json: JsonOption = False,
 ) -> None:
     """Draw results as one page: latency, memory, accuracy against latency, conditions."""
     from edgevit.common.console import show
     from edgevit.results.report import report as write_report
 
-    show(write_report(files, output, title=title), as_json=False)
+    show(write_report(files, output, title=title), as_json=json)

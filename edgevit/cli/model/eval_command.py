@@ -16,13 +16,15 @@ from edgevit.cli.options import (
     EngineOption,
     JsonOption,
     MaxPixelsOption,
+    RayWorkersOption,
+    ResultFileOption,
     SkipCorruptOption,
     ThreadsOption,
     VariantOption,
-    WorkersOption,
     looks_like_bundle,
     open_bundle,
 )
+from edgevit.cli.renamed import REMOVED_IN, warn
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
@@ -33,13 +35,16 @@ if TYPE_CHECKING:
 
 def evaluate(
     paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="[BUNDLE] DATA",
-            help="A bundle (default: the prebuilt lla_tiny), and a folder of images with one "
-            "subfolder per class, or with .tar and .zip archives of them.",
+        list[Path] | None,
+        typer.Argument(metavar="[BUNDLE]", help="A bundle folder. Default: the prebuilt lla_tiny."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled images, one subfolder per class, or .tar and .zip archives of them; "
+            "or a folder with val/."
         ),
-    ],
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Export this zoo model with its shipped weights first.")
     ] = None,
@@ -49,11 +54,12 @@ def evaluate(
     ] = None,
     skip_corrupt: SkipCorruptOption = False,
     engine: EngineOption = "local",
-    workers: WorkersOption = None,
+    workers: RayWorkersOption = None,
     address: ClusterOption = None,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
+    output: ResultFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
@@ -65,12 +71,12 @@ def evaluate(
 
     set_max_pixels(max_pixels)
     options = EngineOptions.of(engine, workers, address)
-    path, data = _split(paths, model)
+    path, folder = _split(paths or [], data, model)
     progress = progress_for_stderr()
     with _bundle(path, model, check_hashes, progress) as bundle:
         result = evaluate_bundle(
             bundle,
-            data,
+            folder,
             variant=variant,
             threads=threads,
             skip_corrupt=skip_corrupt,
@@ -78,21 +84,27 @@ def evaluate(
             confusion=confusion,
             progress=progress,
         )
-        show(result, json)
+        show(result, json, output)
 
 
-def _split(paths: list[Path], model: str | None) -> tuple[Path | None, Path]:
-    """[BUNDLE] DATA; with --model only DATA."""
+def _split(paths: list[Path], data: Path | None, model: str | None) -> tuple[Path | None, Path]:
+    """[BUNDLE] --data DATA, or with --model only the data; DATA without --data is of before."""
     bundles = [path for path in paths if looks_like_bundle(path)]
-    data = [path for path in paths if path not in bundles]
-    if len(data) != 1 or len(bundles) > 1:
+    folders = [path for path in paths if path not in bundles]
+    if data is None and any(folder.exists() for folder in folders):
+        warn(
+            f"the images of 'edgevit eval' are given as --data {folders[0]} now; the former way "
+            f"works until edgevit {REMOVED_IN}"
+        )
+    found = [*folders, *([data] if data is not None else [])]
+    if len(found) != 1 or len(bundles) > 1:
         raise InputError(
-            f"Got {len(bundles)} bundles and {len(data)} folders of images; expected one folder, "
-            "and a bundle or --model. Usage: edgevit eval model.edgevit images/val"
+            f"Got {len(bundles)} bundles and {len(found)} folders of images; expected one folder, "
+            "and a bundle or --model. Usage: edgevit eval model.edgevit --data images/val"
         )
     if bundles and model is not None:
         raise InputError(f"Got the bundle {bundles[0]} and --model {model}; give one of them.")
-    return (bundles[0] if bundles else None), data[0]
+    return (bundles[0] if bundles else None), found[0]
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from edgevit.cli.options import (
-    LoaderThreadsOption,
+    JsonOption,
     MaxPixelsOption,
     SkipCorruptOption,
     WeightsKeyOption,
+    WorkersOption,
 )
 from edgevit.cli.picture_options import (
     CropPctOption,
@@ -155,8 +156,9 @@ def train(
         ),
     ] = 0,
     device: Annotated[str, typer.Option(help="Device to train on: auto, cpu or cuda.")] = "auto",
-    threads: LoaderThreadsOption = None,
+    workers: WorkersOption = None,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    json: JsonOption = False,
 ) -> None:
     """Train a model on an image folder; leaves MODEL.safetensors for 'edgevit export'."""
     from edgevit.common.console import show
@@ -185,7 +187,7 @@ def train(
         resume=resume,
         save_every=save_every,
         device=device,
-        threads=threads,
+        threads=workers,
         progress=progress_for_stderr(),
         epochs=epochs,
         batch=batch,
@@ -203,4 +205,4 @@ def train(
         seed=seed,
     )
     if result.is_first_process:
-        show(result, as_json=False)
+        show(result, as_json=json)

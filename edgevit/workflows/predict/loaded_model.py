@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.variant_names import current_name
 from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import softmax
@@ -50,6 +51,7 @@ class Model(BundleWork):
 
     def __init__(self, bundle: Bundle, variant: str | None = None, threads: int = 1) -> None:
         if variant is not None:
+            variant = current_name(variant)
             bundle.variant(variant)
         if threads < 1:
             raise InputError(f"threads must be 1 or more; got {threads}.")

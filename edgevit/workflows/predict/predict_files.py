@@ -56,13 +56,15 @@ def _targets(files: Sequence[Path], save: Path | None) -> dict[str, Path]:
         return {}
     is_file = bool(save.suffix) and not save.is_dir()
     if is_file and len(files) > 1:
-        raise InputError(f"--save {save} is one file for {len(files)} pictures. Name a folder.")
+        raise InputError(f"--output {save} is one file for {len(files)} pictures. Name a folder.")
     targets = [save] if is_file else [save / f"{file.stem}.png" for file in files]
     if len(set(targets)) < len(targets):
         raise InputError(f"Several pictures have the same name; {save} can hold only one of each.")
     sources = {file.resolve() for file in files}
     if own := [target for target in targets if target.resolve() in sources]:
-        raise InputError(f"--save would overwrite the picture {own[0]} itself. Name another place.")
+        raise InputError(
+            f"--output would overwrite the picture {own[0]} itself. Name another place."
+        )
     return dict(zip(map(str, files), targets, strict=True))
 
 

@@ -32,13 +32,14 @@ def plan_tensorrt(bundle: Bundle, request: CompileRequest, progress: Progress) -
             f"{bundle.path} was exported for batch {fixed}; got --batch {request.batch}. Export "
             "it with --dynamic-batch."
         )
+    facts = built_for("tensorrt", Compiling(request.capability))  # before a form is looked for
     wanted = Wanted(
         request.name,
         source_of(bundle, "tensorrt", request.precision.value),
         "tensorrt",
         request.precision.value,
         "engine",
-        built_for("tensorrt", Compiling(request.capability)),
+        facts,
         options,
     )
     engine = EngineOptions(request.capability, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit, refuse_unwritable
 from edgevit.bundle.manifest import FLOAT_VARIANT, Variant, variant_file
+from edgevit.bundle.variant_names import HALF_VARIANT, int8_variant
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.images.picture_set import PictureSet, picture_set
@@ -30,7 +31,6 @@ from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.schemes import SCHEMES
 from edgevit_export.quantize.search import REFERENCE, Found, Search, logits_of
 
-HALF_VARIANT = "half"
 _HALF_PICTURES = 32
 _HALF_EVALUATED = 256
 
@@ -73,11 +73,6 @@ class QuantizeRequest:
         return picture_set(self.evaluation_name, self.evaluation.part(places).files, classes)
 
 
-def variant_of(scheme: str) -> str:
-    """The name of a scheme's INT8 variant."""
-    return f"int8-{scheme}"
-
-
 def quantize_bundle(
     request: QuantizeRequest, runners: Mapping[str, OpenRunner], progress: Progress
 ) -> tuple[Bundle, Mapping[str, Found]]:
@@ -93,8 +88,12 @@ def quantize_bundle(
     """
     bundle = request.bundle
     refuse_unwritable(bundle)
+    alternatives = [
+        s.name for s in SCHEMES.values() if not s.is_target and request.alternatives_for
+    ]
+    schemes = (*request.targets, *alternatives)
     if not request.replace_variants:
-        refuse_quantized(bundle)
+        refuse_quantized(bundle, [int8_variant(scheme) for scheme in request.targets])
     file = bundle.variant(FLOAT_VARIANT)
     with understood(file):
         read = read_onnx(file)
@@ -113,20 +112,17 @@ def quantize_bundle(
     search = Search(
         model, request.calibrating, evaluation, runners, progress, request.max_drop, request.method
     )
-    alternatives = [
-        s.name for s in SCHEMES.values() if not s.is_target and request.alternatives_for
-    ]
     found = {
         scheme: search.run(SCHEMES[scheme], explain=scheme in request.measured)
-        for scheme in (*request.targets, *alternatives)
+        for scheme in schemes
     }
     half, half_variant = _half(request, search)
     with stage(progress, "write     bundle"), edit(bundle) as draft:
         draft.require_same(bundle, [FLOAT_VARIANT])
-        draft.drop(set(draft.manifest.variants) - set(_kept(draft.bundle)))
+        draft.drop(_replaced(draft.bundle, request, [int8_variant(scheme) for scheme in schemes]))
         draft.manifest = replace(draft.manifest, chosen={}, machines={})
         for scheme, result in found.items():
-            name = variant_of(scheme)
+            name = int8_variant(scheme)
             draft.write(variant_file(name), partial(ir.save, result.best.model))
             draft.put(name, _variant(request, scheme, result))
         draft.write(half_variant.file, partial(ir.save, half))
@@ -134,14 +130,27 @@ def quantize_bundle(
     return draft.bundle, found
 
 
-def refuse_quantized(bundle: Bundle) -> None:
-    """Raises InputError for a bundle that has quantized variants."""
-    others = sorted(set(bundle.manifest.variants) - set(_kept(bundle)))
+def refuse_quantized(bundle: Bundle, names: Sequence[str]) -> None:
+    """Raises InputError for a bundle that has some of these quantized variants."""
+    others = sorted(set(bundle.manifest.variants) & set(names))
     if others:
         raise InputError(
             f"{bundle.path} is quantized already ({', '.join(others)}). Export it again first, or "
             "add --force to replace them."
         )
+
+
+def _replaced(bundle: Bundle, request: QuantizeRequest, names: Sequence[str]) -> set[str]:
+    """What goes: everything of before with ``replace_variants``, else what is made anew now."""
+    variants = bundle.manifest.variants
+    if request.replace_variants:
+        return set(variants) - set(_kept(bundle))
+    anew = {*names, HALF_VARIANT}
+    return {
+        name
+        for name, variant in variants.items()
+        if name in anew or (variant.build and variant.build.source in anew)
+    }
 
 
 def _kept(bundle: Bundle) -> dict[str, Variant]:
@@ -180,7 +189,7 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
             for layer in found.layers
         ],
     }
-    name = variant_file(variant_of(scheme))
+    name = variant_file(int8_variant(scheme))
     return Variant(name, "int8", "int8", SCHEMES[scheme].runtime, target, report)
 
 

@@ -58,14 +58,14 @@ class OutputOptions:
     def __post_init__(self) -> None:
         if self.save is not None and self.save.suffix.lower() != ".mp4":
             raise InputError(
-                f"--save {self.save}: a feed is saved as a video. Give a name that ends in .mp4."
+                f"--output {self.save}: a feed is saved as a video. Give a name that ends in .mp4."
             )
         if self.save is not None:
             require_modules("Saving a video", "video", ["av"])
         if self.serve is not None:
             require_modules("The page", "serve", ["aiohttp", "prometheus_client"])
         if self.save and self.jsonl and self.save.resolve() == self.jsonl.resolve():
-            raise InputError(f"--save and --jsonl both name {self.save}. Name two files.")
+            raise InputError(f"--output and --jsonl both name {self.save}. Name two files.")
 
     @property
     def uses_standard_output(self) -> bool:

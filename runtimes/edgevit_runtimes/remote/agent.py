@@ -156,7 +156,7 @@ def _failure(error: Exception) -> dict[str, Any]:
 def _refuse_other_device(wanted: str) -> None:
     kind = machine.describe().kind
     if wanted not in ("auto", kind):
-        raise InputError(f"--device {wanted} was asked for, but the machine there is {kind}.")
+        raise InputError(f"--machine {wanted} was asked for, but the machine there is {kind}.")
 
 
 def follow(home: Path, job: dict[str, Any]) -> dict[str, Any]:

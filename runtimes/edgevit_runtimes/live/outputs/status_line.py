@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgevit.common.errors import EdgevitError
+from edgevit.common.progress import is_quiet
 
 if TYPE_CHECKING:
     from edgevit_runtimes.live.observation import Observation
@@ -43,7 +44,7 @@ class StatusLine:
 
     def progress(self, observation: Observation, statistics: Statistics) -> None:
         now_s = time.monotonic()
-        if now_s - self.last_s < self.interval_s:
+        if is_quiet() or now_s - self.last_s < self.interval_s:
             return
         self.last_s = now_s
         text = _progress_text(observation, statistics)
