@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import typer
 
 from edgevit.cli.deploy.compile_command import compile_bundle
+from edgevit.cli.deploy.deploy_command import deploy
 from edgevit.cli.deploy.export_command import export
 from edgevit.cli.deploy.import_command import import_model
 from edgevit.cli.deploy.inspect_command import inspect
@@ -56,6 +57,7 @@ app.command("import")(import_model)
 app.command("compile")(compile_bundle)
 app.add_typer(devices_command.app, name="devices")
 app.command()(verify)
+app.command()(deploy)
 app.command()(profile)
 app.command()(trust)
 

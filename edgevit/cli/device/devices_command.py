@@ -39,12 +39,8 @@ def add(
     ] = None,
 ) -> None:
     """Remember a device by name."""
-    from edgevit_runtimes.remote.device_address import (
-        DEFAULT_FOLDER,
-        Device,
-        add_device,
-        devices_file,
-    )
+    from edgevit_runtimes.remote.device_address import DEFAULT_FOLDER, Device
+    from edgevit_runtimes.remote.device_list import add_device, devices_file
 
     add_device(name, Device(host, DEFAULT_FOLDER if folder is None else folder))
     print(f"{name} is {host} ({devices_file()}); next: edgevit devices setup {name}")
@@ -57,15 +53,17 @@ def list_(json: JsonOption = False) -> None:
 
     from edgevit.common.console import print_json, print_table
     from edgevit_runtimes.devices.machine import describe
-    from edgevit_runtimes.remote.device_address import read_devices
+    from edgevit_runtimes.remote.device_list import read_devices, read_fleets
 
-    here, devices = describe(), read_devices()
+    here, devices, fleets = describe(), read_devices(), read_fleets()
     if json:
         listed = {name: asdict(device) for name, device in devices.items()}
-        print_json({"here": asdict(here), "devices": listed})
+        made = {name: list(members) for name, members in fleets.items()}
+        print_json({"here": asdict(here), "devices": listed, "fleets": made})
         return
     rows = [("(here)", here.kind, here.name or here.processor or "unavailable")]
     rows += [(name, device.host, device.folder) for name, device in devices.items()]
+    rows += [(name, "fleet", ", ".join(members)) for name, members in fleets.items()]
     print_table("devices", ("name", "host", "what or where"), rows)
 
 
@@ -74,10 +72,35 @@ def remove(
     name: Annotated[str, typer.Argument(help="A name added with 'edgevit devices add'.")],
 ) -> None:
     """Forget a device; what lies on it stays there."""
-    from edgevit_runtimes.remote.device_address import remove_device
+    from edgevit_runtimes.remote.device_list import remove_device
 
     remove_device(name)
     print(f"{name} is forgotten")
+
+
+@app.command("fleet")
+def fleet(
+    name: Annotated[str, typer.Argument(help="Name of the fleet, for --fleet.")],
+    members: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DEVICE...", help="Its devices, by name or as user@address."),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Forget the fleet; its devices stay.")
+    ] = False,
+) -> None:
+    """Make or replace a fleet: devices that bench and deploy use all at once, by one name."""
+    from edgevit.common.errors import InputError
+    from edgevit_runtimes.remote.device_list import devices_file, remove_fleet, set_fleet
+
+    if remove:
+        if members:
+            raise InputError("--remove forgets the whole fleet; give its name alone.")
+        remove_fleet(name)
+        print(f"{name} is forgotten")
+        return
+    set_fleet(name, members or ())
+    print(f"{name} is {', '.join(members or ())} ({devices_file()})")
 
 
 @app.command("check")
