@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.bundle.edit import edit
+from edgevit.bundle.reference import Reference, write_reference
 from edgevit.common.errors import InputError
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.workflows.remote.deploy import deploy
@@ -66,16 +68,12 @@ def other_version(tmp_path: Path) -> Path:
 
 def wrong_version(tmp_path: Path) -> Path:
     """A whole bundle, hashes and all, whose model does not answer as its reference says."""
-    import numpy as np
-
-    from edgevit.bundle.manifest import REFERENCE_FILE
-
     target = tmp_path / "wrong.edgevit"
     shutil.copytree(PREBUILT_BUNDLE, target)
-    with edit(Bundle.open(target)) as draft, np.load(target / REFERENCE_FILE) as read:
-        arrays = {name: read[name] for name in read.files}
-        arrays["logits"] = np.flip(arrays["logits"], axis=-1).copy()
-        draft.write(REFERENCE_FILE, lambda path: np.savez(path.open("wb"), **arrays))
+    with edit(Bundle.open(target)) as draft:
+        known = draft.bundle.reference()
+        flipped = {name: np.flip(array, axis=-1) for name, array in known.outputs.items()}
+        write_reference(draft.folder, Reference(known.images, flipped))
     return target
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgevit.cli.options import (
     CheckHashesOption,
+    HostOption,
     JsonOption,
     MaxPixelsOption,
     SkipCorruptOption,
@@ -26,6 +27,7 @@ from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle
     from edgevit.common.progress import Progress
+    from edgevit.workflows.remote.remote_result import RemoteResult
 
 
 def evaluate(
@@ -48,6 +50,7 @@ def evaluate(
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
+    host: HostOption = None,
     json: JsonOption = False,
 ) -> None:
     """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
@@ -60,16 +63,26 @@ def evaluate(
     path, data = _split(paths, model)
     progress = progress_for_stderr()
     with _bundle(path, model, check_hashes, progress) as bundle:
-        result = evaluate_bundle(
-            bundle,
-            data,
-            variant=variant,
-            threads=threads,
-            skip_corrupt=skip_corrupt,
-            confusion=confusion,
-            progress=progress,
-        )
-        show(result, json)
+        options: dict[str, Any] = {
+            "variant": variant,
+            "threads": threads,
+            "skip_corrupt": skip_corrupt,
+            "progress": progress,
+        }
+        if host is None:
+            show(evaluate_bundle(bundle, data, confusion=confusion, **options), json)
+        else:
+            show(_evaluated_there(bundle, host, data, confusion, options), json)
+
+
+def _evaluated_there(
+    bundle: Bundle, host: str, data: Path, confusion: Path | None, options: dict[str, Any]
+) -> RemoteResult:
+    if confusion is not None:
+        raise InputError("--confusion draws what was evaluated here; give it without --host.")
+    from edgevit.workflows.remote.host_work import evaluate_there
+
+    return evaluate_there(bundle, host, data, **options)
 
 
 def _split(paths: list[Path], model: str | None) -> tuple[Path | None, Path]:

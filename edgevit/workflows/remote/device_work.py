@@ -53,7 +53,7 @@ def _verify(home: Path, job: dict[str, Any]) -> dict[str, Any]:
         result.require()
     except (CheckFailedError, InputError) as error:
         failure = {"message": str(error), "code": error.exit_code}
-    return _document(result, bundle, job) | {"failure": failure}
+    return _document(home, result, bundle, job) | {"failure": failure}
 
 
 def _evaluate(home: Path, job: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _evaluate(home: Path, job: dict[str, Any]) -> dict[str, Any]:
         raise InputError("No pictures were given to evaluate on.")
     bundle = Bundle.open(agent.bundle_folder(home, job))
     result = evaluate(bundle, pictures, progress=PlainProgress(), **job["options"])
-    return _document(result, bundle, job)
+    return _document(home, result, bundle, job)
 
 
 def _compile(home: Path, job: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _compile(home: Path, job: dict[str, Any]) -> dict[str, Any]:
         )
         sha256 = sha256_of(folder / MANIFEST_FILE)
         target = agent.bundle_folder(home, {"bundle": sha256})
-        said = _document(result, result.bundle, job) | {"compiled": sha256}
+        said = _document(home, result, result.bundle, job) | {"compiled": sha256}
         if not target.exists():
             folder.rename(target)
         return said
@@ -149,9 +149,13 @@ def _copy_of(folder: Path) -> Iterator[Path]:
         yield copy
 
 
-def _document(result: Result, bundle: Bundle, job: dict[str, Any]) -> dict[str, Any]:
-    """For programs and for people, who know the bundle by its name at their place."""
+def _document(
+    home: Path, result: Result, bundle: Bundle, job: dict[str, Any]
+) -> dict[str, Any]:
+    """For programs and for people, who know bundle and pictures by their names at their place."""
     text = str(result).replace(str(bundle.path), str(job["name"]))
+    if "set" in job:
+        text = text.replace(f"{set_folder(home, job['set'])}/", "")
     return {"document": result.to_dict(), "text": text}
 
 

@@ -106,8 +106,9 @@ def stream(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     if "set" in job:
         folder = device_pictures.set_folder(home, job["set"])
         sources = [str(folder / each) for each in sources]
-    command = [sys.executable, "-m", "edgevit", "run", str(bundle_folder(home, job)), *sources]
-    os.execv(command[0], [*command, "--jsonl", "-", *job["options"]])
+    options = [*job["options"], "--jsonl", "-", "--"]
+    command = ["-m", "edgevit", "run", *options, str(bundle_folder(home, job)), *sources]
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 def start(home: Path, job: dict[str, Any]) -> dict[str, Any]:
