@@ -25,7 +25,7 @@ from edgevit.cli.deploy.quantize_command import quantize
 from edgevit.cli.deploy.run_command import run
 from edgevit.cli.deploy.trust_command import trust
 from edgevit.cli.deploy.verify_command import verify
-from edgevit.cli.device import devices_command
+from edgevit.cli.device import devices_command, service_command
 from edgevit.cli.device.doctor_command import doctor
 from edgevit.cli.last_resort import BUG_EXIT_CODE, bug_report
 from edgevit.cli.measure.bench_command import bench
@@ -56,6 +56,7 @@ app.command("eval")(evaluate)
 app.command("import")(import_model)
 app.command("compile")(compile_bundle)
 app.add_typer(devices_command.app, name="devices")
+app.add_typer(service_command.app, name="service")
 app.command()(verify)
 app.command()(deploy)
 app.command()(profile)

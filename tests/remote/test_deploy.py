@@ -330,7 +330,7 @@ def test_fleets_are_kept_beside_devices(devices: dict[str, Path], edgevit: Comma
         "all": ["one", "three"]
     }
     assert "No device can be called" in edgevit("devices", "add", "fleets", "me@x").one_message
-    assert "is no address" in edgevit("devices", "fleet", "b", "-oX=1;").err
+    assert "is no address" in edgevit("devices", "fleet", "b", "a b;c").err
     assert edgevit("devices", "fleet", "all", "--remove").code == 0
     assert "None is known" in edgevit("bench", "--fleet", "all").one_message
 

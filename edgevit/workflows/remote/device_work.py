@@ -149,9 +149,7 @@ def _copy_of(folder: Path) -> Iterator[Path]:
         yield copy
 
 
-def _document(
-    home: Path, result: Result, bundle: Bundle, job: dict[str, Any]
-) -> dict[str, Any]:
+def _document(home: Path, result: Result, bundle: Bundle, job: dict[str, Any]) -> dict[str, Any]:
     """For programs and for people, who know bundle and pictures by their names at their place."""
     text = str(result).replace(str(bundle.path), str(job["name"]))
     if "set" in job:
