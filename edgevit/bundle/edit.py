@@ -117,6 +117,30 @@ def edit(bundle: Bundle, wait_s: float = WAIT_S) -> Iterator[Draft]:
 
 
 @contextmanager
+def take_over(bundle: Bundle, wait_s: float = WAIT_S) -> Iterator[Path]:
+    """Yields an empty folder for a bundle's new manifest and new files; others stay as they are.
+
+    What it becomes was not made here, so it is trusted only if it is trusted by itself.
+
+    Raises:
+        InputError: the bundle cannot be replaced where it is, or another process writes it.
+        BundleError: another process has changed it since it was opened.
+    """
+    refuse_unwritable(bundle)
+    with workspace(bundle.path, wait_s) as folder:
+        found = Bundle.open(bundle.path)
+        if found.manifest_sha256 != bundle.manifest_sha256:
+            raise BundleError(
+                f"{bundle.path}: another process has changed it since this began. Run the command "
+                "again."
+            )
+        yield folder
+        manifest = Bundle.open(folder).manifest
+        kept = {n: f for n, f in manifest.files.items() if not (folder / n).exists()}
+        _write_folder(bundle.path, folder, None, kept)
+
+
+@contextmanager
 def create(path: Path, replace_existing: bool) -> Iterator[Path]:
     """Yields an empty folder that becomes a bundle when :func:`seal` has been called for it.
 
@@ -171,12 +195,16 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
     write_atomically(target, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
-def _write_folder(path: Path, folder: Path, manifest: Manifest, kept: dict[str, FileFact]) -> None:
+def _write_folder(
+    path: Path, folder: Path, manifest: Manifest | None, kept: dict[str, FileFact]
+) -> None:
+    """None for the manifest: it is in the folder already."""
     there = [name for name in kept if (path / name).is_file()]  # else it is lost, as it was
     known = known_hashes(path / name for name in there)
     for name in there:
         _link(path / name, folder / name)
-    _write_manifest(folder, manifest)
+    if manifest is not None:
+        _write_manifest(folder, manifest)
     shutil.copymode(path, folder)
     put_in_place(folder, path)
     shutil.rmtree(folder, ignore_errors=True)  # what was there before; its links end with it

@@ -17,8 +17,9 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from edgevit.cli.command import add_command
+from edgevit.cli.command import Function, add_command
 from edgevit.cli.deploy.compile_command import compile_bundle
+from edgevit.cli.deploy.deploy_command import deploy
 from edgevit.cli.deploy.export_command import export
 from edgevit.cli.deploy.import_command import import_model
 from edgevit.cli.deploy.inspect_command import inspect
@@ -27,7 +28,7 @@ from edgevit.cli.deploy.quantize_command import quantize
 from edgevit.cli.deploy.run_command import run
 from edgevit.cli.deploy.trust_command import trust
 from edgevit.cli.deploy.verify_command import verify
-from edgevit.cli.device import devices_command
+from edgevit.cli.device import devices_command, service_command
 from edgevit.cli.device.doctor_command import doctor
 from edgevit.cli.examples import examples_of
 from edgevit.cli.last_resort import BUG_EXIT_CODE, bug_report
@@ -62,7 +63,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS = {
+_COMMANDS: dict[str, dict[str, Function]] = {
     "Model": {"models": models, "train": train, "eval": evaluate},
     "Deploy": {
         "export": export,
@@ -74,6 +75,7 @@ _COMMANDS = {
         "trust": trust,
         "run": run,
         "predict": predict,
+        "deploy": deploy,
     },
     "Measure": {"bench": bench, "profile": profile, "report": report},
 }
@@ -83,6 +85,9 @@ for panel in ("Model", "Deploy", "Measure"):
         add_command(app, function, name, panel)
 app.add_typer(
     devices_command.app, name="devices", rich_help_panel="Device", epilog=examples_of("devices")
+)
+app.add_typer(
+    service_command.app, name="service", rich_help_panel="Device", epilog=examples_of("service")
 )
 add_command(app, doctor, "doctor", "Help")
 

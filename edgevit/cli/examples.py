@@ -53,6 +53,11 @@ EXAMPLES: Mapping[str, tuple[str, str, str]] = {
         "trust theirs.edgevit --check-hashes",
         "trust theirs.edgevit --json",
     ),
+    "deploy": (
+        "deploy mine.edgevit --host jetson",
+        "deploy mine.edgevit --fleet shop --keep 3",
+        "deploy mine.edgevit --host user@192.168.1.20 --json",
+    ),
     "run": (
         "run photo.jpg",
         "run mine.edgevit photos --output drawn --unsure-below 0.5",
@@ -74,6 +79,11 @@ EXAMPLES: Mapping[str, tuple[str, str, str]] = {
         "report here.json there.json --title 'Two machines'",
     ),
     "devices": ("devices", "devices add jetson user@192.168.1.20", "devices setup jetson"),
+    "service": (
+        "service install mine.edgevit csi://0",
+        "service install mine.edgevit 0 --serve 127.0.0.1:8080 --dry-run",
+        "service status",
+    ),
     "doctor": ("doctor", "doctor --host user@192.168.1.20", "doctor --json"),
 }
 

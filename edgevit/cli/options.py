@@ -122,6 +122,26 @@ ClusterOption = Annotated[
         help="Ray: a running cluster. Default: one of this machine, for this command only.",
     ),
 ]
+HostsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host",
+        help="A device over SSH: user@address, or a name added with 'edgevit devices add'; may be "
+        "repeated.",
+    ),
+]
+HostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        help="Do it on this device over SSH: user@address, or a name added with 'edgevit devices "
+        "add'.",
+    ),
+]
+FleetOption = Annotated[
+    str | None,
+    typer.Option("--fleet", help="All devices of a fleet made with 'edgevit devices fleet'."),
+]
 
 MaxPixelsOption = Annotated[
     int,

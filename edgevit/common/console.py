@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edgevit.common.result import Result
-from edgevit.common.storage.files import write_atomically
+from edgevit.common.storage.files import cannot_write, write_atomically
 from edgevit.common.tables import Table, print_sections
 from edgevit.common.untrusted.sanitize import printable
 
@@ -22,6 +23,31 @@ def print_json(content: Any) -> None:
 def write_json(path: Path, content: Any) -> None:
     """One JSON document in a file, whole or not at all."""
     write_atomically(path, lambda aside: aside.write_text(f"{_json(content)}\n", encoding="utf-8"))
+
+
+def write_lines(path: Path | None, documents: Iterable[Any]) -> int:
+    """JSON documents, a line each, as they come; gives their number.
+
+    Args:
+        path: a file, which is replaced by the first line; None: standard output.
+
+    Raises:
+        InputError: the file cannot be written to.
+    """
+    count = 0
+    with ExitStack() as stack:
+        output: IO[str] = sys.stdout
+        for count, document in enumerate(documents, 1):
+            line = json.dumps(document, allow_nan=False)
+            try:
+                if path is not None and count == 1:
+                    output = stack.enter_context(path.open("w", encoding="utf-8"))
+                print(line, file=output, flush=True)
+            except OSError as error:
+                if path is None:
+                    raise
+                raise cannot_write(path, error) from error
+    return count
 
 
 def _json(content: Any) -> str:

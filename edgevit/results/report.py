@@ -15,6 +15,7 @@ from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.picture_set import pictures_key
 from edgevit.inference.accuracy import Proportion
 from edgevit.results.bench_result import BenchResult, parse_result, read_text
+from edgevit.results.documents.fleet_document import fleet_results
 from edgevit.results.documents.saved_evaluation import SavedEvaluation, parse_evaluation
 from edgevit.results.page.entry import Entry, MeasuredTop1
 from edgevit.results.page.html_page import page
@@ -66,7 +67,14 @@ def report(
 
 
 def _entries(files: Sequence[Path]) -> list[Entry]:
-    texts = {str(file): read_text(file) for file in files}
+    texts: dict[str, str] = {}
+    for file in files:
+        text = read_text(file)
+        of_fleet = fleet_results(text)
+        if of_fleet is None:
+            texts[str(file)] = text
+        else:
+            texts |= {f"{file}: {device}": result for device, result in of_fleet.items()}
     evaluations = {n: parse_evaluation(t, n) for n, t in texts.items()}
     known = {name: each for name, each in evaluations.items() if each is not None}
     entries = []

@@ -34,10 +34,11 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import agent, bootstrap, protocol, setup
-from edgevit_runtimes.remote.device_address import Device, add_device, devices_file, read_devices
-from edgevit_runtimes.remote.send_bundle import _refuse_full
+from edgevit_runtimes.remote.device_address import Device
+from edgevit_runtimes.remote.device_list import add_device, devices_file, read_devices
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
 from edgevit_runtimes.remote.ssh import Ssh
+from edgevit_runtimes.remote.transfer.send_bundle import _refuse_full
 from support import Command, begin, environment
 from support.machines.ssh_server import Loopback, loopback, stand_in_device
 from support.made_results import made

@@ -96,6 +96,7 @@ TOOLS = {
         native_library.is_built, "apt-get install g++, then install edgevit again"
     ),
     "c++": Tool(_programs("c++"), "apt-get install g++"),
+    "systemd": Tool(_programs("systemd-analyze"), "apt-get install systemd"),
     "strace": Tool(_programs("strace"), "apt-get install strace"),
     "ssh": Tool(_programs("ssh", "sshd"), "apt-get install openssh-client openssh-server"),
     "chromium": Tool(

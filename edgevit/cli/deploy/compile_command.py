@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_for_change
+from edgevit.cli.options import (
+    HostOption,
+    JsonOption,
+    MaxPixelsOption,
+    ThreadsOption,
+    open_for_change,
+)
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 from edgevit.workflows.targets.compile_request import Precision, Provider, Target
 
@@ -61,6 +67,7 @@ def compile_bundle(
     ] = False,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    host: HostOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compile a bundle for a runtime and this machine, or find the fastest form that is right."""
@@ -70,20 +77,24 @@ def compile_bundle(
     from edgevit.workflows.compile import compile_bundle as compile_it
 
     set_max_pixels(max_pixels)
-    result = compile_it(
-        open_for_change(bundle),
-        target,
-        precision=precision,
-        capability=capability,
-        batch=batch,
-        cuda_graph=cuda_graph,
-        provider=provider,
-        allow_fallback=allow_fallback,
-        data=data,
-        images=images,
-        keep_all=keep_all,
-        force=force,
-        threads=threads,
-        progress=progress_for_stderr(),
-    )
-    show(result, json)
+    opened, progress = open_for_change(bundle), progress_for_stderr()
+    options: dict[str, Any] = {
+        "precision": precision,
+        "capability": capability,
+        "batch": batch,
+        "cuda_graph": cuda_graph,
+        "provider": provider,
+        "allow_fallback": allow_fallback,
+        "data": data,
+        "images": images,
+        "keep_all": keep_all,
+        "force": force,
+        "threads": threads,
+        "progress": progress,
+    }
+    if host is None:
+        show(compile_it(opened, target, **options), json)
+        return
+    from edgevit.workflows.remote.host_work import compile_there
+
+    show(compile_there(opened, host, target, **options), json)

@@ -10,6 +10,7 @@ import typer
 
 from edgevit.cli.options import (
     CheckHashesOption,
+    HostOption,
     JsonOption,
     MaxPixelsOption,
     ThreadsOption,
@@ -21,6 +22,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
+    from edgevit.bundle.bundle import Bundle
     from edgevit.workflows.predict.loaded_model import Model
     from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
     from edgevit_runtimes.sources.feed_source import FeedSource
@@ -128,6 +130,7 @@ def run(
             rich_help_panel=_FEED,
         ),
     ] = False,
+    host: HostOption = None,
 ) -> None:
     """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
     from edgevit.images.image_io import set_max_pixels
@@ -138,6 +141,25 @@ def run(
 
     set_max_pixels(max_pixels)
     bundle_path, texts = _split(sources)
+    if host is not None:
+        _refuse_here_only({"--save": save, "--serve": serve, "--show": show, "--bench": bench})
+        asked: dict[str, object] = {
+            "--top": top,
+            "--variant": variant,
+            "--threads": threads,
+            "--max-pixels": max_pixels,
+            "--rotate": rotate,
+            "--mirror": mirror,
+            "--size": size,
+            "--fps": fps,
+            "--pixel-format": pixel_format,
+            "--duration": duration,
+            "--frames": frames,
+            "--every": every,
+            "--smooth": smooth,
+        }
+        _answer_there(open_bundle(bundle_path, check_hashes), host, texts, asked, jsonl)
+        return
     model = Model(open_bundle(bundle_path, check_hashes), variant, threads)
     source = FeedSource.of(
         texts, CaptureRequest(_size(size), fps, pixel_format), Orientation(rotate, mirror)
@@ -156,6 +178,30 @@ def run(
         options = FeedOptions(top, every, smooth, frames, duration)
         outputs = OutputOptions(save, serve, token, show, jsonl, bench)
         _answer_feed(model, source, options, outputs, json)
+
+
+def _refuse_here_only(given: dict[str, object]) -> None:
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise InputError(
+            f"{', '.join(named)} cannot be used with --host: answers come back as lines of JSON. "
+            "For a page on the device, see: edgevit service install --help"
+        )
+
+
+def _answer_there(
+    bundle: Bundle, host: str, sources: list[str], options: dict[str, object], jsonl: Path | None
+) -> None:
+    """Lines of JSON as they come, on standard output or in a file."""
+    from edgevit.common.console import write_lines
+    from edgevit.common.progress import progress_for_stderr
+    from edgevit.workflows.remote.stream_there import run_there
+
+    progress = progress_for_stderr()
+    answers = run_there(bundle, host, sources, options=options, progress=progress)
+    target = None if jsonl in (None, Path("-")) else jsonl
+    count = write_lines(target, answers)
+    progress.line(f"{host}: {count} answers")
 
 
 def _answer_files(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgevit.cli.options import (
     CheckHashesOption,
+    HostOption,
     JsonOption,
     MaxPixelsOption,
     ResultFileOption,
@@ -16,7 +17,12 @@ from edgevit.cli.options import (
     open_bundle,
     variant_names,
 )
+from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
+
+if TYPE_CHECKING:
+    from edgevit.workflows.remote.remote_result import RemoteResult
+    from edgevit.workflows.verify import VerifyResult
 
 
 def verify(
@@ -53,6 +59,7 @@ def verify(
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
     output: ResultFileOption = None,
+    host: HostOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare every variant with the float reference: answers, superpixels, pass or fail."""
@@ -62,16 +69,23 @@ def verify(
     from edgevit.workflows.verify import verify as verify_bundle
 
     set_max_pixels(max_pixels)
-    result = verify_bundle(
-        open_bundle(bundle, check_hashes),
-        images=images,
-        count=count,
-        variants=variant,
-        bisect=bisect,
-        tolerance=tolerance,
-        repair=repair,
-        threads=threads,
-        progress=progress_for_stderr(),
-    )
+    opened, progress = open_bundle(bundle, check_hashes), progress_for_stderr()
+    options: dict[str, Any] = {
+        "images": images,
+        "count": count,
+        "variants": variant,
+        "bisect": bisect,
+        "tolerance": tolerance,
+        "threads": threads,
+    }
+    result: VerifyResult | RemoteResult
+    if host is None:
+        result = verify_bundle(opened, repair=repair, progress=progress, **options)
+    else:
+        if repair:
+            raise InputError("--repair changes the bundle here; give it without --host.")
+        from edgevit.workflows.remote.host_work import verify_there
+
+        result = verify_there(opened, host, progress=progress, **options)
     show(result, json, output)
     result.require()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgevit.cli.command import add_command
+from edgevit.cli.command import Function, add_command
 from edgevit.cli.options import JsonOption
 
 app = typer.Typer(
@@ -40,12 +40,8 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Remember a device by name."""
-    from edgevit_runtimes.remote.device_address import (
-        DEFAULT_FOLDER,
-        Device,
-        add_device,
-        devices_file,
-    )
+    from edgevit_runtimes.remote.device_address import DEFAULT_FOLDER, Device
+    from edgevit_runtimes.remote.device_list import add_device, devices_file
 
     add_device(name, Device(host, DEFAULT_FOLDER if folder is None else folder))
     done = f"{name} is {host} ({devices_file()}); next: edgevit devices setup {name}"
@@ -58,15 +54,17 @@ def list_(json: JsonOption = False) -> None:
 
     from edgevit.common.console import print_json, print_table
     from edgevit_runtimes.devices.machine import describe
-    from edgevit_runtimes.remote.device_address import read_devices
+    from edgevit_runtimes.remote.device_list import read_devices, read_fleets
 
-    here, devices = describe(), read_devices()
+    here, devices, fleets = describe(), read_devices(), read_fleets()
     if json:
         listed = {name: asdict(device) for name, device in devices.items()}
-        print_json({"here": asdict(here), "devices": listed})
+        made = {name: list(members) for name, members in fleets.items()}
+        print_json({"here": asdict(here), "devices": listed, "fleets": made})
         return
     rows = [("(here)", here.kind, here.name or here.processor or "unavailable")]
     rows += [(name, device.host, device.folder) for name, device in devices.items()]
+    rows += [(name, "fleet", ", ".join(members)) for name, members in fleets.items()]
     print_table("devices", ("name", "host", "what or where"), rows)
 
 
@@ -75,10 +73,37 @@ def remove(
     json: JsonOption = False,
 ) -> None:
     """Forget a device; what lies on it stays there."""
-    from edgevit_runtimes.remote.device_address import remove_device
+    from edgevit_runtimes.remote.device_list import remove_device
 
     remove_device(name)
     _say({"removed": name}, [f"{name} is forgotten"], json)
+
+
+def fleet(
+    name: Annotated[str, typer.Argument(help="Name of the fleet, for --fleet.")],
+    members: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DEVICE...", help="Its devices, by name or as user@address."),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Forget the fleet; its devices stay.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make or replace a fleet: devices that bench and deploy use all at once, by one name."""
+    from edgevit.common.errors import InputError
+    from edgevit_runtimes.remote.device_list import devices_file, remove_fleet, set_fleet
+
+    if remove:
+        if members:
+            raise InputError("--remove forgets the whole fleet; give its name alone.")
+        remove_fleet(name)
+        _say({"removed": name}, [f"{name} is forgotten"], json)
+        return
+    named = members or []
+    set_fleet(name, named)
+    done = f"{name} is {', '.join(named)} ({devices_file()})"
+    _say({"name": name, "devices": named, "file": str(devices_file())}, [done], json)
 
 
 def check(name: NameArgument, json: JsonOption = False) -> None:
@@ -153,12 +178,14 @@ def _say(document: dict[str, Any], lines: list[str], as_json: bool) -> None:
         print(line)
 
 
-for name, function in {
+_COMMANDS: dict[str, Function] = {
     "add": add,
     "list": list_,
     "remove": remove,
+    "fleet": fleet,
     "check": check,
     "setup": setup,
     "record": record,
-}.items():
+}
+for name, function in _COMMANDS.items():
     add_command(app, function, name, under="devices")

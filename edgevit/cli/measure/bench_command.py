@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,8 @@ from edgevit.cli.options import (
     ArenaOption,
     CheckHashesOption,
     CoresOption,
+    FleetOption,
+    HostsOption,
     JsonOption,
     ResultFileOption,
     ThreadsOption,
@@ -22,6 +24,7 @@ from edgevit.cli.options import (
 from edgevit.common.errors import InputError
 
 if TYPE_CHECKING:
+    from edgevit.common.result import Result
     from edgevit.results.bench_result import BenchResult
 
 
@@ -75,12 +78,8 @@ def bench(
     variant: VariantOption = None,
     cores: CoresOption = None,
     arena: ArenaOption = True,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            help="Measure over SSH: user@address, or a name added with 'edgevit devices add'."
-        ),
-    ] = None,
+    host: HostsOption = None,
+    fleet: FleetOption = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Resume a run whose connection was lost.")
     ] = None,
@@ -109,6 +108,8 @@ def bench(
     from edgevit.common.progress import progress_for_stderr
     from edgevit.common.storage.files import refuse_target
     from edgevit.workflows import bench as workflow
+    from edgevit.workflows.remote.bench_fleet import FleetBenchResult, bench_fleet
+    from edgevit_runtimes.remote.device_list import hosts_of
 
     limit = _limit(fail_if_slower)
     if compare:
@@ -119,47 +120,68 @@ def bench(
         return
     if output is not None:
         refuse_target(output)
-    if limit is not None and repeat is None:
-        raise InputError("--fail-if-slower needs results to compare: give --compare or --repeat.")
+    _refuse_limit_alone(limit, repeat)
     progress = progress_for_stderr()
     if resume is not None:
         _keep_and_show(workflow.resume(resume, progress=progress), output, json)
         return
     path = _one_bundle(paths)
+    hosts = hosts_of(host or (), fleet)
+    is_fleet = fleet is not None or len(hosts) > 1
+    where: dict[str, Any] = {"device": machine.value, "progress": progress}
+    one = hosts[0] if hosts else None
     if repeat is not None:
-        _refuse_measuring_options(context, repeat)
+        _refuse_measuring_options(context, repeat, is_fleet)
         bundle = None if path is None else open_bundle(path, check_hashes)
-        result = workflow.repeat(repeat, bundle, host=host, device=machine.value, progress=progress)
-    else:
-        result = workflow.bench(
-            open_bundle(path, check_hashes),
-            threads=threads,
-            batch=batch,
-            samples=samples,
-            warmup=warmup,
-            fps=fps,
-            frames=frames,
-            max_seconds=max_seconds,
-            variant=variant,
-            cores=core_numbers(cores),
-            arena=arena,
-            host=host,
-            device=machine.value,
-            progress=progress,
-        )
+        repeated = workflow.repeat(repeat, bundle, host=one, **where)
+        _keep_and_show(repeated, output, json)
+        _require_no_slower(repeated, repeat, limit)
+        return
+    how: dict[str, Any] = {
+        "threads": threads,
+        "batch": batch,
+        "samples": samples,
+        "warmup": warmup,
+        "fps": fps,
+        "frames": frames,
+        "max_seconds": max_seconds,
+        "variant": variant,
+        "cores": core_numbers(cores),
+        "arena": arena,
+    }
+    opened = open_bundle(path, check_hashes)
+    result = (
+        bench_fleet(opened, hosts, **where, **how)
+        if is_fleet
+        else workflow.bench(opened, host=one, **where, **how)
+    )
     _keep_and_show(result, output, json)
+    if isinstance(result, FleetBenchResult):
+        result.require()
+
+
+def _refuse_limit_alone(limit: float | None, repeat: Path | None) -> None:
+    if limit is not None and repeat is None:
+        raise InputError("--fail-if-slower needs results to compare: give --compare or --repeat.")
+
+
+def _require_no_slower(result: BenchResult, former: Path, limit: float | None) -> None:
+    from edgevit.workflows.bench import require_no_slower
+
     if limit is not None and result.repeats is not None:
-        workflow.require_no_slower([result.repeats], [str(repeat)], limit)
+        require_no_slower([result.repeats], [str(former)], limit)
 
 
-def _keep_and_show(result: BenchResult, output: Path | None, as_json: bool) -> None:
+def _keep_and_show(result: Result, output: Path | None, as_json: bool) -> None:
     from edgevit.common.console import show
 
     show(result, as_json, output)
 
 
-def _refuse_measuring_options(context: typer.Context, result: Path) -> None:
+def _refuse_measuring_options(context: typer.Context, result: Path, is_fleet: bool) -> None:
     """How a result to repeat was measured is its own, so nothing of that may be given."""
+    if is_fleet:
+        raise InputError("--repeat compares with one result; give one --host.")
     given = [
         f"--{name.replace('_', '-')}"
         for name in _MEASURING_OPTIONS

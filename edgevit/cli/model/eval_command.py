@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from edgevit.cli.options import (
     CheckHashesOption,
     ClusterOption,
     EngineOption,
+    HostOption,
     JsonOption,
     MaxPixelsOption,
     RayWorkersOption,
@@ -31,6 +32,8 @@ from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 if TYPE_CHECKING:
     from edgevit.bundle.bundle import Bundle
     from edgevit.common.progress import Progress
+    from edgevit.common.result import Result
+    from edgevit.workflows.sets.engines import EngineOptions
 
 
 def evaluate(
@@ -60,6 +63,7 @@ def evaluate(
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
     output: ResultFileOption = None,
+    host: HostOption = None,
     json: JsonOption = False,
 ) -> None:
     """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
@@ -70,21 +74,34 @@ def evaluate(
     from edgevit.workflows.sets.engines import EngineOptions
 
     set_max_pixels(max_pixels)
-    options = EngineOptions.of(engine, workers, address)
+    engine_options = EngineOptions.of(engine, workers, address)
     path, folder = _split(paths or [], data, model)
     progress = progress_for_stderr()
     with _bundle(path, model, check_hashes, progress) as bundle:
-        result = evaluate_bundle(
-            bundle,
-            folder,
-            variant=variant,
-            threads=threads,
-            skip_corrupt=skip_corrupt,
-            engine=options,
-            confusion=confusion,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "variant": variant,
+            "threads": threads,
+            "skip_corrupt": skip_corrupt,
+            "progress": progress,
+        }
+        result: Result
+        if host is None:
+            result = evaluate_bundle(
+                bundle, folder, engine=engine_options, confusion=confusion, **options
+            )
+        else:
+            _refuse_what_stays_here(confusion, engine_options)
+            from edgevit.workflows.remote.host_work import evaluate_there
+
+            result = evaluate_there(bundle, host, folder, **options)
         show(result, json, output)
+
+
+def _refuse_what_stays_here(confusion: Path | None, engine: EngineOptions) -> None:
+    if confusion is not None:
+        raise InputError("--confusion draws what was evaluated here; give it without --host.")
+    if engine.name != "local":
+        raise InputError("--engine ray works on this machine or its cluster; leave --host out.")
 
 
 def _split(paths: list[Path], data: Path | None, model: str | None) -> tuple[Path | None, Path]:

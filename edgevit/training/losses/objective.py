@@ -62,5 +62,5 @@ def loss_of(
     return loss
 
 
-def to_device(array: NDArray[np.float32] | NDArray[np.uint8], device: str) -> Tensor:
+def to_device(array: NDArray[np.float32 | np.uint8 | np.int64], device: str) -> Tensor:
     return torch.from_numpy(array).to(device, non_blocking=True)

@@ -2,7 +2,8 @@
 
 Runs go on without a connection. A run is a folder with its job, its log and, at the end, its
 result or its error; as long as it lives, it holds a lock on that folder, which goes with it however
-it ends.
+it ends. The agent measures; other work is done by ``edgevit.workflows.remote.device_work``, which
+is started as a process because the agent's package lies below the workflows.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.remote import protocol
+from edgevit_runtimes.remote.transfer import device_pictures
+from edgevit_runtimes.remote.transfer.receive_file import receive_file
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"[0-9a-f]{16}")
@@ -39,7 +42,10 @@ _POLL_S = 0.1
 _ALIVE_S = 5.0  # how often who follows hears that the run goes on
 _RESERVE = "reserve"  # a file that makes room for the reason of a failure
 _RESERVE_BYTES = 1 << 12
-_CHUNK_BYTES = 1 << 20
+_THIS_MODULE = "edgevit_runtimes.remote.agent"
+_WORK_MODULE = "edgevit.workflows.remote.device_work"
+
+Work = Callable[[Path, dict[str, Any]], dict[str, Any]]
 
 
 def main() -> None:
@@ -63,32 +69,46 @@ def hello(home: Path, job: dict[str, Any]) -> dict[str, Any]:
         "kind": here.kind,
         "architecture": platform.machine(),
         "free_mib": shutil.disk_usage(home).free >> 20,
-        "has_bundle": (_bundle_folder(home, job) / MANIFEST_FILE).is_file(),
+        "has_bundle": (bundle_folder(home, job) / MANIFEST_FILE).is_file(),
     }
 
 
 def store(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Receives a bundle: files one after the other, of the sizes that the job says."""
-    target = _bundle_folder(home, job)
+    target = bundle_folder(home, job)
     with folder_written_aside(target, True, MANIFEST_FILE) as folder:
         for name, size in job["files"]:
             if Path(name).name != name or name.startswith("."):
                 raise InputError(f"{name!r} is no name for a file of a bundle.")
-            _receive(folder / name, size)
+            receive_file(sys.stdin.buffer, folder / name, size)
         if sha256_of(folder / MANIFEST_FILE) != job["bundle"]:
             raise InputError("The bundle arrived changed. Send it again.")
         Bundle.open(folder, check_hashes=True)
     return {"stored": True}
 
 
-def _receive(file: Path, size: int) -> None:
-    with file.open("wb") as target:
-        while size:
-            chunk = sys.stdin.buffer.read(min(size, _CHUNK_BYTES))
-            if not chunk:
-                raise DeviceError("The bundle arrived incomplete. Send it again.")
-            target.write(chunk)
-            size -= len(chunk)
+def fetch(home: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Sends files of a bundle: a message with their sizes, then what they hold."""
+    bundle = Bundle.open(bundle_folder(home, job))
+    files = [
+        bundle.path / MANIFEST_FILE if n == MANIFEST_FILE else bundle.file(n) for n in job["files"]
+    ]
+    protocol.send({"sizes": [file.stat().st_size for file in files]}, sys.stdout.buffer)
+    for file in files:
+        with file.open("rb") as source:
+            shutil.copyfileobj(source, sys.stdout.buffer)
+    return {"sent": len(files)}
+
+
+def stream(home: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Becomes ``edgevit run``: its answers, a line of JSON each, are all that follows."""
+    sources = job["sources"]
+    if "set" in job:
+        folder = device_pictures.set_folder(home, job["set"])
+        sources = [str(folder / each) for each in sources]
+    options = [*job["options"], "--jsonl", "-", "--"]
+    command = ["-m", "edgevit", "run", *options, str(bundle_folder(home, job)), *sources]
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 def start(home: Path, job: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +121,7 @@ def start(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     fcntl.flock(lock, fcntl.LOCK_EX)
     with (folder / "log").open("wb") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "edgevit_runtimes.remote.agent", str(home)],
+            [sys.executable, "-m", _WORK_MODULE if "work" in job else _THIS_MODULE, str(home)],
             stdin=_as_input({"verb": "measure", "run": job["run"], "bundle": job["bundle"]}),
             stdout=log,
             stderr=log,
@@ -121,10 +141,21 @@ def _as_input(content: dict[str, Any]) -> int:
 
 
 def run_measurement(home: Path, job: dict[str, Any]) -> dict[str, Any]:
-    """The run itself, with the lock inherited; what it says goes to the log."""
+    """A bench, carried out in a process of its own."""
+    return carry_out(home, job, _measured)
+
+
+def carry_out(home: Path, job: dict[str, Any], work: Work) -> dict[str, Any]:
+    """The run itself, with the lock inherited; what it says goes to the log.
+
+    Args:
+        job: names the run, whose folder has the whole job.
+        work: gets the folder of edgevit and the whole job, and returns the result.
+    """
     folder = _run_folder(home, job)
     try:
-        _write_json(folder / "result.json", _measured(home, folder, job))
+        wanted = json.loads((folder / "job.json").read_text())
+        _write_json(folder / "result.json", work(home, wanted))
     except Exception as error:  # whatever it is, who follows the run is told
         failure = _failure(error)
         (folder / _RESERVE).unlink(missing_ok=True)  # on a full disk there is room for this now
@@ -133,14 +164,13 @@ def run_measurement(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     return {"ended": True}
 
 
-def _measured(home: Path, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
-    wanted = json.loads((folder / "job.json").read_text())
-    _refuse_other_device(wanted["device"])
+def _measured(home: Path, job: dict[str, Any]) -> dict[str, Any]:
+    _refuse_other_device(job["device"])
     try:
-        options = typed(BenchOptions, wanted["options"], where="options")
+        options = typed(BenchOptions, job["options"], where="options")
     except ValueError as error:
         raise InputError(str(error)) from error
-    bundle = Bundle.open(_bundle_folder(home, job))
+    bundle = Bundle.open(bundle_folder(home, job))
     return measure.bench(bundle, options, PlainProgress()).to_dict()
 
 
@@ -211,13 +241,24 @@ def _is_running(folder: Path) -> bool:
     return False
 
 
+def bundles_of_runs(home: Path) -> frozenset[str]:
+    """Bundles that runs which go on have opened."""
+    jobs = (folder / "job.json" for folder in (home / "runs").glob("*/") if _is_running(folder))
+    return frozenset(json.loads(job.read_text())["bundle"] for job in jobs if job.is_file())
+
+
 def forget(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Deletes a run whose result has come home."""
     shutil.rmtree(_run_folder(home, job), ignore_errors=True)
     return {"forgotten": job["run"]}
 
 
-def _bundle_folder(home: Path, job: dict[str, Any]) -> Path:
+def bundle_folder(home: Path, job: dict[str, Any]) -> Path:
+    """Where a bundle lies on the device: under the SHA-256 of its manifest.
+
+    Raises:
+        InputError: the job names it by something else.
+    """
     if not _HASH.fullmatch(job["bundle"]):
         raise InputError("A bundle is named by its SHA-256.")
     return home / "bundles" / f"{job['bundle']}.edgevit"
@@ -236,6 +277,10 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 VERBS: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
     "hello": hello,
     "store": store,
+    "fetch": fetch,
+    "lacking_pictures": device_pictures.lacking,
+    "store_pictures": device_pictures.store,
+    "stream": stream,
     "start": start,
     "measure": run_measurement,
     "follow": follow,

@@ -34,14 +34,18 @@ def ask(ssh: Ssh, job: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def conversation(ssh: Ssh, job: dict[str, Any]) -> Iterator[Running]:
+def conversation(ssh: Ssh, job: dict[str, Any], endless: bool = False) -> Iterator[Running]:
     """A job whose answers are read while it runs; its standard input stays open for more.
+
+    Args:
+        endless: it may say nothing for as long as it likes, as a camera at night does.
 
     Raises:
         ConnectionLostError: the device took or said nothing for two minutes.
     """
     try:
-        with ssh.streaming(_agent(ssh), subprocess.PIPE, silence_s=_SILENCE_S) as running:
+        silence_s = None if endless else _SILENCE_S
+        with ssh.streaming(_agent(ssh), subprocess.PIPE, silence_s=silence_s) as running:
             running.write(_line(job))
             yield running
     except DeviceError as error:

@@ -13,17 +13,22 @@ from edgevit.common.storage.files import write_atomically
 from edgevit.common.untrusted.bounded import read_text
 
 _MOST_BYTES = 1 << 20
+BENCH = "bench"
 
 
 @dataclass(frozen=True)
 class PendingRun:
-    """run: its name, sixteen hexadecimal digits. host, folder: of the device."""
+    """run: its name, sixteen hexadecimal digits. host, folder: of the device.
+
+    work: what is done; only a bench can be picked up again.
+    """
 
     run: str
     host: str
     folder: str
     model: str
     began: str
+    work: str = BENCH
 
     @property
     def file(self) -> Path:
@@ -32,6 +37,8 @@ class PendingRun:
     @property
     def pick_up(self) -> str:
         """The line to type when the connection is back."""
+        if self.work != BENCH:
+            return f"The {self.work} goes on there. To see how it ended, give the command again."
         return f"The run goes on there. Pick it up with: edgevit bench --resume {self.run}"
 
     @property

@@ -1,4 +1,4 @@
-"""A bench on a device: begun there, followed from here, picked up again if the line breaks."""
+"""Work on a device: begun there, followed from here; a bench is picked up if the line breaks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from edgevit.results.bench_result import BenchResult, parse_result
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.calls import ask, conversation, refuse_error
-from edgevit_runtimes.remote.pending import PendingRun
-from edgevit_runtimes.remote.send_bundle import send_bundle
+from edgevit_runtimes.remote.pending import BENCH, PendingRun
 from edgevit_runtimes.remote.ssh import Ssh
+from edgevit_runtimes.remote.transfer.send_bundle import send_bundle
+
+NO_BUNDLE = "0" * 64
 
 
 def bench_there(
@@ -37,36 +39,103 @@ def bench_there(
         ConnectionLostError: in the middle; says how to pick the run up again.
         DeviceError, CheckFailedError: as the device says.
     """
-    sha256 = sha256_of(bundle.path / MANIFEST_FILE)
-    there = ask(ssh, {"verb": "hello", "bundle": sha256})
-    _refuse_other_code(ssh.device.host, there)
-    if there.get("has_bundle") is not True:
-        send_bundle(ssh, bundle, sha256, there.get("free_mib"), progress)
-    pending = PendingRun(
-        run=secrets.token_hex(8),
-        host=ssh.device.host,
-        folder=ssh.device.folder,
-        model=bundle.manifest.model.name,
-        began=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
-    job = {"verb": "start", "run": pending.run, "bundle": sha256, "device": device}
+    sha256 = bring_bundle(ssh, bundle, progress)
+    pending = _new_run(ssh, bundle.manifest.model.name)
+    job = {"bundle": sha256, "device": device, "options": asdict(options)}
     pending.keep()
     try:
-        ask(ssh, {**job, "options": asdict(options)})
-    except ConnectionLostError as error:  # it may have begun all the same
-        raise ConnectionLostError(f"{error} {pending.pick_up}") from error
-    except EdgevitError:
-        pending.drop()
+        _begin(ssh, pending, job)
+    except EdgevitError as error:
+        if not isinstance(error, ConnectionLostError):  # else it may have begun all the same
+            pending.drop()
         raise
     return follow(ssh, pending, progress)
 
 
+def work_there(
+    ssh: Ssh, model: str, work: str, job: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Other work than a bench: begun, followed, and its result as the device sent it.
+
+    Args:
+        work: one of :mod:`edgevit.workflows.remote.device_work`.
+        model: its name, for people.
+        job: the rest of what it is told; ``bundle`` names a bundle that is there.
+
+    Raises:
+        ConnectionLostError: in the middle. DeviceError, CheckFailedError: as the device says.
+    """
+    pending = _new_run(ssh, model, work)
+    _begin(ssh, pending, {**job, "work": work})
+    last = _followed(ssh, pending, progress)
+    with suppress(DeviceError):  # then a few files stay there; the result is here
+        ask(ssh, {"verb": "forget", "run": pending.run})
+    refuse_error(last, ssh.device.host)
+    result = last["result"]
+    if not isinstance(result, dict):
+        raise DeviceError(f"{ssh.device.host} sent what is no result of edgevit.")
+    return result
+
+
+def bring_bundle(ssh: Ssh, bundle: Bundle, progress: Progress) -> str:
+    """Sends a bundle where the device does not have it; gives its name there.
+
+    Raises:
+        DeviceError: edgevit there is another, or is not set up; the device refuses the bundle.
+    """
+    sha256 = sha256_of(bundle.path / MANIFEST_FILE)
+    there = hello(ssh, sha256)
+    if there.get("has_bundle") is not True:
+        send_bundle(ssh, bundle, sha256, there.get("free_mib"), progress)
+    return sha256
+
+
+def hello(ssh: Ssh, bundle: str = NO_BUNDLE) -> dict[str, Any]:
+    """What a device says of itself and of a bundle.
+
+    Raises:
+        DeviceError: edgevit there is another, or is not set up.
+    """
+    there = ask(ssh, {"verb": "hello", "bundle": bundle})
+    _refuse_other_code(ssh.device.host, there)
+    return there
+
+
+def _new_run(ssh: Ssh, model: str, work: str = BENCH) -> PendingRun:
+    return PendingRun(
+        run=secrets.token_hex(8),
+        host=ssh.device.host,
+        folder=ssh.device.folder,
+        model=model,
+        began=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        work=work,
+    )
+
+
+def _begin(ssh: Ssh, pending: PendingRun, job: dict[str, Any]) -> None:
+    try:
+        ask(ssh, {**job, "verb": "start", "run": pending.run})
+    except ConnectionLostError as error:
+        raise ConnectionLostError(f"{error} {pending.pick_up}") from error
+
+
 def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> BenchResult:
-    """Shows a run's progress until it ends; its result is kept, and returned with its place.
+    """Shows a bench's progress until it ends; its result is kept, and returned with its place.
 
     Raises:
         ConnectionLostError: says how to pick it up again. Others as the device says.
     """
+    last = _followed(ssh, pending, progress)
+    try:
+        return _brought_home(pending, last)
+    finally:
+        pending.drop()
+        with suppress(DeviceError):  # then a few files stay there; the result is here
+            ask(ssh, {"verb": "forget", "run": pending.run})
+
+
+def _followed(ssh: Ssh, pending: PendingRun, progress: Progress) -> dict[str, Any]:
+    """The last message of a run, which has its result or its error."""
     last: dict[str, Any] = {}
     try:
         with conversation(ssh, {"verb": "follow", "run": pending.run}) as running:
@@ -82,12 +151,7 @@ def follow(ssh: Ssh, pending: PendingRun, progress: Progress) -> BenchResult:
         raise
     if "result" not in last and "error" not in last:
         raise ConnectionLostError(f"{ssh.device.host} fell silent. {pending.pick_up}")
-    try:
-        return _brought_home(pending, last)
-    finally:
-        pending.drop()
-        with suppress(DeviceError):  # then a few files stay there; the result is here
-            ask(ssh, {"verb": "forget", "run": pending.run})
+    return last
 
 
 def _brought_home(pending: PendingRun, last: dict[str, Any]) -> BenchResult:

@@ -16,7 +16,8 @@ from typing import IO
 
 from edgevit.common.errors import ConnectionLostError, DeviceError, InputError
 from edgevit.common.untrusted.sanitize import harmless, last_line
-from edgevit_runtimes.remote.device_address import Device, find_device
+from edgevit_runtimes.remote.device_address import Device
+from edgevit_runtimes.remote.device_list import find_device
 from edgevit_runtimes.remote.running import Running
 
 _NOT_FOUND, _SSH_FAILED = 127, 255

@@ -16,7 +16,7 @@ from edgevit.results.bench_result import read_result
 from edgevit.training.state import STATE_FILE, RunState
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.outputs.recorder import Recorder, whole_fragments_bytes
-from edgevit_runtimes.remote.device_address import devices_file, read_devices
+from edgevit_runtimes.remote.device_list import devices_file, read_devices
 from edgevit_runtimes.sources.frame import Frame
 from support.chaos.bundle_edits import run_command
 from support.chaos.kills import Edit

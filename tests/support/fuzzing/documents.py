@@ -20,7 +20,8 @@ from edgevit.results.bench_result import read_result
 from edgevit.results.bundle_summary import BundleSummary
 from edgevit.results.compare import compare
 from edgevit.results.report import report
-from edgevit_runtimes.remote.device_address import Device, devices_file, read_devices
+from edgevit_runtimes.remote.device_address import Device
+from edgevit_runtimes.remote.device_list import devices_file, read_devices
 from edgevit_runtimes.remote.pending import PendingRun, read_pending, state_folder
 from edgevit_runtimes.remote.protocol import MARK
 from edgevit_runtimes.remote.runs import follow

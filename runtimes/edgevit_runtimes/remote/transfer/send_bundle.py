@@ -38,7 +38,7 @@ def send_bundle(
         progress.bar(f"send {bundle.path.name}", total) as advance,
         conversation(ssh, job) as running,
     ):
-        all(_pour(bundle.path / name, running, advance) for name in names)
+        all(pour(bundle.path / name, running, advance) for name in names)
         running.end_input()
         answers = list(protocol.messages(running, ssh.device.host))
     refuse_error(answers[-1] if answers else {}, ssh.device.host)
@@ -53,8 +53,8 @@ def _refuse_full(host: str, free_mib: object, total: int) -> None:
         )
 
 
-def _pour(file: Path, running: Running, advance: Advance) -> bool:
-    """False if the device ended early; its answer or its exit code says why."""
+def pour(file: Path, running: Running, advance: Advance) -> bool:
+    """Sends a file; False if the device ended early, and its answer or exit code says why."""
     with file.open("rb") as source:
         while chunk := source.read(_CHUNK_BYTES):
             if not running.write(chunk):

@@ -1,0 +1,188 @@
+"""A bundle on devices: copied once, verified there, and made current in one step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import DeviceError, EdgevitError, InputError
+from edgevit.common.progress import Progress, SilentProgress
+from edgevit.common.result import Result
+from edgevit.common.schema import typed
+from edgevit.common.tables import Section, Table
+from edgevit.workflows.remote.fleet import failure_document, on_all, require_all
+from edgevit.workflows.remote.host_work import bundle_job
+from edgevit_runtimes.deployment.slot import DEFAULT_SLOT, Version, refuse_slot_name
+from edgevit_runtimes.remote.device_list import hosts_of
+from edgevit_runtimes.remote.runs import NO_BUNDLE, hello, work_there
+from edgevit_runtimes.remote.ssh import connection
+
+_COLUMNS = ("device", "state", "current", "before", "versions kept", "path")
+_SHOWN_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a device uses now.
+
+    current, before: the SHA-256 of a bundle's manifest; ``before`` is None the first time.
+    path: of the link that programs there open. removed: bundles that were deleted there.
+    """
+
+    current: str
+    path: str
+    versions: tuple[Version, ...]
+    before: str | None
+    removed: tuple[str, ...]
+
+    @property
+    def changed(self) -> bool:
+        return self.current != self.before
+
+
+@dataclass(frozen=True)
+class DeployResult(Result):
+    """By device: what it uses now, or why the deployment failed there, which changed nothing."""
+
+    model: str
+    slot: str
+    devices: Mapping[str, Deployed | EdgevitError]
+
+    @property
+    def holds(self) -> bool:
+        return not any(isinstance(each, EdgevitError) for each in self.devices.values())
+
+    def require(self) -> None:
+        """
+        Raises:
+            EdgevitError: the one device's own. CheckFailedError: some of several failed.
+        """
+        only = next(iter(self.devices.values()))
+        if len(self.devices) == 1 and isinstance(only, EdgevitError):
+            raise only
+        require_all(self.devices, "The deployment")
+
+    def to_dict(self) -> dict[str, Any]:
+        devices = {
+            host: failure_document(each)
+            if isinstance(each, EdgevitError)
+            else {**asdict(each), "changed": each.changed}
+            for host, each in self.devices.items()
+        }
+        return {"model": self.model, "slot": self.slot, "holds": self.holds, "devices": devices}
+
+    def sections(self) -> list[Section]:
+        done = [_row(h, each) for h, each in self.devices.items() if isinstance(each, Deployed)]
+        failed = [
+            f"FAILED: {each}" for each in self.devices.values() if isinstance(each, EdgevitError)
+        ]
+        table = Table(f"{self.model}, slot {self.slot}", _COLUMNS, done, _COLUMNS[4:5])
+        return [*([table] if done else []), *failed]
+
+
+def deploy(
+    bundle: Bundle | str | os.PathLike[str],
+    host: str | Sequence[str] = (),
+    *,
+    fleet: str | None = None,
+    slot: str = DEFAULT_SLOT,
+    keep: int = 3,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> DeployResult:
+    """Brings a bundle onto devices and makes it the one that they use.
+
+    On each: it is sent unless it lies there, by its SHA-256; every variant that opens there is
+    verified; then the link ``deployed/SLOT/current`` is switched by one rename. Where verification
+    fails, ``current`` stays. Deployments to one slot wait for each other.
+
+    Args:
+        bundle: an opened bundle, or its path.
+        host: ``user@address`` or a name of ``edgevit devices add``, or several of them.
+        fleet: a name of ``edgevit devices fleet``.
+        slot: for devices with more than one model.
+        keep: how many versions stay on a device, the new one among them; 1 or more.
+        force: verify again what is current already.
+
+    Returns:
+        What each device uses now, or its error; :meth:`DeployResult.require` raises.
+
+    Raises:
+        InputError: no device is given, or an option cannot be used.
+        BundleError: the bundle cannot be opened.
+    """
+    if keep < 1:
+        raise InputError(f"--keep is 1 or more versions; got {keep}.")
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(Path(bundle))
+    opened.reference()  # a bundle that is damaged here is not sent anywhere
+    options = {"slot": slot, "keep": keep, "force": force}
+
+    def on_one(name: str, progress: Progress) -> Deployed:
+        with connection(name) as ssh:
+            job = {**bundle_job(ssh, opened, progress), **options}
+            return _deployed(name, work_there(ssh, opened.path.name, "deploy", job, progress))
+
+    return _on_devices(opened.path.name, slot, _hosts(host, fleet), on_one, progress)
+
+
+def roll_back(
+    host: str | Sequence[str] = (),
+    *,
+    fleet: str | None = None,
+    slot: str = DEFAULT_SLOT,
+    progress: Progress | None = None,
+) -> DeployResult:
+    """Makes the version before the current one current again on devices.
+
+    Raises:
+        InputError: no device is given. Others are in the result, as of :func:`deploy`.
+    """
+
+    def on_one(name: str, progress: Progress) -> Deployed:
+        with connection(name) as ssh:
+            hello(ssh)
+            job = {"bundle": NO_BUNDLE, "slot": slot}
+            return _deployed(name, work_there(ssh, "rollback", "rollback", job, progress))
+
+    return _on_devices("rollback", slot, _hosts(host, fleet), on_one, progress)
+
+
+def _hosts(host: str | Sequence[str], fleet: str | None) -> tuple[str, ...]:
+    hosts = hosts_of([host] if isinstance(host, str) else host, fleet)
+    if not hosts:
+        raise InputError("No device is given. Name one with --host user@device, or a --fleet.")
+    return hosts
+
+
+def _on_devices(
+    name: str,
+    slot: str,
+    hosts: Sequence[str],
+    do: Callable[[str, Progress], Deployed],
+    progress: Progress | None,
+) -> DeployResult:
+    refuse_slot_name(slot)
+    return DeployResult(name, slot, on_all(hosts, do, progress or SilentProgress()))
+
+
+def _deployed(host: str, said: dict[str, Any]) -> Deployed:
+    try:
+        return typed(Deployed, said)
+    except ValueError as error:
+        raise DeviceError(f"{host} sent what is no result of edgevit ({error}).") from error
+
+
+def _row(host: str, deployed: Deployed) -> tuple[str, ...]:
+    before = deployed.before
+    return (
+        host,
+        "switched" if deployed.changed else "was current already",
+        deployed.current[:_SHOWN_DIGITS],
+        "-" if before is None else before[:_SHOWN_DIGITS],
+        str(len(deployed.versions)),
+        deployed.path,
+    )

@@ -1,0 +1,131 @@
+"""verify, eval and compile on another machine: what they need is sent, once; results come back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import refuse_unwritable
+from edgevit.common.errors import DeviceError
+from edgevit.common.progress import Progress, SilentProgress
+from edgevit.common.schema import plain_json
+from edgevit.images.image_files import files_in
+from edgevit.images.image_folder import open_image_folder
+from edgevit.images.picture_set import set_name
+from edgevit.workflows.remote.remote_result import RemoteResult
+from edgevit_runtimes.remote.runs import bring_bundle, work_there
+from edgevit_runtimes.remote.ssh import Ssh, connection
+from edgevit_runtimes.remote.transfer.receive_bundle import fetch_bundle
+from edgevit_runtimes.remote.transfer.send_pictures import send_pictures
+
+Job = dict[str, Any]
+
+
+def verify_there(
+    bundle: Bundle,
+    host: str,
+    *,
+    images: Path | str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> RemoteResult:
+    """:func:`edgevit.workflows.verify.verify` on a device.
+
+    Args:
+        host: ``user@address``, or a name of ``edgevit devices add``.
+        images: a folder of pictures here; they are sent once.
+        options: those of ``verify``; but ``repair``, which changes the bundle.
+
+    Raises:
+        DeviceError: the device cannot be reached, or refuses. CheckFailedError: as there.
+    """
+    progress = progress or SilentProgress()
+    with connection(host) as ssh:
+        job = {**bundle_job(ssh, bundle, progress), **_unlabelled(ssh, images, progress)}
+        said = work_there(ssh, bundle.path.name, "verify", {**job, "options": options}, progress)
+    return _result(host, said)
+
+
+def evaluate_there(
+    bundle: Bundle,
+    host: str,
+    data: Path | str,
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> RemoteResult:
+    """:func:`edgevit.workflows.evaluate.evaluate` on a device.
+
+    Args:
+        data: labelled pictures here; each is sent once.
+        options: ``variant``, ``threads`` and ``skip_corrupt``.
+
+    Raises:
+        InputError: the folder cannot be used. DeviceError, CheckFailedError: as the device says.
+    """
+    progress = progress or SilentProgress()
+    root = Path(data) / "val" if (Path(data) / "val").is_dir() else Path(data)
+    files = open_image_folder(root, progress).files
+    with connection(host) as ssh:
+        job = {**bundle_job(ssh, bundle, progress), **_sent(ssh, root, files, progress)}
+        said = work_there(ssh, bundle.path.name, "eval", {**job, "options": options}, progress)
+    return _result(host, said)
+
+
+def compile_there(
+    bundle: Bundle,
+    host: str,
+    target: str = "auto",
+    *,
+    images: Path | str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> RemoteResult:
+    """:func:`edgevit.workflows.compile.compile_bundle` on a device, for the bundle here.
+
+    The bundle gets what was compiled there, as if it had been compiled here.
+
+    Args:
+        images: a folder of pictures here; they are sent once.
+        options: those of ``compile_bundle``.
+
+    Raises:
+        InputError: the bundle here cannot be changed. DeviceError, CheckFailedError: as there.
+    """
+    progress = progress or SilentProgress()
+    refuse_unwritable(bundle)
+    with connection(host) as ssh:
+        job = {**bundle_job(ssh, bundle, progress), **_unlabelled(ssh, images, progress)}
+        job["options"] = {"target": target, **options}
+        said = work_there(ssh, bundle.path.name, "compile", job, progress)
+        fetch_bundle(ssh, str(said.get("compiled")), bundle, progress)
+    result = _result(host, said)
+    return RemoteResult(host, {**result.document, "bundle": str(bundle.path)}, result.text)
+
+
+def bundle_job(ssh: Ssh, bundle: Bundle, progress: Progress) -> Job:
+    """A job's beginning: the bundle, which is there then, and its name for people."""
+    return {"bundle": bring_bundle(ssh, bundle, progress), "name": bundle.path.name}
+
+
+def _unlabelled(ssh: Ssh, folder: Path | str | None, progress: Progress) -> Job:
+    if folder is None:
+        return {}
+    return _sent(ssh, Path(folder), files_in(Path(folder)), progress)
+
+
+def _sent(ssh: Ssh, root: Path, files: Any, progress: Progress) -> Job:
+    """Pictures below a folder, sent; as the device finds them."""
+    name = set_name(root)
+    named = {f"{name}/{file.relative_to(root).as_posix()}": file for file in files}
+    return {"set": send_pictures(ssh, named, progress), "set_name": name}
+
+
+def _result(host: str, said: Job) -> RemoteResult:
+    try:
+        checked = plain_json(json.dumps(said))
+    except ValueError as error:
+        raise DeviceError(f"{host} sent what is no result of edgevit ({error}).") from error
+    return RemoteResult.of(host, checked)

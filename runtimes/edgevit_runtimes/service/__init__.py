@@ -1,0 +1,1 @@
+"""edgevit as a systemd service: starts with the device, and again after an error."""
