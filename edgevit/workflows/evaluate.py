@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.confidence import fitted, with_confidence
+from edgevit.bundle.edit import refuse_unwritable
+from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.images.image_folder import open_image_folder
-from edgevit.images.picture_set import set_name
+from edgevit.images.picture_set import PictureSet, set_name
+from edgevit.inference.accuracy import Accuracy
+from edgevit.inference.confidence import LEAST_IMAGES
 from edgevit.results.evaluation import EvaluationResult
 from edgevit.results.plots import check_picture, draw_confusion
 from edgevit.workflows.trial.trial_opening import try_untrusted
@@ -21,6 +26,7 @@ def evaluate(
     threads: int = 1,
     skip_corrupt: bool = False,
     confusion: Path | str | None = None,
+    calibrate: bool = False,
     progress: Progress | None = None,
 ) -> EvaluationResult:
     """Answers every picture of a folder in the runtime in which the model is deployed.
@@ -31,6 +37,9 @@ def evaluate(
         variant: by default the one that is chosen for this machine.
         skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
         confusion: draw the confusion matrix into this .png, .svg or .pdf.
+
+        calibrate: fit the temperature of the model's probabilities on these pictures, and keep it
+            in the bundle. They should be pictures that the model was not trained on.
 
     Raises:
         InputError: the model does not know a class of the folder, a picture is damaged, or a file
@@ -44,6 +53,8 @@ def evaluate(
     from edgevit_runtimes.selection.evaluate import evaluate as answer_folder
 
     progress = progress or SilentProgress()
+    if calibrate:
+        refuse_unwritable(bundle)
     data = Path(data)
     if confusion is not None:
         check_picture("--confusion", Path(confusion))
@@ -54,6 +65,9 @@ def evaluate(
         readable = folder.readable(skip_corrupt, threads, progress)
         found = answer_folder(classifier, readable, progress)
         used = classifier.variant
+    picture_set = readable.identity(set_name(root))
+    if calibrate:
+        bundle = _calibrated(bundle, found.accuracy, picture_set)
     if confusion is not None:
         draw_confusion(*found.accuracy.used_confusion, Path(confusion))
     return EvaluationResult(
@@ -61,10 +75,20 @@ def evaluate(
         variant=used,
         data=data,
         accuracy=found.accuracy,
-        picture_set=readable.identity(set_name(root)),
+        picture_set=picture_set,
         runtime=runtime_label(bundle, used),
         threads=threads,
         inference_seconds=found.inference_seconds,
         total_seconds=found.total_seconds,
         left_out={reason: len(files) for reason, files in folder.left_out.items()},
     )
+
+
+def _calibrated(bundle: Bundle, accuracy: Accuracy, pictures: PictureSet) -> Bundle:
+    report = fitted(accuracy.logits, accuracy.labels, pictures)
+    if report is None:
+        raise InputError(
+            f"--calibrate needs {LEAST_IMAGES} images or more, some of them answered wrong; got "
+            f"{len(accuracy.labels)}, {accuracy.top1.right} of them right. Give others."
+        )
+    return with_confidence(bundle, report)

@@ -46,6 +46,12 @@ def evaluate(
     confusion: Annotated[
         Path | None, typer.Option(help="Plot the confusion matrix: .png, .svg or .pdf.")
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Fit the bundle's probabilities to these images, and keep that."
+        ),
+    ] = False,
     skip_corrupt: SkipCorruptOption = False,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
@@ -70,6 +76,7 @@ def evaluate(
             threads=threads,
             skip_corrupt=skip_corrupt,
             confusion=confusion,
+            calibrate=calibrate,
             progress=progress,
         )
         show(result, json, output)
