@@ -15,6 +15,7 @@ from edgevit.inference.accuracy import Accuracy
 from edgevit.inference.confidence import LEAST_IMAGES
 from edgevit.results.evaluation import EvaluationResult
 from edgevit.results.plots import check_picture, draw_confusion
+from edgevit.workflows.trained_pictures import ALL, chosen_part
 from edgevit.workflows.trial.trial_opening import try_untrusted
 
 
@@ -27,6 +28,7 @@ def evaluate(
     skip_corrupt: bool = False,
     confusion: Path | str | None = None,
     calibrate: bool = False,
+    split: str = ALL,
     progress: Progress | None = None,
 ) -> EvaluationResult:
     """Answers every picture of a folder in the runtime in which the model is deployed.
@@ -38,6 +40,7 @@ def evaluate(
         skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
         confusion: draw the confusion matrix into this .png, .svg or .pdf.
 
+        split: ``all`` of the pictures, or ``held-out``: those that validated the training.
         calibrate: fit the temperature of the model's probabilities on these pictures, and keep it
             in the bundle. They should be pictures that the model was not trained on.
 
@@ -59,7 +62,7 @@ def evaluate(
     if confusion is not None:
         check_picture("--confusion", Path(confusion))
     root = data / "val" if (data / "val").is_dir() else data
-    folder = open_image_folder(root, progress)
+    folder = chosen_part(bundle, open_image_folder(root, progress), split, progress)
     try_untrusted(bundle, [variant or chosen_here(bundle)], progress)
     with BundleClassifier(bundle, variant, threads) as classifier:
         readable = folder.readable(skip_corrupt, threads, progress)

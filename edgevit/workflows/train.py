@@ -14,6 +14,7 @@ from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.images.image_folder import ImageFolder, open_image_folder, refuse_same_pictures
+from edgevit.images.training_split import TrainingSplit
 from edgevit.zoo.registry import DEFAULT_MODEL, find
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def train(
     progress: Progress | None = None,
     **recipe_options: Any,
 ) -> TrainResult:
-    """Trains a model of the zoo; leaves ``MODEL.safetensors`` for export.
+    """Trains a model of the zoo; leaves ``MODEL.safetensors`` for export, and ``split.json``.
 
     Args:
         data: one folder of pictures for every class, or a folder with such folders as ``train``
@@ -161,6 +162,7 @@ def train(
             weights_key=weights_key,
         )
         trained = run_training(job, progress, resume)
+    TrainingSplit.of(training, validation, trained.weights).write(job.run)
     return TrainResult(
         model=spec.name,
         zoo_model=model,

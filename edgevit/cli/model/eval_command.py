@@ -46,6 +46,10 @@ def evaluate(
     confusion: Annotated[
         Path | None, typer.Option(help="Plot the confusion matrix: .png, .svg or .pdf.")
     ] = None,
+    split: Annotated[
+        str,
+        typer.Option(help="all of the images, or held-out: those that validated the training."),
+    ] = "all",
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -77,6 +81,7 @@ def evaluate(
             skip_corrupt=skip_corrupt,
             confusion=confusion,
             calibrate=calibrate,
+            split=split,
             progress=progress,
         )
         show(result, json, output)
