@@ -117,8 +117,7 @@ def source_of(bundle: Bundle, runtime: str, precision: str, target: str | None =
         target: the kind of machine, where there are several forms of INT8 for a runtime.
 
     Raises:
-        MissingFormError: export or quantize has not made it yet; says how to, or that there is
-            none.
+        MissingFormError: export or quantize has not made it yet; says how to.
     """
     found = _sources(bundle, runtime, precision, target)
     if not found:

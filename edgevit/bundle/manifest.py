@@ -16,6 +16,7 @@ from edgevit.bundle.reports import (
     AccuracyReport,
     CalibrationReport,
     CompileOptions,
+    ConfidenceReport,
     ParityReport,
     read_report,
 )
@@ -26,8 +27,8 @@ from edgevit.common.schema import is_newer_minor, plain_json, to_plain, typed
 from edgevit.zoo.spec import LOGITS, Preprocess, TensorSpec
 
 # 2: variants say their target and report, and which is chosen where. 3: how one was compiled, and
-# what was measured on which machine. 3.1: how much of a picture a crop takes.
-SCHEMA, SCHEMA_MINOR = 3, 1
+# what was measured on which machine. 3.1: how much of a picture a crop takes. 3.2: the temperature.
+SCHEMA, SCHEMA_MINOR = 3, 2
 _AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.npz"
@@ -155,6 +156,7 @@ class Manifest:
     chosen: the variant to use, by target; the float one where there is none.
     machines: what was measured to be best on single machines, by their label; it goes before
         ``chosen``.
+    confidence: how probabilities are calibrated; None where nobody did.
     superpixel_map: the file that gives the superpixels of a picture, int32 [B, rows, columns], or
         None for a model without superpixels.
     """
@@ -172,6 +174,7 @@ class Manifest:
     chosen: Mapping[str, str] = field(default_factory=dict)
     machines: Mapping[str, MachineChoice] = field(default_factory=dict)
     files: Mapping[str, FileFact] = field(default_factory=dict)
+    confidence: ConfidenceReport | None = None
     schema: int = SCHEMA
     schema_minor: int = 0  # where a file does not say it
 
@@ -245,6 +248,11 @@ class Manifest:
             read_report(ParityReport, report, f"parity.{name}")
         for name, variant in self.variants.items():
             variant.check(f"variants.{name}")
+
+    @property
+    def temperature(self) -> float:
+        """By what logits are divided before the softmax."""
+        return 1.0 if self.confidence is None else self.confidence.temperature
 
     def without(self, names: set[str]) -> Manifest:
         """The same without some variants, and without the choices that fell on them."""

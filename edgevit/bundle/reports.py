@@ -85,6 +85,25 @@ class CalibrationReport:
 
 
 @dataclass(frozen=True)
+class ConfidenceReport:
+    """By what logits are divided before the softmax, so that probabilities can be believed.
+
+    images, picture_set: what it was fitted on. calibration_error: expected, 0 to 1, on the same
+    pictures; uncalibrated_error: without it.
+    """
+
+    temperature: float
+    images: int
+    calibration_error: float
+    uncalibrated_error: float
+    picture_set: PictureSet | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"confidence.temperature is {self.temperature}, expected above 0")
+
+
+@dataclass(frozen=True)
 class CompileOptions:
     """How a variant was compiled and is opened."""
 

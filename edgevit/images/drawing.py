@@ -47,9 +47,9 @@ def draw_superpixels(
     return drawn
 
 
-def caption(label: str, probability: float, trained: bool) -> str:
-    """What stands on a picture; of a model that learned nothing it says so."""
-    text = f"{label} {100 * probability:.0f} %"
+def caption(label: str, probability: float, trained: bool, unsure: bool = False) -> str:
+    """What stands on a picture; of an unsure model, or one that learned nothing, it says so."""
+    text = f"{'unsure: ' if unsure else ''}{label} {100 * probability:.0f} %"
     return text if trained else f"untrained: {text}"
 
 

@@ -12,6 +12,7 @@ from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.images.picture_set import PictureSet
 from edgevit.inference.accuracy import Accuracy
+from edgevit.inference.confidence import calibration_error
 from edgevit.results.bundle_summary import note_rows
 
 
@@ -45,6 +46,12 @@ class EvaluationResult(Result):
         return self.accuracy.top5.value
 
     @property
+    def calibration_error(self) -> float:
+        """Expected calibration error of the bundle's probabilities on these pictures, 0 to 1."""
+        temperature = self.bundle.manifest.temperature
+        return calibration_error(self.accuracy.logits, self.accuracy.labels, temperature)
+
+    @property
     def images_per_second(self) -> tuple[float, float]:
         """Of inference alone, and of everything."""
         count = len(self.accuracy.labels)
@@ -63,6 +70,8 @@ class EvaluationResult(Result):
             "data": str(self.data),
             "picture_set": asdict(self.picture_set),
             **self.accuracy.to_json(),
+            "calibration_error": round(self.calibration_error, 5),
+            "temperature": self.bundle.manifest.temperature,
             "images_per_s": {"inference": round(inference, 1), "with_reading": round(overall, 1)},
             "conditions": {
                 "runtime": self.runtime,
@@ -78,6 +87,7 @@ class EvaluationResult(Result):
             *note_rows(self.bundle),
             ("top-1", _percent(self.accuracy.top1.to_json(), with_interval=True)),
             ("top-5", _percent(self.accuracy.top5.to_json(), with_interval=True)),
+            ("calibration error", self._confidence),
             ("images", str(len(self.accuracy.labels))),
             ("picture set", self.picture_set.text),
             ("speed", f"{inference:.0f} images/s; {overall:.0f} with reading"),
@@ -87,6 +97,15 @@ class EvaluationResult(Result):
             self._by_class(),
             Table("accuracy of the deployed model, 95 % intervals", ("", ""), summary),
         ]
+
+    @property
+    def _confidence(self) -> str:
+        """How far probabilities are from how often they are right, and what was done about it."""
+        error = f"{100 * self.calibration_error:.1f} %"
+        report = self.bundle.manifest.confidence
+        if report is None:
+            return f"{error}; not calibrated (eval --calibrate)"
+        return f"{error}, at temperature {report.temperature:.2f} fitted on {report.images} images"
 
     @property
     def _resize(self) -> str:

@@ -35,6 +35,7 @@ def draw_curves(log: Path, target: Path) -> None:
         InputError: the log is damaged.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     lines = read_text(log, _MOST_LOG_BYTES, "log").splitlines()
     with parsing(lambda reason: InputError(f"{log} is damaged ({reason}). Move it elsewhere.")):

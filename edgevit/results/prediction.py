@@ -18,6 +18,7 @@ from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest
+from edgevit.inference.confidence import UNSURE_BELOW
 from edgevit.zoo.spec import Preprocess
 
 LoadPicture = Callable[[], Image]
@@ -38,6 +39,7 @@ class Prediction(Result):
     find_superpixels: gives the superpixels of the picture.
     preprocess: how the picture became the model's input; None: all of it was squashed.
     notes: what is to be said of how it was read, such as that the first of many frames was taken.
+    unsure_below: the threshold of ``unsure``, 0 to 1.
     """
 
     source: str
@@ -50,6 +52,12 @@ class Prediction(Result):
     find_superpixels: FindSuperpixels
     preprocess: Preprocess | None = None
     notes: tuple[str, ...] = ()
+    unsure_below: float = UNSURE_BELOW
+
+    @property
+    def unsure(self) -> bool:
+        """Whether even the likeliest class is less probable than ``unsure_below``."""
+        return self.probability < self.unsure_below
 
     @property
     def label(self) -> str:
@@ -113,17 +121,18 @@ class Prediction(Result):
         drawn = self.picture
         if self.superpixels is not None:
             drawn = drawing.draw_superpixels(drawn, self.superpixels, self.preprocess)
-        text = drawing.caption(self.label, self.probability, self.trained)
+        text = drawing.caption(self.label, self.probability, self.trained, self.unsure)
         drawn = drawing.draw_caption(drawn, text)
         if path is not None:
             image_io.write(Path(path), drawn)
         return drawn
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"image", "answers": [{"label", "probability", "share"}], "latency_ms"}``."""
+        """``{"image", "answers": [{"label", "probability", "share"}], "unsure", "latency_ms"}``."""
         return {
             "image": self.source,
             "answers": [answer.to_dict() for answer in self.top(self.shown)],
+            "unsure": self.unsure,
             "latency_ms": round(self.latency_ms, 3),
             **({"notes": list(self.notes)} if self.notes else {}),
         }
@@ -131,12 +140,14 @@ class Prediction(Result):
     def sections(self) -> list[Section]:
         rows = [(a.label, _percent(a.probability)) for a in self.top(self.shown)]
         table = Table(self.source, ("class", "probability"), rows, ("probability",))
-        line = f"{self.latency_ms:.1f} ms"
+        unsure = f"unsure: below {_percent(self.unsure_below)}; " if self.unsure else ""
+        line = f"{unsure}{self.latency_ms:.1f} ms"
         last = line if self.trained else f"{line}; an untrained model, it means nothing"
         return [table, last, *(f"note: {note}" for note in self.notes)]
 
     def __repr__(self) -> str:
-        answer = printable(f"{self.source}: {self.label} {_percent(self.probability)}")
+        unsure = ", unsure" if self.unsure else ""
+        answer = printable(f"{self.source}: {self.label} {_percent(self.probability)}{unsure}")
         return f"<{type(self).__name__} {answer}>"
 
 
@@ -167,6 +178,7 @@ class FilePredictions(Result):
     """What a model says of many picture files, and which could not be read.
 
     saved: where the annotated pictures were written, by source.
+    knows: a line that says which classes the model knows.
     failed: what is wrong with a picture, by source.
     """
 
@@ -177,6 +189,7 @@ class FilePredictions(Result):
     predictions: Sequence[Prediction]
     saved: dict[str, Path]
     failed: dict[str, str]
+    knows: str
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -196,11 +209,18 @@ class FilePredictions(Result):
         if not self.predictions:
             return []
         rows = [
-            (p.source, *(f"{a.label} {_percent(a.probability)}" for a in p.top(p.shown)))
+            (
+                p.source,
+                "unsure" if p.unsure else "",
+                *(f"{a.label} {_percent(a.probability)}" for a in p.top(p.shown)),
+            )
             for p in self.predictions
         ]
-        columns = ("image", *(f"top {i + 1}" for i in range(len(rows[0]) - 1)))
-        return [Table(self.model, columns, rows)]
+        columns = ("image", "", *(f"top {i + 1}" for i in range(len(rows[0]) - 2)))
+        unsure = sum(prediction.unsure for prediction in self.predictions)
+        below = _percent(self.predictions[0].unsure_below)
+        doubts = [f"unsure of {unsure} of {len(rows)}: the likeliest class is below {below}"]
+        return [Table(self.model, columns, rows), *(doubts if unsure else []), self.knows]
 
 
 def _percent(probability: float) -> str:

@@ -18,6 +18,7 @@ from edgevit.common.result import Result
 from edgevit.common.tables import Section
 from edgevit.results.bundle_summary import accuracy_notes, variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
+from edgevit.workflows.trained_pictures import warn_of_trained
 from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def quantize(
     if plot is not None:
         check_picture("--plot", Path(plot))
     folders = _folders(Path(calibration), evaluation, seed, progress)
+    warn_of_trained(bundle, folders[1], progress)
     calibrating, evaluating, labels = _pictures(bundle, folders, images, seed)
     try_untrusted(bundle, [FLOAT_VARIANT], progress)
     request = QuantizeRequest(

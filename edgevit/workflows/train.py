@@ -16,6 +16,7 @@ from edgevit.common.tables import Section, Table
 from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
 from edgevit.images.labelled_images import LabelledImages
 from edgevit.images.shards.open_labelled import open_labelled
+from edgevit.images.training_split import write_split
 from edgevit.zoo.input_options import Channels, InputOptions
 from edgevit.zoo.registry import DEFAULT_MODEL, find
 
@@ -114,7 +115,7 @@ def train(
     progress: Progress | None = None,
     **recipe_options: Any,
 ) -> TrainResult:
-    """Trains a model of the zoo; leaves ``MODEL.safetensors`` for export.
+    """Trains a model of the zoo; leaves ``MODEL.safetensors`` for export, and ``split.json``.
 
     Started by torchrun it trains in all of its processes together: the same result as one process
     with N times the batch. The first one alone writes files and progress.
@@ -246,6 +247,8 @@ def _together(plan: _Plan, processes: Processes, progress: Progress, resume: boo
             save_every=plan.save_every,
         )
         trained = run_training(job, progress, resume)
+    if processes.is_first:
+        write_split(training, validation, trained.weights, plan.run)
     return TrainResult(
         model=plan.spec.name,
         zoo_model=plan.model,

@@ -475,7 +475,7 @@ def test_int8_is_calibrated_where_it_is_needed(
 ) -> None:
     """Beside the forms that are there, which stay."""
     path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))
-    int8 = ("--precision", "int8", "--data", answered, "--json")
+    int8 = ("--precision", "int8", "--data", answered / "train", "--json")
     for target in ("native", "openvino"):
         ended = edgevit("compile", path, "--target", target, *int8)
         assert ended.code == 0, ended.err

@@ -44,6 +44,12 @@ def run(
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="Number of classes to show per image.")] = 3,
+    unsure_below: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, metavar="P", help="Answer 'unsure' if the likeliest class is below this."
+        ),
+    ] = 0.5,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -148,6 +154,7 @@ def run(
             "--variant": variant,
             "--threads": threads,
             "--max-pixels": max_pixels,
+            "--unsure-below": unsure_below,
             "--rotate": rotate,
             "--mirror": mirror,
             "--size": size,
@@ -160,7 +167,7 @@ def run(
         }
         _answer_there(open_bundle(bundle_path, check_hashes), host, texts, asked, jsonl)
         return
-    model = Model(open_bundle(bundle_path, check_hashes), variant, threads)
+    model = Model(open_bundle(bundle_path, check_hashes), variant, threads, unsure_below)
     source = FeedSource.of(
         texts, CaptureRequest(_size(size), fps, pixel_format), Orientation(rotate, mirror)
     )
@@ -175,7 +182,7 @@ def run(
             return
         from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
 
-        options = FeedOptions(top, every, smooth, frames, duration)
+        options = FeedOptions(top, every, smooth, frames, duration, unsure_below)
         outputs = OutputOptions(save, serve, token, show, jsonl, bench)
         _answer_feed(model, source, options, outputs, json)
 
@@ -230,7 +237,8 @@ def _answer_feed(
     model: Model, source: FeedSource, options: FeedOptions, outputs: OutputOptions, json: bool
 ) -> None:
     from edgevit.common.console import show
-    from edgevit.results.bundle_summary import untrained_note
+    from edgevit.common.progress import is_quiet
+    from edgevit.results.bundle_summary import knowledge, untrained_note
     from edgevit.workflows.predict.stream import follow_feed
     from edgevit_runtimes.live.outputs.status_line import StatusLine
 
@@ -239,6 +247,8 @@ def _answer_feed(
             "--jsonl - and --json both write to standard output. Give --jsonl a file's name."
         )
     status = StatusLine()
+    if not is_quiet():
+        status.say(knowledge(model.bundle))
     summary = follow_feed(model, source, options, outputs, status)
     if outputs.uses_standard_output:  # which is for programs
         status.say(summary.line)

@@ -55,6 +55,16 @@ def evaluate(
     confusion: Annotated[
         Path | None, typer.Option(help="Plot the confusion matrix: .png, .svg or .pdf.")
     ] = None,
+    split: Annotated[
+        str,
+        typer.Option(help="all of the images, or held-out: those that validated the training."),
+    ] = "all",
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Fit the bundle's probabilities to these images, and keep that."
+        ),
+    ] = False,
     skip_corrupt: SkipCorruptOption = False,
     engine: EngineOption = "local",
     workers: RayWorkersOption = None,
@@ -87,19 +97,29 @@ def evaluate(
         result: Result
         if host is None:
             result = evaluate_bundle(
-                bundle, folder, engine=engine_options, confusion=confusion, **options
+                bundle,
+                folder,
+                engine=engine_options,
+                confusion=confusion,
+                calibrate=calibrate,
+                split=split,
+                **options,
             )
         else:
-            _refuse_what_stays_here(confusion, engine_options)
+            _refuse_what_stays_here(
+                engine_options,
+                {"--confusion": confusion, "--calibrate": calibrate, "--split": split != "all"},
+            )
             from edgevit.workflows.remote.host_work import evaluate_there
 
             result = evaluate_there(bundle, host, folder, **options)
         show(result, json, output)
 
 
-def _refuse_what_stays_here(confusion: Path | None, engine: EngineOptions) -> None:
-    if confusion is not None:
-        raise InputError("--confusion draws what was evaluated here; give it without --host.")
+def _refuse_what_stays_here(engine: EngineOptions, given: dict[str, object]) -> None:
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise InputError(f"{', '.join(named)} is for evaluating here; leave out that, or --host.")
     if engine.name != "local":
         raise InputError("--engine ray works on this machine or its cluster; leave --host out.")
 

@@ -16,7 +16,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.variant_names import current_name
 from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
-from edgevit.inference.answers import softmax
+from edgevit.inference.confidence import UNSURE_BELOW, refuse_threshold
 from edgevit.inference.runner import Array
 from edgevit.results.prediction import Prediction, StreamPrediction
 from edgevit.workflows.bundle_work import BundleWork, PathLike
@@ -43,13 +43,22 @@ class Model(BundleWork):
         bundle: the opened bundle.
         variant: which form of the model; None: the one chosen for this machine.
         threads: threads inside an operator.
+        unsure_below: a prediction is unsure where its likeliest class is less probable, 0 to 1.
 
     Raises:
         BundleError: the bundle has no such variant.
         InputError: ``threads`` is below 1.
     """
 
-    def __init__(self, bundle: Bundle, variant: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        variant: str | None = None,
+        threads: int = 1,
+        unsure_below: float = UNSURE_BELOW,
+    ) -> None:
+        refuse_threshold(unsure_below)
+        self.unsure_below = unsure_below
         if variant is not None:
             variant = current_name(variant)
             bundle.variant(variant)
@@ -177,7 +186,7 @@ class Model(BundleWork):
         given = outputs.get(SUPERPIXEL_MAP)
         return Prediction(
             source=picture.source,
-            probabilities=softmax(outputs[LOGITS]),
+            probabilities=self.classifier().probabilities(outputs[LOGITS]),
             classes=self.classes,
             latency_ms=latency_ms,
             trained=self.bundle.manifest.model.trained,
@@ -185,6 +194,7 @@ class Model(BundleWork):
             load_picture=picture.load,
             preprocess=self.bundle.manifest.preprocess,
             notes=picture.notes,
+            unsure_below=self.unsure_below,
             find_superpixels=self.find_superpixels if given is None else lambda _: given,
         )
 
@@ -257,7 +267,7 @@ class Model(BundleWork):
         refuse_top(top)
         request = CaptureRequest(size, fps, pixel_format)
         feed = FeedSource.of([os.fspath(source)], request, Orientation(rotate, mirror))
-        options = FeedOptions(top, every, smooth, frames, duration)
+        options = FeedOptions(top, every, smooth, frames, duration, self.unsure_below)
         return stream_predictions(self, feed, options)
 
     def evaluate(self, data: PathLike, **options: Any) -> EvaluationResult:

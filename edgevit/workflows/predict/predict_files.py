@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgevit.common.errors import InputError
+from edgevit.results.bundle_summary import knowledge
 from edgevit.results.prediction import FilePredictions, Prediction
 from edgevit.workflows.predict.loaded_model import Model
 from edgevit.workflows.predict.pictures import AS_IT_IS, ReadOptions, from_file
@@ -47,6 +48,7 @@ def predict_files(
         predictions=predictions,
         saved=_save(predictions, targets),
         failed=failed,
+        knows=knowledge(model.bundle),
     )
 
 

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import islice
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,7 @@ def _prediction(model: Model, observation: Observation, top: int) -> StreamPredi
         load_picture=lambda: frame.picture,
         preprocess=model.bundle.manifest.preprocess,
         find_superpixels=model.find_superpixels if given is None else lambda _: given,
+        unsure_below=model.unsure_below,
         frame=frame.number,
         captured_unix_s=frame.captured_unix_s,
         stages_ms=observation.stages_ms(),
@@ -113,7 +115,10 @@ def _observed(
 ) -> Iterator[Observation]:
     """Answers, at most as many as were asked for."""
     smoothing = Smoothing(options.smooth)
-    return islice(observe(feed, classifier, statistics, options.top, smoothing), options.frames)
+    observed = observe(feed, classifier, statistics, options.top, smoothing)
+    for observation in islice(observed, options.frames):
+        unsure = bool(observation.probabilities.max() < options.unsure_below)
+        yield replace(observation, unsure=unsure)
 
 
 def _refuse_no_answers(feed: Feed, statistics: Statistics) -> None:

@@ -30,6 +30,7 @@ from edgevit.common.progress import Progress, stage
 from edgevit.common.storage.folders import refuse_existing
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
+from edgevit.images.training_split import split_beside
 from edgevit.inference.agreement import (
     EXPORT_LIMITS,
     Agreement,
@@ -129,6 +130,8 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             if has_superpixels:
                 onnx.save(_part(probe, [SUPERPIXEL_MAP]), folder / SUPERPIXEL_FILE)
             write_reference(folder, reference)
+            if request.checkpoint and (split := split_beside(request.checkpoint)):
+                split.write(folder)
             seal(folder, _manifest(request, model, deployed, report))
     return Bundle.open(request.output)
 

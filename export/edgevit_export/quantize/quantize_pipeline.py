@@ -14,6 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.confidence import fitted
 from edgevit.bundle.edit import edit, refuse_unwritable
 from edgevit.bundle.manifest import FLOAT_VARIANT, Variant, variant_file
 from edgevit.bundle.variant_names import HALF_VARIANT, int8_variant
@@ -127,6 +128,9 @@ def quantize_bundle(
             draft.put(name, _variant(request, scheme, result))
         draft.write(half_variant.file, partial(ir.save, half))
         draft.put(HALF_VARIANT, half_variant)
+        confidence = fitted(expected, request.labels, request.evaluation_set)
+        if confidence is not None:
+            draft.manifest = replace(draft.manifest, confidence=confidence)
     return draft.bundle, found
 
 

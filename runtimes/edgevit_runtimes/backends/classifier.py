@@ -47,7 +47,7 @@ class BundleClassifier:
     def answer(self, pictures: Sequence[Image], top: int) -> Iterator[list[Answer]]:
         """The ``top`` likeliest classes of every picture, likeliest first."""
         for logits in self.logits(pictures):
-            yield self.named(softmax(logits), top)
+            yield self.named(self.probabilities(logits), top)
 
     def logits(
         self, pictures: Sequence[Image], resized: bool = False
@@ -67,6 +67,10 @@ class BundleClassifier:
         """
         preprocess = self.bundle.manifest.preprocess
         return _by_picture(self.runner, _source(pictures, preprocess, resized))
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of logits [classes], by the temperature that the bundle was calibrated with."""
+        return softmax(logits / np.float32(self.bundle.manifest.temperature))
 
     def named(self, probabilities: NDArray[np.float32], top: int) -> list[Answer]:
         """The ``top`` largest probabilities and the names of their classes, largest first."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
+from edgevit.inference.confidence import UNSURE_BELOW, refuse_threshold
 from edgevit_runtimes.live.outputs.json_lines import STANDARD_OUTPUT
 from edgevit_runtimes.live.smoothing import Smoothing
 from edgevit_runtimes.sources.source_address import Address
@@ -20,6 +21,7 @@ class FeedOptions:
 
     top: classes an answer. every: answer one frame in so many. smooth: seconds that probabilities
     are averaged over. frames, duration: answers, and seconds, after which it ends.
+    unsure_below: an answer is unsure where its likeliest class is less probable.
 
     Raises:
         InputError: one of them is out of its range.
@@ -30,8 +32,10 @@ class FeedOptions:
     smooth: float = 0.0
     frames: int | None = None
     duration: float | None = None
+    unsure_below: float = UNSURE_BELOW
 
     def __post_init__(self) -> None:
+        refuse_threshold(self.unsure_below)
         if self.duration is not None and not (0 < self.duration <= _LONGEST_S):
             raise InputError(f"--duration must be above 0 seconds; got {self.duration:g}.")
         for name, value in (("--every", self.every), ("--frames", self.frames)):

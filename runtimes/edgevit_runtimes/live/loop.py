@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgevit.images import image_io
-from edgevit.inference.answers import softmax
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
@@ -38,7 +37,9 @@ def observe(
         resized_ns = time.perf_counter_ns()
         (outputs,) = classifier.outputs([resized], resized=True)
         inferred_ns = time.perf_counter_ns()
-        probabilities = smoothing.add(softmax(outputs[LOGITS]), frame.captured_ns / 1e9)
+        probabilities = smoothing.add(
+            classifier.probabilities(outputs[LOGITS]), frame.captured_ns / 1e9
+        )
         observation = Observation(
             frame,
             tuple(classifier.named(probabilities, top)),

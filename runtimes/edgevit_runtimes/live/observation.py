@@ -22,6 +22,7 @@ class Observation:
     labels: int32 [rows, columns], the superpixels, where the model itself gives them out.
     latency_ns: from when the source handed the frame over to the answer.
     probabilities: float32 [classes], smoothed where that was asked for.
+    unsure: the likeliest class is less probable than the threshold.
     """
 
     frame: Frame
@@ -32,6 +33,7 @@ class Observation:
     inference_ns: int
     latency_ns: int
     probabilities: NDArray[np.float32]
+    unsure: bool = False
 
     @property
     def waiting_ns(self) -> int:
@@ -64,5 +66,6 @@ class Observation:
             "width_px": width,
             "height_px": height,
             "answers": [answer.to_dict() for answer in self.answers],
+            "unsure": self.unsure,
             "ms": self.stages_ms(),
         }

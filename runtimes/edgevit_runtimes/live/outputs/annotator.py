@@ -55,7 +55,7 @@ class Annotator:
 
     def caption(self, observation: Observation) -> str:
         best = observation.answers[0]
-        return drawing.caption(best.label, best.probability, self._trained)
+        return drawing.caption(best.label, best.probability, self._trained, observation.unsure)
 
     def _labels(self, observation: Observation) -> NDArray[np.int32]:
         """The superpixels: from the model where it gives them out, else by its op; kept for one."""

@@ -49,7 +49,7 @@ function showStatus(status) {
   setState(status.state);
   showFacts(status);
   if (status.answer) {
-    showBars(status.answer.answers);
+    showBars(status.answer.answers, status.answer.unsure);
     by("note").textContent = status.trained ? "" : "Untrained weights: the answers mean nothing.";
   }
   if (status.has_picture) {
@@ -87,7 +87,7 @@ function milliseconds(value) {
   return value === null ? "-" : `${value.toFixed(1)} ms`;
 }
 
-function showBars(answers) {
+function showBars(answers, unsure) {
   const list = by("bars");
   while (list.children.length < answers.length) {
     list.append(newBar());
@@ -97,7 +97,7 @@ function showBars(answers) {
   }
   answers.forEach(({ label, probability }, place) => {
     const bar = list.children[place];
-    bar.querySelector(".label").textContent = label;
+    bar.querySelector(".label").textContent = unsure && place === 0 ? `unsure: ${label}` : label;
     bar.querySelector(".probability").textContent = `${(100 * probability).toFixed(1)} %`;
     bar.querySelector(".fill").style.transform = `scaleX(${probability})`;
   });
