@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz fuzz-native bench-native chaos test-all test-pythons test-arm64 schemas lint bench prebuilt wheels train-zoo tensorrt-builds clean
+.PHONY: demo test fuzz fuzz-native bench-native chaos test-all test-pythons test-arm64 schemas lint bench prebuilt wheels train-zoo tensorrt-builds docs clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -57,6 +57,10 @@ CHAOS_SEED ?= 0
 chaos: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m support.chaos.run_chaos --kills $(CHAOS_KILLS) --seed $(CHAOS_SEED)
 
+# The documentation site in out/site; a warning is an error.
+docs: $(READY)
+	$(BIN)/mkdocs build --strict --quiet
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,7 +68,7 @@ lint: $(READY)
 	$(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
 
-# The figures of the README's bench card.
+# The figures of docs/results.md.
 bench: $(READY)
 	$(BIN)/python benchmarks/latency.py
 

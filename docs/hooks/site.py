@@ -21,6 +21,8 @@ _MOVED = {
     "../CONTRIBUTING.md": "contributing.md",
     "../CHANGELOG.md": "changelog.md",
     "../README.md": "index.md",
+    "../examples/c/classify.c": "sources/classify.c",
+    "../runtimes/native/include/edgevit.h": "sources/edgevit.h",
 }
 _LINK = re.compile(r"\]\(([^)#\s]+)")
 
@@ -59,4 +61,4 @@ def _on_site(target: str) -> str:
 
 def _from_above(markdown: str) -> str:
     """A page of the repository's root, as it reads from ``docs``."""
-    return markdown.replace("](docs/", "](")
+    return markdown.replace("](docs/", "](").replace("](CONTRIBUTING.md", "](contributing.md")

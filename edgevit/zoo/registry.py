@@ -85,7 +85,7 @@ def _lavit_stages(layers: tuple[int, ...], less: tuple[int, ...]) -> tuple[Stage
 
 
 def _lavit(name: str, stages: tuple[StageSpec, ...], **options: Any) -> LavitSpec:
-    """Ours: with convolutions, which few training images need (README, "Models")."""
+    """Ours: with convolutions, which few training images need (docs/models.md)."""
     return LavitSpec(name, stages, local_perception=True, stem="convolution", **options)
 
 

@@ -1,4 +1,4 @@
-"""Every command that the README shows works as it stands there."""
+"""Every command that the README and the guides show works as it stands there."""
 
 from __future__ import annotations
 
@@ -16,20 +16,34 @@ from edgevit.images import image_io
 from support import ROOT, Command
 
 README = (ROOT / "README.md").read_text()
-LINES = [
-    line
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    for line in block.replace("\\\n", " ").splitlines()
-    if line and not line.startswith("#")
-]
-COMMANDS = [line.partition("  #")[0] for line in LINES if line.startswith("edgevit ")]
+# Pages whose blocks of commands are run, one page after the other, in one folder.
+RUN_PAGES = ("README.md", "docs/index.md", "docs/commands.md", "docs/own-pictures.md", "docs/c.md")
+
+
+def _lines(page: str) -> list[str]:
+    """The lines of a page's blocks of commands."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _commands(page: str) -> list[str]:
+    return [line.partition("  #")[0] for line in _lines(page) if line.startswith("edgevit ")]
+
+
+LINES = _lines("README.md")
 GUIDES_COMMANDS = [
     line.partition("  #")[0].strip()
     for guide in sorted((ROOT / "docs").glob("*.md"))
     for line in guide.read_text().splitlines()
     if line.startswith(("    edgevit ", "edgevit ")) and "|" not in line
 ]
-SCRIPTS = [line.partition("  #")[0] for line in LINES if line.startswith("python benchmarks/")]
+SCRIPTS = [
+    line.partition("  #")[0]
+    for page in (*RUN_PAGES, "docs/results.md")
+    for line in _lines(page)
+    if line.startswith("python benchmarks/")
+]
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +62,26 @@ def place(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, class_fo
 def test_the_commands_work_one_after_the_other(
     place: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A command that several pages show is run once."""
     monkeypatch.chdir(place)
-    assert len(COMMANDS) >= 8
-    for command in COMMANDS:
+    commands = list(dict.fromkeys(command for page in RUN_PAGES for command in _commands(page)))
+    assert len(commands) >= 25
+    for command in commands:
         ended = edgevit(*shlex.split(command)[1:])
         assert ended.code == 0, f"{command}\n{ended.err}"
 
 
+def test_every_page_shows_commands() -> None:
+    assert [page for page in RUN_PAGES if not _commands(page)] == []
+
+
 def test_every_command_is_documented() -> None:
-    """In the README: as a line, which the test above runs, or in its text."""
+    """On one of the pages that the test above runs, or in an indented line of a guide."""
     commands = typer.main.get_command(cli.app).commands
+    text = "\n".join((ROOT / page).read_text() for page in (*RUN_PAGES, "docs/import.md"))
     assert len(commands) >= 15
     for name in commands:
-        assert re.search(rf"edgevit {name}\b", README), name
+        assert re.search(rf"edgevit {name}\b", text), name
 
 
 @pytest.mark.parametrize("line", GUIDES_COMMANDS)
@@ -91,6 +112,11 @@ def test_the_benchmarks_are_there() -> None:
         assert (ROOT / script.split()[1]).is_file(), script
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    generated = {"cli.md"}  # by docs/hooks/site.py
+    for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text()):
+        is_there = target in generated or (page.parent / target).exists()
+        assert target.startswith("https://") or is_there, target

@@ -148,7 +148,7 @@ def run(
     set_max_pixels(max_pixels)
     bundle_path, texts = _split(sources)
     if host is not None:
-        _refuse_here_only({"--save": save, "--serve": serve, "--show": show, "--bench": bench})
+        _refuse_here_only({"--output": save, "--serve": serve, "--show": show, "--bench": bench})
         asked: dict[str, object] = {
             "--top": top,
             "--variant": variant,

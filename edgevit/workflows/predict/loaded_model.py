@@ -248,12 +248,14 @@ class Model(BundleWork):
             source: a video file, a webcam (``"0"`` or ``"/dev/video0"``), ``rtsp://``, ``http://``,
                 ``csi://0``, a GStreamer pipeline, ``-`` for JPEGs on standard input, or pictures.
             every: answer one frame in so many.
-            rotate, mirror: as for a picture.
+            rotate: as for a picture.
+            mirror: as for a picture.
             size: width and height to ask a camera for, pixels.
             fps: frames a second to ask a camera for, or to read a file at.
             pixel_format: to ask a webcam for, such as ``"MJPG"``.
             smooth: average the probabilities over so many seconds.
-            frames: end after so many answers. duration: end after so many seconds.
+            frames: end after so many answers.
+            duration: end after so many seconds.
             top: how many classes ``to_dict`` and ``print`` of a result list.
 
         Raises:
