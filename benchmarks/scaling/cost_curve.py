@@ -1,0 +1,33 @@
+"""A cost against a size: points with quartiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Point:
+    """median, low, high: of the repetitions; low and high are the quartiles."""
+
+    x: float
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """title: for people. x, y: what the axes are, with their units."""
+
+    title: str
+    x: str
+    y: str
+    points: tuple[Point, ...]
+
+
+def point(x: float, repetitions: Sequence[float]) -> Point:
+    low, median, high = (float(q) for q in np.percentile(repetitions, (25, 50, 75)))
+    return Point(x, median, low, high)
