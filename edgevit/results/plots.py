@@ -35,6 +35,7 @@ def draw_curves(log: Path, target: Path) -> None:
         InputError: the log is damaged.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     lines = read_text(log, _MOST_LOG_BYTES, "log").splitlines()
     with parsing(lambda reason: InputError(f"{log} is damaged ({reason}). Move it elsewhere.")):
@@ -48,7 +49,7 @@ def draw_curves(log: Path, target: Path) -> None:
             values = [scale * value for value in columns[key]]
             axes.plot(columns["epoch"], values, marker=_marker(values), label=label)
         axes.set(title=title, xlabel="epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     save(figure, target)
@@ -103,6 +104,7 @@ def draw_trade_off(
     title: which pictures it was measured on, and how many.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -116,7 +118,7 @@ def draw_trade_off(
         axes.errorbar(places, drops, yerr=[below, above], fmt="o-", capsize=3, label=name)
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set(xlabel="layers kept in float", ylabel="drop of top-1, points (95 %)", title=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize=8)
     save(figure, target)
