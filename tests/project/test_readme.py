@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from support import ROOT, Command
 
 README = (ROOT / "README.md").read_text()
 # Pages whose blocks of commands are run, one page after the other, in one folder.
-RUN_PAGES = ("README.md", "docs/index.md", "docs/commands.md", "docs/own-pictures.md", "docs/c.md")
+RUN_PAGES = ("README.md", "docs/index.md", "docs/commands.md")
+TUTORIALS = ("docs/own-pictures.md", "docs/c.md")
 
 
 def _lines(page: str) -> list[str]:
@@ -31,12 +33,18 @@ def _commands(page: str) -> list[str]:
     return [line.partition("  #")[0] for line in _lines(page) if line.startswith("edgevit ")]
 
 
+def _indented(page: Path) -> list[str]:
+    """The lines of a page's indented blocks."""
+    lines = page.read_text().replace("\\\n", " ").splitlines()
+    return [line[4:] for line in lines if line.startswith("    ")]
+
+
 LINES = _lines("README.md")
 GUIDES_COMMANDS = [
     line.partition("  #")[0].strip()
     for guide in sorted((ROOT / "docs").glob("*.md"))
-    for line in guide.read_text().splitlines()
-    if line.startswith(("    edgevit ", "edgevit ")) and "|" not in line
+    for line in [*_lines(f"docs/{guide.name}"), *_indented(guide)]
+    if line.startswith("edgevit ") and "|" not in line
 ]
 SCRIPTS = [
     line.partition("  #")[0]
@@ -64,15 +72,33 @@ def test_the_commands_work_one_after_the_other(
 ) -> None:
     """A command that several pages show is run once."""
     monkeypatch.chdir(place)
-    commands = list(dict.fromkeys(command for page in RUN_PAGES for command in _commands(page)))
-    assert len(commands) >= 25
+    assert _run(RUN_PAGES, edgevit) >= 20
+
+
+@pytest.mark.slow  # the same commands with other options, which a test below parses
+@pytest.mark.parametrize("page", TUTORIALS)
+def test_the_tutorials_commands_work(
+    page: str, place: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place / Path(page).stem
+    folder.mkdir()
+    for name in ("photo.png", "images"):
+        (folder / name).symlink_to(place / name)
+    monkeypatch.chdir(folder)
+    assert _run([page], edgevit) >= 3
+
+
+def _run(pages: Sequence[str], edgevit: Command) -> int:
+    """Runs the commands of pages, one that several show once; gives how many there were."""
+    commands = list(dict.fromkeys(command for page in pages for command in _commands(page)))
     for command in commands:
         ended = edgevit(*shlex.split(command)[1:])
         assert ended.code == 0, f"{command}\n{ended.err}"
+    return len(commands)
 
 
 def test_every_page_shows_commands() -> None:
-    assert [page for page in RUN_PAGES if not _commands(page)] == []
+    assert [page for page in (*RUN_PAGES, *TUTORIALS) if not _commands(page)] == []
 
 
 def test_every_command_is_documented() -> None:

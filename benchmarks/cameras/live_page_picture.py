@@ -1,6 +1,6 @@
 """Takes the picture of the live page that the documentation shows.
 
-    python benchmarks/live_page_picture.py docs/live-page.jpg
+    python benchmarks/cameras/live_page_picture.py docs/live-page.jpg
 
 Serves a view that moves over a photograph of a cup of coffee (scikit-image, CC0), opens the page
 in Chromium, and keeps what it shows. Needs Chromium with its driver, ffmpeg's codecs of OpenCV, and
