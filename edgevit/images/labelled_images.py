@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.progress import Progress
-from edgevit.common.share import EVERYTHING, Share
 from edgevit.common.workers import workers
 from edgevit.images.image_io import Picture
 from edgevit.images.picture_set import PictureSet
+from edgevit.images.share import EVERYTHING, Share
 
 if TYPE_CHECKING:
     from typing_extensions import Self

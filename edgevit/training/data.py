@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.common.share import EVERYTHING, Share
 from edgevit.common.workers import workers
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.images.labelled_images import LabelledImages
+from edgevit.images.share import EVERYTHING, Share
 from edgevit.training.augmentation.augment import crop, disturb, mirrored
 from edgevit.training.augmentation.mixing import Mix, mix_batch
 from edgevit.training.recipe import Recipe

@@ -114,7 +114,9 @@ def joined(device: str) -> Iterator[Processes]:
     if device == "cuda":
         _take_gpu(local_rank, local_count)
     with _losses_named():
-        dist.init_process_group("nccl" if device == "cuda" else "gloo", init_method="env://")
+        store, rank, count = _store(local_count)
+        backend = "nccl" if device == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=count)
         try:
             yield Processes(
                 rank=dist.get_rank(),
@@ -126,6 +128,19 @@ def joined(device: str) -> Iterator[Processes]:
             )
         finally:
             dist.destroy_process_group()
+
+
+def _store(local_count: int) -> tuple[Any, int, int]:
+    """(store, rank, count) that torchrun's variables tell.
+
+    torchrun keeps its store when it starts processes again, with the addresses of those that are
+    gone, so each start on one machine writes under a name of its own. The number of starts differs
+    between machines: there torchrun is told to make a new store (docs/imagenet.md).
+    """
+    store, rank, count = next(dist.rendezvous("env://"))  # type: ignore[no-untyped-call]
+    if local_count == count:
+        store = dist.PrefixStore(f"start {_number('TORCHELASTIC_RESTART_COUNT')}", store)
+    return store, rank, count
 
 
 def under_torchrun() -> bool:

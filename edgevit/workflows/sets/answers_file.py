@@ -20,7 +20,7 @@ from edgevit.common.storage.files import refuse_target, write_atomically
 from edgevit.workflows.sets.answerer import Row
 from edgevit.workflows.sets.picture_items import PARQUET
 
-_ROW_GROUP = 4096
+_ROW_GROUP = 1024
 
 
 def refuse_output(path: Path, force: bool) -> None:

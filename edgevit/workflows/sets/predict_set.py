@@ -152,4 +152,9 @@ class _Tally:
 
 def _absolute(items: Sequence[PictureItem]) -> list[PictureItem]:
     """Workers have another working folder."""
-    return [replace(item, file=str(Path(item.file).absolute())) for item in items]
+    return [
+        item
+        if Path(item.file).is_absolute()
+        else replace(item, file=str(Path(item.file).absolute()))
+        for item in items
+    ]
