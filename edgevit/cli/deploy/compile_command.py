@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_for_change
+from edgevit.cli.options import (
+    DryRunOption,
+    JsonOption,
+    MaxPixelsOption,
+    ThreadsOption,
+    open_for_change,
+)
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 from edgevit.workflows.targets.compile_request import Precision, Provider, Target
 
@@ -61,6 +67,7 @@ def compile_bundle(
     ] = False,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Compile a bundle for a runtime and this machine, or find the fastest form that is right."""
@@ -68,10 +75,24 @@ def compile_bundle(
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.compile import compile_bundle as compile_it
+    from edgevit.workflows.compile import plan_compilation
 
     set_max_pixels(max_pixels)
+    opened = open_for_change(bundle)
+    if dry_run:
+        planned = plan_compilation(
+            opened,
+            target,
+            precision=precision,
+            capability=capability,
+            provider=provider,
+            data=data,
+            force=force,
+        )
+        show(planned, json)
+        return
     result = compile_it(
-        open_for_change(bundle),
+        opened,
         target,
         precision=precision,
         capability=capability,
