@@ -85,7 +85,9 @@ def test_an_efficientnet_goes_the_whole_road(
         "quantize", bundle, "--data", train, "--val-data", val, *quantizing, *targets, "--json"
     )
     assert ended.code == 0, ended.err
-    kinds = [node.op_type for node in onnx.load(bundle / "model.onnx-int8-tensorrt.onnx").graph.node]
+    kinds = [
+        node.op_type for node in onnx.load(bundle / "model.onnx-int8-tensorrt.onnx").graph.node
+    ]
     assert kinds.count("DequantizeLinear") > 90, "every convolution is quantized"
     assert json.loads(ended.out)["variants"]["onnx-fp16"]["report"]["drop_points"] == 0
     ended = edgevit("compile", bundle, "--target", "onnxruntime", "--json")

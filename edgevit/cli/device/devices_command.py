@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -153,12 +154,13 @@ def _say(document: dict[str, Any], lines: list[str], as_json: bool) -> None:
         print(line)
 
 
-for name, function in {
+_COMMANDS: dict[str, Callable[..., None]] = {
     "add": add,
     "list": list_,
     "remove": remove,
     "check": check,
     "setup": setup,
     "record": record,
-}.items():
+}
+for name, function in _COMMANDS.items():
     add_command(app, function, name, under="devices")
