@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,7 @@ def _yaml(text: str, file: Path) -> Any:
             f"{file} is YAML, which needs the Python module 'yaml'. Write it as TOML, or install "
             "it with: pip install pyyaml"
         )
-    import yaml
-
+    yaml: Any = import_module("yaml")  # without types of its own
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from edgevit.common.tables import Section, as_text
+from edgevit.common.tables import Section, Table, as_text
 
 
 class Result(ABC):
@@ -21,3 +23,21 @@ class Result(ABC):
 
     def __str__(self) -> str:
         return as_text(self.sections())
+
+
+@dataclass(frozen=True)
+class PlannedWork(Result):
+    """What ``--dry-run`` says: everything was checked, and this would be done.
+
+    facts: what stands for what, in the words of the command's options.
+    """
+
+    command: str
+    facts: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"dry_run": True, "command": self.command, **self.facts}
+
+    def sections(self) -> list[Section]:
+        title = f"edgevit {self.command}: would be done; nothing was"
+        return [Table(title, ("", ""), list(self.facts.items()))]

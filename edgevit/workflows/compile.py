@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgevit.bundle.bundle import Bundle, MachineChoice
-from edgevit.bundle.compiled import MissingFormError, Outcome, Plan, ensure
+from edgevit.bundle.compiled import MissingFormError, Outcome, Plan, ensure, reasons_to_build
 from edgevit.bundle.edit import edit
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.progress import Progress, SilentProgress, stage
-from edgevit.common.result import Result
+from edgevit.common.result import PlannedWork, Result
 from edgevit.common.tables import Section, Table
 from edgevit.workflows.targets.compile_request import CompileRequest, Precision, Provider, Target
 from edgevit.workflows.targets.native_target import plan_native
-from edgevit.workflows.targets.needed_form import with_needed_form
+from edgevit.workflows.targets.needed_form import missing_images, with_needed_form
 from edgevit.workflows.targets.onnxruntime_target import plan_onnxruntime
 from edgevit.workflows.targets.openvino_target import plan_openvino
 from edgevit.workflows.targets.tensorrt_target import plan_tensorrt
@@ -179,6 +179,48 @@ def compile_bundle(
             return CompileResult(*compile_variant(bundle, request, work))
     wanted = [r for r in candidates() if precision is None or r.precision is request.precision]
     return SelectionResult(*compile_fastest(bundle, wanted, work, keep_all))
+
+
+def plan_compilation(
+    bundle: Bundle,
+    target: Target | str = Target.auto,
+    *,
+    precision: Precision | str | None = None,
+    capability: str | None = None,
+    provider: Provider | str = Provider.cpu,
+    data: Path | str | None = None,
+    force: bool = False,
+) -> PlannedWork:
+    """What :func:`compile_bundle` would do with the same arguments.
+
+    Raises:
+        InputError: as :func:`compile_bundle`.
+    """
+    request = CompileRequest(
+        _member(Target, target, "--target"),
+        _member(Precision, precision or Precision.fp32, "--precision"),
+        capability,
+        _member(Provider, provider, "--provider"),
+    )
+    request.check()
+    if request.target is Target.auto:
+        names = [r.name for r in candidates() if precision in (None, r.precision.value)]
+        done = "compile and measure what this machine can, and keep the fastest"
+    else:
+        names, done = [request.name], _planned(bundle, request, data, force)
+    facts = {"bundle": str(bundle.path), "variants": ", ".join(names), "work": done}
+    return PlannedWork("compile", facts)
+
+
+def _planned(bundle: Bundle, request: CompileRequest, data: Path | str | None, force: bool) -> str:
+    try:
+        wanted, _ = _PLANS[request.target](bundle, request, SilentProgress())
+    except MissingFormError:
+        if request.precision is Precision.int8 and data is None:
+            raise missing_images(bundle, request) from None
+        return f"make the {request.precision.value} form that the bundle lacks, and compile it"
+    reasons = reasons_to_build(bundle, wanted) or (("--force was given",) if force else ())
+    return f"compile: {'; '.join(reasons)}" if reasons else "none: it is up to date"
 
 
 _Member = TypeVar("_Member", bound=Enum)

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result
+from edgevit.common.result import PlannedWork, Result
+from edgevit.common.storage.folders import refuse_existing
 from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows
 from edgevit.zoo.input_options import Channels, InputOptions
@@ -155,6 +156,39 @@ def export(
         force=force,
     )
     return ExportResult(export_bundle(request, OnnxRuntimeRunner, progress or SilentProgress()))
+
+
+def plan_export(
+    model: str,
+    output: Path | str | None = None,
+    *,
+    checkpoint: Path | str | None = None,
+    classes: tuple[str, ...] | int | None = None,
+    batch: int | None = 1,
+    force: bool = False,
+) -> PlannedWork:
+    """What :func:`export` would do with the same arguments; weights are not read.
+
+    Raises:
+        InputError: as :func:`export`.
+    """
+    require_modules("edgevit export", "export", MODULES)
+    entry = find(model)
+    target = bundle_folder(output, entry.file_stem)
+    refuse_existing(target, force, MANIFEST_FILE)
+    if checkpoint is not None and not Path(checkpoint).is_file():
+        raise InputError(f"No such checkpoint: {checkpoint}.")
+    count = classes if isinstance(classes, int) else len(classes or ())
+    return PlannedWork(
+        "export",
+        {
+            "model": entry.spec.name,
+            "weights": str(checkpoint or entry.weights or "random weights"),
+            "classes": str(count or "as the weights say"),
+            "batch": str(batch or "any"),
+            "output": str(target),
+        },
+    )
 
 
 def _model(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.bundle.edit import refuse_unwritable
-from edgevit.bundle.variant_names import int8_variant
+from edgevit.bundle.variant_names import HALF_VARIANT, int8_variant
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result
+from edgevit.common.result import PlannedWork, Result
 from edgevit.common.tables import Section
 from edgevit.results.bundle_summary import accuracy_notes, variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
@@ -126,6 +126,44 @@ def quantize(
     if plot is not None:
         _draw(found, Path(plot), f"{len(labels)} images of {request.evaluation_name}")
     return QuantizeResult(bundle, tuple(verdicts))
+
+
+def plan_quantization(
+    bundle: Bundle,
+    calibration: Path | str,
+    evaluation: Path | str | None = None,
+    *,
+    targets: Sequence[str] | None = None,
+    images: int = 256,
+    force: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> PlannedWork:
+    """What :func:`quantize` would do with the same arguments; no image is decoded.
+
+    Raises:
+        InputError: as :func:`quantize`.
+    """
+    require_modules("edgevit quantize", "export", _MODULES)
+    from edgevit_export.quantize.quantize_pipeline import refuse_quantized
+    from edgevit_runtimes.devices.target import this_target
+
+    refuse_unwritable(bundle)
+    wanted = _targets(targets, this_target())
+    names = [int8_variant(target) for target in wanted]
+    if not force:
+        refuse_quantized(bundle, names)
+    folders = _folders(Path(calibration), evaluation, seed, progress or SilentProgress())
+    calibrating, evaluating, _ = _pictures(bundle, folders, images, seed)
+    return PlannedWork(
+        "quantize",
+        {
+            "bundle": str(bundle.path),
+            "variants": ", ".join([*names, HALF_VARIANT]),
+            "calibration_images": str(len(calibrating)),
+            "evaluation_images": str(len(evaluating)),
+        },
+    )
 
 
 def _targets_here() -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result
+from edgevit.common.result import PlannedWork, Result
 from edgevit.common.tables import Section, Table
 from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
 from edgevit.images.labelled_images import LabelledImages
@@ -280,6 +280,45 @@ def _refuse_uneven_parts(recipe: Recipe, images: int, processes: int) -> None:
             f"{processes} processes with --batch {each} take {recipe.batch} images a step, and "
             f"there are {images} training images. Use a smaller --batch or fewer processes."
         )
+
+
+def plan_training(
+    model: str = DEFAULT_MODEL,
+    *,
+    data: Path | str,
+    val_data: Path | str | None = None,
+    output: Path | str | None = None,
+    init: Path | str | None = None,
+    progress: Progress | None = None,
+    **recipe_options: Any,
+) -> PlannedWork:
+    """What :func:`train` would do with the same arguments; images are listed, not decoded.
+
+    Raises:
+        InputError: as :func:`train`.
+    """
+    require_modules("edgevit train", "train", _MODULES)
+    recipe = _recipe(None, recipe_options)
+    entry = find(model)
+    training, validation = _image_sets(
+        Path(data),
+        None if val_data is None else Path(val_data),
+        recipe.seed,
+        progress or SilentProgress(),
+    )
+    steps = recipe.epochs * (len(training) // recipe.batch)
+    return PlannedWork(
+        "train",
+        {
+            "model": entry.spec.name,
+            "start": "random weights" if init is None else str(_initial_weights(init)),
+            "classes": str(len(training.classes)),
+            "training_images": str(len(training)),
+            "validation_images": str(len(validation)),
+            "epochs": f"{recipe.epochs}, {steps} steps of {recipe.batch} images",
+            "output": str(Path(output) if output else Path("runs") / entry.spec.name),
+        },
+    )
 
 
 def _initial_weights(init: Path | str) -> Path:

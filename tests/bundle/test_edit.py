@@ -17,6 +17,7 @@ import pytest
 from edgevit.bundle.bundle import Bundle, MachineChoice, Variant
 from edgevit.bundle.compiled import Built, Wanted, ensure
 from edgevit.bundle.edit import edit
+from edgevit.bundle.manifest import SCHEMA_MINOR
 from edgevit.common.errors import BundleError, InputError
 from edgevit.common.storage import folders
 from edgevit.common.storage.folders import exchange
@@ -272,5 +273,5 @@ def test_a_bundle_of_an_older_schema_is_written_in_the_present_one(path: Path) -
     with edit(bundle) as draft:
         draft.manifest = replace(draft.manifest, chosen={"openvino": "float"})
     assert draft.bundle.manifest.schema == 3
-    assert draft.bundle.manifest.schema_minor == 1
-    assert '"schema_minor": 1' in (path / "manifest.json").read_text()
+    assert draft.bundle.manifest.schema_minor == SCHEMA_MINOR
+    assert f'"schema_minor": {SCHEMA_MINOR}' in (path / "manifest.json").read_text()

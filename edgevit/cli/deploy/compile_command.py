@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from edgevit.cli.options import (
+    DryRunOption,
     HostOption,
     JsonOption,
     MaxPixelsOption,
     ThreadsOption,
     open_for_change,
 )
+from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 from edgevit.workflows.targets.compile_request import Precision, Provider, Target
 
@@ -68,6 +70,7 @@ def compile_bundle(
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     host: HostOption = None,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Compile a bundle for a runtime and this machine, or find the fastest form that is right."""
@@ -75,9 +78,24 @@ def compile_bundle(
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.compile import compile_bundle as compile_it
+    from edgevit.workflows.compile import plan_compilation
 
     set_max_pixels(max_pixels)
+    if dry_run and host is not None:
+        raise InputError("--dry-run says what would be done here; leave out --host.")
     opened, progress = open_for_change(bundle), progress_for_stderr()
+    if dry_run:
+        planned = plan_compilation(
+            opened,
+            target,
+            precision=precision,
+            capability=capability,
+            provider=provider,
+            data=data,
+            force=force,
+        )
+        show(planned, json)
+        return
     options: dict[str, Any] = {
         "precision": precision,
         "capability": capability,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgevit.cli.options import (
+    DryRunOption,
     JsonOption,
     MaxPixelsOption,
     ParityCountOption,
@@ -85,6 +86,7 @@ def export(
     parity_images: ParityImagesOption = None,
     parity_count: ParityCountOption = 32,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Trace a model to ONNX, check it against torch, and write a bundle."""
@@ -92,8 +94,16 @@ def export(
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
     from edgevit.workflows.export import export as export_model
+    from edgevit.workflows.export import plan_export
 
     set_max_pixels(max_pixels)
+    names, size = class_names(classes), None if dynamic_batch else batch
+    if dry_run:
+        planned = plan_export(
+            model, output, checkpoint=checkpoint, classes=names, batch=size, force=force
+        )
+        show(planned, json)
+        return
     result = export_model(
         model,
         output,
@@ -107,8 +117,8 @@ def export(
         scale=None if scale is None else number("--scale", scale),
         resize=resize,
         crop_pct=crop_pct,
-        classes=class_names(classes),
-        batch=None if dynamic_batch else batch,
+        classes=names,
+        batch=size,
         with_superpixels=with_superpixels,
         with_features=with_features,
         half_storage=half_storage,

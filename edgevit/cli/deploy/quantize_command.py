@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import JsonOption, MaxPixelsOption, ThreadsOption, open_for_change
+from edgevit.cli.options import (
+    DryRunOption,
+    JsonOption,
+    MaxPixelsOption,
+    ThreadsOption,
+    open_for_change,
+)
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
@@ -45,17 +51,33 @@ def quantize(
     seed: Annotated[int, typer.Option(min=0, help="Random seed for the choice of images.")] = 0,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Add INT8 and FP16 variants to a bundle, measure their accuracy, and say which to use."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
+    from edgevit.workflows.quantize import plan_quantization
     from edgevit.workflows.quantize import quantize as quantize_bundle
 
     set_max_pixels(max_pixels)
+    opened, progress = open_for_change(bundle), progress_for_stderr()
+    if dry_run:
+        planned = plan_quantization(
+            opened,
+            data,
+            val_data,
+            targets=target,
+            images=count,
+            force=force,
+            seed=seed,
+            progress=progress,
+        )
+        show(planned, json)
+        return
     result = quantize_bundle(
-        open_for_change(bundle),
+        opened,
         data,
         val_data,
         targets=target,
@@ -66,6 +88,6 @@ def quantize(
         force=force,
         seed=seed,
         threads=threads,
-        progress=progress_for_stderr(),
+        progress=progress,
     )
     show(result, json)

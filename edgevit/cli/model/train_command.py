@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgevit.cli.options import (
+    DryRunOption,
     JsonOption,
     MaxPixelsOption,
     SkipCorruptOption,
@@ -158,6 +159,7 @@ def train(
     device: Annotated[str, typer.Option(help="Device to train on: auto, cpu or cuda.")] = "auto",
     workers: WorkersOption = None,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train a model on an image folder; leaves MODEL.safetensors for 'edgevit export'."""
@@ -165,9 +167,24 @@ def train(
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
     from edgevit.training.recipe import Recipe
+    from edgevit.workflows.train import plan_training
     from edgevit.workflows.train import train as train_model
 
     set_max_pixels(max_pixels)
+    if dry_run:
+        planned = plan_training(
+            model,
+            data=data,
+            val_data=val_data,
+            output=output,
+            init=weights,
+            progress=progress_for_stderr(),
+            epochs=epochs,
+            batch=batch,
+            seed=seed,
+        )
+        show(planned, json)
+        return
     result = train_model(
         model,
         data=data,

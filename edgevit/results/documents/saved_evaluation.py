@@ -70,6 +70,7 @@ class SavedEvaluation:
 
     file_sha256: of the model file, by which a result of bench finds its accuracy.
     picture_set: the pictures; None in documents of an edgevit that did not say it.
+    calibration_error: of its probabilities, 0 to 1, at the bundle's temperature.
     left_out: files of the folder that were no pictures to use, by reason.
     """
 
@@ -88,6 +89,8 @@ class SavedEvaluation:
     weights: str | None = None
     data: str | None = None
     picture_set: PictureSet | None = None
+    calibration_error: float | None = None
+    temperature: float | None = None
     left_out: Mapping[str, ImageCount] = field(default_factory=dict)
 
 

@@ -36,19 +36,29 @@ def with_needed_form(
     """
     if request.precision is Precision.fp16:
         return _with_half(bundle, progress)
-    from edgevit_runtimes.devices.target import this_target
-
-    name = this_target() if request.target is Target.onnxruntime else request.target.value
     if data is None:
-        raise InputError(
-            f"{bundle.path} has no int8 form for {name} yet, and calibrating one takes labelled "
-            f"images. Give them: edgevit compile {quote(str(bundle.path))} --target "
-            f"{request.target.value} --precision int8 --data IMAGES"
-        )
+        raise missing_images(bundle, request)
     from edgevit.workflows.quantize import quantize
 
+    name = _target(request)
     progress.line(f"the bundle has no int8 form for {name} yet: quantizing it first")
     return quantize(bundle, data, targets=[name], threads=threads, progress=progress).bundle
+
+
+def missing_images(bundle: Bundle, request: CompileRequest) -> InputError:
+    """What is said where INT8 has to be calibrated and no labelled pictures were given."""
+    return InputError(
+        f"{bundle.path} has no int8 form for {_target(request)} yet, and calibrating one takes "
+        f"labelled images. Give them: edgevit compile {quote(str(bundle.path))} --target "
+        f"{request.target.value} --precision int8 --data IMAGES"
+    )
+
+
+def _target(request: CompileRequest) -> str:
+    """What quantize calls it: ONNX Runtime has a form for each kind of machine."""
+    from edgevit_runtimes.devices.target import this_target
+
+    return this_target() if request.target is Target.onnxruntime else request.target.value
 
 
 def _with_half(bundle: Bundle, progress: Progress) -> Bundle:
