@@ -114,6 +114,17 @@ def check(name: NameArgument, json: JsonOption = False) -> None:
         show(check_over_ssh(ssh), json)
 
 
+@app.command("show")
+def show_device(name: NameArgument, json: JsonOption = False) -> None:
+    """What a device is, its power mode and clocks, and which bundles are deployed on it."""
+    from edgevit.common.console import show
+    from edgevit.workflows.remote.show_device import show_device as look_at
+    from edgevit_runtimes.remote.ssh import connection
+
+    with connection(name) as ssh:
+        show(look_at(ssh), json)
+
+
 @app.command("setup")
 def setup(
     name: NameArgument,
@@ -126,7 +137,10 @@ def setup(
         typer.Option("--offline", help="Download all wheels here; the device needs no network."),
     ] = False,
 ) -> None:
-    """Install this edgevit on a device; its own OpenCV, TensorRT and ONNX Runtime are kept."""
+    """Install this edgevit on a device, with what a camera's page and TensorRT need.
+
+    The device's own OpenCV, TensorRT and ONNX Runtime are kept.
+    """
     from edgevit.common.progress import progress_for_stderr
     from edgevit.common.untrusted.sanitize import harmless
     from edgevit_runtimes.remote.setup import set_up
@@ -139,6 +153,8 @@ def setup(
             print(f"kept the system's {harmless(str(module))} {harmless(str(found[0]))}")
     for module in done.get("covered") or ():
         print(f"WARNING: the system's {harmless(str(module))} is covered by another one")
+    for need in done.get("without") or ():
+        print(f"WARNING: {harmless(str(need))} could not be installed; edgevit works without")
     print(f"edgevit is set up; next: edgevit bench --host {name}")
 
 
