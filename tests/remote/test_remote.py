@@ -820,7 +820,7 @@ def test_the_cuda_of_a_device_is_read(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_device_is_shown_with_what_is_deployed(device: Path, edgevit: Command) -> None:
-    from edgevit_runtimes.deployment.slot import Slot, Version
+    from edgevit_runtimes.deployment.deployment_slot import Slot, Version
 
     (device / "deployed" / "main").mkdir(parents=True)
     Slot(device).switch(Version("a" * 64, "m", "t"))

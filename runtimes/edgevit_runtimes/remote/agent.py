@@ -31,7 +31,7 @@ from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.version import __version__
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
-from edgevit_runtimes.deployment.slot import slots
+from edgevit_runtimes.deployment.deployment_slot import slots
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.transfer import device_pictures
