@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgevit.results.prediction import Prediction, StreamPrediction
     from edgevit.workflows.predict.load_model import export, import_onnx, load
     from edgevit.workflows.predict.loaded_model import Model
+    from edgevit.workflows.remote.deploy import deploy
     from edgevit.workflows.train import train
 
 _ERRORS = "edgevit.common.errors"
@@ -44,6 +45,7 @@ _HOMES = {
     "Model": "edgevit.workflows.predict.loaded_model",
     "Prediction": "edgevit.results.prediction",
     "StreamPrediction": "edgevit.results.prediction",
+    "deploy": "edgevit.workflows.remote.deploy",
     "export": "edgevit.workflows.predict.load_model",
     "import_onnx": "edgevit.workflows.predict.load_model",
     "load": "edgevit.workflows.predict.load_model",
@@ -62,6 +64,7 @@ __all__ = [
     "Prediction",
     "StreamPrediction",
     "__version__",
+    "deploy",
     "export",
     "import_onnx",
     "load",

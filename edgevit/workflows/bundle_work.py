@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import Bundle
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgevit.workflows.compile import CompileResult, SelectionResult
     from edgevit.workflows.profile import ProfileResult
     from edgevit.workflows.quantize import QuantizeResult
+    from edgevit.workflows.remote.deploy import DeployResult
     from edgevit.workflows.verify import VerifyResult
 
 PathLike = str | os.PathLike[str]
@@ -75,6 +77,12 @@ class BundleWork:
         from edgevit.workflows.bench import bench
 
         return bench(self.bundle, **options)
+
+    def deploy(self, host: str | Sequence[str] = (), **options: Any) -> DeployResult:
+        """Brings the bundle onto devices; see :func:`edgevit.workflows.remote.deploy.deploy`."""
+        from edgevit.workflows.remote.deploy import deploy
+
+        return deploy(self.bundle, host, **options)
 
     def inspect(self, *, layers: bool = False) -> BundleSummary:
         """What the bundle holds; see :func:`edgevit.workflows.inspect.inspect`."""

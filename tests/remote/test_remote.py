@@ -793,6 +793,46 @@ def test_what_pip_is_to_bring_is_what_the_package_declares() -> None:
     assert sorted(listed) == sorted(ours)
 
 
+def test_extras_of_a_device_are_those_that_the_package_declares() -> None:
+    text = (Path(edgevit.__file__).parents[1] / "pyproject.toml").read_text()
+    for need in bootstrap.FOR_A_CAMERA:
+        assert f'"{need}"' in text
+    assert '"cuda-bindings>=12.8,<14"' in text, "each of ours lies within"
+    assert [need.split(">")[0] for need in bootstrap.extras(None)] == [
+        "aiohttp",
+        "prometheus-client",
+        "av",
+    ]
+    jetpack_6, jetpack_7 = (bootstrap.extras(cuda)[-1] for cuda in ("12.6.11", "13.0.48"))
+    assert jetpack_6 == "cuda-bindings>=12.8,<13", "a 13 needs a newer driver than JetPack 6 has"
+    assert jetpack_7 == "cuda-bindings>=13,<14"
+    assert bootstrap.extras("11.4") == bootstrap.extras(None), "JetPack 5 has none that fits"
+
+
+def test_the_cuda_of_a_device_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "version.json"
+    monkeypatch.setattr(bootstrap, "CUDA_VERSION", file)
+    assert bootstrap.cuda_version() is None
+    file.write_text('{"cuda": {"name": "CUDA SDK", "version": "12.6.11"}}')
+    assert bootstrap.cuda_version() == "12.6.11"
+    file.write_text("[]")
+    assert bootstrap.cuda_version() is None
+
+
+def test_a_device_is_shown_with_what_is_deployed(device: Path, edgevit: Command) -> None:
+    from edgevit_runtimes.deployment.deployment_slot import Slot, Version
+
+    (device / "deployed" / "main").mkdir(parents=True)
+    Slot(device).switch(Version("a" * 64, "m", "t"))
+    shown = edgevit("devices", "show", "box")
+    assert shown.code == 0, shown.err
+    assert "deployed, slot main" in shown.out
+    assert "aaaaaaaaaaaa" in shown.out
+    found = json.loads(edgevit("devices", "show", "box", "--json").out)
+    assert found["deployed"] == {"main": "a" * 64}
+    assert found["machine"]["cores_usable"] >= 1
+
+
 def test_the_bootstrap_is_readable_for_old_pythons() -> None:
     import ast
 

@@ -54,6 +54,7 @@ def stored(device: Path) -> set[str]:
     return {file.name for file in (device / "pictures").rglob("*") if file.is_file()}
 
 
+@pytest.mark.slow
 def test_a_bundle_is_verified_there(device: Path, edgevit: Command, photo_folder: Path) -> None:
     ended = edgevit("verify", "--host", "box", "--images", photo_folder, "--json")
     assert ended.code == 0, ended.err

@@ -116,6 +116,16 @@ def check(name: NameArgument, json: JsonOption = False) -> None:
         show(check_over_ssh(ssh), json)
 
 
+def show_device(name: NameArgument, json: JsonOption = False) -> None:
+    """What a device is, its power mode and clocks, and which bundles are deployed on it."""
+    from edgevit.common.console import show
+    from edgevit.workflows.remote.show_device import show_device as look_at
+    from edgevit_runtimes.remote.ssh import connection
+
+    with connection(name) as ssh:
+        show(look_at(ssh), json)
+
+
 def setup(
     name: NameArgument,
     wheel: Annotated[
@@ -128,7 +138,10 @@ def setup(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Install this edgevit on a device; its own OpenCV, TensorRT and ONNX Runtime are kept."""
+    """Install this edgevit on a device, with what a camera's page and TensorRT need.
+
+    The device's own OpenCV, TensorRT and ONNX Runtime are kept.
+    """
     from edgevit.common.progress import progress_for_stderr
     from edgevit.common.untrusted.sanitize import harmless
     from edgevit_runtimes.remote.setup import set_up
@@ -142,12 +155,14 @@ def setup(
         if found
     }
     covered = [harmless(str(module)) for module in done.get("covered") or ()]
+    without = [harmless(str(need)) for need in done.get("without") or ()]
     lines = [
         *(f"kept the system's {module} {version}" for module, version in kept.items()),
         *(f"WARNING: the system's {module} is covered by another one" for module in covered),
+        *(f"WARNING: {need} could not be installed; edgevit works without" for need in without),
         f"edgevit is set up; next: edgevit bench --host {name}",
     ]
-    _say({"device": name, "kept": kept, "covered": covered}, lines, json)
+    _say({"device": name, "kept": kept, "covered": covered, "without": without}, lines, json)
 
 
 def record(
@@ -184,6 +199,7 @@ _COMMANDS: dict[str, Function] = {
     "remove": remove,
     "fleet": fleet,
     "check": check,
+    "show": show_device,
     "setup": setup,
     "record": record,
 }

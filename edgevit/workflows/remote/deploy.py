@@ -16,7 +16,7 @@ from edgevit.common.schema import typed
 from edgevit.common.tables import Section, Table
 from edgevit.workflows.remote.fleet import failure_document, on_all, require_all
 from edgevit.workflows.remote.host_work import bundle_job
-from edgevit_runtimes.deployment.slot import DEFAULT_SLOT, Version, refuse_slot_name
+from edgevit_runtimes.deployment.deployment_slot import DEFAULT_SLOT, Version, refuse_slot_name
 from edgevit_runtimes.remote.device_list import hosts_of
 from edgevit_runtimes.remote.runs import NO_BUNDLE, hello, work_there
 from edgevit_runtimes.remote.ssh import connection

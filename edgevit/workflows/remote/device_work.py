@@ -22,7 +22,7 @@ from edgevit.common.errors import CheckFailedError, DamagedError, InputError
 from edgevit.common.progress import PlainProgress
 from edgevit.common.result import Result
 from edgevit.common.storage.hashes import sha256_of
-from edgevit_runtimes.deployment.slot import Slot, Version, bundles_of_others
+from edgevit_runtimes.deployment.deployment_slot import Slot, Version, bundles_of_others
 from edgevit_runtimes.remote import agent, protocol
 from edgevit_runtimes.remote.transfer.device_pictures import set_folder
 

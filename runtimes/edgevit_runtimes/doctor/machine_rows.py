@@ -39,8 +39,21 @@ def _jetson_rows(jetson: dict[str, Any]) -> list[tuple[str, str]]:
         ("power mode", shown(jetson["power_mode"])),
         ("GPU", f"{shown(jetson['soc'])}, compute capability {shown(jetson['gpu_capability'])}"),
         ("GPU clock", _clock(jetson["gpu_clock"])),
+        ("clocks locked", _locked(jetson)),
         ("fan", f"duty {shown(fan['duty'], ' of 255')}, {shown(fan['rpm'], ' rpm')}"),
     ]
+
+
+def _locked(jetson: dict[str, Any]) -> str:
+    """``jetson_clocks`` sets the least clock to the most; the power mode says which that is."""
+    clock = jetson["gpu_clock"]
+    least, most = clock["min_mhz"], clock["max_mhz"]
+    if least is None or most is None:
+        return "unavailable"
+    mode = f"power mode {shown(jetson['power_mode'])}"
+    if least == most:
+        return f"yes, as after jetson_clocks; {mode}"
+    return f"no, the GPU's move; lock them with: sudo jetson_clocks; {mode}"
 
 
 def _clock(clock: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.version import __version__
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
+from edgevit_runtimes.deployment.deployment_slot import slots
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.transfer import device_pictures
@@ -69,6 +70,7 @@ def hello(home: Path, job: dict[str, Any]) -> dict[str, Any]:
         "kind": here.kind,
         "architecture": platform.machine(),
         "free_mib": shutil.disk_usage(home).free >> 20,
+        "deployed": {slot.name: slot.current for slot in slots(home)},
         "has_bundle": (bundle_folder(home, job) / MANIFEST_FILE).is_file(),
     }
 

@@ -23,9 +23,14 @@ NEEDED = [
     "typer>=0.12,<1",
 ]
 NEEDED_BEFORE_3_11 = ["tomli>=2,<3"]
+# The page of a camera, and videos: extras "serve" and "video".
+FOR_A_CAMERA = ["aiohttp>=3.11,<4", "prometheus-client>=0.20,<1", "av>=14,<20"]
+# TensorRT engines, by the major version of the CUDA that the device has: extra "cuda".
+FOR_CUDA = {"12": "cuda-bindings>=12.8,<13", "13": "cuda-bindings>=13,<14"}
 OPENCV = "opencv-python-headless>=4.8,<6"
 # An OpenCV built for NumPy 1 cannot be imported with NumPy 2, and brings no metadata that says so.
 NUMPY_OF_OLD_OPENCV = "numpy>=1.26,<2"
+CUDA_VERSION = Path("/usr/local/cuda/version.json")
 _KEPT = ("cv2", "onnxruntime", "tensorrt")
 
 
@@ -41,7 +46,16 @@ def facts(folder: Path) -> Dict[str, Any]:
         "architecture": platform.machine(),
         "has_venv": all(map(importlib.util.find_spec, ("ensurepip", "venv"))),
         "free_mib": shutil.disk_usage(str(there)).free >> 20,
+        "cuda": cuda_version(),
     }
+
+
+def cuda_version() -> Optional[str]:
+    """Of the CUDA that JetPack, or NVIDIA's package, installed; such as 12.6.11."""
+    try:
+        return str(json.loads(CUDA_VERSION.read_text())["cuda"]["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def install(folder: Path, wheel: str, offline: bool) -> None:
@@ -53,9 +67,10 @@ def install(folder: Path, wheel: str, offline: bool) -> None:
     source = ["--no-index", "--find-links", str(folder / "wheels")] if offline else []
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *source]
     stream([*pip, *requirements(kept)])
+    without = [need for need in extras(cuda_version()) if not try_to([*pip, need])]
     stream([*pip, "--no-deps", "--force-reinstall", str(folder / wheel)])
     covered = [name for name in _KEPT if kept[name] and found(str(python), name) != kept[name]]
-    say({"installed": True, "kept": kept, "covered": covered})
+    say({"installed": True, "kept": kept, "covered": covered, "without": without})
 
 
 def found(python: str, module: str) -> Optional[List[str]]:
@@ -82,6 +97,12 @@ def requirements(kept: Dict[str, Optional[List[str]]]) -> Iterator[str]:
         yield OPENCV
 
 
+def extras(cuda: Optional[str]) -> List[str]:
+    """What a camera's page and TensorRT need beside; edgevit works without."""
+    fitting = FOR_CUDA.get((cuda or "").split(".")[0])
+    return [*FOR_A_CAMERA, *([fitting] if fitting else [])]
+
+
 def _is_before_numpy_2(version: str) -> bool:
     """OpenCV from 4.10 on was built for both."""
     return [int(part) for part in re.findall(r"\d+", version)[:2]] < [4, 10]
@@ -89,6 +110,19 @@ def _is_before_numpy_2(version: str) -> bool:
 
 def stream(command: List[str]) -> None:
     """Runs a command and passes its lines on; its failure is ours."""
+    last = run_and_say(command)
+    if last is not None:
+        say({"failed": last})
+        sys.exit(1)
+
+
+def try_to(command: List[str]) -> bool:
+    """The same for what edgevit can do without."""
+    return run_and_say(command) is None
+
+
+def run_and_say(command: List[str]) -> Optional[str]:
+    """Passes the lines of a command on; gives the last one if it failed."""
     say({"line": " ".join(command[1:])})
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
@@ -96,9 +130,7 @@ def stream(command: List[str]) -> None:
     for raw in process.stdout:
         last = raw.decode(errors="replace").rstrip()
         say({"line": last})
-    if process.wait():
-        say({"failed": last})
-        sys.exit(1)
+    return last if process.wait() else None
 
 
 def main() -> None:

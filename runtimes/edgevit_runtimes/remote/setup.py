@@ -71,7 +71,8 @@ def set_up(
         _send(ssh, built, built.name)
         if offline:
             python = ".".join(str(found["python"]).split(".")[:2])
-            fetched = fetch_wheels(folder / "wheels", python, found["architecture"])
+            cuda = str(found.get("cuda") or "")
+            fetched = fetch_wheels(folder / "wheels", python, found["architecture"], cuda)
             for dependency in fetched:
                 progress.line(f"sending {dependency.name}")
                 _send(ssh, dependency, f"wheels/{dependency.name}")
@@ -198,13 +199,17 @@ def _repacked(folder: Path) -> Path:
     return target
 
 
-def fetch_wheels(folder: Path, python: str, architecture: str) -> list[Path]:
+def fetch_wheels(folder: Path, python: str, architecture: str, cuda: str = "") -> list[Path]:
     """Wheels of all that a device needs, into ``folder``; built ones only, for its processor.
+
+    Args:
+        python, cuda: versions there, such as 3.10 and 12.6.11; no CUDA: empty.
 
     Raises:
         InputError: one is missing, or no package index can be reached.
     """
     needed = [*bootstrap.NEEDED, *bootstrap.NEEDED_BEFORE_3_11, bootstrap.OPENCV]
+    needed += bootstrap.extras(cuda)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder)]
     ended = subprocess.run(
         [*command, *pip_for(python, architecture), *needed],
