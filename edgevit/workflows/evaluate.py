@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.bundle.confidence import fitted, with_confidence
 from edgevit.bundle.edit import refuse_unwritable
+from edgevit.bundle.temperature import fitted, with_confidence
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.images.image_folder import open_image_folder
