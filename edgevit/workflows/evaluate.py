@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.bundle.confidence import fitted, with_confidence
 from edgevit.bundle.edit import refuse_unwritable
+from edgevit.bundle.temperature import fitted, with_confidence
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.images.picture_set import PictureSet, set_name

@@ -38,7 +38,14 @@ def test_every_command_has_three_examples() -> None:
 
 
 @pytest.mark.parametrize("example", [line for lines in EXAMPLES.values() for line in lines])
-def test_an_example_parses(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_example_parses(
+    example: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train.toml").write_text('[train]\ndata = "images"\nepochs = 40\n')
     words = with_current_names(shlex.split(example))
     command, name = ROOT, "edgevit"
     while hasattr(command, "commands") and words:

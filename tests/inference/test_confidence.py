@@ -12,8 +12,8 @@ import pytest
 
 import edgevit as library
 from edgevit.bundle.bundle import Bundle
-from edgevit.bundle.confidence import with_confidence
 from edgevit.bundle.reports import ConfidenceReport
+from edgevit.bundle.temperature import with_confidence
 from edgevit.inference.answers import softmax
 from edgevit.inference.confidence import calibration_error, fit_temperature
 from edgevit.zoo.registry import PREBUILT_BUNDLE

@@ -14,9 +14,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.bundle.confidence import fitted
 from edgevit.bundle.edit import edit, refuse_unwritable
 from edgevit.bundle.manifest import FLOAT_VARIANT, Variant, variant_file
+from edgevit.bundle.temperature import fitted
 from edgevit.bundle.variant_names import HALF_VARIANT, int8_variant
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, stage
