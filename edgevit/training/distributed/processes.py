@@ -137,9 +137,10 @@ def _store(local_count: int) -> tuple[Any, int, int]:
     gone, so each start on one machine writes under a name of its own. The number of starts differs
     between machines: there torchrun is told to make a new store (docs/imagenet.md).
     """
-    store, rank, count = next(dist.rendezvous("env://"))  # type: ignore[no-untyped-call]
+    store, rank, count = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
     if local_count == count:
-        store = dist.PrefixStore(f"start {_number('TORCHELASTIC_RESTART_COUNT')}", store)
+        start = f"start {_number('TORCHELASTIC_RESTART_COUNT')}"
+        store = dist.PrefixStore(start, store)  # type: ignore[attr-defined]
     return store, rank, count
 
 
