@@ -107,7 +107,9 @@ def open_box_folder(
     for line in findings.lines():
         progress.line(f"note: {root}: {line}")
     if not pictures or not known:
-        raise InputError(f"{root} holds no picture with usable boxes. {'. '.join(findings.lines())}")
+        raise InputError(
+            f"{root} holds no picture with usable boxes. {'. '.join(findings.lines())}"
+        )
     return BoxFolder(root, known, tuple(pictures), findings)
 
 
@@ -166,9 +168,7 @@ def _voc_pictures(root: Path, findings: Findings) -> tuple[list[_Raw], set[str]]
     return raw, names
 
 
-def _coco_pictures(
-    root: Path, json_file: Path, findings: Findings
-) -> tuple[list[_Raw], set[str]]:
+def _coco_pictures(root: Path, json_file: Path, findings: Findings) -> tuple[list[_Raw], set[str]]:
     coco = read_coco(json_file)
     boxes = boxes_by_picture(coco, json_file.name, findings)
     folder, raw = _picture_folder(root), []

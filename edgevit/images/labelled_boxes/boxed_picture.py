@@ -62,7 +62,10 @@ class Findings:
 
     def lines(self) -> list[str]:
         """``3 boxes without an area: a.xml (2), b.xml``, one line a reason."""
-        return [f"{len(all_)} {reason}: {some_of(_counted(all_))}" for reason, all_ in self.places.items()]
+        return [
+            f"{len(all_)} {reason}: {some_of(_counted(all_))}"
+            for reason, all_ in self.places.items()
+        ]
 
 
 def _counted(places: Iterable[str]) -> list[str]:

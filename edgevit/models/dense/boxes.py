@@ -34,7 +34,10 @@ def overlap_matrix(first: Tensor, second: Tensor) -> Tensor:
 def generalised_overlap(first: Tensor, second: Tensor) -> Tensor:
     """GIoU of boxes in pairs, -1 to 1 (arXiv 1902.09630): it has a slope where none overlap."""
     hull = torch.cat(
-        [torch.minimum(first[..., :2], second[..., :2]), torch.maximum(first[..., 2:], second[..., 2:])],
+        [
+            torch.minimum(first[..., :2], second[..., :2]),
+            torch.maximum(first[..., 2:], second[..., 2:]),
+        ],
         dim=-1,
     )
     iou = overlap(first, second)

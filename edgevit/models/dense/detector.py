@@ -141,7 +141,8 @@ class LavitDetector(ZooModule):
     def dense(self, image: Tensor) -> dict[str, Tensor]:
         """What training compares with the truth: scores and boxes of every place, LA scores.
 
-        ``class_logits`` [B, P, classes] and ``place_boxes`` [B, P, 4] in pixels, finest level first.
+        ``class_logits`` [B, P, classes] and ``place_boxes`` [B, P, 4] in pixels, finest level
+        first.
         """
         seen = self.backbone.maps(image)
         levels = self.pyramid([seen[name] for name in self.spec.level_channels])

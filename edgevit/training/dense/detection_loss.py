@@ -9,7 +9,6 @@ Both are divided by the sum of all targets of the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,16 +16,9 @@ from torch.nn import functional
 
 from edgevit.models.dense.boxes import generalised_overlap
 from edgevit.models.dense.detector import CLASS_LOGITS, PLACE_BOXES, Decode
-from edgevit.training.dense.detection_targets import assign
+from edgevit.training.dense.detection_targets import Truth, assign
 
 _BOX_WEIGHT = 2.0
-
-
-class Truth(NamedTuple):
-    """The objects of one picture: boxes float32 [N, 4] in the model's pixels, labels int64 [N]."""
-
-    boxes: Tensor
-    labels: Tensor
 
 
 def detection_loss(steps: dict[str, Tensor], truth: Sequence[Truth], places: Decode) -> Tensor:
@@ -41,7 +33,7 @@ def detection_loss(steps: dict[str, Tensor], truth: Sequence[Truth], places: Dec
     box_loss = logits.new_zeros(())
     for number, objects in enumerate(truth):
         owner, target = assign(
-            logits[number].sigmoid(), boxes[number], *objects, places.centres, places.strides
+            logits[number].sigmoid(), boxes[number], objects, places.centres, places.strides
         )
         place = (owner >= 0).nonzero().squeeze(1)
         mine = owner[place]

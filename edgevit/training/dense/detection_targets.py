@@ -22,6 +22,13 @@ _LEAST_REACH = 0.75  # strides around a small object's centre that count as insi
 _LEAST = 1e-9
 
 
+class Truth(NamedTuple):
+    """The objects of one picture: boxes float32 [N, 4] in the model's pixels, labels int64 [N]."""
+
+    boxes: Tensor
+    labels: Tensor
+
+
 class Assignment(NamedTuple):
     """Of one picture with P places.
 
@@ -35,19 +42,14 @@ class Assignment(NamedTuple):
 
 @torch.no_grad()
 def assign(
-    scores: Tensor,
-    predicted: Tensor,
-    boxes: Tensor,
-    labels: Tensor,
-    centres: Tensor,
-    strides: Tensor,
+    scores: Tensor, predicted: Tensor, truth: Truth, centres: Tensor, strides: Tensor
 ) -> Assignment:
     """Assigns the places of one picture.
 
     Args:
-        scores: [P, classes], 0 to 1. predicted: [P, 4]. boxes: [N, 4]. labels: int64 [N].
-        centres: [P, 2]. strides: [P, 1].
+        scores: [P, classes], 0 to 1. predicted: [P, 4]. centres: [P, 2]. strides: [P, 1].
     """
+    boxes, labels = truth
     if not len(boxes):
         return Assignment(
             torch.full_like(centres[:, 0], -1, dtype=torch.long), torch.zeros_like(centres[:, 0])

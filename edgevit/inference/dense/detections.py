@@ -1,0 +1,58 @@
+"""What a detector found in one picture, and where that lies in the picture's own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.images.resizing import seen_part
+from edgevit.inference.runner import Array
+from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.tasks import BOXES, OBJECT_CLASSES, SCORES
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """N objects, best first.
+
+    boxes: float32 [N, 4], left, top, right, bottom in pixels. scores: float32 [N], 0 to 1.
+    labels: int64 [N], places among the model's classes.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    @classmethod
+    def of_outputs(cls, outputs: Mapping[str, Array]) -> Detections:
+        """From a model's outputs of one picture, without the rows that are no objects."""
+        found = outputs[SCORES] > 0
+        return cls(
+            np.asarray(outputs[BOXES][found], np.float32),
+            np.asarray(outputs[SCORES][found], np.float32),
+            np.asarray(outputs[OBJECT_CLASSES][found], np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def above(self, score: float) -> Detections:
+        """Those of at least this score."""
+        kept = self.scores >= score
+        return Detections(self.boxes[kept], self.scores[kept], self.labels[kept])
+
+    def in_picture(self, height: int, width: int, preprocess: Preprocess) -> Detections:
+        """The same in pixels of a picture of that size, clipped to it.
+
+        Boxes that lie in the bars of a letterbox altogether are left out.
+        """
+        seen = seen_part(height, width, preprocess)
+        scale = np.array([seen.width, seen.height] * 2) / preprocess.size_px
+        boxes = self.boxes * scale + np.array([seen.left, seen.top] * 2)
+        boxes = np.clip(boxes, 0, [width, height] * 2).astype(np.float32)
+        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        moved = replace(self, boxes=boxes)
+        return Detections(moved.boxes[inside], moved.scores[inside], moved.labels[inside])
