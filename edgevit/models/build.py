@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.models.convolutional import ConvolutionalClassifier
+from edgevit.models.dense.segmenter import LavitSegmenter
 from edgevit.models.lavit.lavit import LavitClassifier
 from edgevit.models.superpixel.lla import LlaClassifier
 from edgevit.models.superpixel.lla_carry import CarryClassifier
@@ -11,6 +12,7 @@ from edgevit.models.superpixel.lla_joint import JointClassifier
 from edgevit.models.superpixel.lla_self import SelfClassifier
 from edgevit.models.superpixel.lla_writeback import WritebackClassifier
 from edgevit.models.vit import VitClassifier
+from edgevit.zoo.dense_spec import LavitSegmenterSpec
 from edgevit.zoo.spec import ConvolutionalSpec, LavitSpec, LlaSpec, ModelSpec, VitSpec
 
 _WIRINGS: dict[str, type[LlaClassifier]] = {
@@ -21,8 +23,8 @@ _WIRINGS: dict[str, type[LlaClassifier]] = {
 }
 
 
-def build(spec: ModelSpec) -> Classifier:
-    """An untrained module from pictures to logits."""
+def build(spec: ModelSpec) -> ZooModule:
+    """An untrained module from pictures to the answers of its task."""
     if isinstance(spec, LlaSpec):
         return _WIRINGS[spec.wiring](spec)
     if isinstance(spec, VitSpec):
@@ -31,4 +33,6 @@ def build(spec: ModelSpec) -> Classifier:
         return LavitClassifier(spec)
     if isinstance(spec, ConvolutionalSpec):
         return ConvolutionalClassifier(spec)
+    if isinstance(spec, LavitSegmenterSpec):
+        return LavitSegmenter(spec)
     raise TypeError(f"no module is written for specs of type {type(spec).__name__}")

@@ -11,19 +11,20 @@ from torch.nn.functional import interpolate
 from edgevit.common.errors import CheckpointError, some_of
 from edgevit.common.progress import Progress
 from edgevit.models.checkpoint import Checkpoint, refuse_infinite, weights_of
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 
 _POSITION = "position"
 # Two families share the shapes of their MLPs, nearly two thirds of the weights.
 _LEAST_SHARE = 0.8
 
 
-def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress: Progress) -> None:
+def start_from(module: ZooModule, checkpoint: Checkpoint, source: str, progress: Progress) -> None:
     """Takes over every weight that fits; says which keep their random start.
 
     Learned positions of another image size are resampled (bicubic), and where a larger model can
-    answer as a smaller one did, it does (:meth:`Classifier.grown`). A head for other classes, and
-    a LaViT's maps over another number of tokens, start anew.
+    answer as a smaller one did, it does (:meth:`ZooModule.grown`). A head for other classes, and
+    a LaViT's maps over another number of tokens, start anew. A model on a backbone also starts from
+    a classifier's weights (:meth:`ZooModule.source_key`).
 
     Raises:
         CheckpointError: too little fits: these are another model's weights.
@@ -32,6 +33,8 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
     taken: dict[str, Tensor] = {}
     for key, wanted in weights_of(own).items():
         given = checkpoint.tensors.get(key)
+        if given is None:
+            given = checkpoint.tensors.get(module.source_key(key))
         if given is not None and key.rsplit(".", 1)[-1] == _POSITION:
             given = _resampled(given.float(), wanted.shape)
         if given is not None:

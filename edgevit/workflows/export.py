@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edgevit.images.image_io import Image
     from edgevit.inference.runner import Array
-    from edgevit.models.classifier import Classifier
+    from edgevit.models.classifier import ZooModule
 
 MODULES = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxscript", "safetensors")
 
@@ -104,7 +104,7 @@ def export(
         entry=entry,
         module=module,
         output=bundle_folder(output, entry.file_stem),
-        pictures=_parity_pictures(parity_images, parity_count, Preprocess(entry.spec.image_px)),
+        pictures=_parity_pictures(parity_images, parity_count, entry.spec.preprocess),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         weights_key=weights_key,
         classes=classes,
@@ -119,12 +119,12 @@ def export(
 
 def _model(
     model: str | nn.Module, checkpoint: Path | str | None
-) -> tuple[ModelEntry, Classifier | None]:
+) -> tuple[ModelEntry, ZooModule | None]:
     if isinstance(model, str):
         return find(model), None
-    from edgevit.models.classifier import Classifier
+    from edgevit.models.classifier import ZooModule
 
-    if not isinstance(model, Classifier):
+    if not isinstance(model, ZooModule):
         raise InputError(
             f"Got a {type(model).__name__}; expected the name of a zoo model or a module that "
             "edgevit.models.build made. Another network is exported with an input that it takes: "

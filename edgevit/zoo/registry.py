@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import InputError
+from edgevit.zoo.dense_spec import LavitSegmenterSpec
 from edgevit.zoo.spec import (
     ConvolutionalSpec,
     LavitSpec,
@@ -33,12 +34,14 @@ class ModelEntry:
 
     weight_sets: names of the weights that the package ships, by the data that they were trained
         on; the first is the default. chosen: one of them.
+    starts_from: shipped weights that its training starts from where no others are given.
     """
 
     spec: ModelSpec
     summary: str
     weight_sets: tuple[str, ...] = ()
     chosen: str | None = None
+    starts_from: str | None = None
 
     @property
     def weights(self) -> Path | None:
@@ -95,6 +98,12 @@ _LAVIT_OF_32 = (
     StageSpec(128, 4, 4, 2),
     StageSpec(256, 8, 2, 1),
 )
+
+
+def _lavit_segmenter(name: str, stages: tuple[StageSpec, ...], image_px: int) -> LavitSegmenterSpec:
+    """Squashed: no pixel of the input is spent on grey bars."""
+    backbone = _lavit(f"{name}_backbone", stages, image_px=image_px)
+    return LavitSegmenterSpec(name, backbone, image_px=image_px, classes=11, resize="squash")
 
 
 def _lla(
@@ -219,6 +228,11 @@ _ENTRIES = (
     ModelEntry(
         LavitSpec("lavit_tiny_printed", _LAVIT_TINY),
         "lavit_tiny as the paper prints it: no convolutions",
+    ),
+    ModelEntry(
+        _lavit_segmenter("lavit_tiny_seg", _LAVIT_TINY, image_px=256),
+        "segmentation: a semantic FPN on the stage maps of lavit_tiny",
+        starts_from="lavit_tiny_128:imagenette",
     ),
     ModelEntry(
         VitSpec("vit_tiny", 192, 3, 12),

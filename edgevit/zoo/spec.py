@@ -9,7 +9,9 @@ from itertools import accumulate
 from typing import ClassVar, Literal
 
 from edgevit.common.errors import InputError
+from edgevit.zoo import tasks
 from edgevit.zoo.slic import SlicGeometry
+from edgevit.zoo.tasks import Task
 from edgevit.zoo.trunk_spec import TrunkSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -19,7 +21,7 @@ ResizeMode = Literal["squash", "crop", "letterbox"]
 Layout = Literal["nchw", "nhwc"]  # where a model has its channels
 
 IMAGE_INPUT = "image"
-LOGITS = "logits"
+LOGITS = tasks.LOGITS
 SUMMARY = "summary"
 SUPERPIXEL_MAP = "superpixels"
 ASSIGNMENT = "assignment"  # which superpixels every cell belongs to; inside a model
@@ -171,6 +173,12 @@ class ModelSpec:
     classes: int = 1000
 
     family: ClassVar[str]
+    task: ClassVar[Task] = "classification"
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How a picture becomes the model's input."""
+        return Preprocess(self.image_px)
 
     @property
     def feature_maps(self) -> dict[str, int]:

@@ -272,5 +272,5 @@ def test_a_bundle_of_an_older_schema_is_written_in_the_present_one(path: Path) -
     with edit(bundle) as draft:
         draft.manifest = replace(draft.manifest, chosen={"openvino": "float"})
     assert draft.bundle.manifest.schema == 3
-    assert draft.bundle.manifest.schema_minor == 1
-    assert '"schema_minor": 1' in (path / "manifest.json").read_text()
+    assert draft.bundle.manifest.schema_minor == 2
+    assert '"schema_minor": 2' in (path / "manifest.json").read_text()

@@ -36,10 +36,10 @@ from edgevit.inference.agreement import (
 )
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, OpenRunner
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.models.count import count
 from edgevit.zoo.registry import ModelEntry
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
 from edgevit_export.convert.graph import Pass, rewritten, tensor_specs
 from edgevit_export.convert.library_versions import library_versions
 from edgevit_export.convert.simplify import simplify
@@ -77,7 +77,7 @@ class ExportRequest:
     with_features: bool = False
     half_storage: bool = False
     force: bool = False
-    module: Classifier | None = None
+    module: ZooModule | None = None
 
 
 def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Progress) -> Bundle:
@@ -211,7 +211,8 @@ def _manifest(
         model=info,
         inputs=tensor_specs(graph.inputs),
         outputs=tensor_specs(graph.outputs),
-        preprocess=Preprocess(spec.image_px),
+        preprocess=spec.preprocess,
+        task=spec.task,
         classes=model.classes,
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
         versions=library_versions(),

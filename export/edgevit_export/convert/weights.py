@@ -14,7 +14,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.models.build import build
 from edgevit.models.checkpoint import Checkpoint, load_into, read_checkpoint, refuse_infinite
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.zoo.registry import MODELS, ModelEntry
 
 UNTRAINED_SEED = 0
@@ -25,7 +25,7 @@ _IN_MEMORY = "a module in memory"
 class WeightedModel:
     """A module in eval mode and where its weights came from (``sha256`` None: untrained)."""
 
-    module: Classifier
+    module: ZooModule
     classes: tuple[str, ...]
     source: str
     sha256: str | None
@@ -76,7 +76,7 @@ def load_model(
 
 
 def model_in_memory(
-    module: Classifier, classes: tuple[str, ...] | int | None = None
+    module: ZooModule, classes: tuple[str, ...] | int | None = None
 ) -> WeightedModel:
     """A copy of a module with the weights that it has now; the module itself stays as it is.
 
@@ -96,7 +96,7 @@ def model_in_memory(
     return WeightedModel(_prepared(copy), names, _IN_MEMORY, _digest(copy), {})
 
 
-def _digest(module: Classifier) -> str:
+def _digest(module: ZooModule) -> str:
     """Hex SHA-256 over the names and values of all weights."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
@@ -137,5 +137,5 @@ def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"class {i}" for i in range(count))
 
 
-def _prepared(module: Classifier) -> Classifier:
+def _prepared(module: ZooModule) -> ZooModule:
     return module.eval().requires_grad_(False)
