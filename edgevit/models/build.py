@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgevit.models.classifier import ZooModule
 from edgevit.models.convolutional import ConvolutionalClassifier
+from edgevit.models.dense.detector import LavitDetector
 from edgevit.models.dense.segmenter import LavitSegmenter
 from edgevit.models.lavit.lavit import LavitClassifier
 from edgevit.models.superpixel.lla import LlaClassifier
@@ -13,6 +14,7 @@ from edgevit.models.superpixel.lla_self import SelfClassifier
 from edgevit.models.superpixel.lla_writeback import WritebackClassifier
 from edgevit.models.vit import VitClassifier
 from edgevit.zoo.dense_spec import LavitSegmenterSpec
+from edgevit.zoo.detector_spec import LavitDetectorSpec
 from edgevit.zoo.spec import ConvolutionalSpec, LavitSpec, LlaSpec, ModelSpec, VitSpec
 
 _WIRINGS: dict[str, type[LlaClassifier]] = {
@@ -35,4 +37,6 @@ def build(spec: ModelSpec) -> ZooModule:
         return ConvolutionalClassifier(spec)
     if isinstance(spec, LavitSegmenterSpec):
         return LavitSegmenter(spec)
+    if isinstance(spec, LavitDetectorSpec):
+        return LavitDetector(spec)
     raise TypeError(f"no module is written for specs of type {type(spec).__name__}")

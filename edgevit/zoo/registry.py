@@ -10,6 +10,7 @@ from typing import Any
 
 from edgevit.common.errors import InputError
 from edgevit.zoo.dense_spec import LavitSegmenterSpec
+from edgevit.zoo.detector_spec import LavitDetectorSpec
 from edgevit.zoo.spec import (
     ConvolutionalSpec,
     LavitSpec,
@@ -104,6 +105,11 @@ def _lavit_segmenter(name: str, stages: tuple[StageSpec, ...], image_px: int) ->
     """Squashed: no pixel of the input is spent on grey bars."""
     backbone = _lavit(f"{name}_backbone", stages, image_px=image_px)
     return LavitSegmenterSpec(name, backbone, image_px=image_px, classes=11, resize="squash")
+
+
+def _lavit_detector(name: str, stages: tuple[StageSpec, ...], image_px: int) -> LavitDetectorSpec:
+    backbone = _lavit(f"{name}_backbone", stages, image_px=image_px)
+    return LavitDetectorSpec(name, backbone, image_px=image_px, classes=80)
 
 
 def _lla(
@@ -232,6 +238,11 @@ _ENTRIES = (
     ModelEntry(
         _lavit_segmenter("lavit_tiny_seg", _LAVIT_TINY, image_px=256),
         "segmentation: a semantic FPN on the stage maps of lavit_tiny",
+        starts_from="lavit_tiny_128:imagenette",
+    ),
+    ModelEntry(
+        _lavit_detector("lavit_tiny_det", _LAVIT_TINY, image_px=256),
+        "detection: an anchor-free head on the stage maps of lavit_tiny",
         starts_from="lavit_tiny_128:imagenette",
     ),
     ModelEntry(
