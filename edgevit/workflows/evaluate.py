@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.images.image_folder import open_image_folder
 from edgevit.images.picture_set import set_name
+from edgevit.results.dense.detection_evaluation import DetectionEvaluationResult
 from edgevit.results.evaluation import EvaluationResult
 from edgevit.results.plots import check_picture, draw_confusion
 from edgevit.workflows.trial.trial_opening import try_untrusted
@@ -22,12 +24,13 @@ def evaluate(
     skip_corrupt: bool = False,
     confusion: Path | str | None = None,
     progress: Progress | None = None,
-) -> EvaluationResult:
+) -> EvaluationResult | DetectionEvaluationResult:
     """Answers every picture of a folder in the runtime in which the model is deployed.
 
     Args:
         data: a folder with one folder of pictures for every class, or one that has such a folder
-            as ``val``. Class names must be the model's.
+            as ``val``. Class names must be the model's. For a detector, pictures with boxes: Pascal
+            VOC or COCO.
         variant: by default the one that is chosen for this machine.
         skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
         confusion: draw the confusion matrix into this .png, .svg or .pdf.
@@ -47,6 +50,12 @@ def evaluate(
     data = Path(data)
     if confusion is not None:
         check_picture("--confusion", Path(confusion))
+    if bundle.manifest.task == "detection":
+        if confusion is not None:
+            raise InputError("--confusion is for classifiers; leave it out for a detector.")
+        from edgevit.workflows.dense.evaluate_detector import evaluate_detector
+
+        return evaluate_detector(bundle, data, variant, threads, progress)
     root = data / "val" if (data / "val").is_dir() else data
     folder = open_image_folder(root, progress)
     try_untrusted(bundle, [variant or chosen_here(bundle)], progress)
