@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from edgevit.images.resizing import seen_part
 from edgevit.inference.runner import Array
 from edgevit.zoo.spec import Preprocess
 from edgevit.zoo.tasks import BOXES, OBJECT_CLASSES, SCORES
+
+SHOWN_SCORE = 0.3  # what is drawn and listed; precision is measured over all scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,28 @@ class Detections:
         kept = self.scores >= score
         return Detections(self.boxes[kept], self.scores[kept], self.labels[kept])
 
+    def presence(self, classes: int) -> NDArray[np.float32]:
+        """float32 [classes]: the best score of every class, 0 where none was found."""
+        best = np.zeros(classes, np.float32)
+        np.maximum.at(best, self.labels, self.scores)
+        return best
+
+    def scaled(self, factor: float) -> Detections:
+        """The same in a picture that was resized."""
+        return replace(self, boxes=np.asarray(self.boxes * factor, np.float32))
+
+    def to_json(self, classes: Sequence[str]) -> list[dict[str, Any]]:
+        """One object a row; ``box_px`` is left, top, right, bottom."""
+        rows = zip(self.boxes, self.scores, self.labels, strict=True)
+        return [
+            {
+                "label": classes[label],
+                "score": round(float(score), 4),
+                "box_px": [round(float(side), 1) for side in box],
+            }
+            for box, score, label in rows
+        ]
+
     def in_picture(self, height: int, width: int, preprocess: Preprocess) -> Detections:
         """The same in pixels of a picture of that size, clipped to it.
 
@@ -54,5 +79,4 @@ class Detections:
         boxes = self.boxes * scale + np.array([seen.left, seen.top] * 2)
         boxes = np.clip(boxes, 0, [width, height] * 2).astype(np.float32)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        moved = replace(self, boxes=boxes)
-        return Detections(moved.boxes[inside], moved.scores[inside], moved.labels[inside])
+        return Detections(boxes[inside], self.scores[inside], self.labels[inside])

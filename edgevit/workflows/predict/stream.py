@@ -49,6 +49,7 @@ def _prediction(model: Model, observation: Observation, top: int) -> StreamPredi
     return StreamPrediction(
         source=frame.source,
         probabilities=observation.probabilities,
+        detections=observation.detections,
         classes=model.classes,
         latency_ms=observation.latency_ns / 1e6,
         trained=model.bundle.manifest.model.trained,

@@ -12,8 +12,10 @@ from edgevit.common.errors import CheckFailedError
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest, softmax
 from edgevit.inference.batches import PictureSource, Resized, infer_batches
+from edgevit.inference.dense.detections import SHOWN_SCORE, Detections
 from edgevit.inference.runner import Array, Runner, batch_size
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit.zoo.spec import SUPERPIXEL_MAP, Preprocess
+from edgevit.zoo.tasks import BOXES, LOGITS, SCORES
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.shared_runner import SharedRunner
 from edgevit_runtimes.devices.facts import chosen_here
@@ -68,6 +70,22 @@ class BundleClassifier:
         preprocess = self.bundle.manifest.preprocess
         return _by_picture(self.runner, _source(pictures, preprocess, resized))
 
+    def read(
+        self, outputs: dict[str, Array], size: tuple[int, int]
+    ) -> tuple[Detections | None, NDArray[np.float32]]:
+        """What the outputs say of a picture of that (height, width).
+
+        Returns:
+            of a detector, the objects that are worth showing, in the picture's pixels; and float32
+            [classes], the probabilities, or the best score of every class.
+        """
+        manifest = self.bundle.manifest
+        if manifest.task != "detection":
+            return None, softmax(outputs[LOGITS])
+        found = Detections.of_outputs(outputs).above(SHOWN_SCORE)
+        found = found.in_picture(*size, manifest.preprocess)
+        return found, found.presence(len(manifest.classes))
+
     def named(self, probabilities: NDArray[np.float32], top: int) -> list[Answer]:
         """The ``top`` largest probabilities and the names of their classes, largest first."""
         return likeliest(probabilities, self.bundle.manifest.classes, top)
@@ -118,7 +136,8 @@ class BundleSuperpixels:
 
 def _refuse_infinite(outputs: dict[str, Array]) -> None:
     """No answer is made from logits that are no numbers, whatever runtime they come from."""
-    if LOGITS in outputs and not np.isfinite(outputs[LOGITS]).all():
+    answers = [outputs[name] for name in (LOGITS, BOXES, SCORES) if name in outputs]
+    if not all(np.isfinite(answer).all() for answer in answers):
         raise CheckFailedError(
             "The model answered with NaN or infinity, which is no answer. Find the variant that "
             "does with: edgevit verify BUNDLE; then use another one with --variant."

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgevit.images import image_io
-from edgevit.inference.answers import softmax
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
+from edgevit.zoo.spec import SUPERPIXEL_MAP
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
 from edgevit_runtimes.live.observation import Observation
@@ -38,16 +37,21 @@ def observe(
         resized_ns = time.perf_counter_ns()
         (outputs,) = classifier.outputs([resized], resized=True)
         inferred_ns = time.perf_counter_ns()
-        probabilities = smoothing.add(softmax(outputs[LOGITS]), frame.captured_ns / 1e9)
+        found, probabilities = classifier.read(outputs, frame.picture.shape[:2])
+        if found is None:
+            probabilities = smoothing.add(probabilities, frame.captured_ns / 1e9)
+        answers = classifier.named(probabilities, top)
         observation = Observation(
             frame,
-            tuple(classifier.named(probabilities, top)),
+            tuple(answers if found is None else (a for a in answers if a.probability > 0)),
             resized,
             outputs.get(SUPERPIXEL_MAP),
             resize_ns=resized_ns - taken_ns,
             inference_ns=inferred_ns - resized_ns,
             latency_ns=time.perf_counter_ns() - frame.captured_ns,
             probabilities=probabilities,
+            detections=found,
+            classes=classifier.bundle.manifest.classes,
         )
         statistics.add(observation)
         yield observation
@@ -56,5 +60,5 @@ def observe(
 def _warm_up(classifier: BundleClassifier) -> None:
     """A runtime's first inference is slow; it is not a frame's."""
     size_px = classifier.bundle.manifest.preprocess.size_px
-    for _ in classifier.logits([np.zeros((size_px, size_px, 3), np.uint8)], resized=True):
+    for _ in classifier.outputs([np.zeros((size_px, size_px, 3), np.uint8)], resized=True):
         pass

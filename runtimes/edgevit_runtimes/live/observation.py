@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer
+from edgevit.inference.dense.detections import Detections
 from edgevit_runtimes.sources.frame import Frame
 
 
@@ -22,6 +23,9 @@ class Observation:
     labels: int32 [rows, columns], the superpixels, where the model itself gives them out.
     latency_ns: from when the source handed the frame over to the answer.
     probabilities: float32 [classes], smoothed where that was asked for.
+    detections: of a detector, the objects in the frame's pixels; ``answers`` are then the classes
+        that were found, each with its best score.
+    classes: the names of the model's classes.
     """
 
     frame: Frame
@@ -32,6 +36,18 @@ class Observation:
     inference_ns: int
     latency_ns: int
     probabilities: NDArray[np.float32]
+    detections: Detections | None = None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The answer in a few words: ``cat 93 %``, or ``12 objects, best RBC 93 %``."""
+        best = self.answers[0] if self.answers else None
+        said = "" if best is None else f"{best.label} {100 * best.probability:.0f} %"
+        if self.detections is None:
+            return said
+        count = len(self.detections)
+        return f"{count} object{'s' * (count != 1)}{', best ' * bool(said)}{said}"
 
     @property
     def waiting_ns(self) -> int:
@@ -64,5 +80,9 @@ class Observation:
             "width_px": width,
             "height_px": height,
             "answers": [answer.to_dict() for answer in self.answers],
+            **({} if self.detections is None else self._objects(self.detections)),
             "ms": self.stages_ms(),
         }
+
+    def _objects(self, found: Detections) -> dict[str, Any]:
+        return {"objects": found.to_json(self.classes)}

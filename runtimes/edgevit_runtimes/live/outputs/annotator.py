@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.images import drawing
+from edgevit.images.box_drawing import draw_boxes, plate_texts
 from edgevit.images.image_io import Image
+from edgevit.inference.dense.detections import Detections
 from edgevit_runtimes.backends.classifier import BundleSuperpixels
 from edgevit_runtimes.live.observation import Observation
 
@@ -46,14 +48,25 @@ class Annotator:
         """
         started_ns = time.perf_counter_ns()
         drawn = shrunk(observation.frame.picture, longest_px)
-        if outlines and self._maps is not None:
+        if observation.detections is not None:
+            drawn = self._with_boxes(drawn, observation, observation.detections)
+        elif outlines and self._maps is not None:
             drawn = drawing.draw_superpixels(drawn, self._labels(observation), self._preprocess)
-        drawn = drawing.draw_caption(drawn, self.caption(observation))
+        if observation.detections is None:
+            drawn = drawing.draw_caption(drawn, self.caption(observation))
         if self._drawn is not None:
             self._drawn(time.perf_counter_ns() - started_ns)
         return drawn
 
+    def _with_boxes(self, drawn: Image, observation: Observation, found: Detections) -> Image:
+        shown = found.scaled(drawn.shape[1] / observation.frame.picture.shape[1])
+        names = [observation.classes[place] for place in shown.labels]
+        texts = plate_texts(names, shown.scores, self._trained)
+        return draw_boxes(drawn, shown.boxes, shown.labels.tolist(), texts)
+
     def caption(self, observation: Observation) -> str:
+        if observation.detections is not None:
+            return observation.summary
         best = observation.answers[0]
         return drawing.caption(best.label, best.probability, self._trained)
 
