@@ -129,8 +129,6 @@ def _figures(variant: Variant) -> tuple[str, str, str, str]:
 
 def parity_text(report: Any) -> str:
     """The check that ended an export, as a line."""
-    if "agreement" in report:  # of masks or boxes
-        return f"{report['images']} pictures, the same on {100 * report['agreement']:.2f} %"
     return (
         f"{report['images']} pictures, top class agrees on {report['top1_agrees']}, largest logit "
         f"difference {report['max_difference']['logits']:.1e}"

@@ -15,7 +15,6 @@ from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
 from edgevit.zoo.spec import Preprocess
-from edgevit.zoo.tasks import Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +48,9 @@ class ExportResult(Result):
             ("size", f"{sum(f.bytes for f in manifest.files.values()) / 2**20:.1f} MiB"),
             (
                 "parity",
-                _parity_text(parity, manifest.task),
+                f"{parity['images']} pictures, memberships match on "
+                f"{parity['membership_matches']}, largest logit difference "
+                f"{parity['max_difference']['logits']:.1e}",
             ),
         ]
         return [Table(f"{self.bundle.path}", ("exported", ""), rows)]
@@ -114,17 +115,6 @@ def export(
         force=force,
     )
     return ExportResult(export_bundle(request, OnnxRuntimeRunner, progress or SilentProgress()))
-
-
-def _parity_text(parity: Any, task: Task) -> str:
-    pictures = f"{parity['images']} pictures"
-    if task != "classification":
-        things = {"segmentation": "pixels", "detection": "objects"}[task]
-        return f"{pictures}, the same on {100 * parity['agreement']:.2f} % of the {things}"
-    return (
-        f"{pictures}, memberships match on {parity['membership_matches']}, largest logit "
-        f"difference {parity['max_difference']['logits']:.1e}"
-    )
 
 
 def _model(

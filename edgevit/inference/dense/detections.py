@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.images.resizing import seen_part
+from edgevit.inference.dense.letterbox import boxes_in_picture
 from edgevit.inference.runner import Array
 from edgevit.zoo.spec import Preprocess
 from edgevit.zoo.tasks import BOXES, OBJECT_CLASSES, SCORES
@@ -74,9 +74,6 @@ class Detections:
 
         Boxes that lie in the bars of a letterbox altogether are left out.
         """
-        seen = seen_part(height, width, preprocess)
-        scale = np.array([seen.width, seen.height] * 2) / preprocess.size_px
-        boxes = self.boxes * scale + np.array([seen.left, seen.top] * 2)
-        boxes = np.clip(boxes, 0, [width, height] * 2).astype(np.float32)
+        boxes = boxes_in_picture(self.boxes, height, width, preprocess)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         return Detections(boxes[inside], self.scores[inside], self.labels[inside])

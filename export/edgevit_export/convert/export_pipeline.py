@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -40,9 +39,7 @@ from edgevit.inference.runner import Array, OpenRunner
 from edgevit.models.classifier import ZooModule
 from edgevit.models.count import count
 from edgevit.zoo.registry import ModelEntry
-from edgevit.zoo.spec import SUPERPIXEL_MAP
-from edgevit.zoo.tasks import TASK_OUTPUTS
-from edgevit_export.convert.dense_parity import require_dense_parity
+from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
 from edgevit_export.convert.graph import Pass, rewritten, tensor_specs
 from edgevit_export.convert.library_versions import library_versions
 from edgevit_export.convert.simplify import simplify
@@ -114,8 +111,8 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             deployed = _deployed(probe, request)
         with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
             expected = infer_all(TorchRunner(model.module), request.pictures)
-            _refuse_infinite_answers(expected, model)
-            report = _check_parity(request, expected, probe, deployed, open_runner)
+            _refuse_infinite_answers(expected[LOGITS], model)
+            report = _check_parity(expected, probe, deployed, request.pictures, open_runner)
         with stage(progress, "write     bundle"):
             outputs = {output.name: expected[output.name] for output in deployed.graph.output}
             reference = Reference(
@@ -136,9 +133,8 @@ def _weighted(request: ExportRequest) -> WeightedModel:
     return load_model(request.entry, request.checkpoint, request.classes, request.weights_key)
 
 
-def _refuse_infinite_answers(outputs: dict[str, Array], model: WeightedModel) -> None:
-    answers = [outputs[name] for name in TASK_OUTPUTS[model.module.spec.task]]
-    if not all(np.isfinite(answer).all() for answer in answers):
+def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
+    if not np.isfinite(logits).all():
         raise CheckpointError(
             f"The weights ({model.source}) answer pictures with NaN or infinity: some are far too "
             "large. Take an earlier checkpoint."
@@ -147,8 +143,8 @@ def _refuse_infinite_answers(outputs: dict[str, Array], model: WeightedModel) ->
 
 def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:
     """The probe without its taps: what goes to the device."""
-    storage, task = [halve_weights] if request.half_storage else [], request.entry.spec.task
-    return _part(probe, [*TASK_OUTPUTS[task], *_extra_outputs(request)], *storage)
+    storage = [halve_weights] if request.half_storage else []
+    return _part(probe, [LOGITS, *_extra_outputs(request)], *storage)
 
 
 def _extra_outputs(request: ExportRequest) -> list[str]:
@@ -166,26 +162,23 @@ def _part(probe: onnx.ModelProto, outputs: list[str], *passes: Pass) -> onnx.Mod
 
 
 def _check_parity(
-    request: ExportRequest,
     expected: dict[str, Array],
     probe: onnx.ModelProto,
     deployed: onnx.ModelProto,
+    pictures: Array,
     open_runner: OpenRunner,
-) -> dict[str, Any]:
-    """A classifier's probe is compared tensor by tensor, the deployed model by its outputs."""
-    task, pictures = request.entry.spec.task, request.pictures
-    with open_runner(deployed.SerializeToString()) as runner:
-        answers = infer_all(runner, pictures)
-    if task != "classification":
-        return asdict(require_dense_parity(task, expected, answers))
+) -> Agreement:
+    """The probe is compared tensor by tensor, the deployed model by its outputs."""
     with open_runner(probe.SerializeToString()) as runner:
         probed = infer_all(runner, pictures)
     report = compare(expected, probed, EXPORT_LIMITS)
     require_parity(report, "the traced model")
+    with open_runner(deployed.SerializeToString()) as runner:
+        answers = infer_all(runner, pictures)
     matches = matching_pictures(expected, probed)
     deployed_report = compare(expected, answers, EXPORT_LIMITS, matches)
     require_parity(deployed_report, "the deployed model")
-    return report.to_dict()
+    return report
 
 
 def require_parity(found: Agreement, what: str) -> None:
@@ -198,7 +191,7 @@ def require_parity(found: Agreement, what: str) -> None:
 
 
 def _manifest(
-    request: ExportRequest, model: WeightedModel, deployed: onnx.ModelProto, report: dict[str, Any]
+    request: ExportRequest, model: WeightedModel, deployed: onnx.ModelProto, report: Agreement
 ) -> Manifest:
     spec, size = model.module.spec, count(model.module)
     graph = ir.from_proto(deployed).graph
@@ -224,6 +217,6 @@ def _manifest(
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
         versions=library_versions(),
         superpixel_map=SUPERPIXEL_FILE if spec.has_superpixels else None,
-        parity={"torch against ONNX Runtime": report},
+        parity={"torch against ONNX Runtime": report.to_dict()},
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )

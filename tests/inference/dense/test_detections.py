@@ -9,7 +9,7 @@ import pytest
 
 from edgevit.common.errors import InputError
 from edgevit.images.labelled_boxes.boxed_picture import BoxedPicture
-from edgevit.inference.dense.detection_agreement import agreement_of
+from edgevit.inference.dense.detection_agreement import compare_boxes
 from edgevit.inference.dense.detection_metrics import detection_accuracy
 from edgevit.inference.dense.detections import Detections
 from edgevit.zoo.spec import Preprocess
@@ -99,14 +99,45 @@ def test_pictures_without_objects_alone_cannot_be_measured():
         detection_accuracy([found([], [], [])], [truth([], [])], "a")
 
 
+def outputs(*pictures: Detections) -> dict[str, np.ndarray]:
+    """As a model gives them: padded with rows of score 0."""
+    most = max(len(each) for each in pictures) + 1
+    boxes = np.zeros((len(pictures), most, 4), np.float32)
+    scores, classes = np.zeros(boxes.shape[:2], np.float32), np.zeros(boxes.shape[:2], np.int64)
+    for place, each in enumerate(pictures):
+        boxes[place, : len(each)], scores[place, : len(each)] = each.boxes, each.scores
+        classes[place, : len(each)] = each.labels
+    return {"boxes": boxes, "scores": scores, "classes": classes}
+
+
 def test_agreement_pairs_objects_of_one_class_within_limits():
-    first = found([[10, 10, 50, 50], [60, 60, 90, 90]], [0.9, 0.5], [0, 1])
-    close = found([[60.4, 60, 90, 90], [10, 10, 50, 50]], [0.5004, 0.9], [1, 0])
-    same = agreement_of([first], [close], box_px=1, score=1e-3)
-    assert (same.objects, same.share) == (4, 1.0)
-    assert same.box_difference_px == pytest.approx(0.4, abs=1e-4)
-    other_class = found([[10, 10, 50, 50]], [0.9], [1])
-    assert agreement_of([first], [other_class], box_px=1, score=1e-3).same == 0
-    empty = found([], [], [])
-    assert agreement_of([first], [empty], box_px=1, score=1e-3).share == 0
-    assert agreement_of([empty], [empty], box_px=1, score=1e-3).share == 1
+    first = outputs(found([[10, 10, 50, 50], [60, 60, 90, 90]], [0.9, 0.5], [0, 1]))
+    close = outputs(found([[60.4, 60, 90, 90], [10, 10, 50, 50]], [0.5004, 0.9], [1, 0]))
+    same = compare_boxes(first, close, "float32", 1)
+    assert (same.objects, same.share, same.holds) == (4, 1.0, True)
+    assert same.score_difference == pytest.approx(4e-4, abs=1e-5)
+    empty = outputs(found([], [], []))
+    assert compare_boxes(empty, empty, "float32", 1).holds
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        found([[10, 10, 50, 50]], [0.9], [1]),  # another class
+        found([[11.5, 10, 50, 50]], [0.9], [0]),  # more than a pixel away
+        found([[10, 10, 50, 50]], [0.902], [0]),  # another score
+        found([], [], []),
+    ],
+)
+def test_agreement_fails_by_name(other):
+    first = outputs(found([[10, 10, 50, 50]], [0.9], [0]))
+    compared = compare_boxes(first, outputs(other), "float32", 1)
+    assert not compared.holds
+    assert "objects are found by both; 99.5 % must be" in compared.failures()[0]
+
+
+def test_an_int8_variant_may_move_boxes():
+    first = outputs(found([[10, 10, 50, 50]], [0.9], [0]))
+    moved = outputs(found([[13, 10, 50, 50]], [0.8], [0]))
+    assert compare_boxes(first, moved, "int8", 1).holds
+    assert not compare_boxes(first, moved, "float32", 1).holds
