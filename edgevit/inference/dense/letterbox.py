@@ -1,7 +1,7 @@
 """From the model's square input back to the picture: the inverse of how a picture was resized.
 
 A picture is squashed, cropped or letterboxed so that the input shows a rectangle of it
-(:func:`edgevit.images.resizing.seen_part`; of a letterbox one that begins outside). So for all three
+(:func:`edgevit.images.resizing.seen_part`; of a letterbox one that begins outside). For all three:
 
     x_picture = left + x_input * width / size,   y_picture = top + y_input * height / size
 """

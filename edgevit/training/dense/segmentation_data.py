@@ -1,4 +1,4 @@
-"""Labelled pictures as batches: random part, flip and colours, the same for the same seed and place.
+"""Labelled pictures as batches: random part, flip and colours, the same for the same seed.
 
 Every sample draws from a generator seeded by (seed, epoch, place), so that a resumed run sees what
 an uninterrupted one would have seen.
@@ -31,7 +31,7 @@ class LabelledBatch(NamedTuple):
 
 
 class LabelledLoader:
-    """Decodes once, and augments in threads. Pictures stay in memory, half-gigabyte sets at most."""
+    """Decodes once and augments in threads; pictures stay in memory up to half a gigabyte."""
 
     def __init__(self, folder: MaskFolder, size_px: int, batch: int, threads: int) -> None:
         self.folder, self.size_px, self.batch, self.threads = folder, size_px, batch, threads

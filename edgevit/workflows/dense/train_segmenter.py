@@ -147,6 +147,22 @@ def train_segmenter(
     )
 
 
+def segmentation_recipe(options: dict[str, Any]) -> SegmentationRecipe:
+    """A recipe with some fields of its own.
+
+    Raises:
+        InputError: it has no such field.
+    """
+    from edgevit.training.dense.segmentation_recipe import SegmentationRecipe
+
+    known = SegmentationRecipe.names()
+    if unknown := sorted(set(options) - known):
+        raise InputError(
+            f"A segmentation recipe has no {', '.join(unknown)}; it has {', '.join(sorted(known))}."
+        )
+    return SegmentationRecipe(**options)
+
+
 def _class_names(data: SegmentationData) -> tuple[str, ...] | None:
     """Names by label, or None where no file says them."""
     file = data.classes or data.data / CLASSES_FILE

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
-from edgevit.inference.answers import softmax
 from edgevit.inference.runner import Array
 from edgevit.results.prediction import Prediction, StreamPrediction
 from edgevit.workflows.bundle_work import BundleWork, PathLike
+from edgevit.workflows.predict.answer import answer_of
 from edgevit.workflows.predict.pictures import Picture, ReadOptions, Source, pictures_of
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
+from edgevit.zoo.spec import SUPERPIXEL_MAP
 from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 
 if TYPE_CHECKING:
@@ -173,9 +173,10 @@ class Model(BundleWork):
         self, picture: Picture, outputs: dict[str, Array], latency_ms: float, top: int
     ) -> Prediction:
         given = outputs.get(SUPERPIXEL_MAP)
-        return Prediction(
+        kind, answers = answer_of(outputs, *picture.pixels.shape[:2], self.bundle.manifest)
+        return kind(
             source=picture.source,
-            probabilities=softmax(outputs[LOGITS]),
+            **answers,
             classes=self.classes,
             latency_ms=latency_ms,
             trained=self.bundle.manifest.model.trained,

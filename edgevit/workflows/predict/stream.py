@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from edgevit.common.errors import InputError
+from edgevit.results.dense.mask_prediction import StreamMaskPrediction
 from edgevit.results.prediction import StreamPrediction
 from edgevit_runtimes.live.feed import Feed, Say
 from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
@@ -33,7 +34,7 @@ _LOG = logging.getLogger("edgevit")
 
 def stream_predictions(
     model: Model, source: FeedSource, options: FeedOptions
-) -> Generator[StreamPrediction, None, None]:
+) -> Generator[StreamPrediction | StreamMaskPrediction, None, None]:
     """What a model says of a feed's frames, as they come; see ``Model.stream``."""
     classifier = model.classifier(paced=source.paced)
     feed = _feed(source, options, _LOG.warning)
@@ -44,9 +45,17 @@ def stream_predictions(
         _refuse_no_answers(feed, statistics)
 
 
-def _prediction(model: Model, observation: Observation, top: int) -> StreamPrediction:
+def _prediction(
+    model: Model, observation: Observation, top: int
+) -> StreamPrediction | StreamMaskPrediction:
     frame, given = observation.frame, observation.labels
-    return StreamPrediction(
+    kind, answers = (
+        (StreamPrediction, {})
+        if observation.mask is None
+        else (StreamMaskPrediction, {"mask": observation.mask})
+    )
+    return kind(
+        **answers,
         source=frame.source,
         probabilities=observation.probabilities,
         classes=model.classes,

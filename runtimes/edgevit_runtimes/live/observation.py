@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer
+from edgevit.inference.dense.masks import runs_of
 from edgevit_runtimes.sources.frame import Frame
 
 
@@ -21,7 +22,9 @@ class Observation:
     resized: what the model saw, uint8 RGB [size, size, 3].
     labels: int32 [rows, columns], the superpixels, where the model itself gives them out.
     latency_ns: from when the source handed the frame over to the answer.
-    probabilities: float32 [classes], smoothed where that was asked for.
+    probabilities: float32 [classes], smoothed where that was asked for; of a mask the share of the
+        pixels that every class has.
+    mask: uint8 [H, W] in the frame's own pixels, of a segmentation model.
     """
 
     frame: Frame
@@ -32,6 +35,7 @@ class Observation:
     inference_ns: int
     latency_ns: int
     probabilities: NDArray[np.float32]
+    mask: NDArray[np.uint8] | None = None
 
     @property
     def waiting_ns(self) -> int:
@@ -53,6 +57,12 @@ class Observation:
         """The same in milliseconds."""
         return {name: round(ns / 1e6, 3) for name, ns in self.stages_ns().items()}
 
+    def _answers(self) -> dict[str, Any]:
+        if self.mask is None:
+            return {"answers": [answer.to_dict() for answer in self.answers]}
+        areas = [{"label": a.label, "area": round(a.probability, 5)} for a in self.answers]
+        return {"classes": areas, "mask": runs_of(self.mask)}
+
     def to_json(self) -> dict[str, Any]:
         """Plain values with units in their keys; no pictures, no credentials."""
         captured = datetime.fromtimestamp(self.frame.captured_unix_s, timezone.utc)
@@ -63,6 +73,6 @@ class Observation:
             "captured": captured.isoformat(timespec="milliseconds"),
             "width_px": width,
             "height_px": height,
-            "answers": [answer.to_dict() for answer in self.answers],
+            **self._answers(),
             "ms": self.stages_ms(),
         }

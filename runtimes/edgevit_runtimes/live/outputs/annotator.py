@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgevit.bundle.bundle import Bundle
 from edgevit.images import drawing
 from edgevit.images.image_io import Image
+from edgevit.images.mask_drawing import draw_mask
 from edgevit_runtimes.backends.classifier import BundleSuperpixels
 from edgevit_runtimes.live.observation import Observation
 
@@ -29,6 +30,7 @@ class Annotator:
     ) -> None:
         self.has_superpixels = bundle.manifest.superpixel_map is not None
         self._preprocess = bundle.manifest.preprocess
+        self._classes = bundle.manifest.classes
         self._trained = bundle.manifest.model.trained
         self._maps = BundleSuperpixels(bundle, threads) if self.has_superpixels else None
         self._drawn = drawn
@@ -46,9 +48,12 @@ class Annotator:
         """
         started_ns = time.perf_counter_ns()
         drawn = shrunk(observation.frame.picture, longest_px)
-        if outlines and self._maps is not None:
-            drawn = drawing.draw_superpixels(drawn, self._labels(observation), self._preprocess)
-        drawn = drawing.draw_caption(drawn, self.caption(observation))
+        if observation.mask is not None:
+            drawn = draw_mask(drawn, _sized(observation.mask, drawn), self._classes)
+        else:
+            if outlines and self._maps is not None:
+                drawn = drawing.draw_superpixels(drawn, self._labels(observation), self._preprocess)
+            drawn = drawing.draw_caption(drawn, self.caption(observation))
         if self._drawn is not None:
             self._drawn(time.perf_counter_ns() - started_ns)
         return drawn
@@ -77,6 +82,12 @@ class Annotator:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _sized(mask: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
+    """A mask at the size of a picture that may have been shrunk."""
+    size = (picture.shape[1], picture.shape[0])
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def shrunk(picture: Image, longest_px: int | None) -> Image:
