@@ -129,6 +129,10 @@ def _figures(variant: Variant) -> tuple[str, str, str, str]:
 
 def parity_text(report: Any) -> str:
     """The check that ended an export, as a line."""
+    if "agreement" in report:
+        return (
+            f"{report['images']} pictures, {100 * report['agreement']:.3f} % of the answers agree"
+        )
     return (
         f"{report['images']} pictures, top class agrees on {report['top1_agrees']}, largest logit "
         f"difference {report['max_difference']['logits']:.1e}"

@@ -18,7 +18,6 @@ from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest
-from edgevit.inference.dense.detections import Detections
 from edgevit.zoo.spec import Preprocess
 
 LoadPicture = Callable[[], Image]
@@ -39,8 +38,6 @@ class Prediction(Result):
     find_superpixels: gives the superpixels of the picture.
     preprocess: how the picture became the model's input; None: all of it was squashed.
     notes: what is to be said of how it was read, such as that the first of many frames was taken.
-    detections: of a detector, the objects in the picture's own pixels; ``probabilities`` are then
-        the best score of every class, and do not add up to 1.
     """
 
     source: str
@@ -53,23 +50,6 @@ class Prediction(Result):
     find_superpixels: FindSuperpixels
     preprocess: Preprocess | None = None
     notes: tuple[str, ...] = ()
-    detections: Detections | None = None
-
-    @property
-    def boxes(self) -> NDArray[np.float32] | None:
-        """Of a detector: float32 [N, 4], left, top, right, bottom in pixels, best first."""
-        return None if self.detections is None else self.detections.boxes
-
-    @property
-    def scores(self) -> NDArray[np.float32] | None:
-        """Of a detector: float32 [N], 0 to 1, of every box."""
-        return None if self.detections is None else self.detections.scores
-
-    @property
-    def labels(self) -> list[str] | None:
-        """Of a detector: the class of every box."""
-        found = self.detections
-        return None if found is None else [self.classes[place] for place in found.labels]
 
     @property
     def label(self) -> str:
@@ -119,8 +99,6 @@ class Prediction(Result):
     def plot(self, path: str | os.PathLike[str] | None = None) -> Image:
         """The picture with the outlines of its superpixels and its likeliest class.
 
-        Of a detector: with a box around every object, in the colour of its class.
-
         Args:
             path: a picture file to write it to as well; its suffix says the format.
 
@@ -130,68 +108,35 @@ class Prediction(Result):
         Raises:
             InputError: as ``superpixels``; or the file cannot be written.
         """
-        from edgevit.images import image_io
-
-        drawn = self._with_boxes() if self.detections is not None else self._with_label()
-        if path is not None:
-            image_io.write(Path(path), drawn)
-        return drawn
-
-    def _with_boxes(self) -> Image:
-        from edgevit.images.box_drawing import draw_boxes, plate_texts
-
-        assert self.detections is not None
-        assert self.labels is not None
-        texts = plate_texts(self.labels, self.detections.scores, self.trained)
-        return draw_boxes(
-            self.picture, self.detections.boxes, self.detections.labels.tolist(), texts
-        )
-
-    def _with_label(self) -> Image:
-        from edgevit.images import drawing
+        from edgevit.images import drawing, image_io
 
         drawn = self.picture
         if self.superpixels is not None:
             drawn = drawing.draw_superpixels(drawn, self.superpixels, self.preprocess)
         text = drawing.caption(self.label, self.probability, self.trained)
-        return drawing.draw_caption(drawn, text)
+        drawn = drawing.draw_caption(drawn, text)
+        if path is not None:
+            image_io.write(Path(path), drawn)
+        return drawn
 
     def to_dict(self) -> dict[str, Any]:
         """``{"image", "answers": [{"label", "probability", "share"}], "latency_ms"}``."""
         return {
             "image": self.source,
             "answers": [answer.to_dict() for answer in self.top(self.shown)],
-            **self._objects(),
             "latency_ms": round(self.latency_ms, 3),
             **({"notes": list(self.notes)} if self.notes else {}),
         }
 
-    def _objects(self) -> dict[str, Any]:
-        found = self.detections
-        return {} if found is None else {"objects": found.to_json(self.classes)}
-
-    def _table(self) -> Table:
-        if self.detections is None:
-            rows = [(a.label, _percent(a.probability)) for a in self.top(self.shown)]
-            return Table(self.source, ("class", "probability"), rows, ("probability",))
-        objects = [
-            (each["label"], _percent(each["score"]), *(f"{side:.0f}" for side in each["box_px"]))
-            for each in self.detections.to_json(self.classes)
-        ]
-        columns = ("object", "score", "left", "top", "right", "bottom")
-        return Table(self.source, columns, objects, columns[1:])
-
     def sections(self) -> list[Section]:
-        table = self._table()
+        rows = [(a.label, _percent(a.probability)) for a in self.top(self.shown)]
+        table = Table(self.source, ("class", "probability"), rows, ("probability",))
         line = f"{self.latency_ms:.1f} ms"
         last = line if self.trained else f"{line}; an untrained model, it means nothing"
         return [table, last, *(f"note: {note}" for note in self.notes)]
 
     def __repr__(self) -> str:
-        said = f"{self.label} {_percent(self.probability)}"
-        if self.detections is not None:
-            said = f"{len(self.detections)} objects"
-        answer = printable(f"{self.source}: {said}")
+        answer = printable(f"{self.source}: {self.label} {_percent(self.probability)}")
         return f"<{type(self).__name__} {answer}>"
 
 

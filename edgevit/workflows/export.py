@@ -12,7 +12,7 @@ from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
-from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows
+from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows, parity_text
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
 from edgevit.zoo.spec import Preprocess
 
@@ -48,9 +48,7 @@ class ExportResult(Result):
             ("size", f"{sum(f.bytes for f in manifest.files.values()) / 2**20:.1f} MiB"),
             (
                 "parity",
-                f"{parity['images']} pictures, memberships match on "
-                f"{parity['membership_matches']}, largest logit difference "
-                f"{parity['max_difference']['logits']:.1e}",
+                f"memberships match on {parity['membership_matches']}; {parity_text(parity)}",
             ),
         ]
         return [Table(f"{self.bundle.path}", ("exported", ""), rows)]

@@ -14,7 +14,18 @@ from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.images.image_folder import ImageFolder, open_image_folder, refuse_same_pictures
-from edgevit.zoo.registry import DEFAULT_MODEL, find
+from edgevit.workflows.dense.train_detector import (
+    DetectionRun,
+    detection_recipe,
+    train_detector,
+)
+from edgevit.workflows.dense.train_segmenter import (
+    SegmentationData,
+    SegmentationRun,
+    segmentation_recipe,
+    train_segmenter,
+)
+from edgevit.zoo.registry import DEFAULT_MODEL, ModelEntry, find
 
 if TYPE_CHECKING:
     from edgevit.training.recipe import Recipe
@@ -94,14 +105,16 @@ def train(
     resume: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    void: int | None = None,
+    classes: Path | str | None = None,
     progress: Progress | None = None,
     **recipe_options: Any,
-) -> TrainResult:
+) -> Result:
     """Trains a model of the zoo; leaves ``MODEL.safetensors`` for export.
 
     Args:
         data: one folder of pictures for every class, or a folder with such folders as ``train``
-            and ``val``.
+            and ``val``. Of a detector: pictures with boxes, Pascal VOC or COCO.
         val_data: validation pictures; by default ``DATA/val``, or a tenth of ``data``.
         output: the run's folder, by default ``runs/MODEL``.
         recipe: all numbers of the training; by default those of
@@ -116,6 +129,10 @@ def train(
         skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
         resume: go on exactly where the run stopped.
         device: ``auto``, ``cpu`` or ``cuda``. threads: of torch and of the loader.
+        void, classes: of a segmentation model (``data`` then holds ``images`` and ``labels``): a
+            label that is not counted, beside 255, and a file with the names of the classes, a line
+            each; by default ``DATA/classes.txt``. Its recipe is
+            :class:`edgevit.training.dense.segmentation_recipe.SegmentationRecipe`.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -140,6 +157,34 @@ def train(
     spec = entry.spec
     if image_px is not None and image_px != spec.image_px:
         spec = spec.at_size(image_px)
+    run = Path(output) if output else Path("runs") / spec.name
+    if spec.task == "segmentation":
+        _refuse_recipe(teacher, recipe)
+        return train_segmenter(
+            SegmentationRun(
+                spec, run, start or _usual_start(entry), weights_key, resume, device, threads
+            ),
+            SegmentationData(
+                Path(data),
+                None if val_data is None else Path(val_data),
+                void,
+                None if classes is None else Path(classes),
+                skip_corrupt,
+            ),
+            segmentation_recipe(recipe_options),
+            progress,
+        )
+    if spec.task == "detection":
+        _refuse_recipe(teacher, recipe)
+        return train_detector(
+            DetectionRun(
+                spec, run, start or _usual_start(entry), weights_key, resume, device, threads
+            ),
+            Path(data),
+            None if val_data is None else Path(val_data),
+            detection_recipe(recipe_options),
+            progress,
+        )
     chosen = _recipe(recipe, recipe_options)
     device, loader_threads = prepare(device, threads)
     training, validation = (
@@ -153,7 +198,7 @@ def train(
             training=training,
             validation=validation,
             recipe=chosen,
-            run=Path(output) if output else Path("runs") / spec.name,
+            run=run,
             device=device,
             threads=loader_threads,
             teacher=opened,
@@ -173,6 +218,19 @@ def train(
         validation_images=len(validation),
         device=device,
     )
+
+
+def _refuse_recipe(teacher: str | Path | None, recipe: Recipe | None) -> None:
+    if teacher is not None:
+        raise InputError("--teacher is for classifiers; this model learns from its labels.")
+    if recipe is not None:
+        raise InputError("A Recipe is for classifiers; give its fields, such as epochs=20.")
+
+
+def _usual_start(entry: ModelEntry) -> Path | None:
+    """The shipped weights of the backbone, where they are installed."""
+    weights = find(entry.starts_from).weights if entry.starts_from else None
+    return weights if weights is not None and weights.is_file() else None
 
 
 def _initial_weights(init: Path | str) -> Path:

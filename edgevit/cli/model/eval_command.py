@@ -17,6 +17,7 @@ from edgevit.cli.options import (
     SkipCorruptOption,
     ThreadsOption,
     VariantOption,
+    VoidOption,
     looks_like_bundle,
     open_bundle,
 )
@@ -34,7 +35,7 @@ def evaluate(
         typer.Argument(
             metavar="[BUNDLE] DATA",
             help="A bundle (default: the prebuilt lla_tiny), and a folder of images with one "
-            "subfolder per class.",
+            "subfolder per class (of a segmentation model: with images/ and labels/).",
         ),
     ],
     model: Annotated[
@@ -44,13 +45,14 @@ def evaluate(
     confusion: Annotated[
         Path | None, typer.Option(help="Plot the confusion matrix: .png, .svg or .pdf.")
     ] = None,
+    void: VoidOption = None,
     skip_corrupt: SkipCorruptOption = False,
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     check_hashes: CheckHashesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
+    """Accuracy on labelled images: top-1 and top-5, or mIoU of masks, class by class."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
@@ -66,6 +68,7 @@ def evaluate(
             variant=variant,
             threads=threads,
             skip_corrupt=skip_corrupt,
+            void=void,
             confusion=confusion,
             progress=progress,
         )

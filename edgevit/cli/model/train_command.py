@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,15 +11,23 @@ from edgevit.cli.options import (
     LoaderThreadsOption,
     MaxPixelsOption,
     SkipCorruptOption,
+    VoidOption,
     WeightsKeyOption,
 )
+from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
+from edgevit.zoo.registry import find
+from edgevit.zoo.tasks import Task
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         Path,
-        typer.Option(help="Images, one subfolder per class; or a folder with train/ and val/."),
+        typer.Option(
+            help="Images, one subfolder per class (of a segmentation model: images/ and labels/); "
+            "or a folder with train/ and val/ of these."
+        ),
     ],
     model: Annotated[
         str, typer.Option(help="A model name; 'edgevit models' lists them.")
@@ -116,6 +124,14 @@ def train(
     diagonality: Annotated[
         str, typer.Option(help="LaViT's diagonality-preserving loss: bounded, literal or off.")
     ] = "bounded",
+    void: VoidOption = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Segmentation: a file with the names of the classes, in the order of the labels. "
+            "Default: DATA/classes.txt, or numbers."
+        ),
+    ] = None,
     skip_corrupt: SkipCorruptOption = False,
     seed: Annotated[
         int,
@@ -132,7 +148,6 @@ def train(
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
-    from edgevit.training.recipe import Recipe
     from edgevit.workflows.train import train as train_model
 
     set_max_pixels(max_pixels)
@@ -150,19 +165,49 @@ def train(
         device=device,
         threads=threads,
         progress=progress_for_stderr(),
-        epochs=epochs,
-        batch=batch,
-        learning_rate=learning_rate,
-        warmup_epochs=warmup,
-        random_strength=strength,
-        random_ops=Recipe.random_ops if strength else 0,
-        erase=Recipe.erase if strength else 0.0,
-        crop_area=(least_crop, 1.0),
-        mix=mix,
-        ema_decay=ema,
-        teacher_views=teacher_views,
-        guidance=guidance,
-        diagonality=diagonality,
-        seed=seed,
+        void=void,
+        classes=classes,
+        **_recipe(context, find(model).spec.task),
     )
     show(result, as_json=False)
+
+
+# Options by the fields of the recipe; a segmentation recipe has the first ones.
+_SHARED = {
+    "epochs": "epochs",
+    "batch": "batch",
+    "learning_rate": "learning_rate",
+    "warmup": "warmup_epochs",
+    "ema": "ema_decay",
+    "seed": "seed",
+}
+_OF_CLASSIFIERS = {
+    "strength": "random_strength",
+    "mix": "mix",
+    "teacher_views": "teacher_views",
+    "guidance": "guidance",
+    "diagonality": "diagonality",
+}
+
+
+def _recipe(context: typer.Context, task: Task) -> dict[str, Any]:
+    """The fields of the recipe of a task; of a segmentation model those that were given."""
+    from edgevit.training.recipe import Recipe
+
+    given = context.params
+    if task != "classification":
+        asked = [name for name in given if _is_given(context, name)]
+        if odd := [name for name in asked if name in {*_OF_CLASSIFIERS, "least_crop"}]:
+            raise InputError(f"--{odd[0].replace('_', '-')} is for classifiers. Leave it out.")
+        return {field: given[name] for name, field in _SHARED.items() if name in asked}
+    fields = {field: given[name] for name, field in (_SHARED | _OF_CLASSIFIERS).items()}
+    strong = bool(given["strength"])
+    return fields | {
+        "random_ops": Recipe.random_ops if strong else 0,
+        "erase": Recipe.erase if strong else 0.0,
+        "crop_area": (given["least_crop"], 1.0),
+    }
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    return str(context.get_parameter_source(name)).endswith("COMMANDLINE")

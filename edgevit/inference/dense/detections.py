@@ -42,6 +42,13 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    @classmethod
+    def worth_showing(
+        cls, outputs: Mapping[str, Array], height: int, width: int, preprocess: Preprocess
+    ) -> Detections:
+        """Those of at least :data:`SHOWN_SCORE`, in pixels of a picture of that size."""
+        return cls.of_outputs(outputs).above(SHOWN_SCORE).in_picture(height, width, preprocess)
+
     def above(self, score: float) -> Detections:
         """Those of at least this score."""
         kept = self.scores >= score

@@ -33,6 +33,7 @@ from edgevit.training.loop import TrainingInterruptedError, interrupt_flag
 from edgevit.training.losses.objective import to_device
 from edgevit.training.state import STATE_FILE, RunState
 from edgevit.zoo.detector_spec import LavitDetectorSpec
+from edgevit.zoo.spec import ModelSpec
 from edgevit.zoo.tasks import BOXES, OBJECT_CLASSES, SCORES
 
 
@@ -44,7 +45,7 @@ class DetectionJob:
     of a detector or of its backbone; None: from random weights.
     """
 
-    spec: LavitDetectorSpec
+    spec: ModelSpec
     training: BoxFolder
     validation: BoxFolder
     recipe: DetectionRecipe
@@ -86,6 +87,8 @@ class _Run:
         start = None if job.init is None or resume else read_checkpoint(job.init, job.weights_key)
         self.state = self._first_state(resume)
         torch.manual_seed(job.recipe.seed)
+        if not isinstance(job.spec, LavitDetectorSpec):
+            raise TypeError(f"a {type(job.spec).__name__} is no detector")
         module = LavitDetector(job.spec)
         if start is not None:
             start_from(module, start, str(job.init), progress)

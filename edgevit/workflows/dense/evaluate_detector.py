@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import Progress
@@ -15,13 +16,13 @@ from edgevit.inference.dense.detection_metrics import detection_accuracy
 from edgevit.inference.dense.detections import Detections
 from edgevit.results.dense.detection_evaluation import DetectionEvaluationResult
 from edgevit.workflows.trial.trial_opening import try_untrusted
-from edgevit_runtimes.backends.classifier import BundleClassifier
-from edgevit_runtimes.bench.conditions import runtime_label
-from edgevit_runtimes.devices.facts import chosen_here
+
+if TYPE_CHECKING:
+    from edgevit_runtimes.backends.classifier import BundleClassifier
 
 
 def evaluate_detector(
-    bundle: Bundle, data: Path, variant: str | None, threads: int, progress: Progress
+    bundle: Bundle, data: Path, variant: str, threads: int, progress: Progress
 ) -> DetectionEvaluationResult:
     """Finds the objects of every picture in the runtime in which the model is deployed.
 
@@ -32,22 +33,24 @@ def evaluate_detector(
         InputError: the data cannot be used; see :func:`open_box_folder`.
         MissingExtraError: pycocotools is not installed.
     """
+    from edgevit_runtimes.backends.classifier import BundleClassifier
+    from edgevit_runtimes.bench.conditions import runtime_label
+
     root = data / "val" if (data / "val").is_dir() else data
     folder = open_box_folder(root, progress, bundle.manifest.classes)
-    try_untrusted(bundle, [variant or chosen_here(bundle)], progress)
+    try_untrusted(bundle, [variant], progress)
     started = time.perf_counter()
     with BundleClassifier(bundle, variant, threads) as model:
         timed = list(_found(model, folder, progress))
-        used = model.variant
     total = time.perf_counter() - started
     found = [detections for detections, _ in timed]
     return DetectionEvaluationResult(
         bundle=bundle,
-        variant=used,
+        variant=variant,
         data=data,
         accuracy=detection_accuracy(found, folder.pictures, folder.classes),
         picture_set=picture_set(set_name(root), folder.files, folder.label_texts),
-        runtime=runtime_label(bundle, used),
+        runtime=runtime_label(bundle, variant),
         threads=threads,
         inference_seconds=sum(seconds for _, seconds in timed),
         total_seconds=total,

@@ -19,7 +19,7 @@ from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
 
 if TYPE_CHECKING:
     from edgevit.training.dense.detection_recipe import DetectionRecipe
-    from edgevit.zoo.detector_spec import LavitDetectorSpec
+    from edgevit.zoo.spec import ModelSpec
 
 _HELD_OUT_SHARE = 0.1
 
@@ -74,7 +74,7 @@ class DetectionTrainResult(Result):
 class DetectionRun:
     """Where and how: see :func:`edgevit.workflows.train.train`."""
 
-    spec: LavitDetectorSpec
+    spec: ModelSpec
     run: Path
     init: Path | None
     weights_key: str | None
@@ -173,3 +173,26 @@ def _refuse_same(training: BoxFolder, validation: BoxFolder) -> None:
             f"{len(shared)} of the validation pictures are among the training pictures, such as "
             f"{some_of(shared)}. Give others, or leave out --val-data and a tenth is held out."
         )
+
+
+def detection_recipe(options: dict[str, Any]) -> DetectionRecipe:
+    """The usual recipe with some of its fields changed, by name.
+
+    Fields of :class:`edgevit.training.dense.detection_augmentation.DetectionAugmentation` are taken
+    too.
+    """
+    from dataclasses import fields
+
+    from edgevit.training.dense.detection_augmentation import DetectionAugmentation
+    from edgevit.training.dense.detection_recipe import DetectionRecipe
+
+    looks = {field.name for field in fields(DetectionAugmentation)}
+    known = {field.name for field in fields(DetectionRecipe)} - {"augmentation"}
+    if unknown := sorted(set(options) - known - looks):
+        raise InputError(
+            f"A detector's recipe has no {', '.join(unknown)}; it has "
+            f"{', '.join(sorted(known | looks))}."
+        )
+    augmentation = {name: value for name, value in options.items() if name in looks}
+    rest = {name: value for name, value in options.items() if name in known}
+    return DetectionRecipe(**rest, augmentation=DetectionAugmentation(**augmentation))

@@ -18,6 +18,7 @@ from edgevit.images.image_io import Image
 from edgevit.inference.runner import Array
 from edgevit.results.prediction import Prediction, StreamPrediction
 from edgevit.workflows.bundle_work import BundleWork, PathLike
+from edgevit.workflows.predict.answer import answer_of
 from edgevit.workflows.predict.pictures import Picture, ReadOptions, Source, pictures_of
 from edgevit.zoo.spec import SUPERPIXEL_MAP
 from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
@@ -172,11 +173,10 @@ class Model(BundleWork):
         self, picture: Picture, outputs: dict[str, Array], latency_ms: float, top: int
     ) -> Prediction:
         given = outputs.get(SUPERPIXEL_MAP)
-        found, probabilities = self.classifier().read(outputs, picture.pixels.shape[:2])
-        return Prediction(
+        kind, answers = answer_of(outputs, *picture.pixels.shape[:2], self.bundle.manifest)
+        return kind(
             source=picture.source,
-            probabilities=probabilities,
-            detections=found,
+            **answers,
             classes=self.classes,
             latency_ms=latency_ms,
             trained=self.bundle.manifest.model.trained,

@@ -9,9 +9,11 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgevit.common.errors import InputError
+from edgevit.results.dense.box_prediction import StreamBoxPrediction
+from edgevit.results.dense.mask_prediction import StreamMaskPrediction
 from edgevit.results.prediction import StreamPrediction
 from edgevit_runtimes.live.feed import Feed, Say
 from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
     from edgevit.workflows.predict.loaded_model import Model
     from edgevit_runtimes.backends.classifier import BundleClassifier
 
+AnyPrediction: TypeAlias = StreamPrediction | StreamMaskPrediction | StreamBoxPrediction
+
 _LOG = logging.getLogger("edgevit")
 
 
 def stream_predictions(
     model: Model, source: FeedSource, options: FeedOptions
-) -> Generator[StreamPrediction, None, None]:
+) -> Generator[AnyPrediction, None, None]:
     """What a model says of a feed's frames, as they come; see ``Model.stream``."""
     classifier = model.classifier(paced=source.paced)
     feed = _feed(source, options, _LOG.warning)
@@ -44,12 +48,15 @@ def stream_predictions(
         _refuse_no_answers(feed, statistics)
 
 
-def _prediction(model: Model, observation: Observation, top: int) -> StreamPrediction:
+def _prediction(
+    model: Model, observation: Observation, top: int
+) -> AnyPrediction:
     frame, given = observation.frame, observation.labels
-    return StreamPrediction(
+    kind, answers = _kind_of(observation)
+    return kind(
+        **answers,
         source=frame.source,
         probabilities=observation.probabilities,
-        detections=observation.detections,
         classes=model.classes,
         latency_ms=observation.latency_ns / 1e6,
         trained=model.bundle.manifest.model.trained,
@@ -62,6 +69,15 @@ def _prediction(model: Model, observation: Observation, top: int) -> StreamPredi
         stages_ms=observation.stages_ms(),
         document=observation.to_json,
     )
+
+
+def _kind_of(observation: Observation) -> tuple[type[AnyPrediction], dict[str, Any]]:
+    """The type of the prediction, and the fields that only it has."""
+    if observation.mask is not None:
+        return StreamMaskPrediction, {"mask": observation.mask}
+    if observation.detections is not None:
+        return StreamBoxPrediction, {"detections": observation.detections}
+    return StreamPrediction, {}
 
 
 def follow_feed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -38,8 +39,11 @@ from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, OpenRunner
 from edgevit.models.classifier import ZooModule
 from edgevit.models.count import count
+from edgevit.models.dense.detector import PLACE_BOXES
+from edgevit.models.dense.segmenter import CLASS_MAP
 from edgevit.zoo.registry import ModelEntry
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
+from edgevit.zoo.tasks import TASK_OUTPUTS
 from edgevit_export.convert.graph import Pass, rewritten, tensor_specs
 from edgevit_export.convert.library_versions import library_versions
 from edgevit_export.convert.simplify import simplify
@@ -111,7 +115,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             deployed = _deployed(probe, request)
         with stage(progress, f"parity    torch and ONNX Runtime, {len(request.pictures)} pictures"):
             expected = infer_all(TorchRunner(model.module), request.pictures)
-            _refuse_infinite_answers(expected[LOGITS], model)
+            _refuse_infinite_answers(expected, model)
             report = _check_parity(expected, probe, deployed, request.pictures, open_runner)
         with stage(progress, "write     bundle"):
             outputs = {output.name: expected[output.name] for output in deployed.graph.output}
@@ -133,8 +137,10 @@ def _weighted(request: ExportRequest) -> WeightedModel:
     return load_model(request.entry, request.checkpoint, request.classes, request.weights_key)
 
 
-def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
-    if not np.isfinite(logits).all():
+def _refuse_infinite_answers(outputs: Mapping[str, Array], model: WeightedModel) -> None:
+    """Of a mask what it is read off is looked at: bytes are always finite."""
+    read_off = next((outputs[n] for n in (LOGITS, CLASS_MAP, PLACE_BOXES) if n in outputs), None)
+    if read_off is not None and not np.isfinite(read_off).all():
         raise CheckpointError(
             f"The weights ({model.source}) answer pictures with NaN or infinity: some are far too "
             "large. Take an earlier checkpoint."
@@ -144,7 +150,9 @@ def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
 def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:
     """The probe without its taps: what goes to the device."""
     storage = [halve_weights] if request.half_storage else []
-    return _part(probe, [LOGITS, *_extra_outputs(request)], *storage)
+    return _part(
+        probe, [*TASK_OUTPUTS[request.entry.spec.task], *_extra_outputs(request)], *storage
+    )
 
 
 def _extra_outputs(request: ExportRequest) -> list[str]:

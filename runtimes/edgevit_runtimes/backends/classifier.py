@@ -12,10 +12,9 @@ from edgevit.common.errors import CheckFailedError
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest, softmax
 from edgevit.inference.batches import PictureSource, Resized, infer_batches
-from edgevit.inference.dense.detections import SHOWN_SCORE, Detections
 from edgevit.inference.runner import Array, Runner, batch_size
-from edgevit.zoo.spec import SUPERPIXEL_MAP, Preprocess
-from edgevit.zoo.tasks import BOXES, LOGITS, SCORES
+from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit.zoo.tasks import BOXES, SCORES
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.shared_runner import SharedRunner
 from edgevit_runtimes.devices.facts import chosen_here
@@ -69,22 +68,6 @@ class BundleClassifier:
         """
         preprocess = self.bundle.manifest.preprocess
         return _by_picture(self.runner, _source(pictures, preprocess, resized))
-
-    def read(
-        self, outputs: dict[str, Array], size: tuple[int, int]
-    ) -> tuple[Detections | None, NDArray[np.float32]]:
-        """What the outputs say of a picture of that (height, width).
-
-        Returns:
-            of a detector, the objects that are worth showing, in the picture's pixels; and float32
-            [classes], the probabilities, or the best score of every class.
-        """
-        manifest = self.bundle.manifest
-        if manifest.task != "detection":
-            return None, softmax(outputs[LOGITS])
-        found = Detections.of_outputs(outputs).above(SHOWN_SCORE)
-        found = found.in_picture(*size, manifest.preprocess)
-        return found, found.presence(len(manifest.classes))
 
     def named(self, probabilities: NDArray[np.float32], top: int) -> list[Answer]:
         """The ``top`` largest probabilities and the names of their classes, largest first."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer
 from edgevit.inference.dense.detections import Detections
+from edgevit.inference.dense.masks import runs_of
 from edgevit_runtimes.sources.frame import Frame
 
 
@@ -22,9 +23,11 @@ class Observation:
     resized: what the model saw, uint8 RGB [size, size, 3].
     labels: int32 [rows, columns], the superpixels, where the model itself gives them out.
     latency_ns: from when the source handed the frame over to the answer.
-    probabilities: float32 [classes], smoothed where that was asked for.
-    detections: of a detector, the objects in the frame's pixels; ``answers`` are then the classes
-        that were found, each with its best score.
+    probabilities: float32 [classes], smoothed where that was asked for; of a mask the share of the
+        pixels that every class has.
+    mask: uint8 [H, W] in the frame's own pixels, of a segmentation model.
+    detections: of a detector, the objects in the frame's own pixels; ``answers`` are then the
+        classes that were found, each with its best score.
     classes: the names of the model's classes.
     """
 
@@ -36,6 +39,7 @@ class Observation:
     inference_ns: int
     latency_ns: int
     probabilities: NDArray[np.float32]
+    mask: NDArray[np.uint8] | None = None
     detections: Detections | None = None
     classes: tuple[str, ...] = ()
 
@@ -69,6 +73,15 @@ class Observation:
         """The same in milliseconds."""
         return {name: round(ns / 1e6, 3) for name, ns in self.stages_ns().items()}
 
+    def _answers(self) -> dict[str, Any]:
+        if self.detections is not None:
+            answers = [answer.to_dict() for answer in self.answers]
+            return {"answers": answers, "objects": self.detections.to_json(self.classes)}
+        if self.mask is None:
+            return {"answers": [answer.to_dict() for answer in self.answers]}
+        areas = [{"label": a.label, "area": round(a.probability, 5)} for a in self.answers]
+        return {"classes": areas, "mask": runs_of(self.mask)}
+
     def to_json(self) -> dict[str, Any]:
         """Plain values with units in their keys; no pictures, no credentials."""
         captured = datetime.fromtimestamp(self.frame.captured_unix_s, timezone.utc)
@@ -79,10 +92,6 @@ class Observation:
             "captured": captured.isoformat(timespec="milliseconds"),
             "width_px": width,
             "height_px": height,
-            "answers": [answer.to_dict() for answer in self.answers],
-            **({} if self.detections is None else self._objects(self.detections)),
+            **self._answers(),
             "ms": self.stages_ms(),
         }
-
-    def _objects(self, found: Detections) -> dict[str, Any]:
-        return {"objects": found.to_json(self.classes)}
