@@ -6,6 +6,7 @@ from edgevit.models.classifier import ZooModule
 from edgevit.models.convolutional import ConvolutionalClassifier
 from edgevit.models.dense.detector import LavitDetector
 from edgevit.models.dense.segmenter import LavitSegmenter
+from edgevit.models.dense.superpixel_segmenter import SuperpixelSegmenter
 from edgevit.models.lavit.lavit import LavitClassifier
 from edgevit.models.superpixel.lla import LlaClassifier
 from edgevit.models.superpixel.lla_carry import CarryClassifier
@@ -13,7 +14,7 @@ from edgevit.models.superpixel.lla_joint import JointClassifier
 from edgevit.models.superpixel.lla_self import SelfClassifier
 from edgevit.models.superpixel.lla_writeback import WritebackClassifier
 from edgevit.models.vit import VitClassifier
-from edgevit.zoo.dense_spec import LavitSegmenterSpec
+from edgevit.zoo.dense_spec import LavitSegmenterSpec, LlaSegmenterSpec
 from edgevit.zoo.detector_spec import LavitDetectorSpec
 from edgevit.zoo.spec import ConvolutionalSpec, LavitSpec, LlaSpec, ModelSpec, VitSpec
 
@@ -27,6 +28,8 @@ _WIRINGS: dict[str, type[LlaClassifier]] = {
 
 def build(spec: ModelSpec) -> ZooModule:
     """An untrained module from pictures to the answers of its task."""
+    if isinstance(spec, LlaSegmenterSpec):
+        return SuperpixelSegmenter(spec)
     if isinstance(spec, LlaSpec):
         return _WIRINGS[spec.wiring](spec)
     if isinstance(spec, VitSpec):

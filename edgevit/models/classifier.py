@@ -13,6 +13,7 @@ class ZooModule(nn.Module, ABC):
     """A module that was built from a spec, whatever its task."""
 
     spec: ModelSpec
+    least_share = 0.8  # of its numbers must fit for weights to be a start: two families share MLPs
 
     @abstractmethod
     def steps(self, image: Tensor) -> dict[str, Tensor]:

@@ -14,8 +14,6 @@ from edgevit.models.checkpoint import Checkpoint, refuse_infinite, weights_of
 from edgevit.models.classifier import ZooModule
 
 _POSITION = "position"
-# Two families share the shapes of their MLPs, nearly two thirds of the weights.
-_LEAST_SHARE = 0.8
 
 
 def start_from(module: ZooModule, checkpoint: Checkpoint, source: str, progress: Progress) -> None:
@@ -43,7 +41,7 @@ def start_from(module: ZooModule, checkpoint: Checkpoint, source: str, progress:
             taken[key] = given.to(wanted.dtype)
     fresh = sorted(set(weights_of(own)) - set(taken))
     refuse_infinite(taken, source)
-    if _size(taken) < _LEAST_SHARE * _size(own):
+    if _size(taken) < module.least_share * _size(own):
         raise CheckpointError(
             f"{source} does not fit {module.spec.name}: of {len(own)} weights only {len(taken)} "
             "have the same name and shape. Give weights of the same model."

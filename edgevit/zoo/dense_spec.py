@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar
 
 from edgevit.common.errors import InputError
-from edgevit.zoo.spec import LavitSpec, ModelSpec, Preprocess, ResizeMode
+from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, Preprocess, ResizeMode
 from edgevit.zoo.tasks import MOST_MASK_CLASSES, Task
 
 
@@ -55,6 +55,29 @@ class LavitSegmenterSpec(LavitDenseSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_many_classes(self)
+
+
+@dataclass(frozen=True)
+class LlaSegmenterSpec(LlaSpec):
+    """A class for every superpixel, whose outline is the answer's outline.
+
+    The tokens travel through ``depth`` layers of LLA ``writeback``. With ``pooling="squares"`` the
+    blocks of the seed grid are answered instead, for comparison.
+    """
+
+    _: KW_ONLY
+    resize: ResizeMode = "letterbox"
+
+    family: ClassVar[str] = "lla_segmenter"
+    task: ClassVar[Task] = "segmentation"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_many_classes(self)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        return Preprocess(self.image_px, self.resize)
 
 
 def refuse_many_classes(spec: ModelSpec) -> None:

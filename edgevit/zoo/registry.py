@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import InputError
-from edgevit.zoo.dense_spec import LavitSegmenterSpec
+from edgevit.zoo.dense_spec import LavitSegmenterSpec, LlaSegmenterSpec
 from edgevit.zoo.detector_spec import LavitDetectorSpec
 from edgevit.zoo.spec import (
     ConvolutionalSpec,
@@ -21,7 +21,13 @@ from edgevit.zoo.spec import (
     VitSpec,
 )
 from edgevit.zoo.trunk_spec import TrunkSpec
-from edgevit.zoo.trunks import LLA_MICRO, LLA_SMALL, LLA_TINY, MOBILENET_V3_SMALL
+from edgevit.zoo.trunks import (
+    LLA_MICRO,
+    LLA_SMALL,
+    LLA_TINY,
+    LLA_TINY_DENSE,
+    MOBILENET_V3_SMALL,
+)
 
 ZOO = Path(__file__).parent
 WEIGHTS_PACKAGE = "edgevit_weights"
@@ -110,6 +116,27 @@ def _lavit_segmenter(name: str, stages: tuple[StageSpec, ...], image_px: int) ->
 def _lavit_detector(name: str, stages: tuple[StageSpec, ...], image_px: int) -> LavitDetectorSpec:
     backbone = _lavit(f"{name}_backbone", stages, image_px=image_px)
     return LavitDetectorSpec(name, backbone, image_px=image_px, classes=80)
+
+
+def _lla_segmenter(name: str, **options: Any) -> LlaSegmenterSpec:
+    """256 superpixels, outlined at a quarter of the resolution."""
+    return LlaSegmenterSpec(
+        name,
+        128,
+        4,
+        3,
+        image_px=256,
+        classes=11,
+        resize="squash",
+        mlp_ratio=2,
+        patch_px=LLA_TINY_DENSE.stride,
+        stem="convolution",
+        trunk=LLA_TINY_DENSE,
+        superpixels=SuperpixelSpec(grid=(16, 16)),
+        latents=16,
+        wiring="writeback",
+        **options,
+    )
 
 
 def _lla(
@@ -244,6 +271,16 @@ _ENTRIES = (
         _lavit_detector("lavit_tiny_det", _LAVIT_TINY, image_px=256),
         "detection: an anchor-free head on the stage maps of lavit_tiny",
         starts_from="lavit_tiny_128:imagenette",
+    ),
+    ModelEntry(
+        _lla_segmenter("lla_tiny_seg"),
+        "segmentation: a class for each of 256 superpixels, whose outlines are the answer's",
+        starts_from="lla_tiny:imagenette",
+    ),
+    ModelEntry(
+        _lla_segmenter("lla_tiny_seg_squares", pooling="squares"),
+        "lla_tiny_seg on squares in the place of superpixels: for comparison",
+        starts_from="lla_tiny:imagenette",
     ),
     ModelEntry(
         VitSpec("vit_tiny", 192, 3, 12),

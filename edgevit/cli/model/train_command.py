@@ -17,7 +17,6 @@ from edgevit.cli.options import (
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 from edgevit.zoo.registry import find
-from edgevit.zoo.tasks import Task
 
 
 def train(
@@ -25,8 +24,8 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            help="Images, one subfolder per class (of a segmentation model: images/ and labels/); "
-            "or a folder with train/ and val/ of these."
+            help="Images, one subfolder per class (segmentation: images/ and labels/); or a folder "
+            "with train/ and val/ of these."
         ),
     ],
     model: Annotated[
@@ -148,9 +147,31 @@ def train(
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
+    from edgevit.training.recipe import Recipe
     from edgevit.workflows.train import train as train_model
 
     set_max_pixels(max_pixels)
+    fields: dict[str, Any] = {
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "warmup_epochs": warmup,
+        "ema_decay": ema,
+        "seed": seed,
+    }
+    if find(model).spec.task == "segmentation":
+        fields = _segmentation_recipe(context, fields)
+    else:
+        fields |= {
+            "random_strength": strength,
+            "random_ops": Recipe.random_ops if strength else 0,
+            "erase": Recipe.erase if strength else 0.0,
+            "crop_area": (least_crop, 1.0),
+            "mix": mix,
+            "teacher_views": teacher_views,
+            "guidance": guidance,
+            "diagonality": diagonality,
+        }
     result = train_model(
         model,
         data=data,
@@ -167,46 +188,28 @@ def train(
         progress=progress_for_stderr(),
         void=void,
         classes=classes,
-        **_recipe(context, find(model).spec.task),
+        **fields,
     )
     show(result, as_json=False)
 
 
-# Options by the fields of the recipe; a segmentation recipe has the first ones.
-_SHARED = {
-    "epochs": "epochs",
-    "batch": "batch",
-    "learning_rate": "learning_rate",
-    "warmup": "warmup_epochs",
-    "ema": "ema_decay",
-    "seed": "seed",
-}
-_OF_CLASSIFIERS = {
-    "strength": "random_strength",
-    "mix": "mix",
-    "teacher_views": "teacher_views",
-    "guidance": "guidance",
-    "diagonality": "diagonality",
-}
+_ONLY_CLASSIFIERS = ("strength", "least_crop", "mix", "teacher_views", "guidance", "diagonality")
 
 
-def _recipe(context: typer.Context, task: Task) -> dict[str, Any]:
-    """The fields of the recipe of a task; of a segmentation model those that were given."""
-    from edgevit.training.recipe import Recipe
-
-    given = context.params
-    if task != "classification":
-        asked = [name for name in given if _is_given(context, name)]
-        if odd := [name for name in asked if name in {*_OF_CLASSIFIERS, "least_crop"}]:
-            raise InputError(f"--{odd[0].replace('_', '-')} is for classifiers. Leave it out.")
-        return {field: given[name] for name, field in _SHARED.items() if name in asked}
-    fields = {field: given[name] for name, field in (_SHARED | _OF_CLASSIFIERS).items()}
-    strong = bool(given["strength"])
-    return fields | {
-        "random_ops": Recipe.random_ops if strong else 0,
-        "erase": Recipe.erase if strong else 0.0,
-        "crop_area": (given["least_crop"], 1.0),
+def _segmentation_recipe(context: typer.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Those fields that were asked for: the others have defaults of their own."""
+    if odd := [name for name in _ONLY_CLASSIFIERS if _is_given(context, name)]:
+        raise InputError(f"{_flag(context, odd[0])} is for classifiers. Leave it out.")
+    names = {"warmup_epochs": "warmup", "ema_decay": "ema"}
+    return {
+        field: value
+        for field, value in options.items()
+        if _is_given(context, names.get(field, field))
     }
+
+
+def _flag(context: typer.Context, name: str) -> str:
+    return next(each.opts[0] for each in context.command.params if each.name == name)
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
