@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from edgevit.models.classifier import ZooModule
 from edgevit.models.convolutional import ConvolutionalClassifier
 from edgevit.models.dense.detector import LavitDetector
@@ -26,20 +29,19 @@ _WIRINGS: dict[str, type[LlaClassifier]] = {
 }
 
 
+_MODULES: dict[type[ModelSpec], Callable[[Any], ZooModule]] = {
+    LlaSpec: lambda spec: _WIRINGS[spec.wiring](spec),
+    VitSpec: VitClassifier,
+    LavitSpec: LavitClassifier,
+    ConvolutionalSpec: ConvolutionalClassifier,
+    LavitSegmenterSpec: LavitSegmenter,
+    LlaSegmenterSpec: SuperpixelSegmenter,
+    LavitDetectorSpec: LavitDetector,
+}
+
+
 def build(spec: ModelSpec) -> ZooModule:
     """An untrained module from pictures to the answers of its task."""
-    if isinstance(spec, LlaSegmenterSpec):
-        return SuperpixelSegmenter(spec)
-    if isinstance(spec, LlaSpec):
-        return _WIRINGS[spec.wiring](spec)
-    if isinstance(spec, VitSpec):
-        return VitClassifier(spec)
-    if isinstance(spec, LavitSpec):
-        return LavitClassifier(spec)
-    if isinstance(spec, ConvolutionalSpec):
-        return ConvolutionalClassifier(spec)
-    if isinstance(spec, LavitSegmenterSpec):
-        return LavitSegmenter(spec)
-    if isinstance(spec, LavitDetectorSpec):
-        return LavitDetector(spec)
-    raise TypeError(f"no module is written for specs of type {type(spec).__name__}")
+    if type(spec) not in _MODULES:
+        raise TypeError(f"no module is written for specs of type {type(spec).__name__}")
+    return _MODULES[type(spec)](spec)

@@ -27,6 +27,7 @@ def plan_native(bundle: Bundle, request: CompileRequest, progress: Progress) -> 
             f"The native engine computes in fp32 or int8; got --precision "
             f"{request.precision.value}."
         )
+    _refuse_other_tasks(bundle)
     _refuse_more_outputs(bundle)
     wanted = Wanted(
         request.name,
@@ -36,6 +37,14 @@ def plan_native(bundle: Bundle, request: CompileRequest, progress: Progress) -> 
         "native",
     )
     return wanted, compiled_natively
+
+
+def _refuse_other_tasks(bundle: Bundle) -> None:
+    if bundle.manifest.task != "classification":
+        raise InputError(
+            f"The native engine runs classifiers; the task of {bundle.path} is "
+            f"{bundle.manifest.task}. Use --target onnxruntime, openvino or tensorrt."
+        )
 
 
 def _refuse_more_outputs(bundle: Bundle) -> None:
