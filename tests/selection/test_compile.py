@@ -20,8 +20,8 @@ from edgevit.common.errors import BundleError, CheckFailedError, InputError
 from edgevit.common.progress import SilentProgress
 from edgevit.inference.agreement import (
     EXPORT_LIMITS,
-    LogitAgreement,
     EvalSet,
+    LogitAgreement,
     compare,
     variant_limits,
 )
