@@ -181,7 +181,7 @@ def test_any_torch_module_can_be_exported(tmp_path: Path, photos: list[Image]) -
     pictures = image_io.batch(photos, Preprocess(48))
     observed = observe_products(float_model, pictures, OnnxRuntimeRunner)
     before, after = (
-        answers_of(each, pictures, ("logits",), OnnxRuntimeRunner, SilentProgress())["logits"]
+        answers_of(each, pictures, OnnxRuntimeRunner, SilentProgress())["logits"]
         for each in (float_model, smoothed(float_model, observed))
     )
     np.testing.assert_allclose(after, before, atol=1e-4, err_msg="layers share weights")

@@ -91,7 +91,7 @@ def test_they_are_int8_and_answer_alike(
     assert trunk
     assert set(trunk.values()) == {"int8"}
     expected, got = (
-        answers_of(m, pictures, ("logits",), OnnxRuntimeRunner, SilentProgress())["logits"]
+        answers_of(m, pictures, OnnxRuntimeRunner, SilentProgress())["logits"]
         for m in (float_model, model)
     )
     assert 0 < relative_logit_error(expected, got) < 0.02

@@ -34,13 +34,16 @@ class MaskDrop:
         counted = labels[labels != VOID]
         classes = 1 + max(int(counted.max(initial=0)), int(expected.max()), int(got.max()))
         classes = min(classes, VOID)
-        both = [
+        before, after = (
             np.stack(
-                [confusion_of(np.asarray(label, np.uint8), mask, classes) for label, mask in z]
+                [
+                    confusion_of(np.asarray(label, np.uint8), mask, classes)
+                    for label, mask in zip(labels, masks, strict=True)
+                ]
             )
-            for z in (zip(labels, expected, strict=True), zip(labels, got, strict=True))
-        ]
-        return cls(both[0], both[1], float((expected == got).mean()))
+            for masks in (expected, got)
+        )
+        return cls(before, after, float((expected == got).mean()))
 
     @property
     def points(self) -> float:

@@ -24,7 +24,6 @@ from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.drop import drop_of
 from edgevit.inference.runner import OpenRunner
-from edgevit.zoo.tasks import TASK_OUTPUTS
 from edgevit_export.convert.graph import with_stored_weights
 from edgevit_export.convert.read_onnx import read_onnx, understood
 from edgevit_export.passes.widen_weights import widen_weights
@@ -113,8 +112,7 @@ def quantize_bundle(
         widen_weights(model)
         model = with_stored_weights(model)
     label = "float: accuracy"
-    names = TASK_OUTPUTS[bundle.manifest.task]
-    expected = answers_of(model, request.evaluation, names, runners[REFERENCE], progress, label)
+    expected = answers_of(model, request.evaluation, runners[REFERENCE], progress, label)
     if not all(np.isfinite(array).all() for array in expected.values()):
         raise CheckFailedError(
             f"{file}: the float model's answers are not all finite, so that no form of "
@@ -202,8 +200,7 @@ def _half(request: QuantizeRequest, search: Search) -> tuple[ir.Model, Variant]:
     onnx.checker.check_model(ir.to_proto(half.model), full_check=True)
     places = search.evaluation.spread(_HALF_EVALUATED)
     few = search.evaluation.part(places)
-    names, label = tuple(few.expected), "half: accuracy"
-    got = answers_of(half.model, few.pictures, names, open_runner, search.progress, label)
+    got = answers_of(half.model, few.pictures, open_runner, search.progress, "half: accuracy")
     drop = drop_of(few, got)
     report = {
         **drop.to_json(),

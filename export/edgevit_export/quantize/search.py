@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.drop import Drop, answer_error, drop_of
 from edgevit.inference.runner import Array, OpenRunner
+from edgevit.zoo.tasks import TASK_OUTPUTS, task_of_outputs
 from edgevit_export.convert.graph import serialized
 from edgevit_export.quantize.observe import Observed, observe_products
 from edgevit_export.quantize.products import Product, find_products
@@ -80,8 +81,8 @@ class Search:
 
     runners: what opens a model's bytes, by runtime; ``onnxruntime`` is always there, and simulates
     the runtimes that are not.
-    max_drop: points of the metric that may be lost. method: of :data:`METHODS`, or ``auto`` for the one
-    with the least error.
+    max_drop: points of the metric that may be lost. method: of :data:`METHODS`, or ``auto`` for
+    the one with the least error.
     """
 
     model: ir.Model
@@ -173,8 +174,7 @@ class Search:
         open_runner = self.runners.get(scheme.runtime, self.runners[REFERENCE])
         label = f"{scheme.name}: accuracy"
         shown = self.evaluation
-        names = tuple(shown.expected)
-        got = answers_of(model, shown.pictures, names, open_runner, self.progress, label)
+        got = answers_of(model, shown.pictures, open_runner, self.progress, label)
         drop = drop_of(shown, got)
         kept = f", {len(keep_float)} layers float" if keep_float else ""
         self.progress.line(f"{scheme.name}: {method}{kept}: drop {drop.points:+.2f} points")
@@ -226,19 +226,19 @@ class Search:
 
     def _first_answers(self, model: ir.Model, count: int) -> Answers:
         """To the first pictures of the calibration."""
-        pictures, names = self.calibration.first(count), tuple(self.evaluation.expected)
-        return answers_of(model, pictures, names, self.runners[REFERENCE], SilentProgress())
+        pictures = self.calibration.first(count)
+        return answers_of(model, pictures, self.runners[REFERENCE], SilentProgress())
 
 
 def answers_of(
     model: ir.Model,
     pictures: PictureSource,
-    names: Sequence[str],
     open_runner: OpenRunner,
     progress: Progress,
     label: str = "",
 ) -> Answers:
     """What a model answers to every picture, [n, ...] by name; a bar goes by the label."""
+    names = TASK_OUTPUTS[task_of_outputs([str(value.name) for value in model.graph.outputs])]
     answers: dict[str, list[Array]] = {name: [] for name in names}
     with (
         open_runner(serialized(model)) as runner,
