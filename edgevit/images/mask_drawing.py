@@ -67,7 +67,7 @@ def _with_legend(drawn: Image, mask: NDArray[np.uint8], classes: Sequence[str]) 
     places = places[: max(0, height // row_px - 1)]
     if not places:
         return drawn
-    lines = [fitted_line(classes[place], width // 2, round(row_px * 6)) for place in places]
+    lines = [fitted_line(classes[place], width, row_px * 11) for place in places]
     plate_w = min(width, max(line.extent[0] for line in lines) + 3 * row_px)
     plate = drawn[: min(height, row_px * len(places) + row_px // 2), :plate_w]
     plate[:] = (plate * 0.35 + np.array(_DARK) * 0.65).astype(np.uint8)

@@ -87,9 +87,10 @@ class EvalSet:
 
 @dataclass(frozen=True)
 class LabelledEvalSet(EvalSet):
-    """labels: int64 [n], the places of the right answers among the classes."""
+    """labels: int64 [n], the places of the right answers among the classes; of masks uint8
+    [n, H, W], 255 where there is none."""
 
-    labels: NDArray[np.int64]
+    labels: NDArray[np.integer]
 
     def spread(self, count: int) -> NDArray[np.int64]:
         """int64 [n]: places of at most that many of the pictures, spread evenly."""

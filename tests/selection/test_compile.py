@@ -559,7 +559,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
         monkeypatch.setattr(choose, "agreement", agreement)
         candidates = choose.Candidates([n for n in times if n != "float"], {"gone": "no GPU"})
         evaluation = EvalSet(
-            np.empty((0, 8, 8, 3), np.uint8), np.empty((0, 10), np.float32), "none"
+            np.empty((0, 8, 8, 3), np.uint8), {"logits": np.empty((0, 10), np.float32)}, "none"
         )
         _, choice = choose.choose_fastest(bundle, candidates, evaluation, 1, SilentProgress())
         return {"variant": choice.variant, "table": {row["variant"]: row for row in choice.table}}

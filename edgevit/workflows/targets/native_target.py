@@ -48,6 +48,11 @@ def _refuse_other_tasks(bundle: Bundle) -> None:
 
 
 def _refuse_more_outputs(bundle: Bundle) -> None:
+    if bundle.manifest.task != "classification":
+        raise InputError(
+            f"The native engine runs classifiers; {bundle.manifest.model.name} is a model for "
+            f"{bundle.manifest.task}. Compile it with --target onnxruntime, openvino or tensorrt."
+        )
     others = [output.name for output in bundle.manifest.outputs if output.name != LOGITS]
     if others:
         raise InputError(
