@@ -90,7 +90,7 @@ class LabelledEvalSet(EvalSet):
     """labels: int64 [n], the places of the right answers among the classes; of masks uint8
     [n, H, W], 255 where there is none."""
 
-    labels: NDArray[np.integer]
+    labels: NDArray[Any]
 
     def spread(self, count: int) -> NDArray[np.int64]:
         """int64 [n]: places of at most that many of the pictures, spread evenly."""

@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet, relative_logit_error
+from edgevit.inference.dense.box_drop import BoxDrop, box_error
 from edgevit.inference.dense.mask_agreement import mask_error
 from edgevit.inference.dense.mask_drop import MaskDrop
 from edgevit.inference.runner import Array
-from edgevit.zoo.tasks import LOGITS, MASK
+from edgevit.zoo.tasks import BOXES, LOGITS, MASK
 
 
 class Drop(Protocol):
@@ -34,6 +35,8 @@ def drop_of(evaluation: LabelledEvalSet, got: Mapping[str, Array]) -> Drop:
     expected, labels = evaluation.expected, evaluation.labels
     if MASK in expected:
         return MaskDrop.of(expected[MASK], got[MASK], labels)
+    if BOXES in expected:
+        return BoxDrop.of(expected, got, labels)
     return PairedDrop.of(expected[LOGITS], got[LOGITS], labels)
 
 
@@ -42,4 +45,6 @@ def answer_error(expected: Mapping[str, Array], got: Mapping[str, Array]) -> flo
     masks the share of the pixels that differ."""
     if MASK in expected:
         return mask_error(expected[MASK], got[MASK])
+    if BOXES in expected:
+        return box_error(expected, got)
     return relative_logit_error(expected[LOGITS], got[LOGITS])

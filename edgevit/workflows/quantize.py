@@ -17,6 +17,7 @@ from edgevit.common.result import Result
 from edgevit.common.tables import Section
 from edgevit.results.bundle_summary import accuracy_notes, variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
+from edgevit.workflows.dense.gate_boxes import gate_boxes
 from edgevit.workflows.dense.gate_masks import gate_masks
 from edgevit.workflows.trial.trial_opening import try_untrusted
 
@@ -167,11 +168,14 @@ def _labelled(
     count: int,
     seed: int,
     progress: Progress,
-) -> tuple[Pictures, Pictures, NDArray[np.integer]]:
+) -> tuple[Pictures, Pictures, NDArray[Any]]:
     """(to calibrate, to evaluate, labels of these)."""
     if bundle.manifest.task == "segmentation":
         evaluating = None if evaluation is None else Path(evaluation)
         return gate_masks(bundle, calibration, evaluating, count, seed, progress)
+    if bundle.manifest.task == "detection":
+        evaluating = None if evaluation is None else Path(evaluation)
+        return gate_boxes(bundle, calibration, evaluating, count, seed, progress)
     return _pictures(bundle, _folders(calibration, evaluation, seed, progress), count, seed)
 
 

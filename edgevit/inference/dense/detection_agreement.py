@@ -9,16 +9,15 @@ partner may lie below.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.inference.dense.detections import Detections
+from edgevit.inference.dense.detections import Detections, by_picture
 from edgevit.inference.runner import Array
-from edgevit.zoo.tasks import BOXES, OBJECT_CLASSES, SCORES
 
 _LEAST_SCORE = 0.05
 
@@ -51,7 +50,8 @@ class BoxAgreement:
     """What a comparison of detections found.
 
     precision: what is compared computes in. objects: of both sides together. same: those that the
-    other side has too. score_difference, overlap_loss (1 - IoU): the largest of those.
+    other side has too. score_difference, overlap_loss (1 - IoU): the largest of those; mean_loss:
+    the mean of 1 - (1 - score difference) IoU.
     membership_matches: pictures whose superpixels are all the same; all, where there are none.
     """
 
@@ -62,6 +62,7 @@ class BoxAgreement:
     score_difference: float
     overlap_loss: float
     membership_matches: int
+    mean_loss: float = 0.0
 
     @property
     def share(self) -> float:
@@ -118,7 +119,7 @@ def compare_boxes(
     expected: Mapping[str, Array], got: Mapping[str, Array], precision: str, matches: int
 ) -> BoxAgreement:
     """Boxes, scores and classes of both, [n, N, ...] each, by name."""
-    limits, sides = LIMITS[precision], (_by_picture(expected), _by_picture(got))
+    limits, sides = LIMITS[precision], (by_picture(expected), by_picture(got))
     objects = same = 0
     scores, losses = [0.0], [0.0]
     for first, second in zip(*sides, strict=True):
@@ -128,7 +129,17 @@ def compare_boxes(
             objects, same = objects + len(asked), same + len(paired)
             scores += [score for score, _ in paired]
             losses += [1 - overlap for _, overlap in paired]
-    return BoxAgreement(precision, len(sides[0]), objects, same, max(scores), max(losses), matches)
+    both = 1 - (1 - np.asarray(scores[1:])) * (1 - np.asarray(losses[1:]))
+    return BoxAgreement(
+        precision=precision,
+        images=len(sides[0]),
+        objects=objects,
+        same=same,
+        score_difference=max(scores),
+        overlap_loss=max(losses),
+        membership_matches=matches,
+        mean_loss=float(both.mean()) if len(both) else 0.0,
+    )
 
 
 def _paired(asked: Detections, among: Detections, limits: BoxLimits) -> list[tuple[float, float]]:
@@ -152,9 +163,3 @@ def _overlaps(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArra
     common = np.clip(high - low, 0, None).prod(axis=-1)
     areas = [(box[..., 2:] - box[..., :2]).prod(axis=-1) for box in (one, other)]
     return np.asarray(common / np.maximum(areas[0] + areas[1] - common, 1e-9))
-
-
-def _by_picture(outputs: Mapping[str, Array]) -> Sequence[Detections]:
-    names = (BOXES, SCORES, OBJECT_CLASSES)
-    rows = zip(*(outputs[name] for name in names), strict=True)
-    return [Detections.of_outputs(dict(zip(names, row, strict=True))) for row in rows]

@@ -84,3 +84,10 @@ class Detections:
         boxes = boxes_in_picture(self.boxes, height, width, preprocess)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         return Detections(boxes[inside], self.scores[inside], self.labels[inside])
+
+
+def by_picture(outputs: Mapping[str, Array]) -> list[Detections]:
+    """From a model's outputs of many pictures, [n, N, ...] by name."""
+    names = (BOXES, SCORES, OBJECT_CLASSES)
+    rows = zip(*(outputs[name] for name in names), strict=True)
+    return [Detections.of_outputs(dict(zip(names, row, strict=True))) for row in rows]

@@ -28,7 +28,7 @@ class MaskDrop:
 
     @classmethod
     def of(
-        cls, expected: NDArray[np.uint8], got: NDArray[np.uint8], labels: NDArray[np.integer]
+        cls, expected: NDArray[np.uint8], got: NDArray[np.uint8], labels: NDArray[Any]
     ) -> MaskDrop:
         """From masks and labels, uint8 [n, H, W]; labels of 255 are not counted."""
         counted = labels[labels != VOID]

@@ -56,7 +56,7 @@ class QuantizeRequest:
     alternatives_for: str | None
     calibrating: Pictures
     evaluation: Pictures
-    labels: NDArray[np.integer]
+    labels: NDArray[Any]
     max_drop: float
     method: str
     seed: int

@@ -9,6 +9,7 @@ import pytest
 
 from edgevit.common.errors import InputError
 from edgevit.images.labelled_boxes.boxed_picture import BoxedPicture
+from edgevit.inference.dense.box_drop import BoxDrop, box_error, packed_boxes
 from edgevit.inference.dense.detection_agreement import compare_boxes
 from edgevit.inference.dense.detection_metrics import detection_accuracy
 from edgevit.inference.dense.detections import Detections
@@ -141,3 +142,20 @@ def test_an_int8_variant_may_move_boxes():
     moved = outputs(found([[13, 10, 50, 50]], [0.8], [0]))
     assert compare_boxes(first, moved, "int8", 1).holds
     assert not compare_boxes(first, moved, "float32", 1).holds
+
+
+def test_a_quantized_form_loses_points_of_ap50():
+    boxes = [[10, 10, 50, 50], [60, 60, 90, 90]]
+    labels = packed_boxes([truth(boxes, [0, 1])] * 4)
+    right, wrong = found(boxes, [0.9, 0.8], [0, 1]), found(boxes[:1], [0.9], [0])
+    expected = outputs(right, right, right, right)
+    same = BoxDrop.of(expected, expected, labels)
+    assert same.points == 0
+    assert same.to_json()["float_top1"] == pytest.approx(1.0)
+    drop = BoxDrop.of(expected, outputs(right, right, wrong, wrong), labels)
+    low, high = drop.interval
+    # of class 1 half of the boxes are found: 51 of 101 recalls have a precision of 1
+    assert drop.points == pytest.approx(100 * (1 - 51 / 101) / 2, abs=0.01)
+    assert low < drop.points < high
+    assert box_error(expected, expected) == pytest.approx(0, abs=1e-6)
+    assert box_error(expected, outputs(wrong, wrong, wrong, wrong)) > 0.2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,9 +14,12 @@ import torch
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckpointError, InputError
 from edgevit.common.progress import SilentProgress
+from edgevit.images.labelled_boxes.box_folder import open_box_folder
+from edgevit.inference.dense.detections import Detections
 from edgevit.models.build import build
 from edgevit.models.dense.detector import LavitDetector
 from edgevit.training.dense.detection_recipe import DetectionRecipe
+from edgevit.workflows.dense.gate_boxes import gate_boxes
 from edgevit.workflows.dense.train_detector import (
     DetectionRun,
     detection_recipe,
@@ -24,6 +28,7 @@ from edgevit.workflows.dense.train_detector import (
 from edgevit.workflows.evaluate import evaluate
 from edgevit.workflows.export import export
 from edgevit.workflows.predict.loaded_model import Model
+from edgevit.workflows.quantize import quantize
 from edgevit.workflows.train import train
 from edgevit.workflows.verify import verify
 from support import python
@@ -164,6 +169,37 @@ def test_verify_compares_objects(bundle: Bundle) -> None:
     result = verify(bundle)
     (comparison,) = result.verification.comparisons
     assert comparison.agreement.answers_text == "100.00 % of objects"
+
+
+def test_the_gate_shows_boxes_as_the_input_does(bundle: Bundle, tmp_path: Path) -> None:
+    rectangles(tmp_path / "train", 12, 1)
+    rectangles(tmp_path / "val", 4, 2)
+    calibrating, evaluating, labels = gate_boxes(bundle, tmp_path, tmp_path, 8, 0, SilentProgress())
+    assert (len(calibrating), len(evaluating), labels.shape[0]) == (8, 4, 4)
+    folder = open_box_folder(tmp_path / "val", SilentProgress(), CLASSES)
+    preprocess = bundle.manifest.preprocess
+    for labelled, row in zip(folder.pictures, labels, strict=True):
+        objects = row[row[:, 5] == 1]
+        shown = Detections(objects[:, :4], objects[:, 5], objects[:, 4].astype(np.int64))
+        back = shown.in_picture(labelled.height, labelled.width, preprocess)
+        assert np.abs(back.boxes - labelled.boxes).max(initial=0) < 0.01
+        assert back.labels.tolist() == labelled.labels.tolist()
+    with pytest.raises(InputError, match="are in --data too"):
+        gate_boxes(bundle, tmp_path / "train", tmp_path / "train", 8, 0, SilentProgress())
+
+
+@pytest.mark.slow
+def test_quantize_gates_on_ap50(bundle: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(bundle.path, tmp_path / "it.edgevit")
+    rectangles(tmp_path / "train", 12, 1)
+    rectangles(tmp_path / "val", 6, 2)
+    copy = Bundle.open(tmp_path / "it.edgevit")
+    result = quantize(
+        copy, tmp_path, tmp_path, targets=["openvino"], images=8, method="minmax", max_drop=100.0
+    )
+    report = result.bundle.manifest.variants["openvino-int8"].report
+    assert report["metric"] == "AP50"
+    assert report["images"] == 6
 
 
 @needs_openvino
