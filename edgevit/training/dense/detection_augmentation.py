@@ -91,7 +91,8 @@ def augment(
     Returns:
         (uint8 [size, size, 3], boxes [N, 4] clipped to it, bool [N]: which are still seen).
     """
-    placement = drawn_placement(*picture.shape[:2], size_px, recipe, rng)
+    height, width = picture.shape[:2]
+    placement = drawn_placement(height, width, size_px, recipe, rng)
     square, moved = placed(picture, placement, size_px), placement.boxes(boxes)
     if rng.random() < recipe.flip:
         square = np.ascontiguousarray(square[:, ::-1])
@@ -110,7 +111,7 @@ def recoloured(picture: Image, strength: float, rng: np.random.Generator) -> Ima
     grey = pixels.mean(axis=2, keepdims=True)
     pixels = grey + (pixels - grey) * saturation
     pixels = (pixels - 128) * contrast + 128 * bright
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(pixels, 0, 255), np.uint8)
 
 
 def _seen(moved: Boxes, clipped: Boxes) -> NDArray[np.bool_]:
