@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ class Prediction(Result):
     find_superpixels: FindSuperpixels
     preprocess: Preprocess | None = None
     notes: tuple[str, ...] = ()
+
+    rank: ClassVar[str] = "top"  # of a place in a list, before its number
 
     @property
     def label(self) -> str:
@@ -199,7 +201,10 @@ class FilePredictions(Result):
             (p.source, *(f"{a.label} {_percent(a.probability)}" for a in p.top(p.shown)))
             for p in self.predictions
         ]
-        columns = ("image", *(f"top {i + 1}" for i in range(len(rows[0]) - 1)))
+        columns = (
+            "image",
+            *(f"{self.predictions[0].rank} {i + 1}" for i in range(len(rows[0]) - 1)),
+        )
         return [Table(self.model, columns, rows)]
 
 

@@ -25,7 +25,7 @@ from edgevit.training.dense.segmentation_loop import (
     train_segmentation,
 )
 from edgevit.training.dense.segmentation_recipe import SegmentationRecipe
-from edgevit.workflows.compile import compile as compile_bundle
+from edgevit.workflows.compile import compile_bundle
 from edgevit.workflows.evaluate import evaluate
 from edgevit.workflows.export import export
 from edgevit.workflows.verify import verify

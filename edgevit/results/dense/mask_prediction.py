@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class MaskPrediction(Prediction):
     """
 
     mask: NDArray[np.uint8]
+
+    rank: ClassVar[str] = "area"
 
     def where(self, label: str) -> NDArray[np.bool_]:
         """bool [H, W]: the pixels of a class, by its name."""

@@ -89,11 +89,11 @@ def _answer(
 
     That is their probability, their area, or their best score.
     """
-    size, classes = picture.shape[:2], len(manifest.classes)
+    (height, width), classes = picture.shape[:2], len(manifest.classes)
     if manifest.task == "segmentation":
-        mask = mask_in_picture(outputs[MASK], *size, manifest.preprocess)
+        mask = mask_in_picture(outputs[MASK], height, width, manifest.preprocess)
         return mask, None, class_shares(mask, classes)
     if manifest.task == "detection":
-        found = Detections.worth_showing(outputs, *size, manifest.preprocess)
+        found = Detections.worth_showing(outputs, height, width, manifest.preprocess)
         return None, found, found.presence(classes)
     return None, None, softmax(outputs[LOGITS])

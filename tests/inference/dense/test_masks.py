@@ -22,7 +22,7 @@ SIZES = [(120, 200), (200, 120), (64, 64), (31, 47)]
 def test_a_mask_of_the_input_lies_on_the_picture(
     height: int, width: int, resize: ResizeMode
 ) -> None:
-    """What is drawn into a picture is found in its input, and the mask of that is what was drawn."""
+    """What is drawn into a picture is found in its input, and comes back to where it was."""
     preprocess = Preprocess(128, resize)
     picture = np.zeros((height, width, 3), np.uint8)
     drawn = np.zeros((height, width), np.uint8)
