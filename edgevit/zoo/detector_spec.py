@@ -24,7 +24,7 @@ class LavitDetectorSpec(LavitDenseSpec):
     _: KW_ONLY
     detections: int = 100
     candidates: int = 256
-    overlap_limit: float = 0.6
+    overlap_limit: float = 0.5
     suppression_rounds: int = 6
 
     family: ClassVar[str] = "lavit_detector"
