@@ -14,14 +14,10 @@ from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.images.image_folder import ImageFolder, open_image_folder, refuse_same_pictures
-from edgevit.workflows.dense.train_detector import (
-    DetectionRun,
-    detection_recipe,
-    train_detector,
-)
+from edgevit.workflows.dense.dense_run import DenseRun
+from edgevit.workflows.dense.train_detector import detection_recipe, train_detector
 from edgevit.workflows.dense.train_segmenter import (
     SegmentationData,
-    SegmentationRun,
     segmentation_recipe,
     train_segmenter,
 )
@@ -158,33 +154,13 @@ def train(
     if image_px is not None and image_px != spec.image_px:
         spec = spec.at_size(image_px)
     run = Path(output) if output else Path("runs") / spec.name
-    if spec.task == "segmentation":
+    if spec.task != "classification":
         _refuse_recipe(teacher, recipe)
-        return train_segmenter(
-            SegmentationRun(
-                spec, run, start or _usual_start(entry), weights_key, resume, device, threads
-            ),
-            SegmentationData(
-                Path(data),
-                None if val_data is None else Path(val_data),
-                void,
-                None if classes is None else Path(classes),
-                skip_corrupt,
-            ),
-            segmentation_recipe(recipe_options),
-            progress,
+        where = DenseRun(
+            spec, run, start or _usual_start(entry), weights_key, resume, device, threads
         )
-    if spec.task == "detection":
-        _refuse_recipe(teacher, recipe)
-        return train_detector(
-            DetectionRun(
-                spec, run, start or _usual_start(entry), weights_key, resume, device, threads
-            ),
-            Path(data),
-            None if val_data is None else Path(val_data),
-            detection_recipe(recipe_options),
-            progress,
-        )
+        labelled = _labelled(data, val_data, void, classes, skip_corrupt)
+        return _train_dense(where, labelled, recipe_options, progress)
     chosen = _recipe(recipe, recipe_options)
     device, loader_threads = prepare(device, threads)
     training, validation = (
@@ -218,6 +194,29 @@ def train(
         validation_images=len(validation),
         device=device,
     )
+
+
+def _labelled(
+    data: Path | str,
+    val_data: Path | str | None,
+    void: int | None,
+    classes: Path | str | None,
+    skip_corrupt: bool,
+) -> SegmentationData:
+    val_path, names = (None if path is None else Path(path) for path in (val_data, classes))
+    return SegmentationData(Path(data), val_path, void, names, skip_corrupt)
+
+
+def _train_dense(
+    where: DenseRun, labelled: SegmentationData, options: dict[str, Any], progress: Progress
+) -> Result:
+    """A model that answers about places, by its task."""
+    if where.spec.task == "segmentation":
+        return train_segmenter(where, labelled, segmentation_recipe(options), progress)
+    if labelled.void is not None or labelled.classes is not None:
+        raise InputError("--void and --classes are for models that give masks. Leave them out.")
+    recipe = detection_recipe(options)
+    return train_detector(where, labelled.data, labelled.val_data, recipe, progress)
 
 
 def _refuse_recipe(teacher: str | Path | None, recipe: Recipe | None) -> None:

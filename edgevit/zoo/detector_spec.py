@@ -18,7 +18,7 @@ class LavitDetectorSpec(LavitDenseSpec):
 
     detections: rows of the answer, N. candidates: places that take part in suppression; at least N.
     overlap_limit: the IoU above which two boxes of a class are the same object.
-    suppression_rounds: see :func:`edgevit.models.dense.boxes.suppress`.
+    suppression_rounds: see :func:`edgevit.models.dense.box_geometry.suppress`.
     """
 
     _: KW_ONLY

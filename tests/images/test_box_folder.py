@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from edgevit.common.errors import InputError
 from edgevit.images import image_io
@@ -170,12 +171,11 @@ def test_a_coco_crowd_and_a_difficult_voc_object_are_ignored_ones(tmp_path):
 
 def test_the_size_is_that_of_the_picture_as_it_is_shown(tmp_path):
     """EXIF turns pictures; tools label what they show."""
-    pillow = pytest.importorskip("PIL.Image")
     root = write_voc(tmp_path, [TWO[0]], (96, 64))
     (root / "images/0.png").unlink()
-    exif = pillow.Exif()
+    exif = Pillow.Exif()
     exif[0x0112] = 6
     pixels = np.zeros((96, 64, 3), np.uint8)
-    pillow.fromarray(pixels).save(root / "images/0.jpg", exif=exif)
+    Pillow.fromarray(pixels).save(root / "images/0.jpg", exif=exif)
     assert image_io.read(root / "images/0.jpg").shape == (64, 96, 3)
     assert len(opened(root)[0]) == 1

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from edgevit.models.classifier import ZooModule
 from edgevit.models.convolutions import ConvolutionNorm
-from edgevit.models.dense.boxes import suppress
+from edgevit.models.dense.box_geometry import suppress
 from edgevit.models.dense.pyramid import Pyramid
 from edgevit.models.lavit.lavit import SCORES_PREFIX, LavitBackbone
 from edgevit.zoo.detector_spec import LavitDetectorSpec

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edgevit.models.dense.boxes import generalised_overlap
+from edgevit.models.dense.box_geometry import generalised_overlap
 from edgevit.models.dense.detector import CLASS_LOGITS, PLACE_BOXES, Decode
 from edgevit.training.dense.detection_targets import Truth, assign
 

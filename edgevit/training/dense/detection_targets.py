@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from edgevit.models.dense.boxes import overlap_matrix
+from edgevit.models.dense.box_geometry import overlap_matrix
 
 _CLAIMED = 10
 _SHARPNESS = 6.0

@@ -16,10 +16,10 @@ from edgevit.common.result import Result
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.tables import Section, Table
 from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
+from edgevit.workflows.dense.dense_run import DenseRun
 
 if TYPE_CHECKING:
     from edgevit.training.dense.detection_recipe import DetectionRecipe
-    from edgevit.zoo.spec import ModelSpec
 
 _HELD_OUT_SHARE = 0.1
 
@@ -70,21 +70,8 @@ class DetectionTrainResult(Result):
         return f"edgevit export --model {self.model} --checkpoint {quote(str(self.weights))}"
 
 
-@dataclass(frozen=True)
-class DetectionRun:
-    """Where and how: see :func:`edgevit.workflows.train.train`."""
-
-    spec: ModelSpec
-    run: Path
-    init: Path | None
-    weights_key: str | None
-    resume: bool
-    device: str
-    threads: int | None
-
-
 def train_detector(
-    run: DetectionRun,
+    run: DenseRun,
     data: Path,
     val_data: Path | None,
     recipe: DetectionRecipe,

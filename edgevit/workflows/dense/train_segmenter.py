@@ -14,10 +14,10 @@ from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.bounded import read_text
 from edgevit.images.image_folder import refuse_label
 from edgevit.images.labelled_masks.mask_folder import MaskFolder, open_mask_folder
+from edgevit.workflows.dense.dense_run import DenseRun
 
 if TYPE_CHECKING:
     from edgevit.training.dense.segmentation_recipe import SegmentationRecipe
-    from edgevit.zoo.spec import ModelSpec
 
 _HELD_OUT_SHARE = 0.1
 CLASSES_FILE = "classes.txt"
@@ -86,21 +86,8 @@ class SegmentationData:
     skip_corrupt: bool = False
 
 
-@dataclass(frozen=True)
-class SegmentationRun:
-    """Where and how: see :func:`edgevit.workflows.train.train`."""
-
-    spec: ModelSpec
-    run: Path
-    init: Path | None
-    weights_key: str | None
-    resume: bool
-    device: str
-    threads: int | None
-
-
 def train_segmenter(
-    run: SegmentationRun, data: SegmentationData, recipe: SegmentationRecipe, progress: Progress
+    run: DenseRun, data: SegmentationData, recipe: SegmentationRecipe, progress: Progress
 ) -> SegmentationTrainResult:
     """Checks the labels, trains, and leaves the weights of the best epoch.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgevit.models.dense.boxes import generalised_overlap, overlap_matrix, suppress
+from edgevit.models.dense.box_geometry import generalised_overlap, overlap_matrix, suppress
 
 
 def greedy(boxes: np.ndarray, classes: np.ndarray, limit: float) -> list[bool]:

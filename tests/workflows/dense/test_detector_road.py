@@ -19,9 +19,9 @@ from edgevit.inference.dense.detections import Detections
 from edgevit.models.build import build
 from edgevit.models.dense.detector import LavitDetector
 from edgevit.training.dense.detection_recipe import DetectionRecipe
+from edgevit.workflows.dense.dense_run import DenseRun
 from edgevit.workflows.dense.gate_boxes import gate_boxes
 from edgevit.workflows.dense.train_detector import (
-    DetectionRun,
     detection_recipe,
     train_detector,
 )
@@ -77,8 +77,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Bundle.open(made / "it.edgevit")
 
 
-def run_of(run: Path, resume: bool = False) -> DetectionRun:
-    return DetectionRun(small_detector(), run, None, None, resume, "cpu", 1)
+def run_of(run: Path, resume: bool = False) -> DenseRun:
+    return DenseRun(small_detector(), run, None, None, resume, "cpu", 1)
 
 
 RECIPE = DetectionRecipe(epochs=2, batch=4)
