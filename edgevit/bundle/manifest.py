@@ -17,6 +17,7 @@ from edgevit.bundle.reports import (
     CalibrationReport,
     CompileOptions,
     ConfidenceReport,
+    DenseParityReport,
     ParityReport,
     read_report,
 )
@@ -24,10 +25,12 @@ from edgevit.bundle.variant_names import with_current_names
 from edgevit.common.errors import BundleError
 from edgevit.common.installation.install_command import upgrade_advice
 from edgevit.common.schema import is_newer_minor, plain_json, to_plain, typed
-from edgevit.zoo.spec import LOGITS, Preprocess, TensorSpec
+from edgevit.zoo.spec import Preprocess, TensorSpec
+from edgevit.zoo.tasks import LOGITS, MASK, TASK_OUTPUTS, Task
 
 # 2: variants say their target and report, and which is chosen where. 3: how one was compiled, and
-# what was measured on which machine. 3.1: how much of a picture a crop takes. 3.2: the temperature.
+# what was measured on which machine. 3.1: how much of a picture a crop takes. 3.2: the temperature
+# of probabilities, and the task.
 SCHEMA, SCHEMA_MINOR = 3, 2
 _AGAIN = "Export the bundle again."
 MANIFEST_FILE = "manifest.json"
@@ -152,6 +155,8 @@ class FileFact:
 class Manifest:
     """``manifest.json``.
 
+    task: what the model does with a picture; its outputs are those of
+        :data:`edgevit.zoo.tasks.TASK_OUTPUTS`.
     parity: the report of the check that ended the export.
     chosen: the variant to use, by target; the float one where there is none.
     machines: what was measured to be best on single machines, by their label; it goes before
@@ -175,6 +180,7 @@ class Manifest:
     machines: Mapping[str, MachineChoice] = field(default_factory=dict)
     files: Mapping[str, FileFact] = field(default_factory=dict)
     confidence: ConfidenceReport | None = None
+    task: Task = "classification"
     schema: int = SCHEMA
     schema_minor: int = 0  # where a file does not say it
 
@@ -228,13 +234,11 @@ class Manifest:
 
     def check(self) -> None:
         """Whether the parts fit each other; raises ValueError where they do not."""
-        size, classes = self.preprocess.size_px, len(self.classes)
+        size = self.preprocess.size_px
         picture = self.inputs[0] if self.inputs else None
         if picture is None or picture.shape[1:] != (size, size, 3):
             raise ValueError(f"the input {picture} does not take pictures of {size} px")
-        logits = next((o for o in self.outputs if o.name == LOGITS), None)
-        if logits is None or logits.shape[1:] != (classes,):
-            raise ValueError(f"the output {logits} does not fit {classes} classes")
+        self._check_outputs()
         self.preprocess.check("preprocess")
         if not self.preprocess.normalised_in_graph:
             raise ValueError("preprocess.normalised_in_graph is false, expected true")
@@ -245,7 +249,8 @@ class Manifest:
             raise ValueError(f"a variant is chosen that is not there: {', '.join(sorted(absent))}")
         self._check_file_names()
         for name, report in self.parity.items():
-            read_report(ParityReport, report, f"parity.{name}")
+            kind = ParityReport if self.task == "classification" else DenseParityReport
+            read_report(kind, report, f"parity.{name}")
         for name, variant in self.variants.items():
             variant.check(f"variants.{name}")
 
@@ -253,6 +258,16 @@ class Manifest:
     def temperature(self) -> float:
         """By what logits are divided before the softmax."""
         return 1.0 if self.confidence is None else self.confidence.temperature
+
+    def _check_outputs(self) -> None:
+        by_name = {output.name: output for output in self.outputs}
+        size, classes = self.preprocess.size_px, len(self.classes)
+        if missing := [name for name in TASK_OUTPUTS[self.task] if name not in by_name]:
+            raise ValueError(f"the task is {self.task}, but there is no output {missing[0]}")
+        if self.task == "classification" and by_name[LOGITS].shape[1:] != (classes,):
+            raise ValueError(f"the output {by_name[LOGITS]} does not fit {classes} classes")
+        if self.task == "segmentation" and by_name[MASK].shape[1:] != (size, size):
+            raise ValueError(f"the output {by_name[MASK]} does not fit pictures of {size} px")
 
     def without(self, names: set[str]) -> Manifest:
         """The same without some variants, and without the choices that fell on them."""

@@ -13,7 +13,7 @@ from edgevit.bundle.manifest import REFERENCE_FILE, Manifest
 from edgevit.common.errors import DamagedError, InputError
 from edgevit.common.untrusted.npz import read_npz
 from edgevit.inference.runner import Array
-from edgevit.zoo.spec import LOGITS
+from edgevit.zoo.tasks import LOGITS, TASK_OUTPUTS
 
 _MOST_BYTES = 1 << 30
 
@@ -43,9 +43,17 @@ def read_reference(file: Path, manifest: Manifest) -> Reference:
 def _check(reference: Reference, manifest: Manifest) -> None:
     """Raises ValueError or KeyError for what is not as :class:`Reference` says."""
     size, classes = manifest.preprocess.size_px, len(manifest.classes)
-    images, logits = reference.images, reference.outputs[LOGITS]
+    images = reference.images
     if images.dtype != np.uint8 or not len(images) or images.shape[1:] != (size, size, 3):
         raise ValueError(f"pictures {images.dtype}{list(images.shape)}")
+    for name in TASK_OUTPUTS[manifest.task]:
+        if len(reference.outputs[name]) != len(images):
+            raise ValueError(
+                f"{len(images)} pictures, {name} {list(reference.outputs[name].shape)}"
+            )
+    if manifest.task != "classification":
+        return
+    logits = reference.outputs[LOGITS]
     if logits.dtype.kind != "f" or logits.shape != (len(images), classes):
         raise ValueError(f"logits {logits.dtype}{list(logits.shape)}")
 

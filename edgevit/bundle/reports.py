@@ -32,6 +32,14 @@ class ParityReport:
 
 
 @dataclass(frozen=True)
+class DenseParityReport:
+    """The same for masks and boxes. agreement: 0 to 1, of all pixels, or of all objects."""
+
+    images: int
+    agreement: float
+
+
+@dataclass(frozen=True)
 class SpeedReport:
     """Against the float variant, in turn in one process: how many times faster, milliseconds."""
 
@@ -55,6 +63,8 @@ class LayerReport:
 class AccuracyReport:
     """Of a quantized form. Accuracies are 0 to 1, drops in points of a hundred.
 
+    metric: what ``top1`` and ``float_top1`` are: of a segmentation model its mIoU.
+
     kept_float: layers, or tensors and the largest value of each.
     picture_set: the pictures it was measured on; None where an earlier edgevit did not say it.
     """
@@ -68,6 +78,7 @@ class AccuracyReport:
     kept_float: tuple[str, ...] | Mapping[str, float]
     speed: SpeedReport | None = None
     picture_set: PictureSet | None = None
+    metric: Literal["top-1", "mIoU", "AP50"] = "top-1"
 
 
 @dataclass(frozen=True)

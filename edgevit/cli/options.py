@@ -98,6 +98,14 @@ SkipCorruptOption = Annotated[
     bool, typer.Option("--skip-corrupt", help="Skip damaged images instead of stopping.")
 ]
 
+VoidOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=255,
+        help="Segmentation: a label that is not counted, beside 255. Default: as in training.",
+    ),
+]
 WeightsKeyOption = Annotated[
     str | None,
     typer.Option(

@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import CheckFailedError
 from edgevit.inference.batches import PictureSource, Selected
+from edgevit.inference.dense.detection_agreement import compare_boxes
+from edgevit.inference.dense.mask_agreement import compare_masks
 from edgevit.inference.runner import Array
 from edgevit.zoo.spec import ASSIGNMENT, LOGITS
+from edgevit.zoo.tasks import BOXES, MASK, TASK_OUTPUTS, task_of_outputs
 
 # Which superpixel a cell, and then a patch, belongs to: positions follow from the first.
 MEMBERSHIPS = (ASSIGNMENT, "membership")
@@ -74,19 +77,20 @@ def variant_limits(precision: str) -> Limits:
 class EvalSet:
     """Pictures, and what is known of them.
 
-    expected: float32 [n, classes], the reference's logits. reference: who gave them.
+    expected: the reference's outputs of the task, [n, ...] by name. reference: who gave them.
     """
 
     pictures: PictureSource
-    expected: NDArray[np.float32]
+    expected: Mapping[str, Array]
     reference: str
 
 
 @dataclass(frozen=True)
 class LabelledEvalSet(EvalSet):
-    """labels: int64 [n], the places of the right answers among the classes."""
+    """labels: int64 [n], the places of the right answers among the classes; of masks uint8
+    [n, H, W], 255 where there is none."""
 
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
 
     def spread(self, count: int) -> NDArray[np.int64]:
         """int64 [n]: places of at most that many of the pictures, spread evenly."""
@@ -98,13 +102,60 @@ class LabelledEvalSet(EvalSet):
         return replace(
             self,
             pictures=Selected(self.pictures, places),
-            expected=self.expected[places],
+            expected={name: array[places] for name, array in self.expected.items()},
             labels=self.labels[places],
         )
 
 
+class Agreement(Protocol):
+    """What a comparison found, whatever the task.
+
+    images: how many pictures. membership_matches: those whose superpixels are all the same; all,
+    where there are none.
+    """
+
+    @property
+    def images(self) -> int: ...
+
+    @property
+    def membership_matches(self) -> int: ...
+
+    @property
+    def holds(self) -> bool: ...
+
+    def failures(self) -> list[str]:
+        """What does not hold, as sentences."""
+        ...
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def answers_text(self) -> str:
+        """How many answers are the same, for a column of a table."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """What was compared computes in it."""
+        ...
+
+    @property
+    def differences_text(self) -> tuple[str, str]:
+        """The largest and the mean difference, for two columns; empty where answers are classes."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a manifest keeps an export's."""
+        ...
+
+    def answers_dict(self) -> dict[str, Any]:
+        """As a manifest keeps a variant's."""
+        ...
+
+
 @dataclass(frozen=True)
-class Agreement:
+class LogitAgreement:
     """What a comparison found. Differences are absolute, over pictures of equal memberships.
 
     membership_matches: pictures whose superpixels are all the same; all, where there are none.
@@ -170,6 +221,19 @@ class Agreement:
             f"difference {self.max_logit_difference:.2g}"
         )
 
+    @property
+    def answers_text(self) -> str:
+        """On how many pictures the top class is the same."""
+        return f"{100 * self.top1_agrees / self.images:.1f} %"
+
+    @property
+    def precision(self) -> str:
+        return self.limits.precision
+
+    @property
+    def differences_text(self) -> tuple[str, str]:
+        return f"{self.max_logit_difference:.2g}", f"{self.mean_difference:.2g}"
+
     def to_dict(self) -> dict[str, Any]:
         """Tensor by tensor, as a manifest keeps an export's."""
         return {
@@ -180,7 +244,7 @@ class Agreement:
             "limits": self.limits.to_dict(),
         }
 
-    def logits_dict(self) -> dict[str, Any]:
+    def answers_dict(self) -> dict[str, Any]:
         """Of the logits alone, as a manifest keeps a variant's; None for what is not finite."""
         return {
             "precision": self.limits.precision,
@@ -198,7 +262,7 @@ def compare(
     limits: Limits,
     matches: NDArray[np.bool_] | None = None,
 ) -> Agreement:
-    """Compares outputs, picture by picture along the first axis; both give logits [n, classes].
+    """Compares outputs, picture by picture along the first axis: those of the task.
 
     Args:
         matches: bool [n], where memberships are known to match; by default it is read off the
@@ -206,13 +270,26 @@ def compare(
     """
     if matches is None:
         matches = matching_pictures(expected, got)
+    if MASK in expected:
+        return compare_masks(expected, got, limits.precision, int(matches.sum()))
+    if BOXES in expected:
+        return compare_boxes(expected, got, limits.precision, int(matches.sum()))
+    return _compare_logits(expected, got, limits, matches)
+
+
+def _compare_logits(
+    expected: Mapping[str, Array],
+    got: Mapping[str, Array],
+    limits: Limits,
+    matches: NDArray[np.bool_],
+) -> LogitAgreement:
     compared = matches if matches.any() else np.ones_like(matches)
     differences = {
         name: np.abs(expected[name][compared].astype(np.float64) - got[name][compared])
         for name in expected
         if name in got
     }
-    return Agreement(
+    return LogitAgreement(
         limits=limits,
         images=len(matches),
         top1_agrees=int((expected[LOGITS].argmax(1) == got[LOGITS].argmax(1)).sum()),
@@ -225,7 +302,7 @@ def compare(
 
 def matching_pictures(expected: Mapping[str, Array], got: Mapping[str, Array]) -> NDArray[np.bool_]:
     """bool [n]: where every membership that both give is the same."""
-    matches = np.ones(len(expected[LOGITS]), bool)
+    matches = np.ones(len(expected[TASK_OUTPUTS[task_of_outputs(expected)][0]]), bool)
     for name in MEMBERSHIPS:
         if name in expected and name in got:
             same = expected[name] == got[name]

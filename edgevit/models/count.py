@@ -9,17 +9,18 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgevit.models.build import build
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.models.superpixel.superpixels import Superpixels
 from edgevit.zoo.sizes import ModelSize
 from edgevit.zoo.spec import ModelSpec
 
 
-def count(module: Classifier) -> ModelSize:
+def count(module: ZooModule) -> ModelSize:
     """Runs a module on one empty picture, float32 on the CPU."""
     size_px = module.spec.image_px
     picture = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8)
-    slic = (part for part in module.modules() if isinstance(part, Superpixels))
+    pools = (part for part in module.modules() if isinstance(part, Superpixels))
+    slic = (part for part in pools if part.spec.has_superpixels)
     return ModelSize(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         macs=count_macs(module.eval(), picture),

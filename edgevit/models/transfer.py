@@ -7,20 +7,18 @@ from torch import Tensor
 from edgevit.common.errors import CheckpointError, some_of
 from edgevit.common.progress import Progress
 from edgevit.models.checkpoint import Checkpoint, refuse_infinite, weights_of
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.models.foreign.positions import is_position, resampled
 from edgevit.models.foreign.vit_weights import translated
 
-# Two families share the shapes of their MLPs, nearly two thirds of the weights.
-_LEAST_SHARE = 0.8
 
-
-def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress: Progress) -> None:
+def start_from(module: ZooModule, checkpoint: Checkpoint, source: str, progress: Progress) -> None:
     """Takes over every weight that fits; says which keep their random start.
 
     Learned positions of another image size are resampled (bicubic), and where a larger model can
-    answer as a smaller one did, it does (:meth:`Classifier.grown`). A head for other classes, and
-    a LaViT's maps over another number of tokens, start anew.
+    answer as a smaller one did, it does (:meth:`ZooModule.grown`). A head for other classes, and
+    a LaViT's maps over another number of tokens, start anew. A model on a backbone also starts from
+    a classifier's weights (:meth:`ZooModule.source_key`).
 
     Names of timm and transformers are known (:mod:`.foreign`).
 
@@ -39,6 +37,8 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
     taken: dict[str, Tensor] = {}
     for key, wanted in weights_of(own).items():
         given = checkpoint.tensors.get(key)
+        if given is None:
+            given = checkpoint.tensors.get(module.source_key(key))
         if given is not None and is_position(key):
             given = resampled(given.float(), wanted.shape)
         if given is not None:
@@ -47,7 +47,7 @@ def start_from(module: Classifier, checkpoint: Checkpoint, source: str, progress
             taken[key] = given.to(wanted.dtype)
     fresh = sorted(set(weights_of(own)) - set(taken))
     refuse_infinite(taken, source)
-    if _size(taken) < _LEAST_SHARE * _size(own):
+    if _size(taken) < module.least_share * _size(own):
         raise CheckpointError(
             f"{source} does not fit {module.spec.name}: of {len(own)} weights only {len(taken)} "
             "have the same name and shape. Give weights of the same model."

@@ -10,10 +10,17 @@ from edgevit.bundle.reports import AccuracyReport
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.images.picture_set import pictures_key, pictures_text
+from edgevit.zoo.tasks import Task
 
 _SHOWN_LAYERS = 5
 _SHOWN_CLASSES = 10
 _NAMED_CLASSES = 6
+
+_METRICS: dict[Task, str] = {
+    "classification": "top-1",
+    "segmentation": "mIoU",
+    "detection": "AP50",
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,8 @@ def input_rows(bundle: Bundle) -> list[tuple[str, str]]:
 
 def variants_table(title: str, bundle: Bundle) -> Table:
     """A row for every variant."""
-    columns = ("variant", "file MiB", "top-1", "drop, points", "speed", "kept in float")
+    metric = _METRICS[bundle.manifest.task]
+    columns = ("variant", "file MiB", metric, "drop, points", "speed", "kept in float")
     used_on = {variant: target for target, variant in bundle.manifest.chosen.items()}
     used_on |= {choice.variant: label for label, choice in bundle.manifest.machines.items()}
     rows = [
@@ -144,6 +152,10 @@ def _figures(variant: Variant) -> tuple[str, str, str, str]:
 
 def parity_text(report: Any) -> str:
     """The check that ended an export, as a line."""
+    if "agreement" in report:
+        return (
+            f"{report['images']} pictures, {100 * report['agreement']:.3f} % of the answers agree"
+        )
     return (
         f"{report['images']} pictures, top class agrees on {report['top1_agrees']}, largest logit "
         f"difference {report['max_difference']['logits']:.1e}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,8 @@ class Prediction(Result):
     def unsure(self) -> bool:
         """Whether even the likeliest class is less probable than ``unsure_below``."""
         return self.probability < self.unsure_below
+
+    rank: ClassVar[str] = "top"  # of a place in a list, before its number
 
     @property
     def label(self) -> str:
@@ -216,7 +218,8 @@ class FilePredictions(Result):
             )
             for p in self.predictions
         ]
-        columns = ("image", "", *(f"top {i + 1}" for i in range(len(rows[0]) - 2)))
+        rank = self.predictions[0].rank
+        columns = ("image", "", *(f"{rank} {i + 1}" for i in range(len(rows[0]) - 2)))
         unsure = sum(prediction.unsure for prediction in self.predictions)
         below = _percent(self.predictions[0].unsure_below)
         doubts = [f"unsure of {unsure} of {len(rows)}: the likeliest class is below {below}"]

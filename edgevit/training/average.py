@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-def averaged(module: Classifier, decay: float) -> AveragedModel:
+def averaged(module: ZooModule, decay: float) -> AveragedModel:
     """A copy that follows ``module`` by ``update_parameters``, slowly once it has seen some steps.
 
     After n steps the decay is at most (1 + n) / (10 + n), so that the random start is soon

@@ -168,7 +168,7 @@ class _Run:
         self.validation = BatchLoader(job.validation, sizes, batch, job.threads, share)
 
     def go(self) -> TrainingResult:
-        with _interrupt_flag() as interrupted:
+        with interrupt_flag() as interrupted:
             while self.state.epoch < self.recipe.epochs:
                 self._epoch(interrupted)
         if self.processes.is_first:
@@ -334,7 +334,7 @@ class _Run:
 
 
 @contextmanager
-def _interrupt_flag() -> Iterator[threading.Event]:
+def interrupt_flag() -> Iterator[threading.Event]:
     """Ctrl-C and SIGTERM set an event, so that the step in flight ends and the state is saved."""
     event = threading.Event()
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.training.recipe import Recipe
 
 
 def adamw(
-    module: Classifier, recipe: Recipe, others: Iterable[nn.Parameter] = ()
+    module: ZooModule, recipe: Recipe, others: Iterable[nn.Parameter] = ()
 ) -> torch.optim.Optimizer:
     """AdamW; vectors (biases, norms, CLS) and tables (latents, positions) do not decay.
 

@@ -267,7 +267,7 @@ def compile_variant(bundle: Bundle, request: CompileRequest, work: _Work) -> tup
         with edit(bundle) as draft:
             draft.drop([wanted.name])
         raise
-    return _with_facts(bundle, wanted.name, {"agreement": found.logits_dict()}), outcome
+    return _with_facts(bundle, wanted.name, {"agreement": found.answers_dict()}), outcome
 
 
 def _with_facts(bundle: Bundle, name: str, facts: dict[str, Any]) -> Bundle:
@@ -337,10 +337,20 @@ def _listed(facts: Any) -> str:
 def _agreement(found: Any) -> str:
     if found is None:
         return "not measured: it does not run on this machine"
+    if "agreement" in found:
+        return (
+            f"{100 * found['agreement']:.3f} % of the answers of {found['images']} pictures agree"
+        )
     return (
         f"top class agrees on {found['top1_agrees']} of {found['images']}, largest logit "
         f"difference {found['max_difference']:.2g}"
     )
+
+
+def _agreeing(row: Any) -> str:
+    if "agreement" in row:
+        return f"{100 * row['agreement']:.2f} %"
+    return f"{row['top1_agrees']} of {row['images']}"
 
 
 def _first_sentence(text: str) -> str:
@@ -356,6 +366,6 @@ def _row(row: Any) -> tuple[str, ...]:
         row["variant"],
         f"{row['latency_ms_p50']:.2f}",
         f"{row['times_faster']:.2f}",
-        f"{row['top1_agrees']} of {row['images']}",
+        _agreeing(row),
         verdict,
     )

@@ -13,7 +13,7 @@ from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import PlannedWork, Result
 from edgevit.common.storage.folders import refuse_existing
 from edgevit.common.tables import Section, Table
-from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows
+from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows, parity_text
 from edgevit.zoo.input_options import Channels, InputOptions
 from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from edgevit.images.image_io import Image
-    from edgevit.models.classifier import Classifier
+    from edgevit.models.classifier import ZooModule
     from edgevit.workflows.importing.import_model import ImportResult
 
 TIMM = "timm:"
@@ -50,9 +50,7 @@ class ExportResult(Result):
             ("size", f"{sum(f.bytes for f in manifest.files.values()) / 2**20:.1f} MiB"),
             (
                 "parity",
-                f"{parity['images']} pictures, memberships match on "
-                f"{parity['membership_matches']}, largest logit difference "
-                f"{parity['max_difference']['logits']:.1e}",
+                f"memberships match on {parity['membership_matches']}; {parity_text(parity)}",
             ),
         ]
         return [Table(f"{self.bundle.path}", ("exported", ""), rows)]
@@ -193,12 +191,12 @@ def plan_export(
 
 def _model(
     model: str | nn.Module, checkpoint: Path | str | None
-) -> tuple[ModelEntry, Classifier | None]:
+) -> tuple[ModelEntry, ZooModule | None]:
     if isinstance(model, str):
         return find(model), None
-    from edgevit.models.classifier import Classifier
+    from edgevit.models.classifier import ZooModule
 
-    if not isinstance(model, Classifier):
+    if not isinstance(model, ZooModule):
         raise InputError(
             f"Got a {type(model).__name__}; expected the name of a zoo model or a module that "
             "edgevit.models.build made. Another network is exported with an input that it takes: "

@@ -18,6 +18,8 @@ from edgevit.common.result import PlannedWork, Result
 from edgevit.common.tables import Section
 from edgevit.results.bundle_summary import accuracy_notes, variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
+from edgevit.workflows.dense.gate_boxes import gate_boxes
+from edgevit.workflows.dense.gate_masks import gate_masks
 from edgevit.workflows.trained_pictures import warn_of_trained
 from edgevit.workflows.trial.trial_opening import try_untrusted
 
@@ -76,13 +78,14 @@ def quantize(
     """Adds INT8 and FP16 variants to a bundle, measures their accuracy and, here, their speed.
 
     Args:
-        calibration: labelled pictures, one folder a class, from which ranges are taken.
+        calibration: labelled pictures, one folder a class, from which ranges are taken; of a
+            segmentation model a folder with ``images`` and ``labels``.
         evaluation: other labelled pictures, to measure accuracy on; by default half of
             ``calibration``, and the other half calibrates.
         targets: ``onnxruntime-x86``, ``onnxruntime-x86-avx2``, ``onnxruntime-arm``, ``openvino``,
             ``tensorrt``, ``native``, or only ``all``; by default this machine's and ``tensorrt``.
         images: how many pictures calibrate, at least 8.
-        max_drop: points of top-1 accuracy that may be lost.
+        max_drop: points that may be lost: of top-1 accuracy, or of mIoU.
         method: ``minmax``, ``percentile``, ``entropy``, ``mse``, or ``auto`` for the best of them.
         plot: draw accuracy against layers kept in float into this .png, .svg or .pdf.
         force: replace variants that the bundle has.
@@ -103,9 +106,9 @@ def quantize(
     _check_method(method)
     if plot is not None:
         check_picture("--plot", Path(plot))
-    folders = _folders(Path(calibration), evaluation, seed, progress)
-    warn_of_trained(bundle, folders[1], progress)
-    calibrating, evaluating, labels = _pictures(bundle, folders, images, seed)
+    calibrating, evaluating, labels = _labelled(
+        bundle, Path(calibration), evaluation, images, seed, progress
+    )
     try_untrusted(bundle, [FLOAT_VARIANT], progress)
     request = QuantizeRequest(
         bundle=bundle,
@@ -153,8 +156,9 @@ def plan_quantization(
     names = [int8_variant(target) for target in wanted]
     if not force:
         refuse_quantized(bundle, names)
-    folders = _folders(Path(calibration), evaluation, seed, progress or SilentProgress())
-    calibrating, evaluating, _ = _pictures(bundle, folders, images, seed)
+    calibrating, evaluating, _ = _labelled(
+        bundle, Path(calibration), evaluation, images, seed, progress or SilentProgress()
+    )
     return PlannedWork(
         "quantize",
         {
@@ -196,6 +200,26 @@ def _run_natively(threads: int, model: bytes) -> Runner:
     from edgevit_runtimes.backends.native.native_runner import NativeRunner
 
     return NativeRunner(compile_native(onnx.load_from_string(model)), threads)
+
+
+def _labelled(
+    bundle: Bundle,
+    calibration: Path,
+    evaluation: Path | str | None,
+    count: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[Pictures, Pictures, NDArray[Any]]:
+    """(to calibrate, to evaluate, labels of these)."""
+    if bundle.manifest.task == "segmentation":
+        evaluating = None if evaluation is None else Path(evaluation)
+        return gate_masks(bundle, calibration, evaluating, count, seed, progress)
+    if bundle.manifest.task == "detection":
+        evaluating = None if evaluation is None else Path(evaluation)
+        return gate_boxes(bundle, calibration, evaluating, count, seed, progress)
+    folders = _folders(calibration, evaluation, seed, progress)
+    warn_of_trained(bundle, folders[1], progress)
+    return _pictures(bundle, folders, count, seed)
 
 
 def _folders(

@@ -17,8 +17,20 @@ from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
 from edgevit.images.labelled_images import LabelledImages
 from edgevit.images.shards.open_labelled import open_labelled
 from edgevit.images.training_split import write_split
+from edgevit.workflows.dense.dense_run import DenseRun
+from edgevit.workflows.dense.train_detector import (
+    DetectionTrainResult,
+    detection_recipe,
+    train_detector,
+)
+from edgevit.workflows.dense.train_segmenter import (
+    SegmentationData,
+    SegmentationTrainResult,
+    segmentation_recipe,
+    train_segmenter,
+)
 from edgevit.zoo.input_options import Channels, InputOptions
-from edgevit.zoo.registry import DEFAULT_MODEL, find
+from edgevit.zoo.registry import DEFAULT_MODEL, ModelEntry, find
 
 if TYPE_CHECKING:
     from edgevit.training.distributed.processes import Processes
@@ -112,9 +124,11 @@ def train(
     save_every: int = 0,
     device: str = "auto",
     threads: int | None = None,
+    void: int | None = None,
+    classes: Path | str | None = None,
     progress: Progress | None = None,
     **recipe_options: Any,
-) -> TrainResult:
+) -> TrainResult | DetectionTrainResult | SegmentationTrainResult:
     """Trains a model of the zoo; leaves ``MODEL.safetensors`` for export, and ``split.json``.
 
     Started by torchrun it trains in all of its processes together: the same result as one process
@@ -123,7 +137,7 @@ def train(
     Args:
         data: one folder of pictures for every class, or tar and zip archives
             (:mod:`edgevit.images.shards.image_shards`); or a folder with such as ``train`` and
-            ``val``.
+            ``val``. Of a detector: pictures with boxes, Pascal VOC or COCO.
         val_data: validation pictures; by default ``DATA/val``, or a tenth of ``data``.
         output: the run's folder, by default ``runs/MODEL``.
         recipe: all numbers of the training; by default those of
@@ -144,6 +158,10 @@ def train(
             processes again after one of them ended.
         save_every: save the state after so many steps too, and not only after every epoch.
         device: ``auto``, ``cpu`` or ``cuda``. threads: of torch and of the loader.
+        void, classes: of a segmentation model (``data`` then holds ``images`` and ``labels``): a
+            label that is not counted, beside 255, and a file with the names of the classes, a line
+            each; by default ``DATA/classes.txt``. Its recipe is
+            :class:`edgevit.training.dense.segmentation_recipe.SegmentationRecipe`.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -170,6 +188,17 @@ def train(
         spec = spec.at_size(image_px)
     options = InputOptions(preprocess, mean, std, scale, resize, crop_pct)
     options.check()
+    run = Path(output) if output else Path("runs") / spec.name
+    if spec.task != "classification":
+        _refuse_recipe(teacher, recipe)
+        _refuse_for_dense(options, save_every)
+        where = DenseRun(
+            spec, run, start or _usual_start(entry), weights_key, resume, device, threads
+        )
+        labelled = _labelled(data, val_data, void, classes, skip_corrupt)
+        return _train_dense(where, labelled, recipe_options, progress)
+    if void is not None or classes is not None:
+        raise InputError("--void and --classes are for models that give masks. Leave them out.")
     start_says = InputOptions() if start is None else input_stated_in(start)
     spec = options.applied_to(start_says.applied_to(spec))
     chosen = _recipe(recipe, recipe_options)
@@ -182,7 +211,7 @@ def train(
                 recipe=replace(chosen, batch=chosen.batch * processes.count),
                 data=Path(data),
                 val_data=None if val_data is None else Path(val_data),
-                run=Path(output) if output else Path("runs") / spec.name,
+                run=run,
                 teacher=None if teacher is None else str(teacher),
                 init=start,
                 weights_key=weights_key,
@@ -319,6 +348,53 @@ def plan_training(
             "output": str(Path(output) if output else Path("runs") / entry.spec.name),
         },
     )
+
+
+def _labelled(
+    data: Path | str,
+    val_data: Path | str | None,
+    void: int | None,
+    classes: Path | str | None,
+    skip_corrupt: bool,
+) -> SegmentationData:
+    val_path, names = (None if path is None else Path(path) for path in (val_data, classes))
+    return SegmentationData(Path(data), val_path, void, names, skip_corrupt)
+
+
+def _train_dense(
+    where: DenseRun, labelled: SegmentationData, options: dict[str, Any], progress: Progress
+) -> DetectionTrainResult | SegmentationTrainResult:
+    """A model that answers about places, by its task."""
+    if where.spec.task == "segmentation":
+        return train_segmenter(where, labelled, segmentation_recipe(options), progress)
+    if labelled.void is not None or labelled.classes is not None:
+        raise InputError("--void and --classes are for models that give masks. Leave them out.")
+    recipe = detection_recipe(options)
+    return train_detector(where, labelled.data, labelled.val_data, recipe, progress)
+
+
+def _refuse_for_dense(options: InputOptions, save_every: int) -> None:
+    from edgevit.training.distributed.processes import under_torchrun
+
+    if options != InputOptions():
+        raise InputError("How pictures are normalised and fitted is stated for classifiers alone.")
+    if save_every:
+        raise InputError("--checkpoint-every is for classifiers; these save after every epoch.")
+    if under_torchrun():
+        raise InputError("torchrun trains classifiers in several processes; this model in one.")
+
+
+def _refuse_recipe(teacher: str | Path | None, recipe: Recipe | None) -> None:
+    if teacher is not None:
+        raise InputError("--teacher is for classifiers; this model learns from its labels.")
+    if recipe is not None:
+        raise InputError("A Recipe is for classifiers; give its fields, such as epochs=20.")
+
+
+def _usual_start(entry: ModelEntry) -> Path | None:
+    """The shipped weights of the backbone, where they are installed."""
+    weights = find(entry.starts_from).weights if entry.starts_from else None
+    return weights if weights is not None and weights.is_file() else None
 
 
 def _initial_weights(init: Path | str) -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import InputError
+from edgevit.zoo.dense_spec import LavitSegmenterSpec, LlaSegmenterSpec
+from edgevit.zoo.detector_spec import LavitDetectorSpec
 from edgevit.zoo.spec import (
     ConvolutionalSpec,
     LavitSpec,
@@ -19,7 +21,13 @@ from edgevit.zoo.spec import (
     VitSpec,
 )
 from edgevit.zoo.trunk_spec import TrunkSpec
-from edgevit.zoo.trunks import LLA_MICRO, LLA_SMALL, LLA_TINY, MOBILENET_V3_SMALL
+from edgevit.zoo.trunks import (
+    LLA_MICRO,
+    LLA_SMALL,
+    LLA_TINY,
+    LLA_TINY_DENSE,
+    MOBILENET_V3_SMALL,
+)
 
 ZOO = Path(__file__).parent
 WEIGHTS_PACKAGE = "edgevit_weights"
@@ -33,12 +41,14 @@ class ModelEntry:
 
     weight_sets: names of the weights that the package ships, by the data that they were trained
         on; the first is the default. chosen: one of them.
+    starts_from: shipped weights that its training starts from where no others are given.
     """
 
     spec: ModelSpec
     summary: str
     weight_sets: tuple[str, ...] = ()
     chosen: str | None = None
+    starts_from: str | None = None
 
     @property
     def weights(self) -> Path | None:
@@ -95,6 +105,38 @@ _LAVIT_OF_32 = (
     StageSpec(128, 4, 4, 2),
     StageSpec(256, 8, 2, 1),
 )
+
+
+def _lavit_segmenter(name: str, stages: tuple[StageSpec, ...], image_px: int) -> LavitSegmenterSpec:
+    """Squashed: no pixel of the input is spent on grey bars."""
+    backbone = _lavit(f"{name}_backbone", stages, image_px=image_px)
+    return LavitSegmenterSpec(name, backbone, image_px=image_px, classes=11, resize="squash")
+
+
+def _lavit_detector(name: str, stages: tuple[StageSpec, ...], image_px: int) -> LavitDetectorSpec:
+    backbone = _lavit(f"{name}_backbone", stages, image_px=image_px)
+    return LavitDetectorSpec(name, backbone, image_px=image_px, classes=80)
+
+
+def _lla_segmenter(name: str, **options: Any) -> LlaSegmenterSpec:
+    """256 superpixels, outlined at a quarter of the resolution."""
+    return LlaSegmenterSpec(
+        name,
+        128,
+        4,
+        3,
+        image_px=256,
+        classes=11,
+        resize="squash",
+        mlp_ratio=2,
+        patch_px=LLA_TINY_DENSE.stride,
+        stem="convolution",
+        trunk=LLA_TINY_DENSE,
+        superpixels=SuperpixelSpec(grid=(16, 16)),
+        latents=16,
+        wiring="writeback",
+        **options,
+    )
 
 
 def _lla(
@@ -219,6 +261,26 @@ _ENTRIES = (
     ModelEntry(
         LavitSpec("lavit_tiny_printed", _LAVIT_TINY),
         "lavit_tiny as the paper prints it: no convolutions",
+    ),
+    ModelEntry(
+        _lavit_segmenter("lavit_tiny_seg", _LAVIT_TINY, image_px=256),
+        "segmentation: a semantic FPN on the stage maps of lavit_tiny",
+        starts_from="lavit_tiny_128:imagenette",
+    ),
+    ModelEntry(
+        _lavit_detector("lavit_tiny_det", _LAVIT_TINY, image_px=256),
+        "detection: an anchor-free head on the stage maps of lavit_tiny",
+        starts_from="lavit_tiny_128:imagenette",
+    ),
+    ModelEntry(
+        _lla_segmenter("lla_tiny_seg"),
+        "segmentation: a class for each of 256 superpixels, whose outlines are the answer's",
+        starts_from="lla_tiny:imagenette",
+    ),
+    ModelEntry(
+        _lla_segmenter("lla_tiny_seg_squares", pooling="squares"),
+        "lla_tiny_seg on squares in the place of superpixels: for comparison",
+        starts_from="lla_tiny:imagenette",
     ),
     ModelEntry(
         VitSpec("vit_tiny", 192, 3, 12),

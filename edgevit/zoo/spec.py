@@ -9,7 +9,9 @@ from itertools import accumulate
 from typing import ClassVar, Literal
 
 from edgevit.common.errors import InputError
+from edgevit.zoo import tasks
 from edgevit.zoo.slic import SlicGeometry
+from edgevit.zoo.tasks import Task
 from edgevit.zoo.trunk_spec import TrunkSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -19,7 +21,7 @@ ResizeMode = Literal["squash", "crop", "letterbox"]
 Layout = Literal["nchw", "nhwc"]  # where a model has its channels
 
 IMAGE_INPUT = "image"
-LOGITS = "logits"
+LOGITS = tasks.LOGITS
 SUMMARY = "summary"
 SUPERPIXEL_MAP = "superpixels"
 ASSIGNMENT = "assignment"  # which superpixels every cell belongs to; inside a model
@@ -179,6 +181,7 @@ class ModelSpec:
     crop_pct: float = field(default=1.0, repr=False)
 
     family: ClassVar[str]
+    task: ClassVar[Task] = "classification"
 
     @property
     def preprocess(self) -> Preprocess:

@@ -20,6 +20,16 @@ LLA_TINY = TrunkSpec(
     )
 )
 
+# Stride 8, for masks: the first four blocks are those of LLA_TINY, and start from its weights.
+LLA_TINY_DENSE = TrunkSpec(
+    (
+        *LLA_TINY.blocks[:4],
+        InvertedResidual(96, 256, kernel=5),
+        InvertedResidual(96, 288, kernel=5),
+        Convolution(128, kernel=1),
+    )
+)
+
 LLA_SMALL = TrunkSpec(
     (
         Convolution(24, stride=2),

@@ -27,7 +27,7 @@ from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.weights import load_model
 from edgevit_export.quantize.observe import observe_products
 from edgevit_export.quantize.products import find_products
-from edgevit_export.quantize.search import logits_of
+from edgevit_export.quantize.search import answers_of
 from edgevit_export.quantize.smooth import smoothed
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command
@@ -184,7 +184,7 @@ def test_any_torch_module_can_be_exported(tmp_path: Path, photos: list[Image]) -
     pictures = image_io.batch(photos, Preprocess(48))
     observed = observe_products(float_model, pictures, OnnxRuntimeRunner)
     before, after = (
-        logits_of(each, pictures, OnnxRuntimeRunner, SilentProgress())
+        answers_of(each, pictures, OnnxRuntimeRunner, SilentProgress())["logits"]
         for each in (float_model, smoothed(float_model, observed))
     )
     np.testing.assert_allclose(after, before, atol=1e-4, err_msg="layers share weights")

@@ -70,9 +70,9 @@ def test_pictures_are_read_when_they_are_asked_for() -> None:
 
 def test_a_part_of_an_evaluation_set_is_spread_evenly() -> None:
     logits = np.arange(10, dtype=np.float32)[:, None]
-    everything = LabelledEvalSet(PICTURES, logits, "made", np.arange(10))
+    everything = LabelledEvalSet(PICTURES, {"logits": logits}, "made", np.arange(10))
     few = everything.part(everything.spread(4))
     assert few.labels.tolist() == [0, 3, 6, 9]
-    np.testing.assert_array_equal(few.expected[:, 0], few.labels)
+    np.testing.assert_array_equal(few.expected["logits"][:, 0], few.labels)
     np.testing.assert_array_equal(few.pictures[[1, 3]][:, 0, 0, 0], [3, 9])
     assert everything.spread(99).tolist() == list(range(10))

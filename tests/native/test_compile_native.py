@@ -28,7 +28,11 @@ from support.models.quantized_models import quantized_natively
 
 # One of every family, the smallest; the others are in the slow tests.
 _FEW = ("lla_micro", "vit_tiny_32", "sppp_tiny", "lla_tiny_joint", "mobilenet_v3_small")
-_TAKEN = [name for name, entry in MODELS.items() if not isinstance(entry.spec, LavitSpec)]
+_TAKEN = [
+    name
+    for name, entry in MODELS.items()
+    if entry.spec.task == "classification" and not isinstance(entry.spec, LavitSpec)
+]
 ZOO = [
     pytest.param(name, marks=[] if name in _FEW else pytest.mark.slow)
     for name in _TAKEN

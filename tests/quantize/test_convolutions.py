@@ -23,7 +23,7 @@ from edgevit_export.quantize.precision import layer_precisions
 from edgevit_export.quantize.products import find_products
 from edgevit_export.quantize.ranges import METHODS
 from edgevit_export.quantize.schemes import SCHEMES, quantized
-from edgevit_export.quantize.search import logits_of
+from edgevit_export.quantize.search import answers_of
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 
 PX = 64
@@ -91,7 +91,8 @@ def test_they_are_int8_and_answer_alike(
     assert trunk
     assert set(trunk.values()) == {"int8"}
     expected, got = (
-        logits_of(m, pictures, OnnxRuntimeRunner, SilentProgress()) for m in (float_model, model)
+        answers_of(m, pictures, OnnxRuntimeRunner, SilentProgress())["logits"]
+        for m in (float_model, model)
     )
     assert 0 < relative_logit_error(expected, got) < 0.02
 

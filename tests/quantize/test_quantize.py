@@ -253,7 +253,9 @@ def test_hostile_weights_pass_the_gate_and_are_named(
     np.testing.assert_allclose(logits(model, pictures), logits(float_model, pictures), atol=1e-2)
     judging = Pictures(ImageFolder.open(answered / "val").files, Preprocess(160))
     expected = logits(model, judging)
-    evaluation = LabelledEvalSet(judging, expected, "float", expected.argmax(1).astype(np.int64))
+    evaluation = LabelledEvalSet(
+        judging, {"logits": expected}, "float", expected.argmax(1).astype(np.int64)
+    )
     search = Search(model, pictures, evaluation, RUNNERS, SilentProgress(), max_drop=0.0)
     found = search.run(SCHEMES["onnxruntime-x86"], explain=True)
     assert found.holds, [attempt.to_json() for attempt in found.attempts]
@@ -271,7 +273,9 @@ def test_a_gate_that_cannot_hold_keeps_the_best_so_far(
     """Labels that only a worse model would meet: no drop is small enough."""
     few = pictures.first(2)
     expected = logits(float_model, few)
-    evaluation = LabelledEvalSet(few, expected, "float", expected.argmax(1).astype(np.int64))
+    evaluation = LabelledEvalSet(
+        few, {"logits": expected}, "float", expected.argmax(1).astype(np.int64)
+    )
     search = Search(float_model, few, evaluation, RUNNERS, SilentProgress(), -1.0, "minmax")
     found = search.run(SCHEMES["tensorrt"])
     assert not found.holds

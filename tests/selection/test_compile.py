@@ -20,8 +20,8 @@ from edgevit.common.errors import BundleError, CheckFailedError, InputError
 from edgevit.common.progress import SilentProgress
 from edgevit.inference.agreement import (
     EXPORT_LIMITS,
-    Agreement,
     EvalSet,
+    LogitAgreement,
     compare,
     variant_limits,
 )
@@ -226,9 +226,9 @@ def test_what_does_not_agree_is_not_kept(
     assert "onnxruntime-fp32" not in Bundle.open(path).manifest.variants
 
 
-def an_agreement(precision: str, images: int, agrees: int) -> Agreement:
+def an_agreement(precision: str, images: int, agrees: int) -> LogitAgreement:
     limits = variant_limits(precision)
-    return Agreement(limits, images, agrees, images, {"logits": 0.1}, 0.01)
+    return LogitAgreement(limits, images, agrees, images, {"logits": 0.1}, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -580,14 +580,14 @@ def pretended(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
                 "disturbances": ["other processes used 0.50 of a core"],
             }
 
-        def agreement(_: Bundle, name: str, *rest: object) -> Agreement:
+        def agreement(_: Bundle, name: str, *rest: object) -> LogitAgreement:
             return an_agreement("float32", 200, 100 if name in wrong else 200)
 
         monkeypatch.setattr(measure, "side_by_side", side_by_side)
         monkeypatch.setattr(choose, "agreement", agreement)
         candidates = choose.Candidates([n for n in times if n != "float"], {"gone": "no GPU"})
         evaluation = EvalSet(
-            np.empty((0, 8, 8, 3), np.uint8), np.empty((0, 10), np.float32), "none"
+            np.empty((0, 8, 8, 3), np.uint8), {"logits": np.empty((0, 10), np.float32)}, "none"
         )
         _, choice = choose.choose_fastest(bundle, candidates, evaluation, 1, SilentProgress())
         return {"variant": choice.variant, "table": {row["variant"]: row for row in choice.table}}

@@ -34,7 +34,10 @@ def quantize(
     count: Annotated[int, typer.Option(min=8, help="Number of calibration images.")] = 256,
     max_drop: Annotated[
         float,
-        typer.Option(min=0, help="Largest accepted drop of top-1 accuracy, in percentage points."),
+        typer.Option(
+            min=0,
+            help="Largest accepted drop of top-1 accuracy, mIoU or AP50, in percentage points.",
+        ),
     ] = 0.5,
     calibration: Annotated[
         str,

@@ -22,6 +22,7 @@ from edgevit.cli.options import (
     SkipCorruptOption,
     ThreadsOption,
     VariantOption,
+    VoidOption,
     looks_like_bundle,
     open_bundle,
 )
@@ -45,7 +46,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Labelled images, one subfolder per class, or .tar and .zip archives of them; "
-            "or a folder with val/."
+            "segmentation: images/ and labels/; detection: VOC or COCO; or a folder with val/."
         ),
     ] = None,
     model: Annotated[
@@ -65,6 +66,7 @@ def evaluate(
             "--calibrate", help="Fit the bundle's probabilities to these images, and keep that."
         ),
     ] = False,
+    void: VoidOption = None,
     skip_corrupt: SkipCorruptOption = False,
     engine: EngineOption = "local",
     workers: RayWorkersOption = None,
@@ -76,7 +78,7 @@ def evaluate(
     host: HostOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Accuracy on labelled images: top-1 and top-5 with 95 % intervals, class by class."""
+    """Accuracy on labelled images: top-1 and top-5, or mIoU of masks, class by class."""
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
@@ -99,6 +101,7 @@ def evaluate(
             result = evaluate_bundle(
                 bundle,
                 folder,
+                void=void,
                 engine=engine_options,
                 confusion=confusion,
                 calibrate=calibrate,
@@ -106,10 +109,8 @@ def evaluate(
                 **options,
             )
         else:
-            _refuse_what_stays_here(
-                engine_options,
-                {"--confusion": confusion, "--calibrate": calibrate, "--split": split != "all"},
-            )
+            here = {"--confusion": confusion, "--calibrate": calibrate, "--split": split != "all"}
+            _refuse_what_stays_here(engine_options, here | {"--void": void is not None})
             from edgevit.workflows.remote.host_work import evaluate_there
 
             result = evaluate_there(bundle, host, folder, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from edgevit.cli.options import (
     JsonOption,
     MaxPixelsOption,
     SkipCorruptOption,
+    VoidOption,
     WeightsKeyOption,
     WorkersOption,
 )
@@ -25,15 +26,19 @@ from edgevit.cli.picture_options import (
     number,
     numbers,
 )
+from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
+from edgevit.zoo.registry import find
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         Path,
         typer.Option(
-            help="Images, one subfolder per class, or .tar and .zip archives of them; or a folder "
-            "with train/ and val/."
+            help="Images, one subfolder per class, or .tar and .zip archives of them "
+            "(segmentation: images/ and labels/; detection: VOC or COCO); or a folder with train/ "
+            "and val/ of these."
         ),
     ],
     model: Annotated[
@@ -139,6 +144,14 @@ def train(
     diagonality: Annotated[
         str, typer.Option(help="LaViT's diagonality-preserving loss: bounded, literal or off.")
     ] = "bounded",
+    void: VoidOption = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Segmentation: a file with the names of the classes, in the order of the labels. "
+            "Default: DATA/classes.txt, or numbers."
+        ),
+    ] = None,
     skip_corrupt: SkipCorruptOption = False,
     seed: Annotated[
         int,
@@ -185,6 +198,27 @@ def train(
         )
         show(planned, json)
         return
+    fields: dict[str, Any] = {
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "warmup_epochs": warmup,
+        "ema_decay": ema,
+        "seed": seed,
+    }
+    if find(model).spec.task != "classification":
+        fields = _dense_recipe(context, fields)
+    else:
+        fields |= {
+            "random_strength": strength,
+            "random_ops": Recipe.random_ops if strength else 0,
+            "erase": Recipe.erase if strength else 0.0,
+            "crop_area": (least_crop, 1.0),
+            "mix": mix,
+            "teacher_views": teacher_views,
+            "guidance": guidance,
+            "diagonality": diagonality,
+        }
     result = train_model(
         model,
         data=data,
@@ -206,20 +240,32 @@ def train(
         device=device,
         threads=workers,
         progress=progress_for_stderr(),
-        epochs=epochs,
-        batch=batch,
-        learning_rate=learning_rate,
-        warmup_epochs=warmup,
-        random_strength=strength,
-        random_ops=Recipe.random_ops if strength else 0,
-        erase=Recipe.erase if strength else 0.0,
-        crop_area=(least_crop, 1.0),
-        mix=mix,
-        ema_decay=ema,
-        teacher_views=teacher_views,
-        guidance=guidance,
-        diagonality=diagonality,
-        seed=seed,
+        void=void,
+        classes=classes,
+        **fields,
     )
     if result.is_first_process:
         show(result, as_json=json)
+
+
+_ONLY_CLASSIFIERS = ("strength", "least_crop", "mix", "teacher_views", "guidance", "diagonality")
+
+
+def _dense_recipe(context: typer.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Those fields that were asked for: the others have defaults of their own."""
+    if odd := [name for name in _ONLY_CLASSIFIERS if _is_given(context, name)]:
+        raise InputError(f"{_flag(context, odd[0])} is for classifiers. Leave it out.")
+    names = {"warmup_epochs": "warmup", "ema_decay": "ema"}
+    return {
+        field: value
+        for field, value in options.items()
+        if _is_given(context, names.get(field, field))
+    }
+
+
+def _flag(context: typer.Context, name: str) -> str:
+    return next(each.opts[0] for each in context.command.params if each.name == name)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    return str(context.get_parameter_source(name)).endswith(("COMMANDLINE", "DEFAULT_MAP"))

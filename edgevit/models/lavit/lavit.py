@@ -72,8 +72,8 @@ class LavitStage(nn.Module):
         return tokens, scores
 
 
-class LavitClassifier(Classifier):
-    """Stages, a norm, the mean of the last tokens, a linear head."""
+class LavitBackbone(nn.Module):
+    """The stages without what reads them: pictures in, maps out."""
 
     def __init__(self, spec: LavitSpec) -> None:
         super().__init__()
@@ -85,12 +85,10 @@ class LavitClassifier(Classifier):
             for before, stage in pairwise(stages)
         )
         self.stages = nn.ModuleList(LavitStage(spec, index) for index in range(len(stages)))
-        self.norm = layer_norm(stages[-1].width)
-        self.head = nn.Linear(stages[-1].width, spec.classes)
         self.apply(init_linear)
 
-    def steps(self, image: Tensor) -> dict[str, Tensor]:
-        """The logits, the summary, and of every stage
+    def maps(self, image: Tensor) -> dict[str, Tensor]:
+        """Picture, uint8 or float [B, H, W, 3], to what every stage gives:
 
         - ``stage_1`` ... [B, D, H, W]: its feature map, for a detection or segmentation head;
         - ``scores_STAGE_LAYER`` [B, h, N, N]: the scores, before softmax, of every LA layer.
@@ -104,8 +102,7 @@ class LavitClassifier(Classifier):
             embedded = self.merges[index - 1](merged.flatten(0, 1))
             tokens, scores = self.stages[index](embedded, batch, scores[-1])
             steps |= self._of_stage(index, tokens, scores)
-        summary = self.norm(tokens).reshape(batch, -1, tokens.shape[-1]).mean(dim=1)
-        return {LOGITS: self.head(summary), SUMMARY: summary, **steps}
+        return steps
 
     def _of_stage(self, index: int, tokens: Tensor, scores: list[Tensor]) -> dict[str, Tensor]:
         side, vanilla = self.spec.sides[index], self.spec.stages[index].vanilla
@@ -115,3 +112,21 @@ class LavitClassifier(Classifier):
             for layer, own in enumerate(scores[vanilla:], vanilla + 1)
         }
         return {stage_map(index + 1): grid.permute(0, 3, 1, 2), **transformed}
+
+
+class LavitClassifier(LavitBackbone, Classifier):
+    """Stages, a norm, the mean of the last tokens, a linear head."""
+
+    def __init__(self, spec: LavitSpec) -> None:
+        super().__init__(spec)
+        width = spec.stages[-1].width
+        self.norm = layer_norm(width)
+        self.head = nn.Linear(width, spec.classes)
+        init_linear(self.head)
+
+    def steps(self, image: Tensor) -> dict[str, Tensor]:
+        """The logits, the summary, and what the stages give (:meth:`LavitBackbone.maps`)."""
+        maps = self.maps(image)
+        last = maps[stage_map(len(self.stages))].flatten(2).transpose(1, 2)
+        summary = self.norm(last).mean(dim=1)
+        return {LOGITS: self.head(summary), SUMMARY: summary, **maps}

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from edgevit.common.errors import CheckpointError, InputError
 from edgevit.models.build import build
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.training.average import averaged
 from edgevit.training.gpu.batch_augmentation import Augmentation
 from edgevit.training.gpu.folded_teacher import FoldedNetwork, columns_of, placed
@@ -258,7 +258,7 @@ class GpuRun:
 
 
 @torch.inference_mode()
-def accuracy(module: Classifier, pictures: Pictures, device: str = "cpu") -> dict[str, float]:
+def accuracy(module: ZooModule, pictures: Pictures, device: str = "cpu") -> dict[str, float]:
     """For the line of the log: how many pictures there are, and the shares of right answers.
 
     A share is 0 to 1. ``pictures`` are at the module's size, and the module is on the device.
@@ -276,7 +276,7 @@ def accuracy(module: Classifier, pictures: Pictures, device: str = "cpu") -> dic
     return {"val_pictures": len(labels), **shares}
 
 
-def fitting(module: Classifier, start: dict[str, Tensor]) -> dict[str, Tensor]:
+def fitting(module: ZooModule, start: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the same name and shape."""
     own = module.state_dict()
     return {

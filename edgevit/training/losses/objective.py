@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.models.lavit.lavit import SCORES_PREFIX
 from edgevit.training.data import Batch
 from edgevit.training.losses.diagonality import diagonality_loss
@@ -40,7 +40,7 @@ def soft_targets(
 
 
 def loss_of(
-    module: Classifier,
+    module: ZooModule,
     pictures: Tensor,
     targets: Tensor,
     recipe: Recipe,

@@ -18,16 +18,18 @@ from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
 from edgevit.inference.confidence import UNSURE_BELOW, refuse_threshold
 from edgevit.inference.runner import Array
-from edgevit.results.prediction import Prediction, StreamPrediction
+from edgevit.results.prediction import Prediction
 from edgevit.workflows.bundle_work import BundleWork, PathLike
+from edgevit.workflows.predict.answer import answer_of
 from edgevit.workflows.predict.pictures import Picture, ReadOptions, Source, pictures_of
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
+from edgevit.zoo.spec import SUPERPIXEL_MAP
 from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
     from edgevit.results.evaluation import EvaluationResult
+    from edgevit.workflows.predict.stream import AnyPrediction
     from edgevit_runtimes.backends.classifier import BundleClassifier, BundleSuperpixels
 
 _USUAL_TOP = 5
@@ -184,9 +186,11 @@ class Model(BundleWork):
         self, picture: Picture, outputs: dict[str, Array], latency_ms: float, top: int
     ) -> Prediction:
         given = outputs.get(SUPERPIXEL_MAP)
-        return Prediction(
+        height, width = picture.pixels.shape[:2]
+        kind, answers = answer_of(outputs, height, width, self.bundle.manifest)
+        return kind(
             source=picture.source,
-            probabilities=self.classifier().probabilities(outputs[LOGITS]),
+            **answers,
             classes=self.classes,
             latency_ms=latency_ms,
             trained=self.bundle.manifest.model.trained,
@@ -237,7 +241,7 @@ class Model(BundleWork):
         frames: int | None = None,
         duration: float | None = None,
         top: int = _USUAL_TOP,
-    ) -> Generator[StreamPrediction, None, None]:
+    ) -> Generator[AnyPrediction, None, None]:
         """Answers the newest frame of a source again and again; of a file, every frame.
 
         The source is opened when the first result is asked for, and closed when the generator is

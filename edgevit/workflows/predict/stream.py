@@ -10,9 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import islice
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgevit.common.errors import InputError
+from edgevit.results.dense.box_prediction import StreamBoxPrediction
+from edgevit.results.dense.mask_prediction import StreamMaskPrediction
 from edgevit.results.prediction import StreamPrediction
 from edgevit_runtimes.live.feed import Feed, Say
 from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
     from edgevit.workflows.predict.loaded_model import Model
     from edgevit_runtimes.backends.classifier import BundleClassifier
 
+AnyPrediction: TypeAlias = StreamPrediction | StreamMaskPrediction | StreamBoxPrediction
+
 _LOG = logging.getLogger("edgevit")
 
 
 def stream_predictions(
     model: Model, source: FeedSource, options: FeedOptions
-) -> Generator[StreamPrediction, None, None]:
+) -> Generator[AnyPrediction, None, None]:
     """What a model says of a feed's frames, as they come; see ``Model.stream``."""
     classifier = model.classifier(paced=source.paced)
     feed = _feed(source, options, _LOG.warning)
@@ -45,9 +49,11 @@ def stream_predictions(
         _refuse_no_answers(feed, statistics)
 
 
-def _prediction(model: Model, observation: Observation, top: int) -> StreamPrediction:
+def _prediction(model: Model, observation: Observation, top: int) -> AnyPrediction:
     frame, given = observation.frame, observation.labels
-    return StreamPrediction(
+    kind, answers = _kind_of(observation)
+    return kind(
+        **answers,
         source=frame.source,
         probabilities=observation.probabilities,
         classes=model.classes,
@@ -63,6 +69,15 @@ def _prediction(model: Model, observation: Observation, top: int) -> StreamPredi
         stages_ms=observation.stages_ms(),
         document=observation.to_json,
     )
+
+
+def _kind_of(observation: Observation) -> tuple[type[AnyPrediction], dict[str, Any]]:
+    """The type of the prediction, and the fields that only it has."""
+    if observation.mask is not None:
+        return StreamMaskPrediction, {"mask": observation.mask}
+    if observation.detections is not None:
+        return StreamBoxPrediction, {"detections": observation.detections}
+    return StreamPrediction, {}
 
 
 def follow_feed(
@@ -117,7 +132,9 @@ def _observed(
     smoothing = Smoothing(options.smooth)
     observed = observe(feed, classifier, statistics, options.top, smoothing)
     for observation in islice(observed, options.frames):
-        unsure = bool(observation.probabilities.max() < options.unsure_below)
+        unsure = observation.is_of_classes and bool(
+            observation.probabilities.max() < options.unsure_below
+        )
         yield replace(observation, unsure=unsure)
 
 

@@ -27,6 +27,7 @@ def plan_native(bundle: Bundle, request: CompileRequest, progress: Progress) -> 
             f"The native engine computes in fp32 or int8; got --precision "
             f"{request.precision.value}."
         )
+    _refuse_other_tasks(bundle)
     _refuse_more_outputs(bundle)
     wanted = Wanted(
         request.name,
@@ -38,7 +39,20 @@ def plan_native(bundle: Bundle, request: CompileRequest, progress: Progress) -> 
     return wanted, compiled_natively
 
 
+def _refuse_other_tasks(bundle: Bundle) -> None:
+    if bundle.manifest.task != "classification":
+        raise InputError(
+            f"The native engine runs classifiers; the task of {bundle.path} is "
+            f"{bundle.manifest.task}. Use --target onnxruntime, openvino or tensorrt."
+        )
+
+
 def _refuse_more_outputs(bundle: Bundle) -> None:
+    if bundle.manifest.task != "classification":
+        raise InputError(
+            f"The native engine runs classifiers; {bundle.manifest.model.name} is a model for "
+            f"{bundle.manifest.task}. Compile it with --target onnxruntime, openvino or tensorrt."
+        )
     others = [output.name for output in bundle.manifest.outputs if output.name != LOGITS]
     if others:
         raise InputError(

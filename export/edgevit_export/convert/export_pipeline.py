@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import partial
@@ -40,10 +40,13 @@ from edgevit.inference.agreement import (
 )
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, OpenRunner
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.models.count import count
+from edgevit.models.dense.detector import PLACE_BOXES
+from edgevit.models.dense.segmenter import CLASS_MAP
 from edgevit.zoo.registry import ModelEntry
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit.zoo.tasks import TASK_OUTPUTS
 from edgevit_export.convert.graph import Pass, rewritten, tensor_specs
 from edgevit_export.convert.library_versions import library_versions
 from edgevit_export.convert.simplify import simplify
@@ -82,7 +85,7 @@ class ExportRequest:
     with_features: bool = False
     half_storage: bool = False
     force: bool = False
-    module: Classifier | None = None
+    module: ZooModule | None = None
     adaptation: Adaptation = field(default_factory=Adaptation)
 
 
@@ -118,7 +121,7 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             deployed = _deployed(probe, request)
         with stage(progress, f"parity    torch and ONNX Runtime, {len(pictures)} pictures"):
             expected = infer_all(TorchRunner(model.module), pictures)
-            _refuse_infinite_answers(expected[LOGITS], model)
+            _refuse_infinite_answers(expected, model)
             report = _check_parity(expected, probe, deployed, pictures, open_runner)
         with stage(progress, "write     bundle"):
             outputs = {output.name: expected[output.name] for output in deployed.graph.output}
@@ -153,8 +156,10 @@ def _prepared(pictures: Array | Sequence[Image], preprocess: Preprocess) -> Arra
     return pictures if isinstance(pictures, np.ndarray) else image_io.batch(pictures, preprocess)
 
 
-def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
-    if not np.isfinite(logits).all():
+def _refuse_infinite_answers(outputs: Mapping[str, Array], model: WeightedModel) -> None:
+    """Of a mask what it is read off is looked at: bytes are always finite."""
+    read_off = next((outputs[n] for n in (LOGITS, CLASS_MAP, PLACE_BOXES) if n in outputs), None)
+    if read_off is not None and not np.isfinite(read_off).all():
         raise CheckpointError(
             f"The weights ({model.source}) answer pictures with NaN or infinity: some are far too "
             "large. Take an earlier checkpoint."
@@ -164,7 +169,9 @@ def _refuse_infinite_answers(logits: Array, model: WeightedModel) -> None:
 def _deployed(probe: onnx.ModelProto, request: ExportRequest) -> onnx.ModelProto:
     """The probe without its taps: what goes to the device."""
     storage = [halve_weights] if request.half_storage else []
-    return _part(probe, [LOGITS, *_extra_outputs(request)], *storage)
+    return _part(
+        probe, [*TASK_OUTPUTS[request.entry.spec.task], *_extra_outputs(request)], *storage
+    )
 
 
 def _extra_outputs(request: ExportRequest) -> list[str]:
@@ -232,6 +239,7 @@ def _manifest(
         inputs=tensor_specs(graph.inputs),
         outputs=tensor_specs(graph.outputs),
         preprocess=spec.preprocess,
+        task=spec.task,
         classes=model.classes,
         variants={FLOAT_VARIANT: Variant(variant_file(FLOAT_VARIANT), "float32", stored)},
         versions=library_versions(),

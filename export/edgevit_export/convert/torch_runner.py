@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from edgevit.inference.runner import Array, check_feeds
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.zoo.spec import IMAGE_INPUT, TensorSpec
 
 
 class TorchRunner:
     """Every tap of a module, float32 on the CPU. Any batch size."""
 
-    def __init__(self, module: Classifier) -> None:
+    def __init__(self, module: ZooModule) -> None:
         self.module = module.eval()
         size = module.spec.image_px
         self.inputs = (TensorSpec(IMAGE_INPUT, "uint8", ("batch", size, size, 3)),)

@@ -12,7 +12,7 @@ import torch
 from onnx import helper
 from torch import Tensor, nn
 
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.zoo.spec import IMAGE_INPUT, LlaSpec
 from edgevit_export.convert.graph import IR_VERSION, OPSET
 from edgevit_export.convert.superpixel_op import DOMAIN, DOMAIN_VERSION, superpixel_functions
@@ -21,7 +21,7 @@ from edgevit_export.convert.superpixel_op import DOMAIN, DOMAIN_VERSION, superpi
 class _Taps(nn.Module):
     """The taps as a tuple, which is what the exporter wants."""
 
-    def __init__(self, module: Classifier) -> None:
+    def __init__(self, module: ZooModule) -> None:
         super().__init__()
         self.module = module
 
@@ -29,7 +29,7 @@ class _Taps(nn.Module):
         return tuple(self.module.taps(image).values())
 
 
-def trace(module: Classifier, batch: int | None) -> onnx.ModelProto:
+def trace(module: ZooModule, batch: int | None) -> onnx.ModelProto:
     """Traces ``module.taps``: input ``image`` uint8 [B, H, W, 3], one output per tap, by name.
 
     Args:

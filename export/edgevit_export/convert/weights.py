@@ -14,7 +14,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.models.build import build
 from edgevit.models.checkpoint import Checkpoint, load_into, read_checkpoint, refuse_infinite
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.models.foreign.positions import fit_positions
 from edgevit.models.foreign.vit_weights import translated
 from edgevit.zoo.input_options import InputOptions
@@ -28,7 +28,7 @@ _IN_MEMORY = "a module in memory"
 class WeightedModel:
     """A module in eval mode and where its weights came from (``sha256`` None: untrained)."""
 
-    module: Classifier
+    module: ZooModule
     classes: tuple[str, ...]
     source: str
     sha256: str | None
@@ -106,7 +106,7 @@ def _refuse_other_model(content: Checkpoint, name: str, path: Path) -> None:
 
 
 def model_in_memory(
-    module: Classifier, classes: tuple[str, ...] | int | None = None
+    module: ZooModule, classes: tuple[str, ...] | int | None = None
 ) -> WeightedModel:
     """A copy of a module with the weights that it has now; the module itself stays as it is.
 
@@ -126,7 +126,7 @@ def model_in_memory(
     return WeightedModel(_prepared(copy), names, _IN_MEMORY, _digest(copy), {})
 
 
-def _digest(module: Classifier) -> str:
+def _digest(module: ZooModule) -> str:
     """Hex SHA-256 over the names and values of all weights."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
@@ -167,5 +167,5 @@ def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"class {i}" for i in range(count))
 
 
-def _prepared(module: Classifier) -> Classifier:
+def _prepared(module: ZooModule) -> ZooModule:
     return module.eval().requires_grad_(False)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from edgevit.common.errors import InputError
 from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.runner import Array, OpenRunner, Runner
-from edgevit.zoo.spec import LOGITS
 from edgevit_export.convert.graph import copy_of, serialized, values_by_name
 from edgevit_export.quantize.products import find_products
 
@@ -106,9 +105,10 @@ def observe(
     """
     names = list(dict.fromkeys(tensors))
     found = {name: Observed(channels_first=name in channels_first) for name in names}
-    for outputs in infer_batches(runner, pictures, names=(LOGITS, *names)):
+    counted = runner.outputs[0].name  # the answer: one for every picture
+    for outputs in infer_batches(runner, pictures, names=(counted, *names)):
         for name in names:
-            found[name].see_extremes(outputs[name], len(outputs[LOGITS]))
+            found[name].see_extremes(outputs[name], len(outputs[counted]))
     for name, observed in found.items():
         if not np.isfinite([observed.low, observed.high]).all():
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,16 +22,16 @@ from edgevit.bundle.variant_names import HALF_VARIANT, int8_variant
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.images.picture_set import PictureSet, picture_set
-from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
+from edgevit.inference.drop import drop_of
 from edgevit.inference.runner import OpenRunner
 from edgevit_export.convert.graph import with_stored_weights
 from edgevit_export.convert.read_onnx import read_onnx, understood
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.schemes import SCHEMES
-from edgevit_export.quantize.search import REFERENCE, Found, Search, logits_of
+from edgevit_export.quantize.search import REFERENCE, Found, Search, answers_of
 
 _HALF_PICTURES = 32
 _HALF_EVALUATED = 256
@@ -45,7 +46,8 @@ class QuantizeRequest:
     alternatives_for: the target for which the other forms of INT8 (dynamic, weights only) are made
     too, to be measured against its own; None: for none.
     method: of calibration, or ``auto``.
-    labels: int64 [n], of ``evaluation``, places among the bundle's classes. evaluation_name: what
+    labels: of ``evaluation``: int64 [n], places among the bundle's classes, or for a segmentation
+    model uint8 [n, size, size], 255 where there is none. evaluation_name: what
     people call these pictures. replace_variants: those of an earlier call; else they are an error.
     """
 
@@ -55,7 +57,7 @@ class QuantizeRequest:
     alternatives_for: str | None
     calibrating: Pictures
     evaluation: Pictures
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     max_drop: float
     method: str
     seed: int
@@ -69,9 +71,16 @@ class QuantizeRequest:
 
     def part_of_evaluation(self, places: NDArray[np.int64]) -> PictureSet:
         """The identity of the evaluation pictures at some places."""
-        names = self.bundle.manifest.classes
-        classes = [names[label] for label in self.labels[places]]
-        return picture_set(self.evaluation_name, self.evaluation.part(places).files, classes)
+        return picture_set(
+            self.evaluation_name, self.evaluation.part(places).files, self._label_names(places)
+        )
+
+    def _label_names(self, places: NDArray[np.int64]) -> list[str]:
+        """A class's name; of a mask the hash of its labels."""
+        labels = self.labels[places]
+        if labels.ndim > 1:
+            return [hashlib.sha256(each.tobytes()).hexdigest() for each in labels]
+        return [self.bundle.manifest.classes[label] for label in labels]
 
 
 def quantize_bundle(
@@ -103,8 +112,8 @@ def quantize_bundle(
         widen_weights(model)
         model = with_stored_weights(model)
     label = "float: accuracy"
-    expected = logits_of(model, request.evaluation, runners[REFERENCE], progress, label)
-    if not np.isfinite(expected).all():
+    expected = answers_of(model, request.evaluation, runners[REFERENCE], progress, label)
+    if not all(np.isfinite(array).all() for array in expected.values()):
         raise CheckFailedError(
             f"{file}: the float model's answers are not all finite, so that no form of "
             "it can be measured. Export it again, from weights without NaN."
@@ -204,8 +213,8 @@ def _half(request: QuantizeRequest, search: Search) -> tuple[ir.Model, Variant]:
     onnx.checker.check_model(ir.to_proto(half.model), full_check=True)
     places = search.evaluation.spread(_HALF_EVALUATED)
     few = search.evaluation.part(places)
-    got = logits_of(half.model, few.pictures, open_runner, search.progress, "half: accuracy")
-    drop = PairedDrop.of(few.expected, got, few.labels)
+    got = answers_of(half.model, few.pictures, open_runner, search.progress, "half: accuracy")
+    drop = drop_of(few, got)
     report = {
         **drop.to_json(),
         "picture_set": asdict(request.part_of_evaluation(places)),

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.inference.accuracy import PairedDrop
-from edgevit.inference.agreement import LabelledEvalSet, relative_logit_error
+from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.batches import PictureSource, infer_batches
 from edgevit.inference.calibration import Pictures
-from edgevit.inference.runner import OpenRunner
-from edgevit.zoo.spec import LOGITS
+from edgevit.inference.drop import Drop, answer_error, drop_of
+from edgevit.inference.runner import Array, OpenRunner
+from edgevit.zoo.tasks import TASK_OUTPUTS, task_of_outputs
 from edgevit_export.convert.graph import serialized
 from edgevit_export.quantize.observe import Observed, observe_products
 from edgevit_export.quantize.products import Product, find_products
@@ -24,7 +23,7 @@ from edgevit_export.quantize.ranges import METHODS, Range
 from edgevit_export.quantize.schemes import Scheme, quantized
 from edgevit_export.quantize.smooth import smoothed
 
-Logits = NDArray[np.float32]
+Answers = Mapping[str, Array]  # the outputs of the task, [n, ...] by name
 
 _COMPARED_PICTURES = 64
 _SENSITIVITY_PICTURES = 32
@@ -54,7 +53,7 @@ class Attempt:
     method: str
     smooth: bool
     keep_float: tuple[str, ...]
-    drop: PairedDrop
+    drop: Drop
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -82,8 +81,8 @@ class Search:
 
     runners: what opens a model's bytes, by runtime; ``onnxruntime`` is always there, and simulates
     the runtimes that are not.
-    max_drop: points of top-1 that may be lost. method: of :data:`METHODS`, or ``auto`` for the one
-    with the least error.
+    max_drop: points of the metric that may be lost. method: of :data:`METHODS`, or ``auto`` for
+    the one with the least error.
     """
 
     model: ir.Model
@@ -96,7 +95,7 @@ class Search:
     _observed: dict[bool, tuple[ir.Model, dict[str, Observed]]] = field(default_factory=dict)
     _products: dict[tuple[bool, bool], list[Product]] = field(default_factory=dict)
     _ranges: dict[tuple[str, bool], dict[str, Range]] = field(default_factory=dict)
-    _float_logits: Logits | None = None
+    _float_answers: Answers | None = None
 
     def run(self, scheme: Scheme, explain: bool = False) -> Found:
         """Tries, and keeps layers in float until the gate holds or none is left.
@@ -124,7 +123,7 @@ class Search:
         return over, len(attempt.keep_float)
 
     def _candidates(self, scheme: Scheme) -> dict[tuple[str, bool], float]:
-        """Error of the logits on calibration pictures, by (method, smoothed)."""
+        """Error of the answers on calibration pictures, by (method, smoothed)."""
         methods = list(METHODS) if self.method == AUTO else [self.method]
         if not scheme.calibrated:
             methods = ["none"]
@@ -175,8 +174,8 @@ class Search:
         open_runner = self.runners.get(scheme.runtime, self.runners[REFERENCE])
         label = f"{scheme.name}: accuracy"
         shown = self.evaluation
-        got = logits_of(model, shown.pictures, open_runner, self.progress, label)
-        drop = PairedDrop.of(shown.expected, got, shown.labels)
+        got = answers_of(model, shown.pictures, open_runner, self.progress, label)
+        drop = drop_of(shown, got)
         kept = f", {len(keep_float)} layers float" if keep_float else ""
         self.progress.line(f"{scheme.name}: {method}{kept}: drop {drop.points:+.2f} points")
         return Attempt(model, method, smooth, keep_float, drop)
@@ -220,30 +219,33 @@ class Search:
         return attempts
 
     def _error(self, model: ir.Model, count: int) -> float:
-        if self._float_logits is None:
-            self._float_logits = self._first_logits(self.model, _COMPARED_PICTURES)
-        return relative_logit_error(self._float_logits[:count], self._first_logits(model, count))
+        if self._float_answers is None:
+            self._float_answers = self._first_answers(self.model, _COMPARED_PICTURES)
+        expected = {name: array[:count] for name, array in self._float_answers.items()}
+        return answer_error(expected, self._first_answers(model, count))
 
-    def _first_logits(self, model: ir.Model, count: int) -> Logits:
-        """Of the first pictures of the calibration."""
+    def _first_answers(self, model: ir.Model, count: int) -> Answers:
+        """To the first pictures of the calibration."""
         pictures = self.calibration.first(count)
-        return logits_of(model, pictures, self.runners[REFERENCE], SilentProgress())
+        return answers_of(model, pictures, self.runners[REFERENCE], SilentProgress())
 
 
-def logits_of(
+def answers_of(
     model: ir.Model,
     pictures: PictureSource,
     open_runner: OpenRunner,
     progress: Progress,
     label: str = "",
-) -> Logits:
-    """float32 [n, classes]: what a model answers to every picture; a bar goes by the label."""
-    answers = []
+) -> Answers:
+    """What a model answers to every picture, [n, ...] by name; a bar goes by the label."""
+    names = TASK_OUTPUTS[task_of_outputs([str(value.name) for value in model.graph.outputs])]
+    answers: dict[str, list[Array]] = {name: [] for name in names}
     with (
         open_runner(serialized(model)) as runner,
         progress.bar(label, len(pictures)) as advance,
     ):
-        for outputs in infer_batches(runner, pictures, names=(LOGITS,)):
-            answers.append(outputs[LOGITS])
-            advance(len(answers[-1]))
-    return np.concatenate(answers)
+        for outputs in infer_batches(runner, pictures, names=names):
+            for name in names:
+                answers[name].append(outputs[name])
+            advance(len(outputs[names[0]]))
+    return {name: np.concatenate(parts) for name, parts in answers.items()}

@@ -14,6 +14,7 @@ from edgevit.inference.answers import Answer, likeliest, softmax
 from edgevit.inference.batches import PictureSource, Resized, infer_batches
 from edgevit.inference.runner import Array, Runner, batch_size
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit.zoo.tasks import BOXES, SCORES
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.shared_runner import SharedRunner
 from edgevit_runtimes.devices.facts import chosen_here
@@ -122,7 +123,8 @@ class BundleSuperpixels:
 
 def _refuse_infinite(outputs: dict[str, Array]) -> None:
     """No answer is made from logits that are no numbers, whatever runtime they come from."""
-    if LOGITS in outputs and not np.isfinite(outputs[LOGITS]).all():
+    answers = [outputs[name] for name in (LOGITS, BOXES, SCORES) if name in outputs]
+    if not all(np.isfinite(answer).all() for answer in answers):
         raise CheckFailedError(
             "The model answered with NaN or infinity, which is no answer. Find the variant that "
             "does with: edgevit verify BUNDLE; then use another one with --variant."

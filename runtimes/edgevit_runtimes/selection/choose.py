@@ -49,7 +49,7 @@ def choose_fastest(
     """
     names = list(dict.fromkeys([FLOAT_VARIANT, *candidates.variants]))
     rows = _agreements(bundle, names, evaluation, threads, progress)
-    opened = [name for name in names if "max_difference" in rows[name]]
+    opened = [name for name in names if "holds" in rows[name]]
     with stage(progress, f"measure   {len(opened)} candidates in turn"):
         _add_times(rows, opened, measure.side_by_side(bundle, opened, threads))
     finalists = _finalists(rows, opened)
@@ -92,7 +92,7 @@ def _accuracy(bundle: Bundle, name: str, evaluation: EvalSet, threads: int) -> R
         found = agreement(bundle, name, evaluation, threads)
     except EdgevitError as error:
         return {**row, "passes": False, "reason": str(error)}
-    row |= {**found.logits_dict(), "reference": evaluation.reference}
+    row |= {**found.answers_dict(), "reference": evaluation.reference}
     reason = _why_not(bundle, name, found.holds)
     return {**row, "passes": reason is None, "reason": reason}
 

@@ -29,8 +29,9 @@ def verdict_on(bundle: Bundle, name: str, variant: Variant) -> Verdict:
     size = bundle.manifest.files[variant.file].bytes
     percent = 100 * size / (_FLOAT_BYTES * bundle.manifest.model.parameters)
     low, high = report["drop_points_interval_95"]
+    metric = report.get("metric", "top-1")
     drop = (
-        f"top-1 {100 * report['top1']:.2f} % instead of {100 * report['float_top1']:.2f} % "
+        f"{metric} {100 * report['top1']:.2f} % instead of {100 * report['float_top1']:.2f} % "
         f"(drop {report['drop_points']:+.2f} points, {low:+.2f} to {high:+.2f}, "
         f"{_images(report)}), {size / 2**20:.1f} MiB, {percent:.0f} % of float32"
     )

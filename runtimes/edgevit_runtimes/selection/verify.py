@@ -22,8 +22,9 @@ from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.agreement import Agreement, EvalSet, compare, variant_limits
 from edgevit.inference.batches import PictureSource, infer_all, infer_batches
-from edgevit.inference.runner import Runner
-from edgevit.zoo.spec import ASSIGNMENT, LOGITS
+from edgevit.inference.runner import Array, Runner
+from edgevit.zoo.spec import ASSIGNMENT
+from edgevit.zoo.tasks import TASK_OUTPUTS
 from edgevit_runtimes.backends.open_model import open_reference, open_variant
 from edgevit_runtimes.selection.agreement import float_set, reference_set
 
@@ -59,7 +60,7 @@ class Comparison:
             "variant": self.variant,
             "runtime": self.runtime,
             "reference": self.reference,
-            **self.agreement.logits_dict(),
+            **self.agreement.answers_dict(),
             "superpixels_same": self.superpixels_same,
             "failures": self.failures(),
             "holds": not self.failures(),
@@ -129,9 +130,9 @@ def verify(request: VerifyRequest, progress: Progress) -> Verification:
 
 @dataclass(frozen=True)
 class _Answers:
-    """logits: float32 [n, classes]. assignment: the bits of every picture, uint8 [n, bytes]."""
+    """outputs: of the task, by name. assignment: the bits of every picture, uint8 [n, bytes]."""
 
-    logits: NDArray[np.float32]
+    outputs: Mapping[str, Array]
     assignment: Packed | None
 
 
@@ -162,11 +163,12 @@ def _answers(request: VerifyRequest, name: str, references: Sequence[_Reference]
     """A variant's answers to the pictures of every reference."""
     shown = [reference.evaluation.pictures for reference in references]
     with open_variant(request.bundle, name, request.threads) as runner:
-        logits = [infer_all(runner, pictures, (LOGITS,))[LOGITS] for pictures in shown]
+        names = TASK_OUTPUTS[request.bundle.manifest.task]
+        outputs = [infer_all(runner, pictures, names) for pictures in shown]
     if request.expose is None or references[0].assignment is None:
-        return [_Answers(given, None) for given in logits]
+        return [_Answers(given, None) for given in outputs]
     packed = _assignments(request, request.expose, name, shown)
-    return [_Answers(*both) for both in zip(logits, packed, strict=True)]
+    return [_Answers(*both) for both in zip(outputs, packed, strict=True)]
 
 
 def _assignments(
@@ -195,12 +197,12 @@ def _compare(name: str, entry: Variant, reference: _Reference, got: _Answers) ->
     matches = None
     if reference.assignment is not None and got.assignment is not None:
         matches = (reference.assignment == got.assignment).all(axis=1)
-    expected = {LOGITS: reference.evaluation.expected}
+    expected = reference.evaluation.expected
     limits = variant_limits(entry.precision)
     return Comparison(
         variant=name,
         runtime=entry.runtime,
         reference=reference.evaluation.reference,
-        agreement=compare(expected, {LOGITS: got.logits}, limits, matches),
+        agreement=compare(expected, got.outputs, limits, matches),
         has_superpixels=matches is not None,
     )

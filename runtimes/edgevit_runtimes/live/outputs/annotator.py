@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.images import drawing
+from edgevit.images.box_drawing import draw_boxes, plate_texts
 from edgevit.images.image_io import Image
+from edgevit.images.mask_drawing import draw_mask
+from edgevit.inference.dense.detections import Detections
 from edgevit_runtimes.backends.classifier import BundleSuperpixels
 from edgevit_runtimes.live.observation import Observation
 
@@ -29,6 +32,7 @@ class Annotator:
     ) -> None:
         self.has_superpixels = bundle.manifest.superpixel_map is not None
         self._preprocess = bundle.manifest.preprocess
+        self._classes = bundle.manifest.classes
         self._trained = bundle.manifest.model.trained
         self._maps = BundleSuperpixels(bundle, threads) if self.has_superpixels else None
         self._drawn = drawn
@@ -46,14 +50,27 @@ class Annotator:
         """
         started_ns = time.perf_counter_ns()
         drawn = shrunk(observation.frame.picture, longest_px)
-        if outlines and self._maps is not None:
-            drawn = drawing.draw_superpixels(drawn, self._labels(observation), self._preprocess)
-        drawn = drawing.draw_caption(drawn, self.caption(observation))
+        if observation.mask is not None:
+            drawn = draw_mask(drawn, _sized(observation.mask, drawn), self._classes)
+        elif observation.detections is not None:
+            drawn = self._with_boxes(drawn, observation, observation.detections)
+        else:
+            if outlines and self._maps is not None:
+                drawn = drawing.draw_superpixels(drawn, self._labels(observation), self._preprocess)
+            drawn = drawing.draw_caption(drawn, self.caption(observation))
         if self._drawn is not None:
             self._drawn(time.perf_counter_ns() - started_ns)
         return drawn
 
+    def _with_boxes(self, drawn: Image, observation: Observation, found: Detections) -> Image:
+        shown = found.scaled(drawn.shape[1] / observation.frame.picture.shape[1])
+        names = [self._classes[place] for place in shown.labels]
+        texts = plate_texts(names, shown.scores, self._trained)
+        return draw_boxes(drawn, shown.boxes, shown.labels.tolist(), texts)
+
     def caption(self, observation: Observation) -> str:
+        if observation.detections is not None:
+            return observation.summary
         best = observation.answers[0]
         return drawing.caption(best.label, best.probability, self._trained, observation.unsure)
 
@@ -77,6 +94,12 @@ class Annotator:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _sized(mask: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
+    """A mask at the size of a picture that may have been shrunk."""
+    size = (picture.shape[1], picture.shape[0])
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def shrunk(picture: Image, longest_px: int | None) -> Image:

@@ -61,10 +61,10 @@ class StatusLine:
 
 
 def _progress_text(observation: Observation, statistics: Statistics) -> str:
-    best, counts = observation.answers[0], statistics.counts()
+    counts = statistics.counts()
     unsure = "unsure: " if observation.unsure else ""
     return (
-        f"{unsure}{best.label} {100 * best.probability:.0f} %  |  "
+        f"{unsure}{observation.summary}  |  "
         f"{statistics.recent_fps:.1f} answers a second, "
         f"{observation.latency_ns / 1e6:.1f} ms from capture, {counts['dropped']} dropped, "
         f"frame {observation.frame.number}"

@@ -1,0 +1,1 @@
+"""Pictures whose objects are labelled with boxes: Pascal VOC and COCO."""

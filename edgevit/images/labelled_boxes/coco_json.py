@@ -1,0 +1,87 @@
+"""COCO: one JSON file for all pictures of a folder."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevit.common.errors import InputError
+from edgevit.common.schema import plain_json, typed
+from edgevit.common.untrusted.bounded import read_bytes
+from edgevit.images.labelled_boxes.boxed_picture import Findings, RawBox
+
+_MOST_BYTES = 1 << 30
+UNKNOWN_CLASS = "boxes of a category that the file does not list"
+UNKNOWN_PICTURE = "boxes of a picture that the file does not list"
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """As in the format's ``images``."""
+
+    id: int
+    file_name: str
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class CocoCategory:
+    """As in the format's ``categories``."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class CocoAnnotation:
+    """As in the format's ``annotations``; bbox: left, top, width, height."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    iscrowd: int = 0
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """The parts of the format that detection needs."""
+
+    images: tuple[CocoImage, ...]
+    categories: tuple[CocoCategory, ...]
+    annotations: tuple[CocoAnnotation, ...] = ()
+
+
+def read_coco(path: Path) -> CocoFile:
+    """Reads ``instances_*.json`` and the like.
+
+    Raises:
+        InputError: no JSON, or not in this format; the field that does not fit is named.
+    """
+    data = read_bytes(path, _MOST_BYTES, "annotation file")
+    try:
+        return typed(CocoFile, plain_json(data), unknown_fields=True)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} is not a COCO annotation file: {error}. Expected an object with the lists "
+            "images, categories and annotations."
+        ) from error
+
+
+def boxes_by_picture(coco: CocoFile, where: str, findings: Findings) -> dict[int, list[RawBox]]:
+    """The boxes of every picture, by its number; a picture without objects has an empty list."""
+    names = {category.id: category.name for category in coco.categories}
+    known = {image.id for image in coco.images}
+    boxes: dict[int, list[RawBox]] = defaultdict(list)
+    for each in coco.annotations:
+        if each.category_id not in names:
+            findings.add(UNKNOWN_CLASS, f"{where}, annotation {each.id}")
+        elif each.image_id not in known:
+            findings.add(UNKNOWN_PICTURE, f"{where}, annotation {each.id}")
+        else:
+            left, top, width, height = each.bbox
+            sides = (left, top, left + width, top + height)
+            boxes[each.image_id].append(RawBox(names[each.category_id], sides, bool(each.iscrowd)))
+    return boxes

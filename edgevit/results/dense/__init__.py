@@ -1,0 +1,1 @@
+"""What models say about places in a picture: masks and boxes."""

@@ -1,0 +1,96 @@
+"""What a segmentation model says of a picture, and of a frame of a feed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.common.tables import Section, Table
+from edgevit.images.image_io import Image
+from edgevit.inference.dense.masks import runs_of
+from edgevit.results.prediction import Prediction
+
+_NO_ANSWER = "an untrained model, it means nothing"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class MaskPrediction(Prediction):
+    """A prediction whose answer is a mask.
+
+    mask: uint8 [H, W] in the picture's own pixels, the place of every pixel's class among
+    ``classes``; 255 where the model saw nothing of the picture (a cropped one).
+    probabilities: float32 [classes], the share of the pixels that every class has: ``label`` is the
+    class with the most, and ``top`` lists classes by their area.
+    """
+
+    mask: NDArray[np.uint8]
+
+    rank: ClassVar[str] = "area"
+
+    def where(self, label: str) -> NDArray[np.bool_]:
+        """bool [H, W]: the pixels of a class, by its name."""
+        return np.asarray(self.mask == list(self.classes).index(label))
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Image:
+        """The picture under its mask: a colour for every class, outlines and a legend.
+
+        Args:
+            path: a picture file to write it to as well; its suffix says the format.
+
+        Returns:
+            uint8 RGB [H, W, 3], of the picture's size.
+        """
+        from edgevit.images import drawing, image_io
+        from edgevit.images.mask_drawing import draw_mask
+
+        drawn = draw_mask(self.picture, self.mask, self.classes)
+        if not self.trained:
+            drawn = drawing.draw_caption(drawn, "untrained")
+        if path is not None:
+            image_io.write(Path(path), drawn)
+        return drawn
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"image", "classes": [{"label", "area"}], "mask": run lengths, "latency_ms"}``."""
+        return {
+            "image": self.source,
+            "classes": [
+                {"label": answer.label, "area": round(answer.probability, 5)}
+                for answer in self.top(self.shown)
+                if answer.probability
+            ],
+            "mask": runs_of(self.mask),
+            "latency_ms": round(self.latency_ms, 3),
+            **({"notes": list(self.notes)} if self.notes else {}),
+        }
+
+    def sections(self) -> list[Section]:
+        rows = [
+            (answer.label, f"{100 * answer.probability:.1f} %")
+            for answer in self.top(self.shown)
+            if answer.probability
+        ]
+        table = Table(self.source, ("class", "area"), rows, ("area",))
+        line = f"{self.latency_ms:.1f} ms"
+        last = line if self.trained else f"{line}; {_NO_ANSWER}"
+        return [table, last, *(f"note: {note}" for note in self.notes)]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class StreamMaskPrediction(MaskPrediction):
+    """The same of one frame of a feed; see :class:`edgevit.results.prediction.StreamPrediction`."""
+
+    frame: int
+    captured_unix_s: float
+    stages_ms: dict[str, float]
+    document: Callable[[], dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a line of ``edgevit run --jsonl`` holds of an answer."""
+        return self.document()

@@ -1,0 +1,1 @@
+"""Training of models that answer about places: segmentation and detection."""

@@ -1,0 +1,1 @@
+"""What the workflows do differently for segmentation and detection."""

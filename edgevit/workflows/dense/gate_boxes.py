@@ -1,0 +1,81 @@
+"""Pictures with labelled boxes for the quantization gate of a detector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError, some_of
+from edgevit.common.progress import Progress
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
+from edgevit.images.labelled_boxes.boxed_picture import BoxedPicture
+from edgevit.images.resizing import seen_part
+from edgevit.inference.calibration import FEWEST, Pictures
+from edgevit.inference.dense.box_drop import packed_boxes
+from edgevit.zoo.spec import Preprocess
+
+
+def gate_boxes(
+    bundle: Bundle,
+    calibration: Path,
+    evaluation: Path | None,
+    count: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[Pictures, Pictures, NDArray[Any]]:
+    """(to calibrate, to evaluate, the boxes of these as the model's input shows them).
+
+    The boxes are packed as :mod:`edgevit.inference.dense.box_drop` says.
+
+    Raises:
+        InputError: too few pictures, or a picture would serve both.
+    """
+    manifest = bundle.manifest
+    first = open_box_folder(_part(calibration, "train"), progress, manifest.classes)
+    order = np.random.default_rng(seed).permutation(len(first)).tolist()
+    if evaluation is None:
+        progress.line(f"no evaluation images given: half of {calibration} evaluates")
+        half = len(first) // 2
+        first, second = first.part(sorted(order[half:])), first.part(sorted(order[:half]))
+        order = list(range(len(first)))
+    else:
+        second = open_box_folder(_part(evaluation, "val"), progress, manifest.classes)
+        _refuse_overlap(first, second)
+    if len(first) < FEWEST or not second.boxes:
+        raise InputError(
+            f"The gate needs at least {FEWEST} pictures to calibrate and an object to evaluate on; "
+            f"got {len(first)} pictures and {second.boxes} objects. Add some."
+        )
+    shown = [in_input(picture, manifest.preprocess) for picture in second.pictures]
+    return (
+        Pictures(first.part(order[:count]).files, manifest.preprocess),
+        Pictures(second.files, manifest.preprocess),
+        packed_boxes(shown),
+    )
+
+
+def in_input(picture: BoxedPicture, preprocess: Preprocess) -> BoxedPicture:
+    """The same with its boxes in pixels of the model's input."""
+    seen = seen_part(picture.height, picture.width, preprocess)
+    corner, sides = np.array([seen.left, seen.top]), np.array([seen.width, seen.height])
+    corners = (picture.boxes.reshape(-1, 2, 2) - corner) * (preprocess.size_px / sides)
+    return replace(picture, boxes=np.asarray(corners.reshape(-1, 4), np.float32))
+
+
+def _part(folder: Path, name: str) -> Path:
+    return folder / name if (folder / name).is_dir() else folder
+
+
+def _refuse_overlap(first: BoxFolder, second: BoxFolder) -> None:
+    known = {sha256_of(file) for file in first.files}
+    if shared := [file for file in second.files if sha256_of(file) in known]:
+        raise InputError(
+            f"{len(shared)} images of --eval-data are in --data too, such as {some_of(shared)}. "
+            "Accuracy must be measured on pictures that calibration has not seen."
+        )

@@ -1,0 +1,89 @@
+"""Labelled pictures for the quantization gate of a segmentation model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError, some_of
+from edgevit.common.progress import Progress
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.images.labelled_masks.mask_folder import Labels, MaskFolder, open_mask_folder
+from edgevit.images.resizing import seen_part
+from edgevit.inference.calibration import FEWEST, Pictures
+from edgevit.workflows.dense.evaluate_masks import trained_void
+from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.tasks import VOID
+
+_CALIBRATING = 0.5
+
+
+def gate_masks(
+    bundle: Bundle,
+    calibration: Path,
+    evaluation: Path | None,
+    count: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[Pictures, Pictures, NDArray[np.integer]]:
+    """(to calibrate, to evaluate, labels of these as the model's input shows them).
+
+    The labels are uint8 [n, size, size]. Folders may hold ``train`` and ``val`` with pairs.
+
+    Raises:
+        InputError: too few pairs, some cannot be used, or a picture would serve both.
+    """
+    manifest, void = bundle.manifest, trained_void(bundle, None)
+    first = open_mask_folder(_part(calibration, "train"), void, progress)
+    if evaluation is None:
+        progress.line(f"no evaluation images given: half of {calibration} evaluates")
+        first, second = first.hold_out(_CALIBRATING, seed)
+    else:
+        second = open_mask_folder(_part(evaluation, "val"), void, progress)
+        _refuse_overlap(first, second)
+    if len(first) < FEWEST:
+        raise InputError(
+            f"Calibration needs at least {FEWEST} pictures; the folder has {len(first)}. Add some."
+        )
+    second, _ = second.checked(len(manifest.classes), False, 1, progress)
+    chosen = np.random.default_rng(seed).permutation(len(first))[:count]
+    labels = [labels_in_input(second.pair(k)[1], manifest.preprocess) for k in range(len(second))]
+    return (
+        Pictures(first.part(chosen).files, manifest.preprocess),
+        Pictures(second.files, manifest.preprocess),
+        np.stack(labels),
+    )
+
+
+def labels_in_input(labels: Labels, preprocess: Preprocess) -> Labels:
+    """Labels of a picture as its input shows them, uint8 [size, size]; 255 beside a letterbox."""
+    height, width = labels.shape
+    seen, size = seen_part(height, width, preprocess), preprocess.size_px
+    x_scale, y_scale = seen.width / size, seen.height / size
+    # The middle of every pixel of the input, in the picture.
+    matrix = np.array(
+        [
+            [x_scale, 0, seen.left + x_scale / 2 - 0.5],
+            [0, y_scale, seen.top + y_scale / 2 - 0.5],
+        ]
+    )
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    shown = cv2.warpAffine(labels, matrix, (size, size), flags=flags, borderValue=VOID)
+    return np.asarray(shown, np.uint8)
+
+
+def _part(folder: Path, name: str) -> Path:
+    return folder / name if (folder / name).is_dir() else folder
+
+
+def _refuse_overlap(first: MaskFolder, second: MaskFolder) -> None:
+    known = {sha256_of(file) for file in first.files}
+    if shared := [file for file in second.files if sha256_of(file) in known]:
+        raise InputError(
+            f"{len(shared)} images of --eval-data are in --data too, such as {some_of(shared)}. "
+            "Accuracy must be measured on pictures that calibration has not seen."
+        )

@@ -1,0 +1,185 @@
+"""Weights of a detector from pictures with labelled boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgevit.common.errors import InputError, some_of
+from edgevit.common.libraries import require_modules
+from edgevit.common.progress import Progress
+from edgevit.common.result import Result
+from edgevit.common.storage.hashes import sha256_of
+from edgevit.common.tables import Section, Table
+from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
+from edgevit.workflows.dense.dense_run import DenseRun
+
+if TYPE_CHECKING:
+    from edgevit.training.dense.detection_recipe import DetectionRecipe
+
+_HELD_OUT_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class DetectionTrainResult(Result):
+    """weights: float16 safetensors of the best epoch. ap50: on the validation pictures, 0 to 1."""
+
+    model: str
+    weights: Path
+    run: Path
+    ap50: float
+    epochs: int
+    seconds: float
+    training_images: int
+    validation_images: int
+    device: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "weights": str(self.weights),
+            "run": str(self.run),
+            "ap50": round(self.ap50, 5),
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 1),
+            "training_images": self.training_images,
+            "validation_images": self.validation_images,
+            "device": self.device,
+            "next": self._next,
+        }
+
+    def sections(self) -> list[Section]:
+        took = f"{self.epochs} epochs, {self.seconds:.0f} s"
+        rows = [
+            ("weights", str(self.weights)),
+            (
+                "best AP50",
+                f"{100 * self.ap50:.2f} % on {self.validation_images} validation pictures",
+            ),
+            ("training", f"{self.training_images} pictures, {took}"),
+            ("next", self._next),
+        ]
+        return [Table(f"trained {self.model} on {self.device}", ("", ""), rows)]
+
+    @property
+    def _next(self) -> str:
+        return f"edgevit export --model {self.model} --checkpoint {quote(str(self.weights))}"
+
+
+def train_detector(
+    run: DenseRun,
+    data: Path,
+    val_data: Path | None,
+    recipe: DetectionRecipe,
+    progress: Progress,
+) -> DetectionTrainResult:
+    """Checks the boxes, trains, and leaves the weights of the best epoch.
+
+    Args:
+        data: pictures with boxes (Pascal VOC or COCO), or a folder with such folders as ``train``
+            and ``val``. val_data: validation pictures; None: ``DATA/val``, or a tenth of ``data``.
+
+    Raises:
+        InputError: pictures, boxes or weights cannot be used.
+        MissingExtraError: pycocotools is not installed.
+        TrainingInterruptedError: on Ctrl-C, after the state was saved.
+    """
+    require_modules("Training a detector", "detect", ("pycocotools",))
+    from edgevit.training.dense.detection_loop import DetectionJob
+    from edgevit.training.dense.detection_loop import train_detector as train_boxes
+    from edgevit.training.hardware import prepare
+
+    device, threads = prepare(run.device, run.threads)
+    training, validation = _folders(data, val_data, recipe.seed, progress)
+    job = DetectionJob(
+        spec=run.spec.with_classes(len(training.classes)),
+        training=training,
+        validation=validation,
+        recipe=recipe,
+        run=run.run,
+        device=device,
+        threads=threads,
+        init=run.init,
+        weights_key=run.weights_key,
+    )
+    state = train_boxes(job, progress, run.resume)
+    return DetectionTrainResult(
+        model=run.spec.name,
+        weights=job.weights,
+        run=run.run,
+        ap50=state.best_top1,
+        epochs=state.epoch,
+        seconds=state.seconds,
+        training_images=len(training),
+        validation_images=len(validation),
+        device=device,
+    )
+
+
+def _folders(
+    data: Path, val_data: Path | None, seed: int, progress: Progress
+) -> tuple[BoxFolder, BoxFolder]:
+    """(training, validation); no picture is in both, and each has objects."""
+    split = data / "train"
+    everything = split if split.is_dir() else data
+    inside = data / "val" if split.is_dir() and (data / "val").is_dir() else None
+    training = open_box_folder(everything, progress)
+    if (chosen := val_data or inside) is not None:
+        validation = open_box_folder(chosen, progress, training.classes)
+        _refuse_same(training, validation)
+    else:
+        progress.line(f"no validation pictures given: a tenth of {everything} is held out")
+        training, validation = _held_out(training, seed)
+    for folder, what in ((training, "training"), (validation, "validation")):
+        if not folder.boxes:
+            raise InputError(
+                f"None of the {len(folder)} {what} pictures has an object. Give labelled ones."
+            )
+    return training, validation
+
+
+def _held_out(folder: BoxFolder, seed: int) -> tuple[BoxFolder, BoxFolder]:
+    if len(folder) < 2:
+        raise InputError(
+            f"{folder.root} has {len(folder)} usable picture; at least two are needed, one of them "
+            "to validate. Add pictures, or give others with --val-data."
+        )
+    order = np.random.default_rng(seed).permutation(len(folder)).tolist()
+    held = max(1, round(_HELD_OUT_SHARE * len(folder)))
+    return folder.part(sorted(order[held:])), folder.part(sorted(order[:held]))
+
+
+def _refuse_same(training: BoxFolder, validation: BoxFolder) -> None:
+    known = {sha256_of(file) for file in training.files}
+    if shared := [file for file in validation.files if sha256_of(file) in known]:
+        raise InputError(
+            f"{len(shared)} of the validation pictures are among the training pictures, such as "
+            f"{some_of(shared)}. Give others, or leave out --val-data and a tenth is held out."
+        )
+
+
+def detection_recipe(options: dict[str, Any]) -> DetectionRecipe:
+    """The usual recipe with some of its fields changed, by name.
+
+    Fields of :class:`edgevit.training.dense.detection_augmentation.DetectionAugmentation` are taken
+    too.
+    """
+    from dataclasses import fields
+
+    from edgevit.training.dense.detection_augmentation import DetectionAugmentation
+    from edgevit.training.dense.detection_recipe import DetectionRecipe
+
+    looks = {field.name for field in fields(DetectionAugmentation)}
+    known = {field.name for field in fields(DetectionRecipe)} - {"augmentation"}
+    if unknown := sorted(set(options) - known - looks):
+        raise InputError(
+            f"A detector's recipe has no {', '.join(unknown)}; it has "
+            f"{', '.join(sorted(known | looks))}."
+        )
+    augmentation = {name: value for name, value in options.items() if name in looks}
+    rest = {name: value for name, value in options.items() if name in known}
+    return DetectionRecipe(**rest, augmentation=DetectionAugmentation(**augmentation))

@@ -1,0 +1,182 @@
+"""Weights of a segmenter from labelled pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from edgevit.common.errors import InputError
+from edgevit.common.progress import Progress
+from edgevit.common.result import Result
+from edgevit.common.tables import Section, Table
+from edgevit.common.untrusted.bounded import read_text
+from edgevit.images.image_folder import refuse_label
+from edgevit.images.labelled_masks.mask_folder import MaskFolder, open_mask_folder
+from edgevit.workflows.dense.dense_run import DenseRun
+
+if TYPE_CHECKING:
+    from edgevit.training.dense.segmentation_recipe import SegmentationRecipe
+
+_HELD_OUT_SHARE = 0.1
+CLASSES_FILE = "classes.txt"
+_MOST_NAMES_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class SegmentationTrainResult(Result):
+    """weights: float16 safetensors of the best epoch. miou: on the validation pictures, 0 to 1."""
+
+    model: str
+    weights: Path
+    run: Path
+    miou: float
+    epochs: int
+    seconds: float
+    training_images: int
+    validation_images: int
+    device: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "weights": str(self.weights),
+            "run": str(self.run),
+            "miou": round(self.miou, 5),
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 1),
+            "training_images": self.training_images,
+            "validation_images": self.validation_images,
+            "device": self.device,
+            "next": self._next,
+        }
+
+    def sections(self) -> list[Section]:
+        took = f"{self.epochs} epochs, {self.seconds:.0f} s"
+        rows = [
+            ("weights", str(self.weights)),
+            (
+                "best mIoU",
+                f"{100 * self.miou:.2f} % on {self.validation_images} validation pictures",
+            ),
+            ("training", f"{self.training_images} pictures, {took}"),
+            ("next", self._next),
+        ]
+        return [Table(f"trained {self.model} on {self.device}", ("", ""), rows)]
+
+    @property
+    def _next(self) -> str:
+        return f"edgevit export --model {self.model} --checkpoint {quote(str(self.weights))}"
+
+
+@dataclass(frozen=True)
+class SegmentationData:
+    """data: a folder with ``images`` and ``labels``, or with such folders as ``train``, ``val``.
+
+    val_data: validation pictures; None: ``DATA/val``, or a tenth of ``data``.
+    void: a label that is not counted, beside 255. classes: a file with a name a line; None:
+    ``DATA/classes.txt``, or numbers.
+    """
+
+    data: Path
+    val_data: Path | None = None
+    void: int | None = None
+    classes: Path | None = None
+    skip_corrupt: bool = False
+
+
+def train_segmenter(
+    run: DenseRun, data: SegmentationData, recipe: SegmentationRecipe, progress: Progress
+) -> SegmentationTrainResult:
+    """Checks the labels, trains, and leaves the weights of the best epoch.
+
+    Raises:
+        InputError: pictures, labels, classes or weights cannot be used.
+        TrainingInterruptedError: on Ctrl-C, after the state was saved.
+    """
+    from edgevit.training.dense.segmentation_loop import SegmentationJob, train_segmentation
+    from edgevit.training.hardware import prepare
+
+    device, threads = prepare(run.device, run.threads)
+    names = _class_names(data)
+    count = None if names is None else len(names)
+    first, second = _folders(data, recipe.seed, progress)
+    training, pixels = first.checked(count, data.skip_corrupt, threads, progress)
+    if absent := [str(place) for place, found in enumerate(pixels) if not found]:
+        progress.line(f"note: no training pixel has the label {', '.join(absent)}")
+    names = names or tuple(f"class {label}" for label in range(len(pixels)))
+    validation, _ = second.checked(len(names), data.skip_corrupt, threads, progress)
+    job = SegmentationJob(
+        spec=run.spec,
+        training=training,
+        validation=validation,
+        classes=names,
+        pixels=pixels,
+        recipe=recipe,
+        run=run.run,
+        device=device,
+        threads=threads,
+        init=run.init,
+        weights_key=run.weights_key,
+    )
+    trained = train_segmentation(job, progress, run.resume)
+    return SegmentationTrainResult(
+        run.spec.name,
+        trained.weights,
+        run.run,
+        trained.miou,
+        trained.epochs,
+        trained.seconds,
+        len(training),
+        len(validation),
+        device,
+    )
+
+
+def segmentation_recipe(options: dict[str, Any]) -> SegmentationRecipe:
+    """A recipe with some fields of its own.
+
+    Raises:
+        InputError: it has no such field.
+    """
+    from edgevit.training.dense.segmentation_recipe import SegmentationRecipe
+
+    known = SegmentationRecipe.names()
+    if unknown := sorted(set(options) - known):
+        raise InputError(
+            f"A segmentation recipe has no {', '.join(unknown)}; it has {', '.join(sorted(known))}."
+        )
+    return SegmentationRecipe(**options)
+
+
+def _class_names(data: SegmentationData) -> tuple[str, ...] | None:
+    """Names by label, or None where no file says them."""
+    file = data.classes or data.data / CLASSES_FILE
+    if data.classes is None and not file.is_file():
+        return None
+    lines = read_text(file, _MOST_NAMES_BYTES, "classes").splitlines()
+    names = tuple(line.strip() for line in lines if line.strip())
+    for name in names:
+        refuse_label(name, str(file))
+    if len(names) < 2 or len(set(names)) != len(names):
+        raise InputError(
+            f"{file} names {len(names)} classes, {len(set(names))} of them different; expected two "
+            "or more, each once, a name a line in the order of the labels."
+        )
+    return names
+
+
+def _folders(
+    data: SegmentationData, seed: int, progress: Progress
+) -> tuple[MaskFolder, MaskFolder]:
+    """(training, validation)."""
+    split = data.data / "train"
+    everything = split if split.is_dir() else data.data
+    inside = data.data / "val"
+    validation = data.val_data or (inside if split.is_dir() and inside.is_dir() else None)
+    training = open_mask_folder(everything, data.void, progress)
+    if validation is None:
+        progress.line(f"no validation pictures given: a tenth of {everything} is held out")
+        return training.hold_out(_HELD_OUT_SHARE, seed)
+    return training, open_mask_folder(validation, data.void, progress)
