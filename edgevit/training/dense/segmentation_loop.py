@@ -251,7 +251,8 @@ class _Run:
             seen = image_io.resize(picture, self.spec.preprocess)
             steps = self.average.module.steps(torch.from_numpy(seen[None]).to(self.job.device))
             mask = steps[MASK][0].cpu().numpy()
-            whole = mask_in_picture(mask, *labels.shape, self.spec.preprocess)
+            height, width = picture.shape[:2]
+            whole = mask_in_picture(mask, height, width, self.spec.preprocess)
             confusion += confusion_of(labels, whole, count)
             self._stop_if(interrupted)
         return mean_iou(confusion)

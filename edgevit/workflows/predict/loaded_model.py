@@ -16,6 +16,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
 from edgevit.inference.runner import Array
+from edgevit.results.dense.mask_prediction import StreamMaskPrediction
 from edgevit.results.prediction import Prediction, StreamPrediction
 from edgevit.workflows.bundle_work import BundleWork, PathLike
 from edgevit.workflows.predict.answer import answer_of
@@ -173,7 +174,8 @@ class Model(BundleWork):
         self, picture: Picture, outputs: dict[str, Array], latency_ms: float, top: int
     ) -> Prediction:
         given = outputs.get(SUPERPIXEL_MAP)
-        kind, answers = answer_of(outputs, *picture.pixels.shape[:2], self.bundle.manifest)
+        height, width = picture.pixels.shape[:2]
+        kind, answers = answer_of(outputs, height, width, self.bundle.manifest)
         return kind(
             source=picture.source,
             **answers,
@@ -226,7 +228,7 @@ class Model(BundleWork):
         frames: int | None = None,
         duration: float | None = None,
         top: int = _USUAL_TOP,
-    ) -> Generator[StreamPrediction, None, None]:
+    ) -> Generator[StreamPrediction | StreamMaskPrediction, None, None]:
         """Answers the newest frame of a source again and again; of a file, every frame.
 
         The source is opened when the first result is asked for, and closed when the generator is

@@ -49,11 +49,10 @@ def _prediction(
     model: Model, observation: Observation, top: int
 ) -> StreamPrediction | StreamMaskPrediction:
     frame, given = observation.frame, observation.labels
-    kind, answers = (
-        (StreamPrediction, {})
-        if observation.mask is None
-        else (StreamMaskPrediction, {"mask": observation.mask})
-    )
+    kind: type[StreamPrediction] | type[StreamMaskPrediction] = StreamPrediction
+    answers: dict[str, Any] = {}
+    if observation.mask is not None:
+        kind, answers = StreamMaskPrediction, {"mask": observation.mask}
     return kind(
         **answers,
         source=frame.source,

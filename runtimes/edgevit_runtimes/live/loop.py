@@ -74,5 +74,6 @@ def _answer(
     """The mask, in the frame's own pixels, and what the classes have: probability, or area."""
     if manifest.task != "segmentation":
         return None, softmax(outputs[LOGITS])
-    mask = mask_in_picture(outputs[MASK], *picture.shape[:2], manifest.preprocess)
+    height, width = picture.shape[:2]
+    mask = mask_in_picture(outputs[MASK], height, width, manifest.preprocess)
     return mask, class_shares(mask, len(manifest.classes))
