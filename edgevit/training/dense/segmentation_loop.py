@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -249,7 +249,9 @@ class _Run:
         for place in range(len(self.validation.folder)):
             picture, labels = self.validation.pair(place)
             seen = image_io.resize(picture, self.spec.preprocess)
-            steps = self.average.module.steps(torch.from_numpy(seen[None]).to(self.job.device))
+            steps = cast(ZooModule, self.average.module).steps(
+                torch.from_numpy(seen[None]).to(self.job.device)
+            )
             mask = steps[MASK][0].cpu().numpy()
             height, width = picture.shape[:2]
             whole = mask_in_picture(mask, height, width, self.spec.preprocess)
