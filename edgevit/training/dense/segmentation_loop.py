@@ -249,7 +249,9 @@ class _Run:
         for place in range(len(self.validation.folder)):
             picture, labels = self.validation.pair(place)
             seen = image_io.resize(picture, self.spec.preprocess)
-            steps = cast(ZooModule, self.average.module).steps(
+            averaged_module = cast(ZooModule, self.average.module)
+            seen_pixels = torch.from_numpy(seen[None]).to(self.job.device)
+            steps = averaged_module.steps(seen_pixels)
                 torch.from_numpy(seen[None]).to(self.job.device)
             )
             mask = steps[MASK][0].cpu().numpy()
