@@ -252,8 +252,6 @@ class _Run:
             averaged_module = cast(ZooModule, self.average.module)
             seen_pixels = torch.from_numpy(seen[None]).to(self.job.device)
             steps = averaged_module.steps(seen_pixels)
-                torch.from_numpy(seen[None]).to(self.job.device)
-            )
             mask = steps[MASK][0].cpu().numpy()
             height, width = picture.shape[:2]
             whole = mask_in_picture(mask, height, width, self.spec.preprocess)
