@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import numpy as np
+
 from edgevit.inference.accuracy import PairedDrop
 from edgevit.inference.agreement import LabelledEvalSet, relative_logit_error
 from edgevit.inference.dense.box_drop import BoxDrop, box_error
@@ -37,7 +39,7 @@ def drop_of(evaluation: LabelledEvalSet, got: Mapping[str, Array]) -> Drop:
         return MaskDrop.of(expected[MASK], got[MASK], labels)
     if BOXES in expected:
         return BoxDrop.of(expected, got, labels)
-    return PairedDrop.of(expected[LOGITS], got[LOGITS], labels)
+    return PairedDrop.of(expected[LOGITS], got[LOGITS], labels.astype(np.int64, copy=False))
 
 
 def answer_error(expected: Mapping[str, Array], got: Mapping[str, Array]) -> float:

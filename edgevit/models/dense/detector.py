@@ -97,26 +97,25 @@ class Decode(nn.Module):
         return torch.cat([low, high], dim=-1)
 
 
-def select(
-    boxes: Tensor, logits: Tensor, *, candidates: int, detections: int, limit: float, rounds: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def select(boxes: Tensor, logits: Tensor, spec: LavitDetectorSpec) -> tuple[Tensor, Tensor, Tensor]:
     """The best boxes of every picture, without duplicates, best first.
 
     Args:
         boxes: [B, P, 4]. logits: [B, P, classes].
-        candidates: how many of the P places take part. limit: IoU above which two are the same.
+        spec: how many of the P places take part, how many detections there are, and above which
+            IoU two are the same.
 
     Returns:
         (boxes float32 [B, detections, 4], scores float32 [B, detections], classes int64 [B,
         detections]). Rows beyond what was found have score 0, class 0 and a box of zeros.
     """
     best, best_class = logits.max(dim=-1)
-    score, place = best.topk(min(candidates, best.shape[1]), dim=1)
+    score, place = best.topk(min(spec.candidates, best.shape[1]), dim=1)
     score = score.sigmoid()
     boxes = boxes.gather(1, place[..., None].expand(-1, -1, 4))
     classes = best_class.gather(1, place)
-    score = score * suppress(boxes, classes, limit, rounds)
-    score, row = score.topk(min(detections, score.shape[1]), dim=1)
+    score = score * suppress(boxes, classes, spec.overlap_limit, spec.suppression_rounds)
+    score, row = score.topk(min(spec.detections, score.shape[1]), dim=1)
     found = (score > 0).to(boxes.dtype)
     boxes = boxes.gather(1, row[..., None].expand(-1, -1, 4)) * found[..., None]
     return boxes, score, classes.gather(1, row) * found.long()
@@ -152,15 +151,8 @@ class LavitDetector(ZooModule):
 
     def steps(self, image: Tensor) -> dict[str, Tensor]:
         """Boxes, scores and classes (:data:`edgevit.zoo.tasks.TASK_OUTPUTS`), and :meth:`dense`."""
-        steps, spec = self.dense(image), self.spec
-        boxes, scores, classes = select(
-            steps[PLACE_BOXES],
-            steps[CLASS_LOGITS],
-            candidates=spec.candidates,
-            detections=spec.detections,
-            limit=spec.overlap_limit,
-            rounds=spec.suppression_rounds,
-        )
+        steps = self.dense(image)
+        boxes, scores, classes = select(steps[PLACE_BOXES], steps[CLASS_LOGITS], self.spec)
         return {BOXES: boxes, SCORES: scores, OBJECT_CLASSES: classes, **steps}
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -249,9 +249,12 @@ class _Run:
         for place in range(len(self.validation.folder)):
             picture, labels = self.validation.pair(place)
             seen = image_io.resize(picture, self.spec.preprocess)
-            steps = self.average.module.steps(torch.from_numpy(seen[None]).to(self.job.device))
+            averaged_module = cast(ZooModule, self.average.module)
+            seen_pixels = torch.from_numpy(seen[None]).to(self.job.device)
+            steps = averaged_module.steps(seen_pixels)
             mask = steps[MASK][0].cpu().numpy()
-            whole = mask_in_picture(mask, *labels.shape, self.spec.preprocess)
+            height, width = picture.shape[:2]
+            whole = mask_in_picture(mask, height, width, self.spec.preprocess)
             confusion += confusion_of(labels, whole, count)
             self._stop_if(interrupted)
         return mean_iou(confusion)

@@ -91,7 +91,8 @@ def _answered(
             before = time.perf_counter()
             (outputs,) = model.outputs([resized], resized=True)
             seconds += time.perf_counter() - before
-            mask = mask_in_picture(outputs[MASK], *labels.shape, manifest.preprocess)
+            height, width = picture.shape[:2]
+            mask = mask_in_picture(outputs[MASK], height, width, manifest.preprocess)
             confusion += confusion_of(labels, mask, count)
             void += int((labels == VOID).sum())
             advance()
