@@ -13,8 +13,8 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 if TYPE_CHECKING:
     from edgevit.results.bench_result import BenchResult
     from edgevit.results.bundle_summary import BundleSummary
-    from edgevit.results.evaluation import EvaluationResult
     from edgevit.workflows.compile import CompileResult, SelectionResult
+    from edgevit.workflows.evaluate import AnyEvaluation
     from edgevit.workflows.profile import ProfileResult
     from edgevit.workflows.quantize import QuantizeResult
     from edgevit.workflows.remote.deploy import DeployResult
@@ -54,7 +54,7 @@ class BundleWork:
         self._edited()
         return result
 
-    def evaluate(self, data: PathLike, **options: Any) -> EvaluationResult:
+    def evaluate(self, data: PathLike, **options: Any) -> AnyEvaluation:
         """Accuracy on labelled pictures; see :func:`edgevit.workflows.evaluate.evaluate`."""
         from edgevit.workflows.evaluate import evaluate
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import refuse_unwritable
 from edgevit.bundle.temperature import fitted, with_confidence
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress, SilentProgress
-from edgevit.common.result import Result
 from edgevit.images.picture_set import PictureSet, set_name
 from edgevit.images.shards.open_labelled import open_labelled
 from edgevit.inference.accuracy import Accuracy
 from edgevit.inference.confidence import LEAST_IMAGES
+from edgevit.results.dense.detection_evaluation import DetectionEvaluationResult
+from edgevit.results.dense.segmentation_result import SegmentationResult
 from edgevit.results.evaluation import EvaluationResult
 from edgevit.results.plots import check_picture, draw_confusion
 from edgevit.workflows.dense.evaluate_detector import evaluate_detector
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from edgevit.images.labelled_images import LabelledImages
     from edgevit.workflows.sets.engines import EngineOptions
     from edgevit_runtimes.selection.evaluate import Evaluation
+
+AnyEvaluation: TypeAlias = EvaluationResult | SegmentationResult | DetectionEvaluationResult
 
 
 def evaluate(
@@ -42,7 +45,7 @@ def evaluate(
     split: str = ALL,
     void: int | None = None,
     progress: Progress | None = None,
-) -> Result:
+) -> AnyEvaluation:
     """Answers every picture of a folder in the runtime in which the model is deployed.
 
     Args:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from edgevit.common.errors import InputError
-from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, Preprocess, ResizeMode
+from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, ResizeMode
 from edgevit.zoo.tasks import MOST_MASK_CLASSES, Task
 
 
@@ -32,16 +32,12 @@ class LavitDenseSpec(ModelSpec):
             )
 
     @property
-    def preprocess(self) -> Preprocess:
-        return Preprocess(self.image_px, self.resize)
-
-    @property
     def strides(self) -> tuple[int, ...]:
         """Pixels of the input a side for one place of every stage map."""
         return tuple(self.image_px // side for side in self.backbone.sides)
 
     def at_size(self, image_px: int) -> LavitDenseSpec:
-        name, backbone = f"{self.name}@{image_px}", self.backbone.at_size(image_px)
+        name, backbone = f"{self.name}@{image_px}", cast(LavitSpec, self.backbone.at_size(image_px))
         return replace(self, name=name, image_px=image_px, backbone=backbone)
 
 
@@ -74,10 +70,6 @@ class LlaSegmenterSpec(LlaSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_many_classes(self)
-
-    @property
-    def preprocess(self) -> Preprocess:
-        return Preprocess(self.image_px, self.resize)
 
 
 def refuse_many_classes(spec: ModelSpec) -> None:

@@ -109,8 +109,13 @@ def evaluate(
                 **options,
             )
         else:
-            here = {"--confusion": confusion, "--calibrate": calibrate, "--split": split != "all"}
-            _refuse_what_stays_here(engine_options, here | {"--void": void is not None})
+            here: dict[str, object] = {
+                "--confusion": confusion,
+                "--calibrate": calibrate,
+                "--split": split != "all",
+                "--void": void is not None,
+            }
+            _refuse_what_stays_here(engine_options, here)
             from edgevit.workflows.remote.host_work import evaluate_there
 
             result = evaluate_there(bundle, host, folder, **options)

@@ -42,9 +42,9 @@ class DetectionHead(nn.Module):
         self.sides = nn.Conv2d(width, 4, 3, padding=1)
         self.scale = nn.Parameter(torch.ones(levels))
         nn.init.normal_(self.classify.weight, std=0.01)
-        nn.init.constant_(self.classify.bias, -math.log((1 - _RARE) / _RARE))
+        self.classify.bias = _constant(classes, -math.log((1 - _RARE) / _RARE))
         nn.init.normal_(self.sides.weight, std=0.01)
-        nn.init.constant_(self.sides.bias, math.log(math.expm1(_FIRST_REACH)))
+        self.sides.bias = _constant(4, math.log(math.expm1(_FIRST_REACH)))
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Maps [B, width, H_l, W_l] to (logits [B, P, classes], distances [B, P, 4]).
@@ -75,6 +75,10 @@ def places(image_px: int, strides: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         centres.append(torch.stack([x, y], dim=-1).reshape(-1, 2))
         of_place.append(torch.full((side**2, 1), float(stride)))
     return torch.cat(centres), torch.cat(of_place)
+
+
+def _constant(count: int, value: float) -> nn.Parameter:
+    return nn.Parameter(torch.full((count,), value))
 
 
 class Decode(nn.Module):

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from edgevit.common.errors import CheckpointError
 from edgevit.models.checkpoint import Checkpoint
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 
 _POSITION = "position"
 
@@ -41,7 +41,7 @@ def resampled(table: Tensor, shape: torch.Size) -> Tensor:
 
 
 def fit_positions(
-    module: Classifier, checkpoint: Checkpoint, resample: bool, source: str
+    module: ZooModule, checkpoint: Checkpoint, resample: bool, source: str
 ) -> Checkpoint:
     """The checkpoint with tables of positions of the module's size.
 
@@ -61,9 +61,7 @@ def fit_positions(
     return replace(checkpoint, tensors=fitting)
 
 
-def _of_another_size(
-    module: Classifier, given: Tensor, own: Tensor, source: str
-) -> CheckpointError:
+def _of_another_size(module: ZooModule, given: Tensor, own: Tensor, source: str) -> CheckpointError:
     spec = module.spec
     theirs, ours = math.isqrt(given.shape[-2]), math.isqrt(own.shape[-2])
     size_px = spec.image_px * theirs // ours

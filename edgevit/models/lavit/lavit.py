@@ -119,6 +119,7 @@ class LavitClassifier(LavitBackbone, Classifier):
 
     def __init__(self, spec: LavitSpec) -> None:
         super().__init__(spec)
+        self.spec: LavitSpec = spec
         width = spec.stages[-1].width
         self.norm = layer_norm(width)
         self.head = nn.Linear(width, spec.classes)

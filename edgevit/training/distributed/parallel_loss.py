@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.training.distributed.batch_norm import synchronised
 from edgevit.training.distributed.processes import Processes
 from edgevit.training.losses.guidance import Guidance
@@ -21,7 +21,7 @@ from edgevit.training.recipe import Recipe
 class ParallelLoss(nn.Module):
     """From pictures and targets to the loss of this process's part of a batch."""
 
-    def __init__(self, module: Classifier, guidance: Guidance | None, recipe: Recipe) -> None:
+    def __init__(self, module: ZooModule, guidance: Guidance | None, recipe: Recipe) -> None:
         super().__init__()
         self.module, self.guidance, self.recipe = module, guidance, recipe
 

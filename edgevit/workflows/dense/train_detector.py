@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class DetectionTrainResult(Result):
     training_images: int
     validation_images: int
     device: str
+
+    is_first_process: ClassVar[bool] = True  # it is trained in one
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -35,6 +35,5 @@ def answer_of(
         found = Detections.worth_showing(outputs, height, width, manifest.preprocess)
         presence = found.presence(len(manifest.classes))
         return BoxPrediction, {"probabilities": presence, "detections": found}
-    return Prediction, {
-        "probabilities": softmax(outputs[LOGITS] / np.float32(manifest.temperature))
-    }
+    logits = np.asarray(outputs[LOGITS], np.float32) / np.float32(manifest.temperature)
+    return Prediction, {"probabilities": softmax(logits)}

@@ -28,7 +28,7 @@ from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
-    from edgevit.results.evaluation import EvaluationResult
+    from edgevit.workflows.evaluate import AnyEvaluation
     from edgevit.workflows.predict.stream import AnyPrediction
     from edgevit_runtimes.backends.classifier import BundleClassifier, BundleSuperpixels
 
@@ -276,7 +276,7 @@ class Model(BundleWork):
         options = FeedOptions(top, every, smooth, frames, duration, self.unsure_below)
         return stream_predictions(self, feed, options)
 
-    def evaluate(self, data: PathLike, **options: Any) -> EvaluationResult:
+    def evaluate(self, data: PathLike, **options: Any) -> AnyEvaluation:
         """Accuracy of the variant in use; see :func:`edgevit.workflows.evaluate.evaluate`."""
         usual = {"variant": self._asked_variant, "threads": self.threads}
         return super().evaluate(data, **(usual | options))

@@ -26,6 +26,7 @@ from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.drop import drop_of
 from edgevit.inference.runner import OpenRunner
+from edgevit.zoo.tasks import LOGITS
 from edgevit_export.convert.graph import with_stored_weights
 from edgevit_export.convert.read_onnx import read_onnx, understood
 from edgevit_export.passes.widen_weights import widen_weights
@@ -137,9 +138,10 @@ def quantize_bundle(
             draft.put(name, _variant(request, scheme, result))
         draft.write(half_variant.file, partial(ir.save, half))
         draft.put(HALF_VARIANT, half_variant)
-        confidence = fitted(expected, request.labels, request.evaluation_set)
-        if confidence is not None:
-            draft.manifest = replace(draft.manifest, confidence=confidence)
+        if bundle.manifest.task == "classification":
+            confidence = fitted(expected[LOGITS], request.labels, request.evaluation_set)
+            if confidence is not None:
+                draft.manifest = replace(draft.manifest, confidence=confidence)
     return draft.bundle, found
 
 
