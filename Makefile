@@ -81,6 +81,7 @@ prebuilt: $(READY)
 	$(BIN)/python benchmarks/sample_photos.py out/photos
 	$(BIN)/edgevit export --model lla_tiny --fp16-storage --images out/photos \
 		--output edgevit/zoo/lla_tiny.edgevit --force
+	$(if $(VAL),$(BIN)/edgevit eval edgevit/zoo/lla_tiny.edgevit --data $(VAL) --calibrate)
 
 # Trains the zoo on this machine's CPU; can be stopped, and goes on. ZOO=NAME ... picks models.
 # IMAGENETTE and TINY_IMAGENET are folders with train/ and val/; without one, its runs are left out.

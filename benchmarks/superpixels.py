@@ -207,7 +207,7 @@ def sweep(samples: list[Sample]) -> list[dict[str, Any]]:
 
 def draw(samples: list[Sample], folder: Path) -> list[Path]:
     """Side by side, edgevit left and scikit-image right, one file a picture and K."""
-    from edgevit.images.drawing import draw_superpixels
+    from edgevit.images.drawn.drawing import draw_superpixels
 
     folder.mkdir(parents=True, exist_ok=True)
     files = []

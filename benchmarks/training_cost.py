@@ -26,7 +26,7 @@ from torch import Tensor
 from claim.claim_models import CONTENDERS, find_contender
 from edgevit.common.console import print_json, print_table
 from edgevit.models.build import build
-from edgevit.models.classifier import Classifier
+from edgevit.models.classifier import ZooModule
 from edgevit.training.losses.objective import loss_of
 from edgevit.training.recipe import Recipe
 
@@ -77,7 +77,7 @@ def _measure_here(key: str, threads: int, batch: int, steps: int) -> dict[str, A
     }
 
 
-def _activation_bytes(module: Classifier, pictures: Tensor, targets: Tensor, recipe: Recipe) -> int:
+def _activation_bytes(module: ZooModule, pictures: Tensor, targets: Tensor, recipe: Recipe) -> int:
     """What one forward pass keeps for the backward pass."""
     weights = {p.untyped_storage().data_ptr() for p in module.parameters()}
     shapes = {tuple(sorted(p.shape)) for p in module.parameters() if p.ndim > 1}

@@ -47,7 +47,8 @@ def _write_clip(path: Path) -> Path:
     """A minute of a view that moves slowly over the photograph, so that the page has frames."""
     import skimage.data
 
-    photo = cv2.cvtColor(skimage.data.coffee(), cv2.COLOR_RGB2BGR)
+    coffee = skimage.data.coffee()  # type: ignore[no-untyped-call]
+    photo = cv2.cvtColor(coffee, cv2.COLOR_RGB2BGR)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), _FPS, _VIEW)
     if not writer.isOpened():
         raise OSError(f"OpenCV cannot write {path}")

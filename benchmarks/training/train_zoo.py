@@ -20,7 +20,7 @@ from typing import Any
 from edgevit.common.errors import EdgevitError
 from edgevit.common.progress import progress_for_stderr
 from edgevit.training.log import LOG_FILE
-from edgevit.workflows.train import train
+from edgevit.workflows.train import TrainResult, train
 from edgevit.zoo.registry import find
 
 TINY_IMAGENET, IMAGENETTE = "tiny_imagenet", "imagenette"
@@ -110,6 +110,7 @@ def _do(step: Step, data: Path, arguments: argparse.Namespace) -> None:
         epochs=epochs,
         **step.options,
     )
+    assert isinstance(result, TrainResult)
     print(f"{step.name}  top-1 {100 * result.top1:.2f} %  {result.weights}")
 
 

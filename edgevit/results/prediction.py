@@ -118,7 +118,8 @@ class Prediction(Result):
         Raises:
             InputError: as ``superpixels``; or the file cannot be written.
         """
-        from edgevit.images import drawing, image_io
+        from edgevit.images import image_io
+        from edgevit.images.drawn import drawing
 
         drawn = self.picture
         if self.superpixels is not None:

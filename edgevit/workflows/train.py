@@ -149,19 +149,22 @@ def train(
         weights_key: of an ``init`` with several sets of weights, which to take; by default their
             moving average, if there is one.
         image_px: train at another size, as a start for ``init``.
-        preprocess, mean, std, scale: how pixels are normalised; see
-            :func:`edgevit.import_onnx`. By default as ``init`` says, or as ImageNet's.
-        resize, crop_pct: how validation pictures get the model's size; see there. The weights
-            keep all of this, and ``edgevit export`` obeys it.
+        preprocess: how pixels are normalised, as a preset; see :func:`edgevit.import_onnx`. By
+            default as ``init`` says, or as ImageNet's.
+        mean: the same as numbers. std: likewise. scale: likewise.
+        resize: how validation pictures get the model's size; see there. The weights keep all of
+            this, and ``edgevit export`` obeys it.
+        crop_pct: how much of a picture a crop takes; see there.
         skip_corrupt: leave damaged pictures out, and say which, instead of stopping.
         resume: go on exactly where the run stopped. Done by itself where torchrun starts the
             processes again after one of them ended.
         save_every: save the state after so many steps too, and not only after every epoch.
         device: ``auto``, ``cpu`` or ``cuda``. threads: of torch and of the loader.
-        void, classes: of a segmentation model (``data`` then holds ``images`` and ``labels``): a
-            label that is not counted, beside 255, and a file with the names of the classes, a line
-            each; by default ``DATA/classes.txt``. Its recipe is
+        void: of a segmentation model (``data`` then holds ``images`` and ``labels``), a label that
+            is not counted, beside 255. Its recipe is
             :class:`edgevit.training.dense.segmentation_recipe.SegmentationRecipe`.
+        classes: of the same, a file with the names of the classes, a line each; by default
+            ``DATA/classes.txt``.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -327,8 +330,10 @@ def plan_training(
         InputError: as :func:`train`.
     """
     require_modules("edgevit train", "train", _MODULES)
-    recipe = _recipe(None, recipe_options)
     entry = find(model)
+    if entry.spec.task != "classification":
+        raise InputError(f"--dry-run is for classifiers; {model}'s task is {entry.spec.task}.")
+    recipe = _recipe(None, recipe_options)
     training, validation = _image_sets(
         Path(data),
         None if val_data is None else Path(val_data),

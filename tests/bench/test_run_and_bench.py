@@ -7,7 +7,9 @@ import platform
 import shutil
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -299,7 +301,11 @@ def test_doctor_names_the_fix_of_what_is_missing(
             raise PackageNotFoundError(name)
         return version(name)
 
+    def found_spec(name: str) -> ModuleSpec | None:
+        return None if name == "torch" else find_spec(name)
+
     monkeypatch.setattr("edgevit.common.installed.version", installed_version)
+    monkeypatch.setattr("edgevit_runtimes.doctor.purposes.find_spec", found_spec)
     content = json.loads(edgevit("doctor", "--json").out)
     assert content["purposes"]["export"]["fix"] == install_command("export")
     assert content["purposes"]["run and bench"]["ready"]

@@ -174,7 +174,7 @@ def test_a_manifest_that_lies_about_the_model_is_refused(bundle: Path, edgevit: 
             {"source": "float", "source_sha256": "", "options": {"provider": 5}},
             "variants.float.build.options.provider is int, expected str",
         ),
-        (("outputs",), [], "does not fit"),
+        (("outputs",), [], "there is no output logits"),
         (("inputs",), [], "does not take pictures"),
     ],
 )

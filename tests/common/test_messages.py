@@ -22,7 +22,7 @@ from edgevit.common.errors import CheckpointError
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.npz import read_npz
 from edgevit.common.untrusted.sanitize import harmless, printable, shortened
-from edgevit.images import drawing
+from edgevit.images.drawn import drawing
 from edgevit.images.image_io import Image
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
 from edgevit.results import plots

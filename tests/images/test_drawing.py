@@ -11,7 +11,7 @@ import pytest
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.images import image_io
-from edgevit.images.drawing import draw_caption, draw_superpixels, line_width_px
+from edgevit.images.drawn.drawing import draw_caption, draw_superpixels, line_width_px
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleSuperpixels

@@ -11,7 +11,7 @@ import pytest
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit
 from edgevit.images import image_io
-from edgevit.images.drawing import draw_superpixels
+from edgevit.images.drawn.drawing import draw_superpixels
 from edgevit.images.image_io import Image
 from edgevit.images.resizing import LETTERBOX_GREY, Rectangle, seen_part
 from edgevit.zoo.registry import PREBUILT_BUNDLE

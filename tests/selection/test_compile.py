@@ -285,9 +285,10 @@ def test_quantize_keeps_what_was_compiled_from_the_float_model(path: Path) -> No
     bundle = with_engine(path)
     assert set(_kept(bundle)) == {"float", "tensorrt-fp32"}
     only = {name: bundle.manifest.variants[name] for name in _kept(bundle)}
-    refuse_quantized(Bundle(bundle.path, replace(bundle.manifest, variants=only)))
+    names = set(bundle.manifest.variants) - set(only)
+    refuse_quantized(Bundle(bundle.path, replace(bundle.manifest, variants=only)), names)
     with pytest.raises(InputError, match="is quantized already"):
-        refuse_quantized(bundle)
+        refuse_quantized(bundle, names)
 
 
 # Engines of elsewhere ----------------------------------------------------------------------------

@@ -237,8 +237,7 @@ def _answer_feed(
     model: Model, source: FeedSource, options: FeedOptions, outputs: OutputOptions, json: bool
 ) -> None:
     from edgevit.common.console import show
-    from edgevit.common.progress import is_quiet
-    from edgevit.results.bundle_summary import knowledge, untrained_note
+    from edgevit.results.bundle_summary import untrained_note
     from edgevit.workflows.predict.stream import follow_feed
     from edgevit_runtimes.live.outputs.status_line import StatusLine
 
@@ -247,8 +246,6 @@ def _answer_feed(
             "--jsonl - and --json both write to standard output. Give --jsonl a file's name."
         )
     status = StatusLine()
-    if not is_quiet():
-        status.say(knowledge(model.bundle))
     summary = follow_feed(model, source, options, outputs, status)
     if outputs.uses_standard_output:  # which is for programs
         status.say(summary.line)

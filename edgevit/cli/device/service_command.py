@@ -66,12 +66,16 @@ def status(name: NameOption = "camera", json: JsonOption = False) -> None:
     show(status_of(name), json)
 
 
-def remove(name: NameOption = "camera") -> None:
+def remove(name: NameOption = "camera", json: JsonOption = False) -> None:
     """Stop a service; delete its unit and its token."""
+    from edgevit.common.console import print_json
     from edgevit_runtimes.service.systemd import remove as remove_service
 
     remove_service(name)
-    print(f"{name} is removed")
+    if json:
+        print_json({"removed": name})
+    else:
+        print(f"{name} is removed")
 
 
 _COMMANDS: dict[str, Function] = {"install": install, "status": status, "remove": remove}

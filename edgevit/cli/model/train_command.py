@@ -179,7 +179,6 @@ def train(
     from edgevit.common.console import show
     from edgevit.common.progress import progress_for_stderr
     from edgevit.images.image_io import set_max_pixels
-    from edgevit.training.recipe import Recipe
     from edgevit.workflows.train import plan_training
     from edgevit.workflows.train import train as train_model
 
@@ -209,16 +208,8 @@ def train(
     if find(model).spec.task != "classification":
         fields = _dense_recipe(context, fields)
     else:
-        fields |= {
-            "random_strength": strength,
-            "random_ops": Recipe.random_ops if strength else 0,
-            "erase": Recipe.erase if strength else 0.0,
-            "crop_area": (least_crop, 1.0),
-            "mix": mix,
-            "teacher_views": teacher_views,
-            "guidance": guidance,
-            "diagonality": diagonality,
-        }
+        fields |= {**_augmentation(strength, least_crop, mix), "teacher_views": teacher_views}
+        fields |= {"guidance": guidance, "diagonality": diagonality}
     result = train_model(
         model,
         data=data,
@@ -246,6 +237,19 @@ def train(
     )
     if result.is_first_process:
         show(result, as_json=json)
+
+
+def _augmentation(strength: float, least_crop: float, mix: float) -> dict[str, Any]:
+    """Fields of a classifier's recipe. strength: 0 leaves RandAugment and erasing out."""
+    from edgevit.training.recipe import Recipe
+
+    return {
+        "random_strength": strength,
+        "random_ops": Recipe.random_ops if strength else 0,
+        "erase": Recipe.erase if strength else 0.0,
+        "crop_area": (least_crop, 1.0),
+        "mix": mix,
+    }
 
 
 _ONLY_CLASSIFIERS = ("strength", "least_crop", "mix", "teacher_views", "guidance", "diagonality")

@@ -53,7 +53,7 @@ class BoxPrediction(Prediction):
             uint8 RGB [H, W, 3], of the picture's size.
         """
         from edgevit.images import image_io
-        from edgevit.images.box_drawing import draw_boxes, plate_texts
+        from edgevit.images.drawn.box_drawing import draw_boxes, plate_texts
 
         texts = plate_texts(self.labels, self.scores, self.trained)
         drawn = draw_boxes(self.picture, self.boxes, self.detections.labels.tolist(), texts)

@@ -46,8 +46,9 @@ class MaskPrediction(Prediction):
         Returns:
             uint8 RGB [H, W, 3], of the picture's size.
         """
-        from edgevit.images import drawing, image_io
-        from edgevit.images.mask_drawing import draw_mask
+        from edgevit.images import image_io
+        from edgevit.images.drawn import drawing
+        from edgevit.images.drawn.mask_drawing import draw_mask
 
         drawn = draw_mask(self.picture, self.mask, self.classes)
         if not self.trained:

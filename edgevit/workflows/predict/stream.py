@@ -13,6 +13,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgevit.common.errors import InputError
+from edgevit.common.progress import is_quiet
+from edgevit.results.bundle_summary import knowledge
 from edgevit.results.dense.box_prediction import StreamBoxPrediction
 from edgevit.results.dense.mask_prediction import StreamMaskPrediction
 from edgevit.results.prediction import StreamPrediction
@@ -152,8 +154,14 @@ def _refuse_no_answers(feed: Feed, statistics: Statistics) -> None:
 def _follow(run: FeedRun, outputs: Outputs) -> None:
     for observation in _observed(run.feed, run.classifier, run.statistics, run.options):
         if run.statistics.answered == 1:
+            _say_knowledge(run)
             _say_if_other_size(observation, run.source, run.status)
         outputs.take(observation)
+
+
+def _say_knowledge(run: FeedRun) -> None:
+    if not is_quiet():
+        run.status.say(knowledge(run.classifier.bundle))
 
 
 def _say_if_other_size(observation: Observation, source: FeedSource, status: StatusLine) -> None:

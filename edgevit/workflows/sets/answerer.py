@@ -54,8 +54,7 @@ class Answerer:
         if request.version != __version__:
             raise VersionMismatchError(
                 f"The worker on {platform.node()} has edgevit {__version__}, and {request.version} "
-                "asks. Install the same version on all machines of the cluster: "
-                f'pip install "edgevit[ray]=={request.version}"'
+                "asks. Install the same version on all machines of the cluster (docs/install.md)."
             )
         self.request = request
         self.classifier = BundleClassifier(

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.images import drawing
-from edgevit.images.box_drawing import draw_boxes, plate_texts
+from edgevit.images.drawn import drawing
+from edgevit.images.drawn.box_drawing import draw_boxes, plate_texts
+from edgevit.images.drawn.mask_drawing import draw_mask
 from edgevit.images.image_io import Image
-from edgevit.images.mask_drawing import draw_mask
 from edgevit.inference.dense.detections import Detections
 from edgevit_runtimes.backends.classifier import BundleSuperpixels
 from edgevit_runtimes.live.observation import Observation

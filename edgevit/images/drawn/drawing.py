@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.images.caption_font import fitted_line
+from edgevit.images.drawn.caption_font import fitted_line
 from edgevit.images.image_io import Image
 from edgevit.images.resizing import Rectangle, seen_part
 from edgevit.zoo.spec import Preprocess

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.images.caption_font import fitted_line
-from edgevit.images.drawing import caption, line_width_px
+from edgevit.images.drawn.caption_font import fitted_line
+from edgevit.images.drawn.drawing import caption, line_width_px
 from edgevit.images.image_io import Image
 
 _DARK, _LIGHT = (20, 24, 28), (255, 255, 255)

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.images.caption_font import fitted_line
-from edgevit.images.drawing import line_width_px
+from edgevit.images.drawn.caption_font import fitted_line
+from edgevit.images.drawn.drawing import line_width_px
 from edgevit.images.image_io import Image
 from edgevit.zoo.tasks import VOID
 

@@ -1,0 +1,1 @@
+"""Pictures with answers drawn on them: superpixels, captions, masks, boxes."""
