@@ -71,10 +71,11 @@ def test_a_modules_name_says_which_one_it_is(package: str) -> None:
 
 
 def test_tests_mirror_the_source() -> None:
-    """A folder of tests is named for a folder of code; two hold what is about none of them."""
+    """A folder of tests is named for a folder of code; those in project are about none of them."""
     code = {f.name for root in PACKAGES.values() for f in root.rglob("*") if f.is_dir()}
-    folders_of_tests = {file.parent.name for file in (ROOT / "tests").rglob("test_*.py")}
-    assert folders_of_tests - code == {"project"}
+    tests = ROOT / "tests"
+    folders = {file.parent.relative_to(tests) for file in tests.rglob("test_*.py")}
+    assert {folder.parts[0] for folder in folders if folder.name not in code} == {"project"}
 
 
 def test_tests_are_skipped_from_one_place_only() -> None:

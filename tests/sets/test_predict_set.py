@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 import signal
@@ -20,6 +21,7 @@ import pytest
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError, InputError
+from edgevit.common.installation.install_command import install_command
 from edgevit.workflows.evaluate import evaluate
 from edgevit.workflows.sets import engines
 from edgevit.workflows.sets.answerer import AnswerRequest, VersionMismatchError
@@ -168,7 +170,7 @@ def test_without_ray_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setattr("edgevit.common.libraries.find_spec", lambda name: name != "ray" or None)
-    with pytest.raises(InputError, match=r'pip install "edgevit\[ray\]"'):
+    with pytest.raises(InputError, match=re.escape(install_command("ray"))):
         predict_set(bundle, [str(class_folder)], tmp_path / "a.parquet", engine=RAY)
 
 

@@ -19,6 +19,7 @@ from edgevit.images.shards.image_shards import ImageShards
 from edgevit.images.shards.open_labelled import open_labelled
 from edgevit.training.data import BatchLoader
 from edgevit.training.recipe import Recipe
+from edgevit.zoo.spec import Preprocess
 from support import SHARED_DATA
 from support.needs import TINY_IMAGENET
 
@@ -90,7 +91,7 @@ def test_class_archives_train_as_the_folder_does(class_folder: Path, tmp_path: P
     folder = ImageFolder.open(class_folder)
     recipe = Recipe(batch=6)
     batches = [
-        list(BatchLoader(images, 32, 6, threads=2).training(recipe, epoch=3))
+        list(BatchLoader(images, Preprocess(32), 6, threads=2).training(recipe, epoch=3))
         for images in (folder, zips)
     ]
     assert len(batches[0]) == 3
@@ -118,9 +119,13 @@ def test_the_parts_of_processes_are_the_whole_batch(class_folder: Path) -> None:
             raise AssertionError("a loader asks nobody")
 
     folder, recipe = ImageFolder.open(class_folder), Recipe(batch=8, mix=1.0)
-    whole = list(BatchLoader(folder, 32, 8, 2).training(recipe, epoch=1, first_step=1))
+    whole = list(BatchLoader(folder, Preprocess(32), 8, 2).training(recipe, epoch=1, first_step=1))
     halves = [
-        list(BatchLoader(folder, 32, 8, 2, Half(rank)).training(recipe, epoch=1, first_step=1))
+        list(
+            BatchLoader(folder, Preprocess(32), 8, 2, Half(rank)).training(
+                recipe, epoch=1, first_step=1
+            )
+        )
         for rank in (0, 1)
     ]
     assert len(whole) == 1
@@ -129,7 +134,9 @@ def test_the_parts_of_processes_are_the_whole_batch(class_folder: Path) -> None:
         assert (batch.indices == np.concatenate([part.indices for part in parts])).all()
         assert all(part.mix.share[0] == batch.mix.share[0] for part in parts)
     seen = [
-        b.indices for rank in (0, 1) for b in BatchLoader(folder, 32, 8, 2, Half(rank)).evaluation()
+        b.indices
+        for rank in (0, 1)
+        for b in BatchLoader(folder, Preprocess(32), 8, 2, Half(rank)).evaluation()
     ]
     assert sorted(np.concatenate(seen)) == list(range(len(folder)))
 

@@ -28,7 +28,6 @@ from edgevit.cli.picture_options import (
 )
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
-from edgevit.zoo.registry import find
 
 
 def train(
@@ -190,10 +189,8 @@ def train(
             val_data=val_data,
             output=output,
             init=weights,
+            **{"epochs": epochs, "batch": batch, "seed": seed},
             progress=progress_for_stderr(),
-            epochs=epochs,
-            batch=batch,
-            seed=seed,
         )
         show(planned, json)
         return
@@ -205,11 +202,11 @@ def train(
         "ema_decay": ema,
         "seed": seed,
     }
-    if find(model).spec.task != "classification":
-        fields = _dense_recipe(context, fields)
+    if _classifies(model):
+        fields |= {"teacher_views": teacher_views, "guidance": guidance}
+        fields |= _classifier_recipe(strength, least_crop, mix, diagonality)
     else:
-        fields |= {**_augmentation(strength, least_crop, mix), "teacher_views": teacher_views}
-        fields |= {"guidance": guidance, "diagonality": diagonality}
+        fields = _dense_recipe(context, fields)
     result = train_model(
         model,
         data=data,
@@ -236,11 +233,19 @@ def train(
         **fields,
     )
     if result.is_first_process:
-        show(result, as_json=json)
+        show(result, json)
 
 
-def _augmentation(strength: float, least_crop: float, mix: float) -> dict[str, Any]:
-    """Fields of a classifier's recipe. strength: 0 leaves RandAugment and erasing out."""
+def _classifies(model: str) -> bool:
+    from edgevit.zoo.registry import find
+
+    return find(model).spec.task == "classification"
+
+
+def _classifier_recipe(
+    strength: float, least_crop: float, mix: float, diagonality: str | None
+) -> dict[str, Any]:
+    """Fields that only it has. strength: 0 leaves RandAugment and erasing out."""
     from edgevit.training.recipe import Recipe
 
     return {
@@ -249,6 +254,7 @@ def _augmentation(strength: float, least_crop: float, mix: float) -> dict[str, A
         "erase": Recipe.erase if strength else 0.0,
         "crop_area": (least_crop, 1.0),
         "mix": mix,
+        "diagonality": diagonality,
     }
 
 

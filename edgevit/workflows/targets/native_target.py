@@ -42,17 +42,12 @@ def plan_native(bundle: Bundle, request: CompileRequest, progress: Progress) -> 
 def _refuse_other_tasks(bundle: Bundle) -> None:
     if bundle.manifest.task != "classification":
         raise InputError(
-            f"The native engine runs classifiers; the task of {bundle.path} is "
-            f"{bundle.manifest.task}. Use --target onnxruntime, openvino or tensorrt."
+            f"The native engine runs classifiers; {bundle.manifest.model.name} is a model for "
+            f"{bundle.manifest.task}. Compile it with --target onnxruntime, openvino or tensorrt."
         )
 
 
 def _refuse_more_outputs(bundle: Bundle) -> None:
-    if bundle.manifest.task != "classification":
-        raise InputError(
-            f"The native engine runs classifiers; {bundle.manifest.model.name} is a model for "
-            f"{bundle.manifest.task}. Compile it with --target onnxruntime, openvino or tensorrt."
-        )
     others = [output.name for output in bundle.manifest.outputs if output.name != LOGITS]
     if others:
         raise InputError(

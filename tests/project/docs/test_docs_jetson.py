@@ -25,7 +25,7 @@ def test_every_variant_that_a_guide_names_can_be_made() -> None:
     }
     assert "tensorrt-fp16" in named
     others = named - compiled - {FLOAT_VARIANT, HALF_VARIANT}
-    assert {name for name in others if not re.fullmatch(r"int8-\w+(-arm)?", name)} == set()
+    assert {name for name in others if not re.fullmatch(r"onnx-int8-\w+(-arm)?", name)} == set()
 
 
 def test_the_places_that_the_page_names_are_where_things_lie() -> None:
