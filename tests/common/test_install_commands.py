@@ -94,7 +94,7 @@ def test_no_source_names_a_package_index_that_does_not_have_us() -> None:
 @pytest.mark.parametrize("extra", ["", *EXTRAS])
 def test_in_a_checkout_the_checkout_is_named(extra: str) -> None:
     command = shlex.split(install_command(extra))
-    what, place = command[command.index("install") + 1 :]
+    what, place, *_ = command[command.index("install") + 1 :]
     assert what == "--editable"
     folder, _, named = place.partition("[")
     assert Path(folder) == ROOT
