@@ -12,6 +12,7 @@ import pytest
 
 import edgevit as library
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit
 from edgevit.bundle.reports import ConfidenceReport
 from edgevit.bundle.temperature import with_confidence
 from edgevit.inference.answers import softmax
@@ -54,14 +55,18 @@ def calibrated(tmp_path: Path) -> Path:
     return path
 
 
+def prebuilt_temperature() -> float:
+    return Bundle.open(PREBUILT_BUNDLE).manifest.temperature
+
+
 def test_probabilities_are_calibrated_everywhere(
     calibrated: Path, photo_folder: Path, edgevit: Command
 ) -> None:
     """4.0 is much: the command line, a feed and Python give the same, and are unsure."""
     photo = photo_folder / "photo0.png"
-    plain = library.load(PREBUILT_BUNDLE)(photo)
+    plain, former = library.load(PREBUILT_BUNDLE)(photo), prebuilt_temperature()
     with library.load(calibrated) as model:
-        expected = softmax(np.log(plain.probabilities) / np.float32(4))
+        expected = softmax(np.log(plain.probabilities) * np.float32(former / 4))
         np.testing.assert_allclose(model(photo).probabilities, expected, atol=1e-4)
     options = ("--json", "--unsure-below", 0.99)
     (found,) = json.loads(edgevit("run", calibrated, photo, *options).out)["results"]
@@ -90,6 +95,8 @@ def test_eval_measures_and_mends(answered: Path, tmp_path: Path, edgevit: Comman
     for file in sorted(one.iterdir())[:2]:
         shutil.move(file, other / f"wrong_{file.name}")
     path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    with edit(Bundle.open(path)) as draft:
+        draft.manifest = replace(draft.manifest, confidence=None)
     before = json.loads(edgevit("eval", path, "--data", folder, "--json").out)
     assert before["temperature"] == 1
     ended = edgevit("eval", path, "--data", folder, "--calibrate", "--json")
