@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from edgevit.common.errors import CheckpointError, EdgevitError, InputError
+from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
-from edgevit.common.storage.files import cannot_write, held
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.images.labelled_images import LabelledImages
@@ -38,15 +33,16 @@ from edgevit.training.losses.guidance import guidance_of
 from edgevit.training.losses.objective import soft_targets, to_device
 from edgevit.training.optimizer import adamw
 from edgevit.training.recipe import Recipe
-from edgevit.training.state import STATE_FILE, RunState, damaged
+from edgevit.training.run_folder import (
+    TrainingInterruptedError,
+    finite,
+    first_state,
+    interrupt_flag,
+    run_folder,
+)
+from edgevit.training.state import STATE_FILE, damaged
 from edgevit.training.teacher import Teacher, TeacherAnswers, View
 from edgevit.zoo.spec import ModelSpec
-
-
-class TrainingInterruptedError(EdgevitError):
-    """Ctrl-C or SIGTERM; the state was saved."""
-
-    exit_code = 130
 
 
 @dataclass(frozen=True)
@@ -115,16 +111,8 @@ def train(job: TrainingJob, progress: Progress, resume: bool = False) -> Trainin
         raise InputError(f"Training and validation classes differ: {', '.join(odd)}.")
     if not job.processes.is_first:  # the run's folder is the first one's
         return _Run(job, progress, resume).go()
-    try:
-        job.run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(job.run, error) from error
-    try:
-        with held(job.run):
-            return _Run(job, progress, resume).go()
-    finally:
-        with suppress(OSError):  # a run that failed before it wrote anything leaves no folder
-            job.run.rmdir()
+    with run_folder(job.run):
+        return _Run(job, progress, resume).go()
 
 
 class _Run:
@@ -139,7 +127,7 @@ class _Run:
         self.processes, self.save_every = job.processes, job.save_every
         start = None if job.init is None or resume else read_checkpoint(job.init, job.weights_key)
         self.state = self.processes.from_first(
-            lambda: self._first_state(identity_of(job, self.spec), resume)
+            lambda: first_state(job.run, identity_of(job, self.spec), resume)
         )
         torch.manual_seed(job.recipe.seed)
         module = build(self.spec)
@@ -181,15 +169,6 @@ class _Run:
     def weights(self) -> Path:
         return self.run / f"{self.spec.name}.safetensors"
 
-    def _first_state(self, identity: dict[str, Any], resume: bool) -> RunState:
-        if resume:
-            return RunState.load(self.run, identity)
-        if (self.run / STATE_FILE).exists():
-            raise CheckpointError(
-                f"{self.run} already holds a run. Add --resume to go on with it, or use --output."
-            )
-        return RunState(identity)
-
     def _restore(self) -> None:
         with parsing(lambda _: damaged(self.run / STATE_FILE)):
             self.module.load_state_dict(self.state.model)
@@ -213,7 +192,7 @@ class _Run:
                 started = time.perf_counter()
                 value = self._step(batch, answers, steps)
                 loss, wanted = self.processes.sums([value, float(interrupted.is_set())])
-                self.state.loss_sum += self._finite(loss / self.processes.count)
+                self.state.loss_sum += finite(loss / self.processes.count, self.state)
                 self.state.step += 1
                 self.state.seconds += time.perf_counter() - started
                 advance(1, f"loss {self.state.loss_sum / self.state.step:.3f}")
@@ -231,10 +210,7 @@ class _Run:
         if not wanted:
             return
         self._save()
-        raise TrainingInterruptedError(
-            f"Stopped in epoch {self.state.epoch + 1}; the state is in {self.run / STATE_FILE}. "
-            "Go on with --resume."
-        )
+        raise TrainingInterruptedError.after(self.run, self.state)
 
     def _step(self, batch: Batch, answers: View | None, steps_per_epoch: int) -> float:
         self.module.train()
@@ -255,14 +231,6 @@ class _Run:
         self.optimizer.step()
         self.average.update_parameters(self.module)
         return float(loss.detach())
-
-    def _finite(self, loss: float) -> float:
-        if math.isnan(loss):
-            raise InputError(
-                f"The loss became NaN in epoch {self.state.epoch + 1}. Start anew in another "
-                "folder with a lower --learning-rate."
-            )
-        return loss
 
     def _maps(self, answers: View | None, batch: Batch) -> dict[str, Tensor]:
         """The teacher's feature maps of a batch, where they are to be matched."""
@@ -331,23 +299,3 @@ class _Run:
         if self.guidance is not None:
             self.state.guidance = self.guidance.state_dict()
         self.state.save(self.run)
-
-
-@contextmanager
-def interrupt_flag() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set an event, so that the step in flight ends and the state is saved."""
-    event = threading.Event()
-
-    def on_signal(signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        event.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    former = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for signum, handler in former.items():
-            signal.signal(signum, handler)

@@ -19,9 +19,10 @@ from edgevit.models.build import build
 from edgevit.models.checkpoint import read_checkpoint
 from edgevit.training.augmentation.mixing import Mix
 from edgevit.training.data import Batch, BatchLoader
-from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
+from edgevit.training.loop import TrainingJob, train
 from edgevit.training.losses.guidance import Guidance, guidance_of
 from edgevit.training.recipe import Recipe
+from edgevit.training.run_folder import TrainingInterruptedError
 from edgevit.training.teacher import Teacher, View
 from edgevit.workflows.teacher_bundle import EFFICIENTNET, open_teacher
 from edgevit.zoo.registry import PREBUILT_BUNDLE

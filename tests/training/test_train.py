@@ -25,8 +25,9 @@ from edgevit.models.checkpoint import read_checkpoint
 from edgevit.training.augmentation.augment import crop, disturb
 from edgevit.training.augmentation.randaugment import OPERATIONS, Operation
 from edgevit.training.data import BatchLoader
-from edgevit.training.loop import TrainingInterruptedError, TrainingJob, train
+from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
+from edgevit.training.run_folder import TrainingInterruptedError
 from edgevit.zoo.spec import LlaSpec, ModelSpec, Preprocess, SuperpixelSpec, VitSpec
 from support import Command, StopAfter, environment, write_png
 

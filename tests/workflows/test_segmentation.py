@@ -63,7 +63,16 @@ NAMES = ("ground", "red", "green")
 def job_of(spec: ModelSpec, folder: Path, run: Path, recipe: SegmentationRecipe) -> SegmentationJob:
     training, pixels = MaskFolder.open(folder / "train", 11).checked(3, False, 1, SilentProgress())
     validation = MaskFolder.open(folder / "val", 11)
-    return SegmentationJob(spec, training, validation, NAMES, pixels, recipe, run, threads=1)
+    return SegmentationJob(
+        spec=spec,
+        training=training,
+        validation=validation,
+        classes=NAMES,
+        pixels=pixels,
+        recipe=recipe,
+        run=run,
+        threads=1,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import threading
-import time
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,50 +14,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgevit.common.errors import CheckpointError, InputError
 from edgevit.common.progress import Progress
-from edgevit.common.storage.files import cannot_write, held
-from edgevit.common.storage.hashes import sha256_of
-from edgevit.common.untrusted.parsers import parsing
 from edgevit.images import image_io
 from edgevit.images.labelled_masks.mask_folder import MaskFolder
 from edgevit.inference.dense.letterbox import mask_in_picture
 from edgevit.inference.dense.segmentation_metrics import confusion_of, mean_iou
-from edgevit.models.build import build
-from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
 from edgevit.models.classifier import ZooModule
 from edgevit.models.dense.segmenter import BACKBONE, CLASS_MAP, enlarged
-from edgevit.models.transfer import start_from
-from edgevit.training.average import averaged
+from edgevit.training.dense.dense_loop import DenseJob, DenseLoop, Measured
 from edgevit.training.dense.segmentation_data import LabelledBatch, LabelledLoader
 from edgevit.training.dense.segmentation_recipe import SegmentationRecipe
 from edgevit.training.hardware import has_fast_bfloat16
-from edgevit.training.log import append, keep_epochs
-from edgevit.training.loop import TrainingInterruptedError, interrupt_flag
-from edgevit.training.state import STATE_FILE, RunState, damaged
-from edgevit.zoo.spec import ModelSpec
+from edgevit.training.run_folder import run_folder
 from edgevit.zoo.tasks import MASK, VOID
 
 
-@dataclass(frozen=True)
-class SegmentationJob:
-    """What to train, on what, and where.
+@dataclass(frozen=True, kw_only=True)
+class SegmentationJob(DenseJob):
+    """classes: their names, by label. pixels: int64 [classes], of the training labels."""
 
-    classes: their names, by label. pixels: int64 [classes], of the training labels.
-    init: a checkpoint to start from, of this model or of its backbone; None: random weights.
-    """
-
-    spec: ModelSpec
     training: MaskFolder
     validation: MaskFolder
     classes: tuple[str, ...]
     pixels: NDArray[np.int64]
     recipe: SegmentationRecipe
-    run: Path
-    device: str = "cpu"
-    threads: int = 2
-    init: Path | None = None
-    weights_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,16 +59,10 @@ def train_segmentation(
         InputError: the run folder holds another run, or the loss became NaN.
         TrainingInterruptedError: on Ctrl-C, after the state is saved.
     """
-    try:
-        job.run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(job.run, error) from error
-    try:
-        with held(job.run):
-            return _Run(job, progress, resume).go()
-    finally:
-        with suppress(OSError):  # a run that failed before it wrote anything leaves no folder
-            job.run.rmdir()
+    job = replace(job, spec=job.spec.with_classes(len(job.classes)))
+    with run_folder(job.run):
+        state = _Run(job, progress, resume).go()
+    return SegmentationTraining(job.weights, state.best_top1, state.epoch, state.seconds)
 
 
 def class_weights(pixels: NDArray[np.int64], balance: float) -> Tensor:
@@ -106,164 +77,80 @@ def class_weights(pixels: NDArray[np.int64], balance: float) -> Tensor:
     return (weights / weights.mean()).float()
 
 
-class _Run:
-    """One run: the module, its optimiser, and where it is."""
-
+class _Run(DenseLoop[LabelledBatch]):
     def __init__(self, job: SegmentationJob, progress: Progress, resume: bool) -> None:
-        self.job, self.recipe, self.progress = job, job.recipe, progress
-        self.spec = job.spec.with_classes(len(job.classes))
+        self.job, self.recipe = job, job.recipe
+        identity = job.identity(job.recipe, job.training, job.validation)
+        super().__init__(job, job.recipe, identity, progress, resume)
         self.bfloat16 = has_fast_bfloat16(job.device)
-        start = None if job.init is None or resume else read_checkpoint(job.init, job.weights_key)
-        self.state = self._first_state(resume)
-        torch.manual_seed(job.recipe.seed)
-        module = build(self.spec)
-        if start is not None:
-            start_from(module, start, str(job.init), progress)
-        self.module = module.to(job.device)
-        self.average = averaged(self.module, job.recipe.ema_decay)
-        self.optimizer = _optimizer(self.module, self.recipe)
         self.weights_of_classes = class_weights(job.pixels, self.recipe.balance).to(job.device)
-        if resume:
-            self._restore()
-        keep_epochs(job.run, self.state.epoch)
-        size = self.spec.image_px
+        size = job.spec.image_px
         self.loader = LabelledLoader(job.training, size, self.recipe.batch, job.threads)
         self.validation = LabelledLoader(job.validation, size, self.recipe.batch, job.threads)
 
     @property
-    def weights(self) -> Path:
-        return self.job.run / f"{self.spec.name}.safetensors"
+    def _classes(self) -> tuple[str, ...]:
+        return self.job.classes
 
-    def go(self) -> SegmentationTraining:
-        with interrupt_flag() as interrupted:
-            while self.state.epoch < self.recipe.epochs:
-                self._epoch(interrupted)
-        state = self.state
-        return SegmentationTraining(self.weights, state.best_top1, state.epoch, state.seconds)
+    @property
+    def _steps(self) -> int:
+        return self.loader.training_steps
 
-    def _identity(self) -> dict[str, Any]:
-        recipe = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()}
-        job = self.job
-        return {
-            "model": repr(self.spec),
-            "training_images": job.training.fingerprint,
-            "validation_images": job.validation.fingerprint,
-            "init": None if job.init is None else sha256_of(job.init),
-            "weights_key": job.weights_key,
-            **recipe,
-        }
+    def _batches(self, epoch: int, first_step: int) -> Iterator[LabelledBatch]:
+        return self.loader.training(self.recipe, epoch, first_step)
 
-    def _first_state(self, resume: bool) -> RunState:
-        identity = self._identity()
-        if resume:
-            return RunState.load(self.job.run, identity)
-        if (self.job.run / STATE_FILE).exists():
-            raise CheckpointError(
-                f"{self.job.run} already holds a run. Add --resume to go on with it, or use "
-                "--output."
-            )
-        return RunState(identity)
-
-    def _restore(self) -> None:
-        with parsing(lambda _: damaged(self.job.run / STATE_FILE)):
-            self.module.load_state_dict(self.state.model)
-            self.average.load_state_dict(self.state.average)
-            self.optimizer.load_state_dict(self.state.optimizer)
-
-    def _epoch(self, interrupted: threading.Event) -> None:
-        state, steps = self.state, self.loader.training_steps
-        label = f"epoch {state.epoch + 1}/{self.recipe.epochs}"
-        batches = self.loader.training(self.recipe, state.epoch, state.step)
-        with self.progress.bar(label, steps) as advance:
-            advance(state.step)
-            for batch in batches:
-                started = time.perf_counter()
-                state.loss_sum += self._step(batch, steps)
-                state.step += 1
-                state.seconds += time.perf_counter() - started
-                advance(1, f"loss {state.loss_sum / state.step:.3f}")
-                self._stop_if(interrupted)
-        self._finish_epoch(label, interrupted)
-
-    def _stop_if(self, interrupted: threading.Event) -> None:
-        if interrupted.is_set():
-            self._save()
-            raise TrainingInterruptedError(
-                f"Stopped in epoch {self.state.epoch + 1}; the state is in "
-                f"{self.job.run / STATE_FILE}. Go on with --resume."
-            )
-
-    def _step(self, batch: LabelledBatch, steps_per_epoch: int) -> float:
-        self.module.train()
-        rate = self.recipe.learning_rate_at(
-            self.state.epoch * steps_per_epoch + self.state.step, steps_per_epoch
-        )
+    def _set_rates(self, step: int, steps_per_epoch: int) -> None:
+        rate = self.recipe.learning_rate_at(step, steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate"]
+
+    def _loss(self, batch: LabelledBatch) -> Tensor:
         images = torch.from_numpy(batch.images).to(self.job.device)
         labels = torch.from_numpy(batch.labels).to(self.job.device)
         with torch.autocast(self.job.device, torch.bfloat16, enabled=self.bfloat16):
-            loss = segmentation_loss(self.module, images, labels, self.weights_of_classes)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
-        self.average.update_parameters(self.module)
-        value = float(loss.detach())
-        if math.isnan(value):
-            raise InputError(
-                f"The loss became NaN in epoch {self.state.epoch + 1}. Start anew in another "
-                "folder with a lower --learning-rate."
-            )
-        return value
+            return segmentation_loss(self.module, images, labels, self.weights_of_classes)
 
-    def _finish_epoch(self, label: str, interrupted: threading.Event) -> None:
-        miou = self._evaluate(interrupted)
-        state = self.state
-        entry = {
-            "epoch": state.epoch + 1,
-            "train_loss": round(state.loss_sum / max(1, state.step), 5),
-            "val_miou": round(miou, 5),
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "seconds_total": round(state.seconds, 2),
-        }
-        self.progress.line(f"{label}  loss {entry['train_loss']:.3f}  val mIoU {100 * miou:.2f} %")
-        if miou > state.best_top1:
-            state.best_top1 = miou
-            notes = {"val_miou": f"{miou:.4f}", "epoch": str(state.epoch + 1)}
-            if self.job.training.void is not None:
-                notes["void"] = str(self.job.training.void)
-            notes["recipe"] = json.dumps(state.identity)
-            name, classes = self.spec.name, self.job.classes
-            save_checkpoint(self.weights, self.average.module, name, classes, notes)
-        append(self.job.run, entry)
-        state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
-        self._save()
+    def _measure(self, interrupted: threading.Event) -> Measured:
+        miou, void = self._mean_iou(interrupted), self.job.training.void
+        notes = {"val_miou": f"{miou:.4f}"} | ({} if void is None else {"void": str(void)})
+        return Measured(miou, f"val mIoU {100 * miou:.2f} %", {"val_miou": miou}, notes)
 
     @torch.inference_mode()
-    def _evaluate(self, interrupted: threading.Event) -> float:
-        """mIoU of the averaged weights at the pictures' own size, as deployed."""
+    def _mean_iou(self, interrupted: threading.Event) -> float:
+        """At the pictures' own size."""
         self.average.eval()
-        count = len(self.job.classes)
+        averaged_module = cast(ZooModule, self.average.module)
+        preprocess, count = self.job.spec.preprocess, len(self.job.classes)
         confusion = np.zeros((count, count), np.int64)
         for place in range(len(self.validation.folder)):
             picture, labels = self.validation.pair(place)
-            seen = image_io.resize(picture, self.spec.preprocess)
-            averaged_module = cast(ZooModule, self.average.module)
-            seen_pixels = torch.from_numpy(seen[None]).to(self.job.device)
-            steps = averaged_module.steps(seen_pixels)
+            seen = torch.from_numpy(image_io.resize(picture, preprocess)[None])
+            steps = averaged_module.steps(seen.to(self.job.device))
             mask = steps[MASK][0].cpu().numpy()
             height, width = picture.shape[:2]
-            whole = mask_in_picture(mask, height, width, self.spec.preprocess)
+            whole = mask_in_picture(mask, height, width, preprocess)
             confusion += confusion_of(labels, whole, count)
             self._stop_if(interrupted)
         return mean_iou(confusion)
 
-    def _save(self) -> None:
-        self.state.model = self.module.state_dict()
-        self.state.average = self.average.state_dict()
-        self.state.optimizer = self.optimizer.state_dict()
-        self.state.save(self.job.run)
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """AdamW; vectors and tables do not decay, the pretrained backbone learns more slowly."""
+        module, recipe = self.module, self.recipe
+        kinds = (nn.Linear, nn.Conv2d)
+        decaying = {id(layer.weight) for layer in module.modules() if isinstance(layer, kinds)}
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in module.named_parameters():
+            rate = recipe.backbone_rate if name.startswith(BACKBONE) else 1.0
+            decay = recipe.weight_decay if id(parameter) in decaying else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+        return torch.optim.AdamW(
+            [
+                {"params": parameters, "rate": rate, "weight_decay": decay}
+                for (rate, decay), parameters in groups.items()
+            ],
+            lr=recipe.learning_rate,
+            fused=True,
+        )
 
 
 def segmentation_loss(module: ZooModule, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -279,22 +166,3 @@ def segmentation_loss(module: ZooModule, images: Tensor, labels: Tensor, weights
     if not bool(counted.any()):  # a batch of nothing teaches nothing, and its mean would be NaN
         return 0.0 * pixels.sum()
     return functional.cross_entropy(pixels, targets, weights, ignore_index=-100)
-
-
-def _optimizer(module: ZooModule, recipe: SegmentationRecipe) -> torch.optim.Optimizer:
-    """AdamW; vectors and tables do not decay, the pretrained backbone learns more slowly."""
-    kinds = (nn.Linear, nn.Conv2d)
-    decaying = {id(layer.weight) for layer in module.modules() if isinstance(layer, kinds)}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in module.named_parameters():
-        rate = recipe.backbone_rate if name.startswith(BACKBONE) else 1.0
-        decay = recipe.weight_decay if id(parameter) in decaying else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": parameters, "rate": rate, "weight_decay": decay}
-            for (rate, decay), parameters in groups.items()
-        ],
-        lr=recipe.learning_rate,
-        fused=True,
-    )
