@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,64 +11,23 @@ import numpy as np
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress
-from edgevit.common.result import Result
 from edgevit.common.storage.hashes import sha256_of
-from edgevit.common.tables import Section, Table
 from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
-from edgevit.workflows.dense.dense_run import DenseRun
+from edgevit.workflows.dense.dense_run import HELD_OUT_SHARE, DenseRun, DenseTrainResult
 
 if TYPE_CHECKING:
     from edgevit.training.dense.detection_recipe import DetectionRecipe
 
-_HELD_OUT_SHARE = 0.1
-
 
 @dataclass(frozen=True)
-class DetectionTrainResult(Result):
-    """weights: float16 safetensors of the best epoch. ap50: on the validation pictures, 0 to 1."""
-
-    model: str
-    weights: Path
-    run: Path
-    ap50: float
-    epochs: int
-    seconds: float
-    training_images: int
-    validation_images: int
-    device: str
-
-    is_first_process: ClassVar[bool] = True  # it is trained in one
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "weights": str(self.weights),
-            "run": str(self.run),
-            "ap50": round(self.ap50, 5),
-            "epochs": self.epochs,
-            "seconds": round(self.seconds, 1),
-            "training_images": self.training_images,
-            "validation_images": self.validation_images,
-            "device": self.device,
-            "next": self._next,
-        }
-
-    def sections(self) -> list[Section]:
-        took = f"{self.epochs} epochs, {self.seconds:.0f} s"
-        rows = [
-            ("weights", str(self.weights)),
-            (
-                "best AP50",
-                f"{100 * self.ap50:.2f} % on {self.validation_images} validation pictures",
-            ),
-            ("training", f"{self.training_images} pictures, {took}"),
-            ("next", self._next),
-        ]
-        return [Table(f"trained {self.model} on {self.device}", ("", ""), rows)]
+class DetectionTrainResult(DenseTrainResult):
+    metric: ClassVar[str] = "AP50"
+    metric_key: ClassVar[str] = "ap50"
 
     @property
-    def _next(self) -> str:
-        return f"edgevit export --model {self.model} --checkpoint {quote(str(self.weights))}"
+    def ap50(self) -> float:
+        """AP50 of the best epoch, 0 to 1."""
+        return self.best
 
 
 def train_detector(
@@ -113,7 +71,7 @@ def train_detector(
         model=run.spec.name,
         weights=job.weights,
         run=run.run,
-        ap50=state.best_top1,
+        best=state.best_top1,
         epochs=state.epoch,
         seconds=state.seconds,
         training_images=len(training),
@@ -151,7 +109,7 @@ def _held_out(folder: BoxFolder, seed: int) -> tuple[BoxFolder, BoxFolder]:
             "to validate. Add pictures, or give others with --val-data."
         )
     order = np.random.default_rng(seed).permutation(len(folder)).tolist()
-    held = max(1, round(_HELD_OUT_SHARE * len(folder)))
+    held = max(1, round(HELD_OUT_SHARE * len(folder)))
     return folder.part(sorted(order[held:])), folder.part(sorted(order[:held]))
 
 

@@ -4,72 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
-from edgevit.common.result import Result
-from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.bounded import read_text
 from edgevit.images.image_folder import refuse_label
 from edgevit.images.labelled_masks.mask_folder import MaskFolder, open_mask_folder
-from edgevit.workflows.dense.dense_run import DenseRun
+from edgevit.workflows.dense.dense_run import HELD_OUT_SHARE, DenseRun, DenseTrainResult
 
 if TYPE_CHECKING:
     from edgevit.training.dense.segmentation_recipe import SegmentationRecipe
 
-_HELD_OUT_SHARE = 0.1
 CLASSES_FILE = "classes.txt"
 _MOST_NAMES_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class SegmentationTrainResult(Result):
-    """weights: float16 safetensors of the best epoch. miou: on the validation pictures, 0 to 1."""
-
-    model: str
-    weights: Path
-    run: Path
-    miou: float
-    epochs: int
-    seconds: float
-    training_images: int
-    validation_images: int
-    device: str
-
-    is_first_process: ClassVar[bool] = True  # it is trained in one
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "weights": str(self.weights),
-            "run": str(self.run),
-            "miou": round(self.miou, 5),
-            "epochs": self.epochs,
-            "seconds": round(self.seconds, 1),
-            "training_images": self.training_images,
-            "validation_images": self.validation_images,
-            "device": self.device,
-            "next": self._next,
-        }
-
-    def sections(self) -> list[Section]:
-        took = f"{self.epochs} epochs, {self.seconds:.0f} s"
-        rows = [
-            ("weights", str(self.weights)),
-            (
-                "best mIoU",
-                f"{100 * self.miou:.2f} % on {self.validation_images} validation pictures",
-            ),
-            ("training", f"{self.training_images} pictures, {took}"),
-            ("next", self._next),
-        ]
-        return [Table(f"trained {self.model} on {self.device}", ("", ""), rows)]
+class SegmentationTrainResult(DenseTrainResult):
+    metric: ClassVar[str] = "mIoU"
+    metric_key: ClassVar[str] = "miou"
 
     @property
-    def _next(self) -> str:
-        return f"edgevit export --model {self.model} --checkpoint {quote(str(self.weights))}"
+    def miou(self) -> float:
+        """Mean intersection over union of the best epoch, 0 to 1."""
+        return self.best
 
 
 @dataclass(frozen=True)
@@ -180,5 +139,5 @@ def _folders(
     training = open_mask_folder(everything, data.void, progress)
     if validation is None:
         progress.line(f"no validation pictures given: a tenth of {everything} is held out")
-        return training.hold_out(_HELD_OUT_SHARE, seed)
+        return training.hold_out(HELD_OUT_SHARE, seed)
     return training, open_mask_folder(validation, data.void, progress)
