@@ -11,6 +11,7 @@ from edgevit.bundle.edit import refuse_unwritable
 from edgevit.bundle.temperature import fitted, with_confidence
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress, SilentProgress
+from edgevit.images.data_folders import validation_folder
 from edgevit.images.picture_set import PictureSet, set_name
 from edgevit.images.shards.open_labelled import open_labelled
 from edgevit.inference.accuracy import Accuracy
@@ -75,9 +76,9 @@ def evaluate(
     progress = progress or SilentProgress()
     used = variant or chosen_here(bundle)
     task = bundle.manifest.task
+    if void is not None and task != "segmentation":
+        raise InputError(f"--void is for models that give masks; this one's task is {task}.")
     if task == "classification":
-        if void is not None:
-            raise InputError(f"--void is for models that give masks; this one's task is {task}.")
         how = _How(used, threads, skip_corrupt, engine, confusion, calibrate, split)
         return _of_classifier(bundle, Path(data), how, progress)
     _refuse_for_dense(task, confusion=confusion, calibrate=calibrate, split=split != ALL)
@@ -87,8 +88,6 @@ def evaluate(
     if task == "segmentation":
         masks = MaskEvaluation(used, threads, void, skip_corrupt)
         return evaluate_masks(bundle, Path(data), masks, progress)
-    if void is not None:
-        raise InputError(f"--void is for models that give masks; this one's task is {task}.")
     return evaluate_detector(bundle, Path(data), used, threads, progress)
 
 
@@ -117,7 +116,7 @@ def _of_classifier(bundle: Bundle, data: Path, how: _How, progress: Progress) ->
         refuse_unwritable(bundle)
     if how.confusion is not None:
         check_picture("--confusion", Path(how.confusion))
-    root = data / "val" if (data / "val").is_dir() else data
+    root = validation_folder(data)
     images = chosen_part(bundle, open_labelled(root, progress), how.split, progress)
     try_untrusted(bundle, [how.variant], progress)
     readable, found = _answered(bundle, images, how, progress)

@@ -13,6 +13,7 @@ from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import PlannedWork, Result
 from edgevit.common.tables import Section, Table
+from edgevit.images.data_folders import training_folders
 from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
 from edgevit.images.labelled_images import LabelledImages
 from edgevit.images.shards.open_labelled import open_labelled
@@ -433,10 +434,7 @@ def _image_sets(
     data: Path, val_data: Path | None, seed: int, progress: Progress
 ) -> tuple[LabelledImages, LabelledImages]:
     """(training, validation); no picture is in both."""
-    split = data / "train"
-    everything = split if split.is_dir() else data
-    inside = split.is_dir() and (data / "val").is_dir()
-    validation_folder = val_data or (data / "val" if inside else None)
+    everything, validation_folder = training_folders(data, val_data)
     training = open_labelled(everything, progress)
     if validation_folder is None:
         progress.line(f"no validation images given: a tenth of {everything} is held out")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import Progress
 from edgevit.images import image_io
+from edgevit.images.data_folders import validation_folder
 from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
 from edgevit.images.picture_set import picture_set, set_name
 from edgevit.inference.dense.detection_metrics import detection_accuracy
@@ -36,7 +37,7 @@ def evaluate_detector(
     from edgevit_runtimes.backends.classifier import BundleClassifier
     from edgevit_runtimes.bench.conditions import runtime_label
 
-    root = data / "val" if (data / "val").is_dir() else data
+    root = validation_folder(data)
     folder = open_box_folder(root, progress, bundle.manifest.classes)
     try_untrusted(bundle, [variant], progress)
     started = time.perf_counter()

@@ -12,6 +12,7 @@ import numpy as np
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import Progress
 from edgevit.images import image_io
+from edgevit.images.data_folders import validation_folder
 from edgevit.images.labelled_masks.mask_folder import MaskFolder, open_mask_folder
 from edgevit.images.picture_set import set_name
 from edgevit.inference.dense.letterbox import mask_in_picture
@@ -47,7 +48,7 @@ def evaluate_masks(
     from edgevit_runtimes.backends.classifier import BundleClassifier
     from edgevit_runtimes.bench.conditions import runtime_label
 
-    root = data / "val" if (data / "val").is_dir() else data
+    root = validation_folder(data)
     opened = open_mask_folder(root, trained_void(bundle, options.void), progress)
     count = len(bundle.manifest.classes)
     folder, _ = opened.checked(count, options.skip_corrupt, options.threads, progress)

@@ -12,6 +12,7 @@ from edgevit.common.errors import InputError, some_of
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress
 from edgevit.common.storage.hashes import sha256_of
+from edgevit.images.data_folders import training_folders
 from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
 from edgevit.workflows.dense.dense_run import HELD_OUT_SHARE, DenseRun, DenseTrainResult
 
@@ -84,11 +85,9 @@ def _folders(
     data: Path, val_data: Path | None, seed: int, progress: Progress
 ) -> tuple[BoxFolder, BoxFolder]:
     """(training, validation); no picture is in both, and each has objects."""
-    split = data / "train"
-    everything = split if split.is_dir() else data
-    inside = data / "val" if split.is_dir() and (data / "val").is_dir() else None
+    everything, chosen = training_folders(data, val_data)
     training = open_box_folder(everything, progress)
-    if (chosen := val_data or inside) is not None:
+    if chosen is not None:
         validation = open_box_folder(chosen, progress, training.classes)
         _refuse_same(training, validation)
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
 from edgevit.common.untrusted.bounded import read_text
+from edgevit.images.data_folders import training_folders
 from edgevit.images.image_folder import refuse_label
 from edgevit.images.labelled_masks.mask_folder import MaskFolder, open_mask_folder
 from edgevit.workflows.dense.dense_run import HELD_OUT_SHARE, DenseRun, DenseTrainResult
@@ -132,10 +133,7 @@ def _folders(
     data: SegmentationData, seed: int, progress: Progress
 ) -> tuple[MaskFolder, MaskFolder]:
     """(training, validation)."""
-    split = data.data / "train"
-    everything = split if split.is_dir() else data.data
-    inside = data.data / "val"
-    validation = data.val_data or (inside if split.is_dir() and inside.is_dir() else None)
+    everything, validation = training_folders(data.data, data.val_data)
     training = open_mask_folder(everything, data.void, progress)
     if validation is None:
         progress.line(f"no validation pictures given: a tenth of {everything} is held out")

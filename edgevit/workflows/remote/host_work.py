@@ -11,6 +11,7 @@ from edgevit.bundle.edit import refuse_unwritable
 from edgevit.common.errors import DeviceError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.schema import plain_json
+from edgevit.images.data_folders import validation_folder
 from edgevit.images.image_files import files_in
 from edgevit.images.image_folder import open_image_folder
 from edgevit.images.picture_set import set_name
@@ -66,7 +67,7 @@ def evaluate_there(
         InputError: the folder cannot be used. DeviceError, CheckFailedError: as the device says.
     """
     progress = progress or SilentProgress()
-    root = Path(data) / "val" if (Path(data) / "val").is_dir() else Path(data)
+    root = validation_folder(Path(data))
     files = open_image_folder(root, progress).files
     with connection(host) as ssh:
         job = {**bundle_job(ssh, bundle, progress), **_sent(ssh, root, files, progress)}
