@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.task_answer import class_probabilities
 from edgevit.common.errors import CheckFailedError
 from edgevit.images.image_io import Image
-from edgevit.inference.answers import Answer, likeliest, softmax
+from edgevit.inference.answers import Answer, likeliest
 from edgevit.inference.batches import PictureSource, Resized, infer_batches
 from edgevit.inference.runner import Array, Runner, batch_size
 from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
@@ -71,7 +72,7 @@ class BundleClassifier:
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of logits [classes], by the temperature that the bundle was calibrated with."""
-        return softmax(logits / np.float32(self.bundle.manifest.temperature))
+        return class_probabilities(logits, self.bundle.manifest)
 
     def named(self, probabilities: NDArray[np.float32], top: int) -> list[Answer]:
         """The ``top`` largest probabilities and the names of their classes, largest first."""

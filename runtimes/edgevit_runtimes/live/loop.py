@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.bundle.task_answer import task_answer
 from edgevit.images import image_io
-from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer
 from edgevit.inference.dense.detections import Detections
-from edgevit.inference.dense.letterbox import mask_in_picture
-from edgevit.inference.dense.masks import class_shares
-from edgevit.inference.runner import Array
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP
-from edgevit.zoo.tasks import MASK
+from edgevit.zoo.spec import SUPERPIXEL_MAP
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
 from edgevit_runtimes.live.observation import Observation
@@ -45,19 +41,22 @@ def observe(
         resized_ns = time.perf_counter_ns()
         (outputs,) = classifier.outputs([resized], resized=True)
         inferred_ns = time.perf_counter_ns()
-        mask, found, answer = _answer(outputs, frame.picture, classifier)
-        smoothed = answer if found is not None else smoothing.add(answer, frame.captured_ns / 1e9)
+        height, width = frame.picture.shape[:2]
+        answer = task_answer(outputs, height, width, classifier.bundle.manifest)
+        smoothed = answer.probabilities
+        if answer.detections is None:
+            smoothed = smoothing.add(smoothed, frame.captured_ns / 1e9)
         observation = Observation(
             frame,
-            _named(classifier, smoothed, top, found),
+            _named(classifier, smoothed, top, answer.detections),
             resized,
             outputs.get(SUPERPIXEL_MAP),
             resize_ns=resized_ns - taken_ns,
             inference_ns=inferred_ns - resized_ns,
             latency_ns=time.perf_counter_ns() - frame.captured_ns,
             probabilities=smoothed,
-            mask=mask,
-            detections=found,
+            mask=answer.mask,
+            detections=answer.detections,
             classes=classifier.bundle.manifest.classes,
         )
         statistics.add(observation)
@@ -79,21 +78,3 @@ def _named(
     """Of a detector only classes that were found."""
     answers = classifier.named(probabilities, top)
     return tuple(each for each in answers if found is None or each.probability)
-
-
-def _answer(
-    outputs: Mapping[str, Array], picture: Image, classifier: BundleClassifier
-) -> tuple[NDArray[np.uint8] | None, Detections | None, NDArray[np.float32]]:
-    """The mask or the objects, in the frame's own pixels, and what the classes have.
-
-    That is their probability, their area, or their best score.
-    """
-    manifest = classifier.bundle.manifest
-    (height, width), classes = picture.shape[:2], len(manifest.classes)
-    if manifest.task == "segmentation":
-        mask = mask_in_picture(outputs[MASK], height, width, manifest.preprocess)
-        return mask, None, class_shares(mask, classes)
-    if manifest.task == "detection":
-        found = Detections.worth_showing(outputs, height, width, manifest.preprocess)
-        return None, found, found.presence(classes)
-    return None, None, classifier.probabilities(outputs[LOGITS])
