@@ -144,9 +144,12 @@ class Prediction(Result):
         rows = [(a.label, _percent(a.probability)) for a in self.top(self.shown)]
         table = Table(self.source, ("class", "probability"), rows, ("probability",))
         unsure = f"unsure: below {_percent(self.unsure_below)}; " if self.unsure else ""
-        line = f"{unsure}{self.latency_ms:.1f} ms"
+        return [table, *self.closing(f"{unsure}{self.latency_ms:.1f} ms")]
+
+    def closing(self, line: str) -> list[str]:
+        """The last lines of what is printed: ``line``, and notes."""
         last = line if self.trained else f"{line}; an untrained model, it means nothing"
-        return [table, last, *(f"note: {note}" for note in self.notes)]
+        return [last, *(f"note: {note}" for note in self.notes)]
 
     def __repr__(self) -> str:
         unsure = ", unsure" if self.unsure else ""
@@ -155,8 +158,8 @@ class Prediction(Result):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class StreamPrediction(Prediction):
-    """What a model says of one frame of a feed.
+class OfFrame:
+    """What a prediction of one frame of a feed has besides.
 
     frame: the number of the frame, from 0; those between were dropped or not asked for.
     captured_unix_s: when the source handed it over, in seconds since 1970.
@@ -174,6 +177,11 @@ class StreamPrediction(Prediction):
     def to_dict(self) -> dict[str, Any]:
         """What a line of ``edgevit run --jsonl`` holds of an answer."""
         return self.document()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class StreamPrediction(OfFrame, Prediction):
+    """What a model says of one frame of a feed; its own fields are those of :class:`OfFrame`."""
 
 
 @dataclass(frozen=True, eq=False)

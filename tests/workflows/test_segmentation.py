@@ -119,6 +119,7 @@ def test_masks_are_in_the_pictures_own_pixels(bundle: Bundle, data: Path) -> Non
         counted = labels != 255
         assert (result.mask[counted] == labels[counted]).mean() > 0.8
         assert result.probabilities.sum() == pytest.approx(1, abs=1e-5)
+        assert not result.unsure, "half of a picture need not be of one class"
         np.testing.assert_array_equal(
             result.where(result.label), result.mask == NAMES.index(result.label)
         )

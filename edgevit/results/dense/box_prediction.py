@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.image_io import Image
 from edgevit.inference.dense.detections import Detections
-from edgevit.results.prediction import Prediction
+from edgevit.results.dense.dense_prediction import DensePrediction
+from edgevit.results.prediction import OfFrame
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class BoxPrediction(Prediction):
+class BoxPrediction(DensePrediction):
     """A prediction whose answer is a list of objects.
 
     detections: the objects, best first, in the picture's own pixels.
@@ -80,10 +80,8 @@ class BoxPrediction(Prediction):
             for each in self.detections.to_json(self.classes)
         ]
         columns = ("object", "score", "left", "top", "right", "bottom")
-        line = f"{len(rows)} objects, {self.latency_ms:.1f} ms"
-        last = line if self.trained else f"{line}; an untrained model, it means nothing"
-        notes = (f"note: {note}" for note in self.notes)
-        return [Table(self.source, columns, rows, columns[1:]), last, *notes]
+        table = Table(self.source, columns, rows, columns[1:])
+        return [table, *self.closing(f"{len(rows)} objects, {self.latency_ms:.1f} ms")]
 
     def __repr__(self) -> str:
         said = printable(f"{self.source}: {len(self.detections)} objects")
@@ -91,14 +89,5 @@ class BoxPrediction(Prediction):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class StreamBoxPrediction(BoxPrediction):
-    """The same of one frame of a feed; see :class:`edgevit.results.prediction.StreamPrediction`."""
-
-    frame: int
-    captured_unix_s: float
-    stages_ms: dict[str, float]
-    document: Callable[[], dict[str, Any]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a line of ``edgevit run --jsonl`` holds of an answer."""
-        return self.document()
+class StreamBoxPrediction(OfFrame, BoxPrediction):
+    """The same of one frame of a feed; see :class:`edgevit.results.prediction.OfFrame`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,13 +13,12 @@ from numpy.typing import NDArray
 from edgevit.common.tables import Section, Table
 from edgevit.images.image_io import Image
 from edgevit.inference.dense.masks import runs_of
-from edgevit.results.prediction import Prediction
-
-_NO_ANSWER = "an untrained model, it means nothing"
+from edgevit.results.dense.dense_prediction import DensePrediction
+from edgevit.results.prediction import OfFrame
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class MaskPrediction(Prediction):
+class MaskPrediction(DensePrediction):
     """A prediction whose answer is a mask.
 
     mask: uint8 [H, W] in the picture's own pixels, the place of every pixel's class among
@@ -78,20 +76,9 @@ class MaskPrediction(Prediction):
             if answer.probability
         ]
         table = Table(self.source, ("class", "area"), rows, ("area",))
-        line = f"{self.latency_ms:.1f} ms"
-        last = line if self.trained else f"{line}; {_NO_ANSWER}"
-        return [table, last, *(f"note: {note}" for note in self.notes)]
+        return [table, *self.closing(f"{self.latency_ms:.1f} ms")]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class StreamMaskPrediction(MaskPrediction):
-    """The same of one frame of a feed; see :class:`edgevit.results.prediction.StreamPrediction`."""
-
-    frame: int
-    captured_unix_s: float
-    stages_ms: dict[str, float]
-    document: Callable[[], dict[str, Any]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a line of ``edgevit run --jsonl`` holds of an answer."""
-        return self.document()
+class StreamMaskPrediction(OfFrame, MaskPrediction):
+    """The same of one frame of a feed; see :class:`edgevit.results.prediction.OfFrame`."""
