@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,6 +46,29 @@ CropPctOption = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+
+
+def input_options(
+    preprocess: str | None,
+    mean: str | None,
+    std: str | None,
+    scale: str | None,
+    resize: str | None,
+    crop_pct: float | None,
+) -> dict[str, Any]:
+    """The options above as export, import_onnx and train take them.
+
+    Raises:
+        InputError: one of the numbers is none.
+    """
+    return {
+        "preprocess": preprocess,
+        "mean": numbers("--mean", mean),
+        "std": numbers("--std", std),
+        "scale": None if scale is None else number("--scale", scale),
+        "resize": resize,
+        "crop_pct": crop_pct,
+    }
 
 
 def numbers(name: str, text: str | None) -> list[float] | None:

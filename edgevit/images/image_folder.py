@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +103,14 @@ def open_image_folder(path: Path, progress: Progress) -> ImageFolder:
     return folder
 
 
-def refuse_same_pictures(first: ImageFolder, second: ImageFolder, what: str, remedy: str) -> None:
+class HasFiles(Protocol):
+    """A set of picture files, whatever their labels are."""
+
+    @property
+    def files(self) -> Sequence[Path]: ...
+
+
+def refuse_same_pictures(first: HasFiles, second: HasFiles, what: str, remedy: str) -> None:
     """Refuses validation images that are training images too.
 
     Args:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgevit.common.errors import InputError
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.images import image_io
-from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
+from edgevit.images.image_folder import HasFiles, ImageFolder, refuse_same_pictures
 from edgevit.images.image_io import Image
 from edgevit.inference.runner import Array
 from edgevit.zoo.spec import Preprocess
@@ -88,7 +88,7 @@ def split_for_gate(folder: ImageFolder, seed: int) -> tuple[ImageFolder, ImageFo
     return folder.hold_out(_CALIBRATING, seed)
 
 
-def refuse_overlap(calibration: ImageFolder, evaluation: ImageFolder) -> None:
+def refuse_overlap(calibration: HasFiles, evaluation: HasFiles) -> None:
     """Pictures that calibrated must not measure accuracy.
 
     Raises:

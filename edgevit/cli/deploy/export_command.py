@@ -23,8 +23,7 @@ from edgevit.cli.picture_options import (
     ResizeOption,
     ScaleOption,
     StdOption,
-    number,
-    numbers,
+    input_options,
 )
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
@@ -111,12 +110,6 @@ def export(
         weights_key=weights_key,
         image_px=image_px,
         resample_positions=resample_positions,
-        preprocess=preprocess,
-        mean=numbers("--mean", mean),
-        std=numbers("--std", std),
-        scale=None if scale is None else number("--scale", scale),
-        resize=resize,
-        crop_pct=crop_pct,
         classes=names,
         batch=size,
         with_superpixels=with_superpixels,
@@ -125,6 +118,7 @@ def export(
         parity_images=parity_images,
         parity_count=parity_count,
         force=force,
+        **input_options(preprocess, mean, std, scale, resize, crop_pct),
         progress=progress_for_stderr(),
     )
     show(result, json)

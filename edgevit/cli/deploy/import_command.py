@@ -22,8 +22,7 @@ from edgevit.cli.picture_options import (
     ResizeOption,
     ScaleOption,
     StdOption,
-    number,
-    numbers,
+    input_options,
 )
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
@@ -80,12 +79,6 @@ def import_model(
         file,
         output,
         classes=class_names(classes),
-        preprocess=preprocess,
-        mean=numbers("--mean", mean),
-        std=numbers("--std", std),
-        scale=None if scale is None else number("--scale", scale),
-        resize=resize or "squash",
-        crop_pct=crop_pct,
         layout=layout,
         colour=colour,
         size=size,
@@ -94,6 +87,7 @@ def import_model(
         parity_images=parity_images,
         parity_count=parity_count,
         force=force,
+        **input_options(preprocess, mean, std, scale, resize or "squash", crop_pct),
         progress=progress_for_stderr(),
     )
     show(result, json)

@@ -23,8 +23,7 @@ from edgevit.cli.picture_options import (
     ResizeOption,
     ScaleOption,
     StdOption,
-    number,
-    numbers,
+    input_options,
 )
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
@@ -216,17 +215,12 @@ def train(
         init=weights,
         weights_key=weights_key,
         image_px=image_px,
-        preprocess=preprocess,
-        mean=numbers("--mean", mean),
-        std=numbers("--std", std),
-        scale=None if scale is None else number("--scale", scale),
-        resize=resize,
-        crop_pct=crop_pct,
         skip_corrupt=skip_corrupt,
         resume=resume,
         save_every=save_every,
         device=device,
         threads=workers,
+        **input_options(preprocess, mean, std, scale, resize, crop_pct),
         progress=progress_for_stderr(),
         void=void,
         classes=classes,

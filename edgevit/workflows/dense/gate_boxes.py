@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.errors import InputError, some_of
+from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
-from edgevit.common.storage.hashes import sha256_of
-from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
+from edgevit.images.data_folders import training_folders, validation_folder
+from edgevit.images.labelled_boxes.box_folder import open_box_folder
 from edgevit.images.labelled_boxes.boxed_picture import BoxedPicture
 from edgevit.images.resizing import seen_part
-from edgevit.inference.calibration import FEWEST, Pictures
+from edgevit.inference.calibration import FEWEST, Pictures, refuse_overlap
 from edgevit.inference.dense.box_drop import packed_boxes
 from edgevit.zoo.spec import Preprocess
 
@@ -37,7 +37,7 @@ def gate_boxes(
         InputError: too few pictures, or a picture would serve both.
     """
     manifest = bundle.manifest
-    first = open_box_folder(_part(calibration, "train"), progress, manifest.classes)
+    first = open_box_folder(training_folders(calibration, None)[0], progress, manifest.classes)
     order = np.random.default_rng(seed).permutation(len(first)).tolist()
     if evaluation is None:
         progress.line(f"no evaluation images given: half of {calibration} evaluates")
@@ -45,8 +45,8 @@ def gate_boxes(
         first, second = first.part(sorted(order[half:])), first.part(sorted(order[:half]))
         order = list(range(len(first)))
     else:
-        second = open_box_folder(_part(evaluation, "val"), progress, manifest.classes)
-        _refuse_overlap(first, second)
+        second = open_box_folder(validation_folder(evaluation), progress, manifest.classes)
+        refuse_overlap(first, second)
     if len(first) < FEWEST or not second.boxes:
         raise InputError(
             f"The gate needs at least {FEWEST} pictures to calibrate and an object to evaluate on; "
@@ -66,16 +66,3 @@ def in_input(picture: BoxedPicture, preprocess: Preprocess) -> BoxedPicture:
     corner, sides = np.array([seen.left, seen.top]), np.array([seen.width, seen.height])
     corners = (picture.boxes.reshape(-1, 2, 2) - corner) * (preprocess.size_px / sides)
     return replace(picture, boxes=np.asarray(corners.reshape(-1, 4), np.float32))
-
-
-def _part(folder: Path, name: str) -> Path:
-    return folder / name if (folder / name).is_dir() else folder
-
-
-def _refuse_overlap(first: BoxFolder, second: BoxFolder) -> None:
-    known = {sha256_of(file) for file in first.files}
-    if shared := [file for file in second.files if sha256_of(file) in known]:
-        raise InputError(
-            f"{len(shared)} images of --eval-data are in --data too, such as {some_of(shared)}. "
-            "Accuracy must be measured on pictures that calibration has not seen."
-        )

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.errors import InputError, some_of
+from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
-from edgevit.common.storage.hashes import sha256_of
-from edgevit.images.labelled_masks.mask_folder import Labels, MaskFolder, open_mask_folder
+from edgevit.images.data_folders import training_folders, validation_folder
+from edgevit.images.labelled_masks.mask_folder import Labels, open_mask_folder
 from edgevit.images.resizing import seen_part
-from edgevit.inference.calibration import FEWEST, Pictures
+from edgevit.inference.calibration import FEWEST, Pictures, refuse_overlap
 from edgevit.workflows.dense.evaluate_masks import trained_void
 from edgevit.zoo.spec import Preprocess
 from edgevit.zoo.tasks import VOID
@@ -38,13 +38,13 @@ def gate_masks(
         InputError: too few pairs, some cannot be used, or a picture would serve both.
     """
     manifest, void = bundle.manifest, trained_void(bundle, None)
-    first = open_mask_folder(_part(calibration, "train"), void, progress)
+    first = open_mask_folder(training_folders(calibration, None)[0], void, progress)
     if evaluation is None:
         progress.line(f"no evaluation images given: half of {calibration} evaluates")
         first, second = first.hold_out(_CALIBRATING, seed)
     else:
-        second = open_mask_folder(_part(evaluation, "val"), void, progress)
-        _refuse_overlap(first, second)
+        second = open_mask_folder(validation_folder(evaluation), void, progress)
+        refuse_overlap(first, second)
     if len(first) < FEWEST:
         raise InputError(
             f"Calibration needs at least {FEWEST} pictures; the folder has {len(first)}. Add some."
@@ -74,16 +74,3 @@ def labels_in_input(labels: Labels, preprocess: Preprocess) -> Labels:
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     shown = cv2.warpAffine(labels, matrix, (size, size), flags=flags, borderValue=VOID)
     return np.asarray(shown, np.uint8)
-
-
-def _part(folder: Path, name: str) -> Path:
-    return folder / name if (folder / name).is_dir() else folder
-
-
-def _refuse_overlap(first: MaskFolder, second: MaskFolder) -> None:
-    known = {sha256_of(file) for file in first.files}
-    if shared := [file for file in second.files if sha256_of(file) in known]:
-        raise InputError(
-            f"{len(shared)} images of --eval-data are in --data too, such as {some_of(shared)}. "
-            "Accuracy must be measured on pictures that calibration has not seen."
-        )

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgevit.common.errors import InputError, some_of
+from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress
-from edgevit.common.storage.hashes import sha256_of
 from edgevit.images.data_folders import training_folders
+from edgevit.images.image_folder import refuse_same_pictures
 from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
 from edgevit.workflows.dense.dense_run import HELD_OUT_SHARE, DenseRun, DenseTrainResult
 
@@ -89,7 +89,12 @@ def _folders(
     training = open_box_folder(everything, progress)
     if chosen is not None:
         validation = open_box_folder(chosen, progress, training.classes)
-        _refuse_same(training, validation)
+        refuse_same_pictures(
+            training,
+            validation,
+            "of the validation pictures are among the training pictures",
+            "Give others, or leave out --val-data and a tenth is held out.",
+        )
     else:
         progress.line(f"no validation pictures given: a tenth of {everything} is held out")
         training, validation = _held_out(training, seed)
@@ -110,15 +115,6 @@ def _held_out(folder: BoxFolder, seed: int) -> tuple[BoxFolder, BoxFolder]:
     order = np.random.default_rng(seed).permutation(len(folder)).tolist()
     held = max(1, round(HELD_OUT_SHARE * len(folder)))
     return folder.part(sorted(order[held:])), folder.part(sorted(order[:held]))
-
-
-def _refuse_same(training: BoxFolder, validation: BoxFolder) -> None:
-    known = {sha256_of(file) for file in training.files}
-    if shared := [file for file in validation.files if sha256_of(file) in known]:
-        raise InputError(
-            f"{len(shared)} of the validation pictures are among the training pictures, such as "
-            f"{some_of(shared)}. Give others, or leave out --val-data and a tenth is held out."
-        )
 
 
 def detection_recipe(options: dict[str, Any]) -> DetectionRecipe:
