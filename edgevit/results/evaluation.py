@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from edgevit.bundle.bundle import Bundle
-from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
-from edgevit.images.picture_set import PictureSet
 from edgevit.inference.accuracy import Accuracy
 from edgevit.inference.confidence import calibration_error
 from edgevit.results.bundle_summary import note_rows
+from edgevit.results.deployed_evaluation import DeployedEvaluation
 
 
-@dataclass(frozen=True)
-class EvaluationResult(Result):
-    """accuracy: over the model's classes. picture_set: the pictures it was measured on.
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult(DeployedEvaluation):
+    """accuracy: over the model's classes."""
 
-    runtime: its name and version. inference_seconds: of inference alone; total_seconds: with
-    reading and resizing. left_out: files of the folder that are no pictures to use, by reason.
-    """
-
-    bundle: Bundle
-    variant: str
-    data: Path
     accuracy: Accuracy
-    picture_set: PictureSet
-    runtime: str
-    threads: int
-    inference_seconds: float
-    total_seconds: float
-    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        return len(self.accuracy.labels)
 
     @property
     def top1(self) -> float:
@@ -51,35 +38,14 @@ class EvaluationResult(Result):
         temperature = self.bundle.manifest.temperature
         return calibration_error(self.accuracy.logits, self.accuracy.labels, temperature)
 
-    @property
-    def images_per_second(self) -> tuple[float, float]:
-        """Of inference alone, and of everything."""
-        count = len(self.accuracy.labels)
-        return count / self.inference_seconds, count / self.total_seconds
-
     def to_dict(self) -> dict[str, Any]:
-        manifest = self.bundle.manifest
-        inference, overall = self.images_per_second
-        return {
-            "model": manifest.model.name,
-            "bundle": str(self.bundle.path),
-            "variant": self.variant,
-            "file_sha256": manifest.files[manifest.variants[self.variant].file].sha256,
-            "trained": manifest.model.trained,
-            "weights": manifest.model.weights,
-            "data": str(self.data),
-            "picture_set": asdict(self.picture_set),
-            **self.accuracy.to_json(),
-            "calibration_error": round(self.calibration_error, 5),
-            "temperature": self.bundle.manifest.temperature,
-            "images_per_s": {"inference": round(inference, 1), "with_reading": round(overall, 1)},
-            "conditions": {
-                "runtime": self.runtime,
-                "threads": self.threads,
-                "resize": self._resize,
-            },
-            "left_out": dict(self.left_out),
-        }
+        return self.document(
+            {
+                **self.accuracy.to_json(),
+                "calibration_error": round(self.calibration_error, 5),
+                "temperature": self.bundle.manifest.temperature,
+            }
+        )
 
     def sections(self) -> list[Section]:
         inference, overall = self.images_per_second
@@ -88,10 +54,10 @@ class EvaluationResult(Result):
             ("top-1", _percent(self.accuracy.top1.to_json(), with_interval=True)),
             ("top-5", _percent(self.accuracy.top5.to_json(), with_interval=True)),
             ("calibration error", self._confidence),
-            ("images", str(len(self.accuracy.labels))),
+            ("images", str(self.images)),
             ("picture set", self.picture_set.text),
             ("speed", f"{inference:.0f} images/s; {overall:.0f} with reading"),
-            ("how", f"{self.runtime}, {self.threads} thread(s), {self._resize}"),
+            ("how", self.how),
         ]
         return [
             self._by_class(),
@@ -107,10 +73,6 @@ class EvaluationResult(Result):
             return f"{error}; not calibrated (eval --calibrate)"
         return f"{error}, at temperature {report.temperature:.2f} fitted on {report.images} images"
 
-    @property
-    def _resize(self) -> str:
-        return self.bundle.manifest.preprocess.resize_text
-
     def _by_class(self) -> Table:
         columns = ("class", "images", "recall", "precision", "most often mistaken for")
         rows = [
@@ -123,8 +85,7 @@ class EvaluationResult(Result):
             )
             for row in self.accuracy.by_class()
         ]
-        title = f"{self.bundle.manifest.model.name} {self.variant} on {self.data}"
-        return Table(title, columns, rows, numeric=columns[1:4])
+        return Table(self.title, columns, rows, numeric=columns[1:4])
 
 
 def _percent(share: dict[str, Any], with_interval: bool = False) -> str:
