@@ -107,7 +107,10 @@ class Prediction(Result):
         return self.find_superpixels(self.picture)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Image:
-        """The picture with the outlines of its superpixels and its likeliest class.
+        """The picture with its answer drawn on it.
+
+        Of a classifier: the outlines of its superpixels and its likeliest class. Of a mask: a
+        colour for every class, outlines and a legend. Of a detector: a box around every object.
 
         Args:
             path: a picture file to write it to as well; its suffix says the format.
@@ -118,17 +121,22 @@ class Prediction(Result):
         Raises:
             InputError: as ``superpixels``; or the file cannot be written.
         """
-        from edgevit.images import image_io
+        drawn = self.drawn()
+        if path is not None:
+            from edgevit.images import image_io
+
+            image_io.write(Path(path), drawn)
+        return drawn
+
+    def drawn(self) -> Image:
+        """What :meth:`plot` gives and writes."""
         from edgevit.images.drawn import drawing
 
         drawn = self.picture
         if self.superpixels is not None:
             drawn = drawing.draw_superpixels(drawn, self.superpixels, self.preprocess)
         text = drawing.caption(self.label, self.probability, self.trained, self.unsure)
-        drawn = drawing.draw_caption(drawn, text)
-        if path is not None:
-            image_io.write(Path(path), drawn)
-        return drawn
+        return drawing.draw_caption(drawn, text)
 
     def to_dict(self) -> dict[str, Any]:
         """``{"image", "answers": [{"label", "probability", "share"}], "unsure", "latency_ms"}``."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,23 +41,12 @@ class BoxPrediction(DensePrediction):
         """The class of every box."""
         return [self.classes[place] for place in self.detections.labels]
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Image:
-        """The picture with a box around every object, in the colour of its class.
-
-        Args:
-            path: a picture file to write it to as well; its suffix says the format.
-
-        Returns:
-            uint8 RGB [H, W, 3], of the picture's size.
-        """
-        from edgevit.images import image_io
+    def drawn(self) -> Image:
+        """The picture with a box around every object, in the colour of its class."""
         from edgevit.images.drawn.box_drawing import draw_boxes, plate_texts
 
         texts = plate_texts(self.labels, self.scores, self.trained)
-        drawn = draw_boxes(self.picture, self.boxes, self.detections.labels.tolist(), texts)
-        if path is not None:
-            image_io.write(Path(path), drawn)
-        return drawn
+        return draw_boxes(self.picture, self.boxes, self.detections.labels.tolist(), texts)
 
     def to_dict(self) -> dict[str, Any]:
         """``{"image", "objects": [{"label", "score", "box_px"}], "latency_ms"}``."""

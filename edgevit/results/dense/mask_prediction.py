@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,25 +33,13 @@ class MaskPrediction(DensePrediction):
         """bool [H, W]: the pixels of a class, by its name."""
         return np.asarray(self.mask == list(self.classes).index(label))
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Image:
-        """The picture under its mask: a colour for every class, outlines and a legend.
-
-        Args:
-            path: a picture file to write it to as well; its suffix says the format.
-
-        Returns:
-            uint8 RGB [H, W, 3], of the picture's size.
-        """
-        from edgevit.images import image_io
+    def drawn(self) -> Image:
+        """The picture under its mask: a colour for every class, outlines and a legend."""
         from edgevit.images.drawn import drawing
         from edgevit.images.drawn.mask_drawing import draw_mask
 
         drawn = draw_mask(self.picture, self.mask, self.classes)
-        if not self.trained:
-            drawn = drawing.draw_caption(drawn, "untrained")
-        if path is not None:
-            image_io.write(Path(path), drawn)
-        return drawn
+        return drawn if self.trained else drawing.draw_caption(drawn, "untrained")
 
     def to_dict(self) -> dict[str, Any]:
         """``{"image", "classes": [{"label", "area"}], "mask": run lengths, "latency_ms"}``."""
