@@ -103,7 +103,7 @@ VoidOption = Annotated[
     typer.Option(
         min=0,
         max=255,
-        help="Segmentation: a label that is not counted, beside 255. Default: as in training.",
+        help="Segmentation: a label value to ignore besides 255. Default: as in training.",
     ),
 ]
 WeightsKeyOption = Annotated[
@@ -116,7 +116,9 @@ WeightsKeyOption = Annotated[
 
 EngineOption = Annotated[
     str,
-    typer.Option("--engine", help="What does the work: local, a plain loop; or ray."),
+    typer.Option(
+        "--engine", help="Where the work runs: local (this process) or ray (Ray workers)."
+    ),
 ]
 RayWorkersOption = Annotated[
     int | None,
@@ -127,7 +129,7 @@ ClusterOption = Annotated[
     typer.Option(
         "--address",
         metavar="HOST:PORT|auto",
-        help="Ray: a running cluster. Default: one of this machine, for this command only.",
+        help="Ray: address of a running cluster. Default: a new one on this machine.",
     ),
 ]
 HostsOption = Annotated[

@@ -53,7 +53,7 @@ def compile_bundle(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Labelled images to calibrate INT8 on, if the bundle has no such form yet."
+            help="Labelled images to calibrate INT8 on, if the bundle has no INT8 variant yet."
         ),
     ] = None,
     images: Annotated[

@@ -47,7 +47,10 @@ def run(
     unsure_below: Annotated[
         float,
         typer.Option(
-            min=0, max=1, metavar="P", help="Answer 'unsure' if the likeliest class is below this."
+            min=0,
+            max=1,
+            metavar="P",
+            help="Mark an answer 'unsure' if its top probability is below P.",
         ),
     ] = 0.5,
     save: Annotated[

@@ -58,12 +58,13 @@ def evaluate(
     ] = None,
     split: Annotated[
         str,
-        typer.Option(help="all of the images, or held-out: those that validated the training."),
+        typer.Option(help="Which images: all, or held-out (the validation split of the training)."),
     ] = "all",
     calibrate: Annotated[
         bool,
         typer.Option(
-            "--calibrate", help="Fit the bundle's probabilities to these images, and keep that."
+            "--calibrate",
+            help="Fit a softmax temperature on these images, and keep it in the bundle.",
         ),
     ] = False,
     void: VoidOption = None,

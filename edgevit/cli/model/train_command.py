@@ -164,7 +164,7 @@ def train(
             "--checkpoint-every",
             min=0,
             metavar="STEPS",
-            help="Save the state every so many steps too. Default: after every epoch only.",
+            help="Also save a checkpoint every so many steps. Default: after every epoch only.",
         ),
     ] = 0,
     device: Annotated[str, typer.Option(help="Device to train on: auto, cpu or cuda.")] = "auto",
