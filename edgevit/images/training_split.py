@@ -62,7 +62,8 @@ class TrainingSplit:
         """
         wanted = set(self.held_out.values())
         found = [sha256_of(file) for file in folder.files]
-        missing = [name for name, sha256 in self.held_out.items() if sha256 not in set(found)]
+        there = set(found)
+        missing = [name for name, sha256 in self.held_out.items() if sha256 not in there]
         if missing:
             raise InputError(
                 f"{len(missing)} of the {len(self.held_out)} held-out images are not in --data, "

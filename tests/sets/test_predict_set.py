@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import edgevit as library
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.installation.install_command import install_command
@@ -77,6 +78,10 @@ def test_a_loop_answers_folders_globs_archives_and_parquet(
     assert sorted(r["top_probabilities"] for r in rows_of(zipped.output)) == sorted(
         answers["folder"]
     )
+    with library.load(bundle.path) as model:
+        alone = model(files[0], top=3)
+    calibrated = [answer.probability for answer in alone.top(3)]
+    assert any(each == pytest.approx(calibrated, abs=1e-5) for each in answers["folder"])
     row = rows_of(zipped.output)[0]
     assert row["label"] == row["top_labels"][0]
     assert row["image"].startswith(f"{tmp_path}/some.zip/")

@@ -8,13 +8,19 @@ from shlex import quote
 from typing import Any
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.errors import EdgevitError, InputError
+from edgevit.common.errors import EdgevitError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
 from edgevit.results.bench_result import BenchResult
 from edgevit.results.documents.fleet_document import FLEET_KIND
-from edgevit.workflows.remote.fleet import failure_document, on_all, require_all
+from edgevit.workflows.remote.fleet import (
+    failure_document,
+    failure_lines,
+    on_all,
+    require_all,
+    require_hosts,
+)
 
 _COLUMNS = ("device", "machine", "variant", "p50 ms", "p90 ms", "img/s", "cold ms", "MiB", "note")
 
@@ -49,12 +55,9 @@ class FleetBenchResult(Result):
         results = self.results
         rows = [_row(host, result) for host, result in results.items()]
         table = Table(f"{self.model} on {len(self.devices)} devices", _COLUMNS, rows, _COLUMNS[3:8])
-        failed = [
-            f"FAILED: {each}" for each in self.devices.values() if isinstance(each, EdgevitError)
-        ]
         kept = " ".join(quote(result.kept) for result in results.values() if result.kept)
         page = [f"one page of them: edgevit report {kept} -o fleet.html"] if kept else []
-        return [*([table] if rows else []), *failed, *page]
+        return [*([table] if rows else []), *failure_lines(self.devices), *page]
 
 
 def bench_fleet(
@@ -82,8 +85,7 @@ def bench_fleet(
     from edgevit_runtimes.remote.runs import bench_there
     from edgevit_runtimes.remote.ssh import connection
 
-    if not hosts:
-        raise InputError("No device is given. Name one with --host user@device, or a --fleet.")
+    require_hosts(hosts)
     how = BenchOptions(**options)
 
     def on_one(host: str, progress: Progress) -> BenchResult:

@@ -14,7 +14,13 @@ from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.schema import typed
 from edgevit.common.tables import Section, Table
-from edgevit.workflows.remote.fleet import failure_document, on_all, require_all
+from edgevit.workflows.remote.fleet import (
+    failure_document,
+    failure_lines,
+    on_all,
+    require_all,
+    require_hosts,
+)
 from edgevit.workflows.remote.host_work import bundle_job
 from edgevit_runtimes.deployment.deployment_slot import DEFAULT_SLOT, Version, refuse_slot_name
 from edgevit_runtimes.remote.device_list import hosts_of
@@ -77,11 +83,8 @@ class DeployResult(Result):
 
     def sections(self) -> list[Section]:
         done = [_row(h, each) for h, each in self.devices.items() if isinstance(each, Deployed)]
-        failed = [
-            f"FAILED: {each}" for each in self.devices.values() if isinstance(each, EdgevitError)
-        ]
         table = Table(f"{self.model}, slot {self.slot}", _COLUMNS, done, _COLUMNS[4:5])
-        return [*([table] if done else []), *failed]
+        return [*([table] if done else []), *failure_lines(self.devices)]
 
 
 def deploy(
@@ -153,8 +156,7 @@ def roll_back(
 
 def _hosts(host: str | Sequence[str], fleet: str | None) -> tuple[str, ...]:
     hosts = hosts_of([host] if isinstance(host, str) else host, fleet)
-    if not hosts:
-        raise InputError("No device is given. Name one with --host user@device, or a --fleet.")
+    require_hosts(hosts)
     return hosts
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-from edgevit.common.errors import CheckFailedError, DeviceError, EdgevitError
+from edgevit.common.errors import CheckFailedError, DeviceError, EdgevitError, InputError
 from edgevit.common.progress import Advance, Progress
 from edgevit.common.workers import workers
 
@@ -44,6 +44,17 @@ def failures(found: Mapping[str, object]) -> dict[str, EdgevitError]:
 def failure_document(error: EdgevitError) -> dict[str, Any]:
     """For programs. code: the exit code that the command has for one device."""
     return {"error": str(error), "code": error.exit_code}
+
+
+def failure_lines(found: Mapping[str, object]) -> list[str]:
+    """For people."""
+    return [f"FAILED: {error}" for error in failures(found).values()]
+
+
+def require_hosts(hosts: Sequence[str]) -> None:
+    """Raises InputError where no device is given."""
+    if not hosts:
+        raise InputError("No device is given. Name one with --host user@device, or a --fleet.")
 
 
 def require_all(found: Mapping[str, object], what: str) -> None:

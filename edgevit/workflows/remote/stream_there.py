@@ -19,6 +19,7 @@ from edgevit_runtimes.remote.transfer.send_pictures import send_pictures
 from edgevit_runtimes.sources.source_address import Address, Kind, parse
 
 _LONGEST_LINE = 1 << 20
+_ANSWERS = {"answers", "mask"}  # of a classifier or detector, of a segmentation model
 
 
 def run_there(
@@ -92,7 +93,7 @@ def _answers(running: Running, host: str) -> Iterator[dict[str, Any]]:
             content = plain_json(line)
         except ValueError:
             continue
-        if isinstance(content, dict) and "answers" in content:
+        if isinstance(content, dict) and _ANSWERS & content.keys():
             yield content
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.version import __version__
-from edgevit.inference.answers import likeliest, softmax
 from edgevit.workflows.sets.picture_items import PictureItem
 from edgevit.zoo.spec import LOGITS
 
@@ -89,8 +88,7 @@ class Answerer:
         return row | ({"logits": None} if self.request.with_logits else {})
 
     def _answer(self, logits: np.ndarray[Any, np.dtype[np.float32]]) -> Row:
-        classes = self.classifier.bundle.manifest.classes
-        best = likeliest(softmax(logits), classes, self.request.top)
+        best = self.classifier.named(self.classifier.probabilities(logits), self.request.top)
         row: Row = {
             "label": best[0].label,
             "probability": best[0].probability,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress, stage
 from edgevit.common.result import Result
@@ -104,6 +105,7 @@ def predict_set(
     used = variant or chosen_here(bundle)
     bundle.variant(used)  # refuses a name that it has not
     entry = bundle.manifest.variants[used]
+    _refuse_other_tasks(bundle)
     with stage(progress, "list the images"):
         items = items_of(sources)
     try_untrusted(bundle, [used], progress)
@@ -128,6 +130,14 @@ def predict_set(
         seconds=time.perf_counter() - started,
         first_errors=tuple(tally.first),
     )
+
+
+def _refuse_other_tasks(bundle: Bundle) -> None:
+    if bundle.manifest.task != "classification":
+        raise InputError(
+            f"edgevit predict writes classes; the task of {bundle.path} is {bundle.manifest.task}. "
+            "Use 'edgevit run --json', which gives masks and boxes."
+        )
 
 
 @dataclass

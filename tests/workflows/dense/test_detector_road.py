@@ -29,6 +29,7 @@ from edgevit.workflows.evaluate import evaluate
 from edgevit.workflows.export import export
 from edgevit.workflows.predict.loaded_model import Model
 from edgevit.workflows.quantize import quantize
+from edgevit.workflows.sets.predict_set import predict_set
 from edgevit.workflows.train import train
 from edgevit.workflows.verify import verify
 from support import python
@@ -254,3 +255,8 @@ def test_a_detector_learns_rectangles(tmp_path: Path) -> None:
     recipe = DetectionRecipe(epochs=40, batch=8, learning_rate=3e-3, backbone_rate=1.0)
     done = train_detector(run_of(tmp_path / "run"), tmp_path, None, recipe, SilentProgress())
     assert done.ap50 > 0.7
+
+
+def test_predict_refuses_what_gives_no_classes(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the task of .* is detection"):
+        predict_set(bundle, [str(tmp_path)], tmp_path / "answers.parquet")
