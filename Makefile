@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz fuzz-native bench-native chaos test-all test-pythons test-arm64 schemas lint bench prebuilt wheels train-zoo tensorrt-builds docs clean
+.PHONY: demo test fuzz fuzz-native bench-native chaos test-slow test-all test-pythons test-arm64 schemas lint bench prebuilt wheels train-zoo tensorrt-builds docs clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -18,10 +18,17 @@ demo: $(READY)
 	$(BIN)/edgevit run out/lla_tiny.edgevit $(IMAGES)
 	$(BIN)/edgevit bench out/lla_tiny.edgevit
 
+# Twice as many workers as cores: many tests wait for other processes, devices and clocks.
+TEST_WORKERS ?= $(shell expr 2 '*' $$(nproc))
 # A worker whose test neither ends nor fails after its time (pyproject.toml) is ended and replaced.
+IN_PARALLEL = --numprocesses $(TEST_WORKERS) --dist loadfile \
+	-o faulthandler_timeout=660 -o faulthandler_exit_on_timeout=true
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not arm64" --numprocesses auto --dist loadfile \
-		-o faulthandler_timeout=660 -o faulthandler_exit_on_timeout=true
+	$(BIN)/python -m pytest -m "not slow and not arm64" $(IN_PARALLEL)
+
+# What is heavy: whole trainings, exports and quantizations, other environments.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m "slow and not arm64"
 
 test-all: $(READY)
 	$(BIN)/python -m pytest

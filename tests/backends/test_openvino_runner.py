@@ -72,6 +72,7 @@ def test_wrong_pictures_and_broken_files_are_refused(inlined: Path, tmp_path: Pa
 
 
 @needs_openvino
+@pytest.mark.slow  # a whole quantization
 def test_a_quantized_variant_runs_and_is_measured_in_it(
     answered: Path, tmp_path: Path, edgevit: Command
 ) -> None:

@@ -30,6 +30,7 @@ from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.bench.percentiles import latency_ms
 from edgevit_runtimes.devices import x86
 from support import SHARED_DATA, Command, environment
+from support.fuzzing.small_bundle import small_bundle
 from support.needs import TINY_IMAGENET
 
 
@@ -330,12 +331,10 @@ def test_class_names_are_no_markup(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(photo_folder / "photo0.png", "[red].png")
-    (tmp_path / "names.txt").write_text("[/bold]\n[red]x\n")
-    options = ("--model", "vit_tiny_32", "--classes", "names.txt", "--output", "v.edgevit")
-    assert edgevit("export", *options).code == 0
-    ended = edgevit("run", "v.edgevit", "[red].png")
-    assert ended.code == 0
-    for shown in ("[/bold]", "[red]x", "[red].png"):
+    small_bundle(Path("small.edgevit"), classes=("[/bold]", "[red]x", "[link=x]y[/link]"))
+    ended = edgevit("run", "small.edgevit", "[red].png")
+    assert ended.code == 0, ended.err
+    for shown in ("[/bold]", "[red]x", "[link=x]y[/link]", "[red].png"):
         assert shown in ended.out
 
 

@@ -78,6 +78,7 @@ def test_a_changed_file_is_read_or_refused(kind: str, subjects: dict[str, Subjec
     assert "refusal" in outcomes
 
 
+@pytest.mark.slow  # fifty commands; 'make fuzz' runs thousands
 def test_a_changed_model_is_read_or_refused(tmp_path: Path) -> None:
     """By every command, in a child with limits of memory and time."""
     ended = python(

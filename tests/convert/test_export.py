@@ -364,7 +364,14 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, known_trace: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "signum",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_in_the_middle(tmp_path: Path, traces: Path, signum: int, edgevit: Command) -> None:
     target, partial = tmp_path / "out.edgevit", tmp_path / ".out.edgevit.partial"
     with _export_process(target, known_trace) as child:

@@ -107,6 +107,7 @@ def test_an_efficientnet_goes_the_whole_road(
 
 
 @needs_teacher
+@pytest.mark.slow  # builds EfficientNet; a small model is refused in test_import.py
 def test_a_file_of_too_few_names_is_refused_with_both_numbers(
     efficientnet: Path, tmp_path: Path, edgevit: Command
 ) -> None:

@@ -115,11 +115,11 @@ def test_a_model_of_the_zoo_is_exported_first(labelled: Path, edgevit: Command) 
     """Every class is known to an untrained model only by number."""
     numbered = labelled.parent / "numbered"
     shutil.copytree(labelled / "espresso", numbered / "class 3")
-    ended = edgevit("eval", "--model", "lla_tiny_32", "--data", numbered, "--json")
+    ended = edgevit("eval", "--model", "vit_tiny_32", "--data", numbered, "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
     assert content["trained"] is False
-    assert content["model"] == "lla_tiny_32"
+    assert content["model"] == "vit_tiny_32"
 
 
 def test_validation_images_inside_are_found(labelled: Path, edgevit: Command) -> None:

@@ -22,7 +22,11 @@ from support import Command, write_png
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param("lavit_tiny_128", marks=pytest.mark.slow), "lavit_tiny_32", "vit_tiny_32"],
+    [
+        pytest.param("lavit_tiny_128", marks=pytest.mark.slow),
+        pytest.param("lavit_tiny_32", marks=pytest.mark.slow),
+        "vit_tiny_32",
+    ],
 )
 def test_features_take_the_same_road(
     name: str, tmp_path: Path, photos: list[Image], edgevit: Command

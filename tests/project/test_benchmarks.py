@@ -69,6 +69,7 @@ def test_edgevits_superpixels_are_no_worse_on_a_made_up_scene() -> None:
     assert found.boundary_recall > 0.9
 
 
+@pytest.mark.slow  # a whole benchmark; its parts are tested above
 def test_the_quality_benchmark_runs(tmp_path: Path, photos: list[Image]) -> None:
     folder = tmp_path / "bsds"
     folder.mkdir()

@@ -37,7 +37,8 @@ def interpreter(version: str) -> Path | None:
 
 
 @pytest.fixture(
-    scope="module", params=[_OWN, *(pytest.param(v, marks=pytest.mark.slow) for v in _OTHERS)]
+    scope="module",
+    params=[pytest.param(version, marks=pytest.mark.slow) for version in (_OWN, *_OTHERS)],
 )
 def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with the package and what it declares, and nothing else."""

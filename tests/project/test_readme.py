@@ -18,7 +18,8 @@ from support import ROOT, Command
 
 README = (ROOT / "README.md").read_text()
 # Pages whose blocks of commands are run, one page after the other, in one folder.
-RUN_PAGES = ("README.md", "docs/index.md", "docs/commands.md")
+FIRST_PAGES = ("README.md", "docs/index.md")
+RUN_PAGES = (*FIRST_PAGES, "docs/commands.md")
 TUTORIALS = ("docs/own-pictures.md", "docs/c.md")
 
 
@@ -70,7 +71,15 @@ def place(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, class_fo
 def test_the_commands_work_one_after_the_other(
     place: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A command that several pages show is run once."""
+    """A command that both pages show is run once."""
+    monkeypatch.chdir(place)
+    assert _run(FIRST_PAGES, edgevit) >= 5
+
+
+@pytest.mark.slow  # trains, exports and quantizes; each command has tests of its own
+def test_the_commands_of_all_pages_work_one_after_the_other(
+    place: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(place)
     assert _run(RUN_PAGES, edgevit) >= 20
 

