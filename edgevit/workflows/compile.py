@@ -63,8 +63,8 @@ class CompileResult(Result):
         rows = [
             ("file", f"{variant.file}, {self._bytes / 2**20:.1f} MiB"),
             ("from", build.source if build else "-"),
-            ("opens where", _listed(build.built_for) if build else "-"),
-            ("options", _listed(build.options) if build else "-"),
+            ("opens on", _listed(build.built_for, "any machine") if build else "-"),
+            ("options", _listed(build.options, "none") if build else "-"),
             ("compiled", f"in {facts.get('seconds', 0):g} s"),
             ("agreement", _agreement(facts.get("agreement"))),
         ]
@@ -330,8 +330,8 @@ def compile_fastest(
 # What people read --------------------------------------------------------------------------------
 
 
-def _listed(facts: Any) -> str:
-    return ", ".join(f"{key} {value}" for key, value in facts.items()) or "anywhere"
+def _listed(facts: Any, empty: str) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items()) or empty
 
 
 def _agreement(found: Any) -> str:
