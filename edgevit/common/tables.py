@@ -97,17 +97,23 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def _draw(section: Table, console: Console) -> None:
     """The title, and the table or its rows as blocks."""
-    from rich.text import Text
-
-    for line in wrapped(printable(section.title), console.width) if section.title else ():
-        console.print(Text(line, style="bold"), soft_wrap=True)
+    _print_title(section.title, console)
     natural, fewest = _measured(section)
     room = console.width - _GAP * (len(natural) - 1)
     if sum(fewest) <= room or len(natural) == 2:
         console.print(_side_by_side(section, _fitted(natural, fewest, room)))
     else:
         for row in section.rows:
-            console.print(_block(section, row))
+            _print_title(row[0], console)
+            console.print(_block(section.columns[1:], row[1:]))
+
+
+def _print_title(title: str, console: Console) -> None:
+    """On lines of its own, where a path in it stays whole."""
+    from rich.text import Text
+
+    for line in wrapped(printable(title), console.width) if title else ():
+        console.print(Text(line, style="bold"), soft_wrap=True)
 
 
 def _measured(section: Table) -> tuple[list[int], list[int]]:
@@ -168,18 +174,16 @@ def _side_by_side(section: Table, widths: Sequence[int]) -> RichTable:
     return table
 
 
-def _block(section: Table, row: Sequence[str]) -> RichTable:
-    """A row as lines: its first cell, and below it the others with the names of their columns."""
+def _block(columns: Sequence[str], row: Sequence[str]) -> RichTable:
+    """A row as lines, each with the name of its column."""
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    title, *cells = map(printable, row)
-    names = [printable(name) for name in section.columns[1:]]
+    names = [f"{_INDENT}{printable(name)}" for name in columns]
     block = RichTable.grid(padding=(0, _GAP, 0, 0))
-    block.title, block.title_justify = Text(title), "left"
-    block.add_column(width=max(map(_cells, names)) + len(_INDENT))
+    block.add_column(width=max(map(_cells, names)))
     block.add_column(overflow="fold")
-    for name, cell in zip(names, cells, strict=True):
+    for name, cell in zip(names, row, strict=True):
         if cell:
-            block.add_row(f"{_INDENT}{name}", Text(cell))
+            block.add_row(Text(name), Text(printable(cell)))
     return block

@@ -256,7 +256,7 @@ def compile_variant(bundle: Bundle, request: CompileRequest, work: _Work) -> tup
     from edgevit_runtimes.selection.agreement import agreement, require_variant
 
     wanted, compile_it = _PLANS[request.target](bundle, request, work.progress)
-    with stage(work.progress, f"compile   {wanted.name}"):
+    with stage(work.progress, f"compile {wanted.name}"):
         bundle, outcome = ensure(bundle, wanted, compile_it, work.force)
     if outcome.was_kept or request.capability is not None:
         return bundle, outcome  # ahead of time: there is no GPU of that capability to ask

@@ -138,7 +138,7 @@ def profile(
             if variants:
                 raise
             left_out[name] = str(error)
-    with progress.working("measure the machine's peak"):
+    with progress.working("measure how fast this machine can compute and read memory"):
         peak = measure_peak(threads)
     result = ProfileResult(bundle, tuple(profiles), _work_by_group(bundle), peak, left_out)
     if plot is not None:

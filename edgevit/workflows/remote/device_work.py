@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
-from edgevit.common.errors import CheckFailedError, DamagedError, InputError
+from edgevit.common.errors import CheckFailedError, DamagedError, InputError, options_as_typed
 from edgevit.common.progress import PlainProgress
 from edgevit.common.result import Result
 from edgevit.common.storage.hashes import sha256_of
@@ -33,7 +33,8 @@ def main() -> None:
     os.umask(0o077)
     home = Path(sys.argv[1])
     job = json.loads(sys.stdin.buffer.readline())
-    protocol.send(agent.carry_out(home, job, work), sys.stdout.buffer)
+    with options_as_typed():
+        protocol.send(agent.carry_out(home, job, work), sys.stdout.buffer)
 
 
 def work(home: Path, job: dict[str, Any]) -> dict[str, Any]:
