@@ -39,7 +39,7 @@ from edgevit.cli.model.eval_command import evaluate
 from edgevit.cli.model.models_command import models
 from edgevit.cli.model.train_command import train
 from edgevit.cli.renamed import with_current_names
-from edgevit.common.errors import EdgevitError
+from edgevit.common.errors import EdgevitError, options_as_typed
 from edgevit.common.storage.interruption import is_put_off
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.native_output import native_output_filtered
@@ -133,7 +133,7 @@ def main() -> NoReturn:
         if isinstance(getattr(sys, stream), TextIOWrapper):
             getattr(sys, stream).reconfigure(errors="backslashreplace")
     try:
-        with native_output_filtered():
+        with native_output_filtered(), options_as_typed():
             code = _run()
         sys.exit(code)
     except BaseException as error:

@@ -71,7 +71,7 @@ EXAMPLES: Mapping[str, tuple[str, str, str]] = {
     "profile": (
         "profile mine.edgevit",
         "profile mine.edgevit --variant native-int8 --runs 200",
-        "profile mine.edgevit --threads 2 --json",
+        "profile mine.edgevit --threads 2 --plot profile.png",
     ),
     "report": (
         "report here.json",

@@ -1,18 +1,48 @@
-"""Errors a person can act on: each message says what, got, expected, and how to fix it."""
+"""Errors a person can act on: each message says what, got, expected, and how to fix it.
+
+A message calls an option as it is typed, ``--crop-pct``. Who calls the Python API reads the name of
+the parameter in its place, ``'crop_pct'``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from edgevit.common.installation.install_command import install_command
 
 _NAMED = 5
+_PROGRAM = r"(?:edgevit|pip|git|ray|sudo|torchrun|python\S*|v4l2-ctl)"
+# Commands in a message stay as they are typed: those in quotes, and others to the end of a clause.
+_COMMAND = rf"'{_PROGRAM} [^']*'|\b{_PROGRAM} (?:'[^']*'|[^.,;)']|[.,;)](?=\S))*"
+_COMMAND_OR_OPTION = re.compile(rf"({_COMMAND})|(?<![\w-])--([a-z][a-z0-9-]*[a-z0-9])")
+_options_are_typed = False
+
+
+@contextmanager
+def options_as_typed() -> Iterator[None]:
+    """While a command line runs, messages name its options instead of parameters."""
+    global _options_are_typed  # noqa: PLW0603  (one command line a process)
+    former, _options_are_typed = _options_are_typed, True
+    try:
+        yield
+    finally:
+        _options_are_typed = former
 
 
 class EdgevitError(Exception):
     """Base of every error that edgevit raises on purpose; ``exit_code`` is the CLI's."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if _options_are_typed else _COMMAND_OR_OPTION.sub(_as_parameter, text)
+
+
+def _as_parameter(found: re.Match[str]) -> str:
+    return found[1] or f"'{found[2].replace('-', '_')}'"
 
 
 class InputError(EdgevitError):

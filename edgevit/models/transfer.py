@@ -53,7 +53,9 @@ def start_from(module: ZooModule, checkpoint: Checkpoint, source: str, progress:
             "have the same name and shape. Give weights of the same model."
         )
     module.load_state_dict({**own, **taken})
-    progress.line(f"start from {source}" + (f"; anew: {some_of(fresh)}" if fresh else ""))
+    progress.line(
+        f"start from {source}" + (f"; newly initialised: {some_of(fresh)}" if fresh else "")
+    )
 
 
 def _size(state: dict[str, Tensor]) -> int:

@@ -14,6 +14,8 @@ from edgevit.results.bench_result import (
     PacedLatency,
 )
 
+_PERCENTILES = "p50 / p90 / p99"
+
 
 def result_sections(result: BenchResult) -> list[Section]:
     """One result: a table of its figures, and what quantization said of the model."""
@@ -50,13 +52,13 @@ def _speed(result: BenchResult) -> list[tuple[str, str, str]]:
         (
             "latency, back to back",
             latency(hot),
-            f"{hot.samples} samples in {len(hot.p50_by_process)} processes; "
+            f"{_PERCENTILES} of {hot.samples} samples in {len(hot.p50_by_process)} processes; "
             f"{warm.inferences} discarded, {settled}",
         ),
         (
             f"latency, camera at {paced.fps:g} fps",
             latency(paced),
-            f"{paced.samples} samples, {paced.late} late",
+            f"{_PERCENTILES} of {paced.samples} samples, {paced.late} late",
         ),
         ("throughput", f"{result.throughput_images_per_s:.1f} images/s", "back to back"),
         (
@@ -129,10 +131,10 @@ def _sensors(result: BenchResult) -> list[tuple[str, str, str]]:
 
 
 def latency(figures: HotLatency | PacedLatency) -> str:
-    """p50 / p90 / p99; a dash where there are too few samples for one."""
+    """The figures of _PERCENTILES; a dash where there are too few samples for one."""
     parts = (figures.p50, figures.p90, figures.p99)
     shown = " / ".join("-" if part is None else f"{part:.2f}" for part in parts)
-    return f"p50 / p90 / p99  {shown} ms"
+    return f"{shown} ms"
 
 
 def _mib(value: float | None) -> str:

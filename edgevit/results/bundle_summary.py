@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -105,7 +106,7 @@ def input_rows(bundle: Bundle) -> list[tuple[str, str]]:
 def variants_table(title: str, bundle: Bundle) -> Table:
     """A row for every variant."""
     metric = _METRICS[bundle.manifest.task]
-    columns = ("variant", "file MiB", metric, "drop, points", "speed", "kept in float")
+    columns = ("variant", "file MiB", metric, "drop, points", "times faster", "layers in float")
     used_on = {variant: target for target, variant in bundle.manifest.chosen.items()}
     used_on |= {choice.variant: label for label, choice in bundle.manifest.machines.items()}
     rows = [
@@ -116,7 +117,7 @@ def variants_table(title: str, bundle: Bundle) -> Table:
         )
         for name, variant in bundle.manifest.variants.items()
     ]
-    return Table(title, columns, rows, numeric=columns[1:2])
+    return Table(title, columns, rows, numeric=("file MiB", metric, "times faster"))
 
 
 def accuracy_notes(bundle: Bundle) -> list[str]:
@@ -136,18 +137,22 @@ def accuracy_notes(bundle: Bundle) -> list[str]:
 def _figures(variant: Variant) -> tuple[str, str, str, str]:
     report = variant.report
     if variant.build is not None:
-        return f"compiled from {variant.build.source}", "-", "-", f"as {variant.build.source}"
+        return "-", "-", "-", f"as {variant.build.source}"
     if not report:
         return "-", "-", "-", "all"
     low, high = report["drop_points_interval_95"]
     speed = report.get("speed")
-    kept = report["kept_float"]
     return (
-        f"{100 * report['top1']:.2f} % of {report['images']}",
+        f"{100 * report['top1']:.2f} %",
         f"{report['drop_points']:+.2f} ({low:+.2f} to {high:+.2f})",
-        "not measured" if speed is None else f"{speed['times_faster']:.2f} x float",
-        ", ".join(kept) if kept else "none",
+        "-" if speed is None else f"{speed['times_faster']:.2f}",
+        _kept_layers(report["kept_float"]),
     )
+
+
+def _kept_layers(kept: Collection[str]) -> str:
+    """The one layer, or how many: ``inspect`` names them all below the table."""
+    return ("none", *kept)[len(kept)] if len(kept) < 2 else str(len(kept))
 
 
 def parity_text(report: Any) -> str:
@@ -166,6 +171,8 @@ def _quantization_lines(name: str, variant: Variant) -> list[str]:
     """How a variant was calibrated, and what its layers cost in accuracy."""
     report = variant.report
     lines = [f"{name}: {_calibration(report)}"] if report.get("calibration") else []
+    if len(kept := report.get("kept_float", ())) > 1:
+        lines.append(f"{name}: layers in float: {', '.join(kept)}")
     return lines + [f"  {line}" for line in _layer_lines(report)]
 
 

@@ -227,17 +227,18 @@ class FilePredictions(Result):
     def sections(self) -> list[Section]:
         if not self.predictions:
             return []
+        unsure = sum(prediction.unsure for prediction in self.predictions)
         rows = [
             (
                 p.source,
-                "unsure" if p.unsure else "",
+                *(["unsure" if p.unsure else ""] if unsure else []),
                 *(f"{a.label} {_percent(a.probability)}" for a in p.top(p.shown)),
             )
             for p in self.predictions
         ]
-        rank = self.predictions[0].rank
-        columns = ("image", "", *(f"{rank} {i + 1}" for i in range(len(rows[0]) - 2)))
-        unsure = sum(prediction.unsure for prediction in self.predictions)
+        first = self.predictions[0]
+        ranks = (f"{first.rank} {i + 1}" for i in range(len(first.top(first.shown))))
+        columns = ("image", *([""] if unsure else []), *ranks)
         below = _percent(self.predictions[0].unsure_below)
         doubts = [f"unsure of {unsure} of {len(rows)}: the likeliest class is below {below}"]
         return [Table(self.model, columns, rows), *(doubts if unsure else []), self.knows]

@@ -255,8 +255,8 @@ class _Run:
             "seconds_total": round(state.seconds, 2),
         }
         self.progress.line(
-            f"{label}  loss {entry['train_loss']:.3f}  val loss {val_loss:.3f}  "
-            f"val top-1 {100 * top1:.2f} %"
+            f"{label}  training loss {entry['train_loss']:.3f}  "
+            f"validation loss {val_loss:.3f}  top-1 {100 * top1:.2f} %"
         )
         if top1 > state.best_top1:
             state.best_top1 = top1

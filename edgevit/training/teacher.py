@@ -151,7 +151,7 @@ class TeacherAnswers:
                 stop()
         tables = {name: np.concatenate(collected) for name, collected in parts.items()}
         right = (tables[LOGITS].argmax(axis=1) == np.asarray(self.loader.folder.labels)).mean()
-        progress.line(f"{label}  {100 * right:.1f} % right")
+        progress.line(f"{label}  the teacher is right on {100 * right:.1f} %")
         self.cache.mkdir(parents=True, exist_ok=True)
         for name, file in kept.items():
             write_atomically(file, partial(_save, tables[name]))

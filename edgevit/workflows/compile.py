@@ -63,8 +63,8 @@ class CompileResult(Result):
         rows = [
             ("file", f"{variant.file}, {self._bytes / 2**20:.1f} MiB"),
             ("from", build.source if build else "-"),
-            ("opens where", _listed(build.built_for) if build else "-"),
-            ("options", _listed(build.options) if build else "-"),
+            ("opens on", _listed(build.built_for, "any machine") if build else "-"),
+            ("options", _listed(build.options, "none") if build else "-"),
             ("compiled", f"in {facts.get('seconds', 0):g} s"),
             ("agreement", _agreement(facts.get("agreement"))),
         ]
@@ -256,7 +256,7 @@ def compile_variant(bundle: Bundle, request: CompileRequest, work: _Work) -> tup
     from edgevit_runtimes.selection.agreement import agreement, require_variant
 
     wanted, compile_it = _PLANS[request.target](bundle, request, work.progress)
-    with stage(work.progress, f"compile   {wanted.name}"):
+    with stage(work.progress, f"compile {wanted.name}"):
         bundle, outcome = ensure(bundle, wanted, compile_it, work.force)
     if outcome.was_kept or request.capability is not None:
         return bundle, outcome  # ahead of time: there is no GPU of that capability to ask
@@ -330,8 +330,8 @@ def compile_fastest(
 # What people read --------------------------------------------------------------------------------
 
 
-def _listed(facts: Any) -> str:
-    return ", ".join(f"{key} {value}" for key, value in facts.items()) or "anywhere"
+def _listed(facts: Any, empty: str) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items()) or empty
 
 
 def _agreement(found: Any) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
-from edgevit.common.errors import EdgevitError
+from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.installation.install_command import install_command
 from edgevit.common.libraries import is_installed
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
+from edgevit.results.plots import check_picture
 from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ def profile(
     variants: Sequence[str] | None = None,
     runs: int = 100,
     threads: int = 1,
+    plot: Path | str | None = None,
     progress: Progress | None = None,
 ) -> ProfileResult:
     """Times every layer of every variant in its runtime, on the bundle's own pictures.
@@ -108,8 +111,10 @@ def profile(
     Args:
         variants: names; by default all, and those that cannot be profiled here are left out.
         runs: inferences; medians are given.
+        plot: draw the times by part and by operator into this .png, .svg or .pdf.
 
     Raises:
+        InputError: the picture cannot be written. MissingExtraError: it needs matplotlib.
         BundleError: the bundle has no such variant.
         CheckFailedError: a model of an untrusted bundle does not pass its trial.
         EdgevitError: a variant that was asked for by name cannot be opened or profiled here.
@@ -118,6 +123,8 @@ def profile(
     from edgevit_runtimes.selection.profile import profile as profile_variant
 
     progress = progress or SilentProgress()
+    if plot is not None:
+        check_picture("--plot", Path(plot))
     named = list(variants or bundle.manifest.variants)
     for name in named:
         bundle.entry(name)  # an unknown one is an error before the work
@@ -131,9 +138,27 @@ def profile(
             if variants:
                 raise
             left_out[name] = str(error)
-    with progress.working("measure the machine's peak"):
+    with progress.working("measure how fast this machine can compute and read memory"):
         peak = measure_peak(threads)
-    return ProfileResult(bundle, tuple(profiles), _work_by_group(bundle), peak, left_out)
+    result = ProfileResult(bundle, tuple(profiles), _work_by_group(bundle), peak, left_out)
+    if plot is not None:
+        _draw(result, runs, Path(plot))
+    return result
+
+
+def _draw(result: ProfileResult, runs: int, target: Path) -> None:
+    """
+    Raises:
+        InputError: no variant could be profiled, or the picture cannot be written.
+    """
+    from edgevit.results.profile_plot import draw_profile
+
+    if not result.profiles:
+        reasons = "; ".join(f"{name}: {why}" for name, why in result.left_out.items())
+        raise InputError(f"No variant was profiled, so there is nothing to draw: {reasons}")
+    name, threads = result.bundle.manifest.model.name, result.peak.threads
+    title = f"{name}: medians of {runs} inferences, {threads} thread(s)"
+    draw_profile(result.to_dict(), target, title)
 
 
 def _work_by_group(bundle: Bundle) -> dict[str, Work]:

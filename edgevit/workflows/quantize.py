@@ -231,9 +231,7 @@ def _folders(
 
     calibrating = open_image_folder(calibration, progress)
     if evaluation is None:
-        progress.line(
-            f"no evaluation images given: half of {calibration} evaluates, the other calibrates"
-        )
+        progress.line(f"no evaluation images given: half of {calibration} measures accuracy")
         return split_for_gate(calibrating, seed)
     evaluating = open_image_folder(Path(evaluation), progress)
     refuse_overlap(calibrating, evaluating)

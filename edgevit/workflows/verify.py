@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 _BISECT_PICTURES = 4
 _COLUMNS = (
     "variant",
-    "runtime",
-    "precision",
-    "against",
-    "pictures",
+    "runs in",
     "answers agree",
     "max diff",
     "mean diff",
@@ -97,9 +94,8 @@ class VerifyResult(Result):
 
     def sections(self) -> list[Section]:
         found = self.verification
-        title = f"{self.bundle.path}: against the float reference"
-        rows = [_row(comparison) for comparison in found.comparisons]
-        lines = [
+        lines = [f"{one.variant}: {'; '.join(one.failures())}" for one in found.failing]
+        lines += [
             f"{name}: dropped, because {why.reason}. Make it again with: {why.again}"
             for name, why in self.dropped.items()
         ]
@@ -110,7 +106,16 @@ class VerifyResult(Result):
         if note := untrained_note(self.bundle):
             lines.append(f"note: {note}")
         tensors = [_tensor_table(name, compared) for name, compared in self.tensors.items()]
-        return [Table(title, _COLUMNS, rows, _COLUMNS[4:9]), *lines, *tensors]
+        return [*self._by_reference(), *lines, *tensors]
+
+    def _by_reference(self) -> Iterator[Table]:
+        """A table for each of those that variants were compared with."""
+        compared: dict[tuple[str, int], list[Comparison]] = {}
+        for one in self.verification.comparisons:
+            compared.setdefault((one.reference, one.agreement.images), []).append(one)
+        for (reference, images), alike in compared.items():
+            title = f"{self.bundle.path} against {reference}, on {images} pictures"
+            yield Table(title, _COLUMNS, [_row(one) for one in alike], _COLUMNS[2:6])
 
 
 def verify(
@@ -213,18 +218,13 @@ def _bisect(
 
 def _row(comparison: Comparison) -> tuple[str, ...]:
     found, same = comparison.agreement, comparison.superpixels_same
-    count = found.images
-    failures = comparison.failures()
     return (
         comparison.variant,
-        comparison.runtime,
-        found.precision,
-        comparison.reference,
-        str(count),
+        f"{comparison.runtime}, {found.precision}",
         found.answers_text,
         *found.differences_text,
-        "not seen" if same is None else _percent(same, count),
-        "no: " + "; ".join(failures) if failures else "yes",
+        "not seen" if same is None else _percent(same, found.images),
+        "NO" if comparison.failures() else "yes",
     )
 
 

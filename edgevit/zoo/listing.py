@@ -27,6 +27,11 @@ class ListedModel:
     shipped_weights: tuple[str, ...]
     summary: str
 
+    @property
+    def described(self) -> str:
+        weights = ", ".join(self.shipped_weights)
+        return f"{self.summary}; weights: {weights}" if weights else self.summary
+
 
 @dataclass(frozen=True)
 class ModelList(Result):
@@ -47,13 +52,12 @@ class ModelList(Result):
                 f"{model.image_px}",
                 f"{model.parameters / 1e6:.2f} M",
                 f"{model.macs / 1e9:.3f} G",
-                ", ".join(model.shipped_weights),
-                model.summary,
+                model.described,
             )
             for model in self.models
         ]
-        columns = ("model", "pixels", "parameters", "MACs", "weights", "what")
-        title = "Models (parameters and MACs with 1000 classes)"
+        columns = ("model", "pixels", "params", "MACs", "what")
+        title = "Models (parameters and multiply-accumulates with 1000 classes)"
         return [Table(title, columns, rows, numeric=columns[1:4])]
 
 

@@ -22,6 +22,8 @@ RUN python3 -m venv --system-site-packages /opt/edgevit \
     && /opt/edgevit/bin/pip install --no-cache-dir --no-deps .
 
 RUN useradd --create-home --groups video edgevit
+# By name: which number is free depends on the base image.
+# hadolint ignore=DL3066
 USER edgevit
 WORKDIR /data
 ENTRYPOINT ["/opt/edgevit/bin/edgevit"]

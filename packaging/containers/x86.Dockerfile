@@ -11,9 +11,12 @@ RUN apt-get update \
 
 WORKDIR /src
 COPY . .
-RUN pip install --no-cache-dir ".[openvino,serve,video]"
-
-RUN useradd --create-home --groups video edgevit
+# What is installed lies here; the versions of its libraries are bounded in pyproject.toml.
+# hadolint ignore=DL3013
+RUN pip install --no-cache-dir ".[openvino,serve,video]" \
+    && useradd --create-home --groups video edgevit
+# By name: which number is free depends on the base image.
+# hadolint ignore=DL3066
 USER edgevit
 WORKDIR /data
 ENTRYPOINT ["edgevit"]

@@ -190,7 +190,7 @@ def test_a_runtime_stays_on_its_cores(compiled: Bundle) -> None:
 
 
 def test_cores_that_are_not_there(compiled: Bundle) -> None:
-    with pytest.raises(InputError, match=r"--cores names \[100000\]; this process may use"):
+    with pytest.raises(InputError, match=r"'cores' names \[100000\]; this process may use"):
         open_variant(compiled, "float", host=Host(cores=(100_000,)))
 
 
@@ -243,7 +243,7 @@ def test_an_onnx_runtime_that_cannot_list_refuses_to_fall_back(
 ) -> None:
     """Before 1.24; it says that nodes fell, not which."""
     monkeypatch.setattr(onnxruntime_runner, "_can_list", lambda: False)
-    with pytest.raises(BundleError, match=r"fallback to CPU EP .* Add --allow-fallback"):
+    with pytest.raises(BundleError, match=r"fallback to CPU EP .* Add 'allow_fallback'"):
         OnnxRuntimeRunner(Bundle.open(PREBUILT_BUNDLE).variant(), placement=Placement("cuda"))
 
 

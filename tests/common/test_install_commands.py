@@ -120,15 +120,17 @@ def test_extras_within_an_extra_are_followed(from_wheel: None) -> None:
     assert command.count('"torch>=') == 1
 
 
-def test_without_metadata_a_folder_of_wheels_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(name: str) -> list[str]:
+def test_without_metadata_the_folder_of_the_wheel_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> Any:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(module, "checkout", lambda: None)
     monkeypatch.setattr(module, "requires", unknown)
-    assert install_command("export").endswith('install --find-links FOLDER "edgevit[export]"')
-    assert upgrade_advice().endswith("install --upgrade --find-links FOLDER edgevit")
-    assert "--find-links FOLDER" in install_again_command()
+    monkeypatch.setattr(module, "distribution", unknown)
+    assert install_command("export").endswith('install --find-links . "edgevit[export]"')
+    assert "in the folder of a newer wheel: " in upgrade_advice()
+    assert upgrade_advice().endswith("install --upgrade --find-links . edgevit")
+    assert install_again_command().endswith("--no-deps --find-links . edgevit")
 
 
 def test_pip_is_that_of_the_running_python(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgevit.common.errors import CheckpointError
+from edgevit.common.errors import CheckpointError, InputError, options_as_typed
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.npz import read_npz
 from edgevit.common.untrusted.sanitize import harmless, printable, shortened
@@ -26,6 +26,7 @@ from edgevit.images.drawn import drawing
 from edgevit.images.image_io import Image
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
 from edgevit.results import plots
+from edgevit.workflows.remote.deploy import deploy
 from support import Command, environment, python, write_png
 from support.made_results import made
 from support.needs import not_here
@@ -269,3 +270,40 @@ def test_save_checkpoint_keeps_what_it_was_given(tmp_path: Path) -> None:
     read = read_checkpoint(path)
     assert read.classes == ("ä", "犬")
     assert torch.equal(read.tensors["weight"], module.weight.half())
+
+
+@pytest.mark.parametrize(
+    ("typed", "called"),
+    [
+        ("--every must be 1 or more; got 0.", "'every' must be 1 or more; got 0."),
+        ("Leave out --crop-pct, --mean.", "Leave out 'crop_pct', 'mean'."),
+        (
+            "Use --image-px 64, or: edgevit export --model a.b --image-px 64",
+            "Use 'image_px' 64, or: edgevit export --model a.b --image-px 64",
+        ),
+        (
+            "Run 'edgevit run --json', which gives boxes; --top is for classes.",
+            "Run 'edgevit run --json', which gives boxes; 'top' is for classes.",
+        ),
+        (
+            "With edgevit compile 'my own.edgevit' --target native. Or give --images.",
+            "With edgevit compile 'my own.edgevit' --target native. Or give 'images'.",
+        ),
+        ("a--b and x --", "a--b and x --"),
+    ],
+)
+def test_a_program_reads_the_names_of_parameters(typed: str, called: str) -> None:
+    error = InputError(typed)
+    assert str(error) == called
+    assert str(InputError(called)) == called
+    with options_as_typed():
+        assert str(error) == typed
+
+
+def test_both_ways_of_asking_are_answered_in_their_own_words(
+    edgevit: Command, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"^'keep' is 1 or more versions; got 0\.$"):
+        deploy(tmp_path, "device", keep=0)
+    ended = edgevit("run", "0", "--every", 0)
+    assert "--every" in ended.one_message

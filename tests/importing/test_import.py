@@ -178,11 +178,11 @@ def test_a_body_that_reads_an_attribute_gets_its_default(tmp_path: Path, picture
 
 def test_one_output_of_several_can_be_named(tmp_path: Path, pictures: Image) -> None:
     model = small_classifier(extra_outputs=["features"])
-    with pytest.raises(InputError, match=r"2 outputs: y, features; .*name it: --logits y"):
+    with pytest.raises(InputError, match=r"2 outputs: y, features; .*name it: 'logits' y"):
         imported(model, tmp_path)
     bundle = imported(model, tmp_path, logits="y").bundle
     assert [output.name for output in bundle.manifest.outputs] == ["logits"]
-    with pytest.raises(InputError, match="--logits got 'z'; the model's outputs are y, features"):
+    with pytest.raises(InputError, match="'logits' got 'z'; the model's outputs are y, features"):
         imported(model, tmp_path, logits="z", force=True)
 
 
@@ -379,7 +379,7 @@ def test_from_python_it_is_ready_for_use(tmp_path: Path, photos: list[Image]) ->
 def test_a_model_of_convolutions_alone_is_quantized_where_these_are(tmp_path: Path) -> None:
     model = ir.load(imported(small_classifier(), tmp_path).bundle.variant())
     assert len(find_products(model, convolutions=True)) == 2
-    with pytest.raises(InputError, match=r"only convolutions.*--target tensorrt"):
+    with pytest.raises(InputError, match=r"only convolutions.*'target' tensorrt"):
         find_products(model)
 
 

@@ -271,7 +271,7 @@ def test_another_shape_names_the_model_that_has_it(tmp_path: Path) -> None:
         "patch_embed.proj.weight": torch.zeros(small.width, 3, 16, 16),
         "cls_token": torch.ones(1),
     }
-    with pytest.raises(CheckpointError, match=r"width 384, 12 blocks.*Use --model vit_small"):
+    with pytest.raises(CheckpointError, match=r"width 384, 12 blocks.*Use 'model' vit_small"):
         loaded(saved(state, tmp_path))
     state["patch_embed.proj.weight"] = torch.zeros(768, 3, 32, 32)
     with pytest.raises(CheckpointError, match=r"patches of 32 pixels; vit_tiny .*edgevit import"):
@@ -280,7 +280,7 @@ def test_another_shape_names_the_model_that_has_it(tmp_path: Path) -> None:
 
 def test_another_familys_model_is_refused(timm: dict[str, Tensor], tmp_path: Path) -> None:
     entry = ModelEntry(LlaSpec("small", 48, 3, 2, classes=CLASSES), "")
-    with pytest.raises(CheckpointError, match=r"plain ViT, named as in timm.*--model vit_tiny"):
+    with pytest.raises(CheckpointError, match=r"plain ViT, named as in timm.*'model' vit_tiny"):
         load_model(entry, saved(timm, tmp_path))
 
 

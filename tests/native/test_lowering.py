@@ -211,6 +211,6 @@ def test_views_need_no_operation() -> None:
     ],
 )
 def test_what_the_engine_lacks_is_named(body: str, words: tuple[str, ...]) -> None:
-    with pytest.raises(InputError, match=r"--target onnxruntime") as refused:
+    with pytest.raises(InputError, match=r"'target' onnxruntime") as refused:
         compile_native(model_of(body))
     assert all(word in str(refused.value) for word in words)

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from edgevit.inference.runner import Array
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.remote import bootstrap
+from edgevit_runtimes.remote.device_address import Device
+from edgevit_runtimes.remote.device_list import add_device
 from edgevit_runtimes.remote.setup import build_wheel, fetch_wheels
 from support import Command, crops, write_png
 from support.machines import arm64_root
@@ -152,35 +155,100 @@ def test_run_and_bench(root: Path, bundle: Path, pictures: Path) -> None:
         assert any("emulated" in reason for reason in result["disturbances"])
 
 
-def test_a_device_over_ssh_is_this_root(
-    root: Path,
-    bundle: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    edgevit: Command,
-) -> None:
-    """The whole way: a real server, the agent in the root, the bundle sent, the result home."""
-    home = tmp_path / "home"
+@pytest.fixture(scope="module")
+def arm(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A device called ``arm``: a real SSH server whose Python is the emulated one; its folder."""
+    base = tmp_path_factory.mktemp("arm")
+    home, server = base / "home", base / "sshd"
     python = home / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     words = shlex.join([*arm64_root.emulated(root, home), PYTHON])
     python.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     python.chmod(0o755)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    server = tmp_path / "sshd"
     server.mkdir()
-    with loopback(server) as started:
-        monkeypatch.setenv("EDGEVIT_SSH", started.ssh)
-        assert edgevit("devices", "add", "arm", "loopback", "--folder", home).code == 0
-        options = ("--samples", 10, "--frames", 2, "--fps", 2, "--warmup", 1, "--max-seconds", 3)
-        ended = edgevit("bench", bundle, "--host", "arm", *options, "--variant", INT8, "--json")
+    with loopback(server) as started, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(base / "config"))
+        patch.setenv("XDG_STATE_HOME", str(base / "state"))
+        patch.setenv("EDGEVIT_SSH", started.ssh)
+        add_device("arm", Device("loopback", str(home)))
+        yield home
+
+
+def test_a_device_over_ssh_is_this_root(arm: Path, bundle: Path, edgevit: Command) -> None:
+    """The whole way: a real server, the agent in the root, the bundle sent, the result home."""
+    options = ("--samples", 10, "--frames", 2, "--fps", 2, "--warmup", 1, "--max-seconds", 3)
+    ended = edgevit("bench", bundle, "--host", "arm", *options, "--variant", INT8, "--json")
     assert ended.code == 0, ended.err
     result = json.loads(ended.out)
     assert result["conditions"]["machine"]["architecture"] == "aarch64"
     assert result["model"]["variant"] == INT8
     here = edgevit("bench", bundle, "--variant", INT8)
     assert "was made for 64-bit arm; this machine is x86" in here.one_message
+
+
+def test_it_verifies_evaluates_and_runs_there(
+    arm: Path, bundle: Path, sure: Path, answered: Path, edgevit: Command
+) -> None:
+    """The float model is right about every picture of ``answered``, wherever it runs."""
+    host, variant = ("--host", "arm"), ("--variant", INT8)
+    verified = edgevit("verify", bundle, "--images", sure, *variant, *host, "--json")
+    assert verified.code == 0, verified.err
+    assert json.loads(verified.out)["holds"]
+    float_model = ("--variant", "float", *host, "--json")
+    evaluated = edgevit("eval", bundle, "--data", answered / "val", *float_model)
+    assert evaluated.code == 0, evaluated.err
+    assert json.loads(evaluated.out)["top1"]["share"] == 1.0
+    there = edgevit("run", bundle, sure, "--variant", "float", *host)
+    assert there.code == 0, there.err
+    labels = [json.loads(line)["answers"][0]["label"] for line in there.out.splitlines()]
+    here = answers_here(bundle, "float", sure).argmax(axis=1)
+    assert labels == [Bundle.open(bundle).manifest.classes[place] for place in here]
+
+
+def test_what_is_compiled_there_opens_there_alone(
+    arm: Path, bundle: Path, edgevit: Command, tmp_path: Path
+) -> None:
+    ours = shutil.copytree(bundle, tmp_path / "mine.edgevit")
+    ended = edgevit("compile", ours, "--target", "onnxruntime", "--host", "arm", "--json")
+    assert ended.code == 0, ended.err
+    name = json.loads(ended.out)["variant"]
+    build = Bundle.open(ours, check_hashes=True).manifest.variants[name].build
+    assert build is not None
+    assert "aarch64" in str(build.built_for) or "arm" in str(build.built_for)
+
+
+# What is asked of systemd, which does not run in the emulated root, and its answers.
+_SYSTEMCTL = """#!/bin/sh
+echo "$@" >> {calls}
+case "$*" in
+  *"show"*"--value") echo active ;;
+  *"show"*) printf 'ActiveState=active\\nSubState=running\\nMainPID=42\\nNRestarts=0\\n' ;;
+esac
+"""
+
+
+def test_a_service_runs_what_is_deployed(
+    arm: Path, root: Path, bundle: Path, edgevit: Command, tmp_path: Path
+) -> None:
+    """The unit is written by the device's own edgevit; a recorded systemctl stands for systemd."""
+    calls, systemctl = arm / "calls", root / "usr" / "bin" / "systemctl"
+    systemctl.write_text(_SYSTEMCTL.format(calls=shlex.quote(str(calls))))
+    systemctl.chmod(0o755)
+    try:
+        first = edgevit("deploy", bundle, "--host", "arm", "--json")
+        assert first.code == 0, first.err
+        link = json.loads(first.out)["devices"]["arm"]["path"]
+        command = (PYTHON, "-m", "edgevit", "service", "install", link, "csi://0", "--json")
+        unit = json.loads(arm64_root.run(root, *command, binds=(arm,)))["unit"]
+        text = (root / unit.lstrip("/")).read_text()
+        assert f"{PYTHON} -m edgevit run {link} csi://0" in text
+        second = edgevit("deploy", PREBUILT_BUNDLE, "--host", "arm")
+        assert second.code == 0, second.err
+        assert "arm: service 'camera' was restarted" in second.out
+        assert "--user restart edgevit-camera.service" in calls.read_text().splitlines()[-1]
+    finally:
+        systemctl.unlink()
+        shutil.rmtree(root / "root" / ".config", ignore_errors=True)
 
 
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])

@@ -1,14 +1,17 @@
-"""The container files: their form, and what they install. None is built."""
+"""The container files: what hadolint says, their form, what they install. None is built."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from edgevit_runtimes.remote import bootstrap
 from support import ROOT
+from support.needs import SEARCHED, need_tool
 
 FILES = sorted((ROOT / "packaging" / "containers").glob("*.Dockerfile"))
 INSTRUCTIONS = {"FROM", "SHELL", "RUN", "WORKDIR", "COPY", "USER", "ENTRYPOINT", "CMD"}
@@ -19,6 +22,15 @@ def instructions(file: Path) -> list[tuple[str, str]]:
     lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
     joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
     return [(line.split()[0], line.partition(" ")[2]) for line in joined.splitlines() if line]
+
+
+def test_hadolint_finds_nothing() -> None:
+    """An exception says its reason in the line above it."""
+    need_tool("hadolint")
+    command = [str(shutil.which("hadolint", path=SEARCHED)), "--no-color", *map(str, FILES)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout == ""
 
 
 def test_there_is_one_for_each_kind() -> None:

@@ -386,7 +386,7 @@ def test_the_same_picture_must_not_calibrate_and_judge(answered: Path, tmp_path:
     refuse_overlap(folder, ImageFolder.open(answered / "val"))
     copy = Path(shutil.copytree(answered / "val", tmp_path / "val"))
     shutil.copy(folder.files[0], copy / folder.files[0].parent.name / "renamed.png")
-    with pytest.raises(InputError, match=r"1 images of --val-data are in --data too.*renamed\.png"):
+    with pytest.raises(InputError, match=r"1 images of 'val_data' are in 'data' too.*renamed\.png"):
         refuse_overlap(folder, ImageFolder.open(copy))
 
 

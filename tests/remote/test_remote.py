@@ -370,7 +370,7 @@ def test_a_bench_on_a_device(device: Path, edgevit: Command, home: Path) -> None
     result = json.loads(ended.out)
     assert result["latency_ms"]["samples"] == 30
     assert result["model"]["bundle"].startswith(str(device)), "measured there, not here"
-    for step in ("cold start", "memory", "latency, hot"):
+    for step in ("time to the first answer", "memory", "latency back to back"):
         assert step in ended.err, "progress comes back"
     kept = read_result(Path(result["kept"]))
     assert kept.to_dict()["latency_ms"] == result["latency_ms"]

@@ -149,7 +149,7 @@ def test_sets_and_options_that_cannot_be_used_are_refused(
             predict_set(bundle, [str(tmp_path / source)], output)
     with pytest.raises(InputError, match=r"must end in \.parquet"):
         predict_set(bundle, [str(class_folder)], tmp_path / "answers.csv")
-    with pytest.raises(InputError, match="add --engine ray"):
+    with pytest.raises(InputError, match="add 'engine' ray"):
         EngineOptions.of("local", 2, None)
     with pytest.raises(InputError, match="local or ray; got 'spark'"):
         EngineOptions.of("spark", None, None)
@@ -164,7 +164,7 @@ def test_a_cluster_out_of_reach_is_named(
     options = EngineOptions("ray", address=address)
     with pytest.raises(ClusterError, match=f"No Ray cluster answers at {address}: .*ray start"):
         predict_set(bundle, [str(class_folder)], tmp_path / "a.parquet", engine=options)
-    with pytest.raises(InputError, match="--address is HOST:PORT"):
+    with pytest.raises(InputError, match="'address' is HOST:PORT"):
         odd = EngineOptions("ray", address="ray://x:1")
         predict_set(bundle, [str(class_folder)], tmp_path / "a.parquet", engine=odd)
     assert list(tmp_path.iterdir()) == []

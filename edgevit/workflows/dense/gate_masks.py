@@ -40,7 +40,7 @@ def gate_masks(
     manifest, void = bundle.manifest, trained_void(bundle, None)
     first = open_mask_folder(training_folders(calibration, None)[0], void, progress)
     if evaluation is None:
-        progress.line(f"no evaluation images given: half of {calibration} evaluates")
+        progress.line(f"no evaluation images given: half of {calibration} measures accuracy")
         first, second = first.hold_out(_CALIBRATING, seed)
     else:
         second = open_mask_folder(validation_folder(evaluation), void, progress)

@@ -124,7 +124,7 @@ def import_onnx(
     options.check()
     file, progress = Path(file), progress or SilentProgress()
     target = _free_target(output, file.stem, force)
-    with stage(progress, f"read      {file.name}"):
+    with stage(progress, f"read {file.name}"):
         model = read_classifier(file)
     request = _request(
         options,
@@ -193,7 +193,7 @@ def export_traced(
     chosen = ImportOptions(**{"batch": 1, **options})
     chosen.check()
     target = _free_target(output, name, chosen.force)
-    with stage(progress, f"trace     {type(module).__name__} to ONNX"):
+    with stage(progress, f"trace {type(module).__name__} to ONNX"):
         traced = trace_module(module, example, chosen.batch)
     request = _request(
         chosen,

@@ -56,7 +56,7 @@ def export_timm(request: TimmRequest, progress: Progress) -> ImportResult:
     require_modules(_PURPOSE, "timm", ("timm", *MODULES))
     timm = _imported("timm")
     data = _imported("timm.data")
-    with stage(progress, f"load      {request.name} from timm"):
+    with stage(progress, f"load {request.name} from timm"):
         module = _built(timm, request)
         config = data.resolve_model_data_config(module)
     size_px = request.image_px or _size(config, request.name)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common.errors import DeviceError, EdgevitError, InputError
+from edgevit.common.errors import CheckFailedError, DeviceError, EdgevitError, InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.schema import typed
@@ -26,6 +26,8 @@ from edgevit_runtimes.deployment.deployment_slot import DEFAULT_SLOT, Version, r
 from edgevit_runtimes.remote.device_list import hosts_of
 from edgevit_runtimes.remote.runs import NO_BUNDLE, hello, work_there
 from edgevit_runtimes.remote.ssh import connection
+from edgevit_runtimes.service.deployed_services import ServiceOfSlot
+from edgevit_runtimes.service.unit_file import unit_name
 
 _COLUMNS = ("device", "state", "current", "before", "versions kept", "path")
 _SHOWN_DIGITS = 12
@@ -37,6 +39,7 @@ class Deployed:
 
     current, before: the SHA-256 of a bundle's manifest; ``before`` is None the first time.
     path: of the link that programs there open. removed: bundles that were deleted there.
+    services: those of ``edgevit service`` that run what the link names.
     """
 
     current: str
@@ -44,6 +47,11 @@ class Deployed:
     versions: tuple[Version, ...]
     before: str | None
     removed: tuple[str, ...]
+    services: tuple[ServiceOfSlot, ...] = ()
+
+    @property
+    def failed_services(self) -> list[str]:
+        return [service.name for service in self.services if service.done == "failed"]
 
     @property
     def changed(self) -> bool:
@@ -60,17 +68,28 @@ class DeployResult(Result):
 
     @property
     def holds(self) -> bool:
-        return not any(isinstance(each, EdgevitError) for each in self.devices.values())
+        failed = any(isinstance(each, EdgevitError) for each in self.devices.values())
+        return not failed and not self._without_service
+
+    @property
+    def _without_service(self) -> dict[str, list[str]]:
+        """By device: the services that could not be restarted."""
+        done = {host: each for host, each in self.devices.items() if isinstance(each, Deployed)}
+        return {host: each.failed_services for host, each in done.items() if each.failed_services}
 
     def require(self) -> None:
         """
         Raises:
-            EdgevitError: the one device's own. CheckFailedError: some of several failed.
+            EdgevitError: the one device's own. CheckFailedError: some of several failed, or a
+                service could not be restarted.
         """
         only = next(iter(self.devices.values()))
         if len(self.devices) == 1 and isinstance(only, EdgevitError):
             raise only
         require_all(self.devices, "The deployment")
+        if failed := self._without_service:
+            listed = "; ".join(f"{host}: {', '.join(names)}" for host, names in failed.items())
+            raise CheckFailedError(f"The bundle is current, but services do not run it: {listed}.")
 
     def to_dict(self) -> dict[str, Any]:
         devices = {
@@ -84,7 +103,16 @@ class DeployResult(Result):
     def sections(self) -> list[Section]:
         done = [_row(h, each) for h, each in self.devices.items() if isinstance(each, Deployed)]
         table = Table(f"{self.model}, slot {self.slot}", _COLUMNS, done, _COLUMNS[4:5])
-        return [*([table] if done else []), *failure_lines(self.devices)]
+        return [
+            *([table] if done else []),
+            *(
+                line
+                for host, each in self.devices.items()
+                if isinstance(each, Deployed)
+                for line in _service_lines(host, each)
+            ),
+            *failure_lines(self.devices),
+        ]
 
 
 def deploy(
@@ -95,13 +123,15 @@ def deploy(
     slot: str = DEFAULT_SLOT,
     keep: int = 3,
     force: bool = False,
+    restart_service: bool = True,
     progress: Progress | None = None,
 ) -> DeployResult:
     """Brings a bundle onto devices and makes it the one that they use.
 
     On each: it is sent unless it lies there, by its SHA-256; every variant that opens there is
     verified; then the link ``deployed/SLOT/current`` is switched by one rename. Where verification
-    fails, ``current`` stays. Deployments to one slot wait for each other.
+    fails, ``current`` stays. Services of ``edgevit service`` that run the link are restarted, so
+    that they open the new bundle. Deployments to one slot wait for each other.
 
     Args:
         bundle: an opened bundle, or its path.
@@ -110,6 +140,7 @@ def deploy(
         slot: for devices with more than one model.
         keep: how many versions stay on a device, the new one among them; 1 or more.
         force: verify again what is current already.
+        restart_service: restart the running services that have the link as their bundle.
 
     Returns:
         What each device uses now, or its error; :meth:`DeployResult.require` raises.
@@ -122,7 +153,7 @@ def deploy(
         raise InputError(f"--keep is 1 or more versions; got {keep}.")
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(Path(bundle))
     opened.reference()  # a bundle that is damaged here is not sent anywhere
-    options = {"slot": slot, "keep": keep, "force": force}
+    options = {"slot": slot, "keep": keep, "force": force, "restart_service": restart_service}
 
     def on_one(name: str, progress: Progress) -> Deployed:
         with connection(name) as ssh:
@@ -137,6 +168,7 @@ def roll_back(
     *,
     fleet: str | None = None,
     slot: str = DEFAULT_SLOT,
+    restart_service: bool = True,
     progress: Progress | None = None,
 ) -> DeployResult:
     """Makes the version before the current one current again on devices.
@@ -148,7 +180,7 @@ def roll_back(
     def on_one(name: str, progress: Progress) -> Deployed:
         with connection(name) as ssh:
             hello(ssh)
-            job = {"bundle": NO_BUNDLE, "slot": slot}
+            job = {"bundle": NO_BUNDLE, "slot": slot, "restart_service": restart_service}
             return _deployed(name, work_there(ssh, "rollback", "rollback", job, progress))
 
     return _on_devices("rollback", slot, _hosts(host, fleet), on_one, progress)
@@ -176,6 +208,19 @@ def _deployed(host: str, said: dict[str, Any]) -> Deployed:
         return typed(Deployed, said)
     except ValueError as error:
         raise DeviceError(f"{host} sent what is no result of edgevit ({error}).") from error
+
+
+def _service_lines(host: str, deployed: Deployed) -> Iterator[str]:
+    """What became of the services that run the deployed bundle."""
+    for service in deployed.services:
+        unit = unit_name(service.name)
+        yield {
+            "restarted": f"{host}: service '{service.name}' was restarted",
+            "not running": f"{host}: service '{service.name}' does not run; it was not started",
+            "left running": f"{host}: service '{service.name}' still runs the bundle before; "
+            f"on the device: systemctl --user restart {unit}",
+            "failed": f"{host}: service '{service.name}' could not be restarted: {service.reason}",
+        }[service.done]
 
 
 def _row(host: str, deployed: Deployed) -> tuple[str, ...]:

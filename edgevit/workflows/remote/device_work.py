@@ -13,25 +13,28 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
-from edgevit.common.errors import CheckFailedError, DamagedError, InputError
+from edgevit.common.errors import CheckFailedError, DamagedError, InputError, options_as_typed
 from edgevit.common.progress import PlainProgress
 from edgevit.common.result import Result
 from edgevit.common.storage.hashes import sha256_of
 from edgevit_runtimes.deployment.deployment_slot import Slot, Version, bundles_of_others
 from edgevit_runtimes.remote import agent, protocol
 from edgevit_runtimes.remote.transfer.device_pictures import set_folder
+from edgevit_runtimes.service.deployed_services import ServiceOfSlot, after_switch
 
 
 def main() -> None:
     os.umask(0o077)
     home = Path(sys.argv[1])
     job = json.loads(sys.stdin.buffer.readline())
-    protocol.send(agent.carry_out(home, job, work), sys.stdout.buffer)
+    with options_as_typed():
+        protocol.send(agent.carry_out(home, job, work), sys.stdout.buffer)
 
 
 def work(home: Path, job: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +97,7 @@ def _deploy(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     folder = agent.bundle_folder(home, job)
     with slot.lock():
         before = slot.current
+        services: list[ServiceOfSlot] = []
         if before != sha256 or job["force"]:
             try:
                 verify(Bundle.open(folder, check_hashes=True), progress=PlainProgress()).require()
@@ -104,9 +108,10 @@ def _deploy(home: Path, job: dict[str, Any]) -> dict[str, Any]:
             except CheckFailedError as error:
                 raise CheckFailedError(f"{error} {_stays(slot)}") from error
             slot.switch(Version(sha256, str(job["name"]), _now()))
+            services = after_switch(slot.link, job["restart_service"])
         in_use = bundles_of_others(home, slot) | agent.bundles_of_runs(home)
         removed = slot.prune(int(job["keep"]), in_use)
-    return _slot_state(slot) | {"before": before, "removed": removed}
+    return _slot_state(slot, services) | {"before": before, "removed": removed}
 
 
 def _roll_back(home: Path, job: dict[str, Any]) -> dict[str, Any]:
@@ -114,12 +119,17 @@ def _roll_back(home: Path, job: dict[str, Any]) -> dict[str, Any]:
     with slot.lock():
         before = slot.current
         slot.roll_back()
-    return _slot_state(slot) | {"before": before, "removed": []}
+        services = after_switch(slot.link, job["restart_service"])
+    return _slot_state(slot, services) | {"before": before, "removed": []}
 
 
-def _slot_state(slot: Slot) -> dict[str, Any]:
-    versions = [{**vars(version)} for version in slot.versions()]
-    return {"current": slot.current, "path": str(slot.link.absolute()), "versions": versions}
+def _slot_state(slot: Slot, services: list[ServiceOfSlot]) -> dict[str, Any]:
+    return {
+        "current": slot.current,
+        "path": str(slot.link.absolute()),
+        "versions": [asdict(version) for version in slot.versions()],
+        "services": [asdict(service) for service in services],
+    }
 
 
 def _stays(slot: Slot) -> str:

@@ -75,7 +75,7 @@ def _with_half(bundle: Bundle, progress: Progress) -> Bundle:
 
     refuse_unwritable(bundle)
     file = bundle.variant(FLOAT_VARIANT)
-    with stage(progress, "convert   to FP16, which the bundle did not have"):
+    with stage(progress, "convert to FP16, which the bundle does not have"):
         with understood(file):
             model = ir.from_proto(read_onnx(file))
             widen_weights(model)

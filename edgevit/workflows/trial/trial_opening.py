@@ -39,7 +39,9 @@ def try_untrusted(bundle: Bundle, variants: Sequence[str], progress: Progress) -
     if is_trusted(bundle):
         return
     named = list(dict.fromkeys(variants))
-    with progress.working(f"try {len(named)} models of an untrusted bundle in another process"):
+    with progress.working(
+        f"open {len(named)} models of an untrusted bundle in another process first"
+    ):
         reason = _failure(bundle, named)
     if reason is not None:
         raise CheckFailedError(

@@ -89,7 +89,7 @@ def efficientnet_lite0(
     module = _Normalised(network).eval()
     parameters = sum(p.numel() for p in network.parameters())
     with (
-        stage(progress, "teacher   EfficientNet-Lite0 to ONNX"),
+        stage(progress, "convert EfficientNet-Lite0, the teacher, to ONNX"),
         create(target, replace_existing=True) as folder,
     ):
         example = torch.zeros((2, SIZE_PX, SIZE_PX, 3), dtype=torch.uint8)

@@ -109,21 +109,21 @@ def export_bundle(request: ExportRequest, open_runner: OpenRunner, progress: Pro
             f"{request.entry.spec.name} has no feature maps; leave out --with-features."
         )
     refuse_existing(request.output, request.force, MANIFEST_FILE)
-    with stage(progress, "load      weights into the torch module"):
+    with stage(progress, "load the weights"):
         model = _weighted(request)
         pictures = _prepared(request.pictures, model.module.spec.preprocess)
     with create(request.output, request.force) as folder:
-        with stage(progress, "trace     torch to ONNX, superpixels as custom ops"):
+        with stage(progress, "trace the torch module to ONNX"):
             traced = rewritten(trace(model.module, request.batch), name_by_module)
-        with stage(progress, "simplify  onnxsim"):
+        with stage(progress, "simplify the graph"):
             probe = rewritten(simplify(traced), regroup_gelu, name_new_nodes)
-        with stage(progress, "finish    outputs and weight storage"):
+        with stage(progress, "set outputs and the storage of weights"):
             deployed = _deployed(probe, request)
-        with stage(progress, f"parity    torch and ONNX Runtime, {len(pictures)} pictures"):
+        with stage(progress, f"check that ONNX Runtime answers as torch, {len(pictures)} pictures"):
             expected = infer_all(TorchRunner(model.module), pictures)
             _refuse_infinite_answers(expected, model)
             report = _check_parity(expected, probe, deployed, pictures, open_runner)
-        with stage(progress, "write     bundle"):
+        with stage(progress, "write the bundle"):
             outputs = {output.name: expected[output.name] for output in deployed.graph.output}
             reference = Reference(
                 pictures[:_REFERENCE_PICTURES],

@@ -121,18 +121,20 @@ def import_bundle(request: ImportRequest, open_runner: OpenRunner, progress: Pro
         CheckFailedError: the bundle does not answer as the model does.
     """
     refuse_existing(request.output, request.force, MANIFEST_FILE)
-    with stage(progress, "examine   input, output and classes"):
+    with stage(progress, "find input, output and classes"):
         found = _examined(request, open_runner)
         classes = _class_names(request.classes, found.classes)
     with create(request.output, request.force) as folder:
-        with stage(progress, "convert   opset 18, preprocessing inside, onnxsim"):
+        with stage(progress, "put the preprocessing into the graph and simplify it"):
             model = _converted(request, found)
         preprocess = _preprocess(request, found)
         pictures = image_io.batch(request.photos, preprocess)
-        with stage(progress, f"parity    the model and the bundle, {len(pictures)} pictures"):
+        with stage(
+            progress, f"check that the bundle answers as the model, {len(pictures)} pictures"
+        ):
             answers, parity = _parity(request, found, model, pictures, open_runner)
             notes = {**request.notes, **found.notes, **_note_on(answers, found.output)}
-        with stage(progress, "write     bundle"):
+        with stage(progress, "write the bundle"):
             onnx.save(model, folder / variant_file(FLOAT_VARIANT))
             few = slice(_REFERENCE_PICTURES)
             write_reference(folder, Reference(pictures[few], {LOGITS: answers[few]}))

@@ -128,7 +128,7 @@ def quantize_bundle(
         for scheme in schemes
     }
     half, half_variant = _half(request, search)
-    with stage(progress, "write     bundle"), edit(bundle) as draft:
+    with stage(progress, "write the bundle"), edit(bundle) as draft:
         draft.require_same(bundle, [FLOAT_VARIANT])
         draft.drop(_replaced(draft.bundle, request, [int8_variant(scheme) for scheme in schemes]))
         draft.manifest = replace(draft.manifest, chosen={}, machines={})

@@ -129,7 +129,7 @@ class Search:
             methods = ["none"]
         keys = [(method, smooth) for smooth in (False, True) for method in methods]
         errors = {}
-        with self.progress.bar(f"{scheme.name}: calibration", len(keys)) as advance:
+        with self.progress.bar(f"{scheme.name}: calibrate", len(keys)) as advance:
             for method, smooth in keys:
                 model = self._build(scheme, method, smooth, frozenset())
                 errors[method, smooth] = self._error(model, _COMPARED_PICTURES)
@@ -172,12 +172,13 @@ class Search:
     ) -> Attempt:
         model = self._build(scheme, method, smooth, frozenset(keep_float))
         open_runner = self.runners.get(scheme.runtime, self.runners[REFERENCE])
-        label = f"{scheme.name}: accuracy"
+        label = f"{scheme.name}: measure accuracy"
         shown = self.evaluation
         got = answers_of(model, shown.pictures, open_runner, self.progress, label)
         drop = drop_of(shown, got)
-        kept = f", {len(keep_float)} layers float" if keep_float else ""
-        self.progress.line(f"{scheme.name}: {method}{kept}: drop {drop.points:+.2f} points")
+        kept = f", {len(keep_float)} layers in float" if keep_float else ""
+        lost = f"drop of accuracy {drop.points:+.2f} points"
+        self.progress.line(f"{scheme.name}: calibrated by {method}{kept}: {lost}")
         return Attempt(model, method, smooth, keep_float, drop)
 
     def _sensitivity(self, scheme: Scheme, method: str, smooth: bool) -> tuple[LayerCost, ...]:
@@ -188,7 +189,9 @@ class Search:
         costs_macs = [self._macs(product, observed) for product in products]
         total = sum(costs_macs)
         costs = []
-        with self.progress.bar(f"{scheme.name}: sensitivity", len(products)) as advance:
+        with self.progress.bar(
+            f"{scheme.name}: quantize each layer alone", len(products)
+        ) as advance:
             for product, macs in zip(products, costs_macs, strict=True):
                 others = frozenset(names) - {product.name}
                 model = self._build(scheme, method, smooth, others)

@@ -72,8 +72,11 @@ def _known_accuracy(report: Mapping[str, Any], figure: str) -> dict[str, Any]:
 def _verdicts(bundle: Bundle) -> list[str]:
     """What was found when the bundle was quantized, for the target that this machine is."""
     here = this_target()
-    variants = bundle.manifest.variants.items()
-    return [verdict_on(bundle, name, v).text for name, v in variants if v.target == here]
+    return [
+        verdict_on(bundle, name, variant).text
+        for name, variant in bundle.manifest.variants.items()
+        if variant.target == here and variant.accuracy() is not None
+    ]
 
 
 def conditions(options: BenchOptions, bundle: Bundle, variant: str) -> dict[str, Any]:

@@ -56,13 +56,13 @@ def bench(bundle: Bundle, options: BenchOptions, progress: Progress) -> BenchRes
     open_variant(bundle, name, host=replace(options.host, cores=None)).close()
     bundle.reference()  # its pictures are what is inferred
     runtime = bundle.manifest.variants[name].runtime
-    with stage(progress, f"cold start      {COLD_STARTS} fresh processes"):
+    with stage(progress, f"measure the time to the first answer in {COLD_STARTS} new processes"):
         starts = [_run(bundle, options, "cold_start") for _ in range(COLD_STARTS)]
-    with stage(progress, "memory          fresh process"):
+    with stage(progress, "measure memory in a new process"):
         memory = peak_memory(bundle, options)
-    with stage(progress, f"latency, hot    up to {options.samples} inferences"):
+    with stage(progress, f"measure latency back to back, up to {options.samples} inferences"):
         hot = _measure_hot(bundle, options, runtime)
-    with stage(progress, f"latency, paced  {options.frames} frames at {options.fps:g} fps"):
+    with stage(progress, f"measure latency of {options.frames} frames at {options.fps:g} fps"):
         paced = _run(bundle, options, "paced", samples=options.frames)
     content = {
         "model": model_facts(bundle, name),

@@ -22,7 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.bundle.bundle import MANIFEST_FILE, Bundle
-from edgevit.common.errors import CheckFailedError, DeviceError, EdgevitError, InputError
+from edgevit.common.errors import (
+    CheckFailedError,
+    DeviceError,
+    EdgevitError,
+    InputError,
+    options_as_typed,
+)
 from edgevit.common.progress import PlainProgress
 from edgevit.common.schema import typed
 from edgevit.common.storage.files import write_atomically
@@ -53,11 +59,12 @@ def main() -> None:
     os.umask(0o077)
     home = Path(sys.argv[1])
     job = json.loads(sys.stdin.buffer.readline())
-    try:
-        answer = VERBS[job["verb"]](home, job)
-    except (EdgevitError, OSError) as error:
-        code = error.exit_code if isinstance(error, EdgevitError) else 2
-        answer = {"error": str(error), "code": code}
+    with options_as_typed():  # whoever asked says them in the words of the one that reads them
+        try:
+            answer = VERBS[job["verb"]](home, job)
+        except (EdgevitError, OSError) as error:
+            code = error.exit_code if isinstance(error, EdgevitError) else 2
+            answer = {"error": str(error), "code": code}
     protocol.send(answer, sys.stdout.buffer)
 
 

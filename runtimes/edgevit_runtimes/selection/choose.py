@@ -50,11 +50,11 @@ def choose_fastest(
     names = list(dict.fromkeys([FLOAT_VARIANT, *candidates.variants]))
     rows = _agreements(bundle, names, evaluation, threads, progress)
     opened = [name for name in names if "holds" in rows[name]]
-    with stage(progress, f"measure   {len(opened)} candidates in turn"):
+    with stage(progress, f"measure {len(opened)} variants in turn"):
         _add_times(rows, opened, measure.side_by_side(bundle, opened, threads))
     finalists = _finalists(rows, opened)
     if len(finalists) > 1:
-        with stage(progress, f"measure   the best {len(finalists)} again"):
+        with stage(progress, f"measure the best {len(finalists)} again"):
             _add_times(rows, finalists, measure.side_by_side(bundle, finalists, threads))
     clear = [name for name in finalists if rows[name]["times_faster"] >= LEAST_GAIN]
     best = max(clear, key=lambda n: float(rows[n]["times_faster"]), default=FLOAT_VARIANT)
@@ -78,7 +78,7 @@ def _agreements(
     bundle: Bundle, names: Sequence[str], evaluation: EvalSet, threads: int, progress: Progress
 ) -> dict[str, Row]:
     rows: dict[str, Row] = {}
-    with progress.bar("accuracy", len(names)) as advance:
+    with progress.bar("compare answers with float", len(names)) as advance:
         for name in names:
             rows[name] = _accuracy(bundle, name, evaluation, threads)
             advance(1, name)

@@ -84,9 +84,14 @@ class Verification:
         return bool(self.comparisons) and not self.failed
 
     @property
+    def failing(self) -> list[Comparison]:
+        """Those that do not hold."""
+        return [one for one in self.comparisons if one.failures()]
+
+    @property
     def failed(self) -> list[str]:
         """Names of the variants that do not hold, sorted."""
-        return sorted({*self.damaged, *(c.variant for c in self.comparisons if c.failures())})
+        return sorted({*self.damaged, *(one.variant for one in self.failing)})
 
 
 @dataclass(frozen=True)

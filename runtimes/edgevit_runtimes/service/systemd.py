@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from edgevit_runtimes.live.page.access import make_token
 from edgevit_runtimes.service.unit_file import (
     TOKEN_VARIABLE,
     Service,
+    installed_services,
     refuse_service_name,
     token_path,
     unit_name,
@@ -129,6 +131,24 @@ def status(name: str) -> ServiceStatus:
     )
 
 
+def is_active(name: str) -> bool:
+    """Whether a service runs, or is being started.
+
+    Raises:
+        DeviceError: there is no systemd for this user.
+    """
+    said = _systemctl("show", unit_name(name), "--property=ActiveState", "--value")
+    return said.strip() in ("active", "activating", "reloading")
+
+
+def restart(name: str) -> None:
+    """
+    Raises:
+        DeviceError: systemd could not start it; says why.
+    """
+    _systemctl("restart", unit_name(name))
+
+
 def remove(name: str) -> None:
     """Stops a service, and deletes its unit and its token.
 
@@ -145,10 +165,7 @@ def remove(name: str) -> None:
 def _refuse_unknown(name: str) -> None:
     refuse_service_name(name)
     if not unit_path(name).is_file():
-        known = sorted(
-            file.stem.removeprefix("edgevit-")
-            for file in unit_path(name).parent.glob("edgevit-*.service")
-        )
+        known = installed_services()
         listed = f"There are: {', '.join(known)}." if known else "There is none."
         raise InputError(f"There is no service '{name}'. {listed}")
 
@@ -195,13 +212,25 @@ def _systemctl(*words: str) -> str:
     command = ["systemctl", "--user", *words]
     try:
         ended = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+            env=_with_the_users_systemd(),
         )
     except subprocess.TimeoutExpired as error:
         raise DeviceError(f"'{' '.join(command)}' did not end in {_TIMEOUT_S} s.") from error
     if ended.returncode:
         raise DeviceError(f"'{' '.join(command)}' failed: {last_line(ended.stderr)}")
     return ended.stdout
+
+
+def _with_the_users_systemd() -> dict[str, str]:
+    """The environment; a connection over SSH may lack where the user's systemd listens."""
+    place = Path(f"/run/user/{os.getuid()}")
+    known = {"XDG_RUNTIME_DIR": str(place)} if place.is_dir() else {}
+    return {**known, **os.environ}
 
 
 def _lingers() -> bool | None:

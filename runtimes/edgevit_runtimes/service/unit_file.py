@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from edgevit_runtimes.sources.source_address import Kind, parse
 
 _NAME = re.compile(r"[A-Za-z0-9][\w-]{0,62}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_COMMAND = "ExecStart="
 _FINITE = (Kind.PICTURES, Kind.VIDEO, Kind.STDIN)
 TOKEN_VARIABLE = "EDGEVIT_TOKEN"  # which ``edgevit run`` reads
 
@@ -71,7 +73,7 @@ StartLimitBurst=10
 Type=exec
 EnvironmentFile={escaped(str(token_file), in_command=False)}
 Environment=PYTHONUNBUFFERED=1
-ExecStart={" ".join(quoted(word) for word in self.command)}
+{_COMMAND}{" ".join(quoted(word) for word in self.command)}
 KillSignal=SIGINT
 SuccessExitStatus=130
 TimeoutStopSec=30
@@ -100,6 +102,23 @@ def unit_name(name: str) -> str:
 def unit_path(name: str) -> Path:
     """Where systemd looks for a user's units."""
     return user_folder("XDG_CONFIG_HOME", ".config").parent / "systemd" / "user" / unit_name(name)
+
+
+def installed_services() -> list[str]:
+    """Names of the services that have a unit here, sorted."""
+    folder = unit_path("any").parent
+    return sorted(file.stem.removeprefix("edgevit-") for file in folder.glob("edgevit-*.service"))
+
+
+def bundle_of_unit(text: str) -> Path | None:
+    """The bundle that a unit's ``edgevit run`` opens; None: it is no unit of ours."""
+    commands = [line for line in text.splitlines() if line.startswith(_COMMAND)]
+    try:
+        words = shlex.split(commands[0].removeprefix(_COMMAND)) if commands else []
+        bundle = words[words.index("run") + 1]
+    except (ValueError, IndexError):  # a quotation mark too few; another command
+        return None
+    return Path(bundle.replace("%%", "%").replace("$$", "$"))
 
 
 def token_path(name: str) -> Path:

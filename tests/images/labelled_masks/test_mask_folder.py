@@ -49,7 +49,7 @@ def test_void_is_no_class(tmp_path: Path) -> None:
     assert (opened.pair(0)[1][:2] == 255).all()
     _, pixels = opened.checked(3, False, 1, SilentProgress())
     assert pixels.sum() == 2 * 46 * 64
-    with pytest.raises(InputError, match=r"label 11 on 128 pixels.*--void"):
+    with pytest.raises(InputError, match=r"label 11 on 128 pixels.*'void'"):
         MaskFolder.open(made).checked(3, False, 1, SilentProgress())
 
 

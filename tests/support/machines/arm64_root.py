@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 TOOLS = ("debootstrap", "qemu-aarch64-static", "proot")
-_PACKAGES = "python3,python3-venv,ca-certificates"
+_PACKAGES = "python3,python3-venv"
 _CRASH, _ATTEMPTS = "qemu: uncaught target signal", 6
 _DONE = "edgevit-root-is-complete"
 _ENVIRONMENT = (
