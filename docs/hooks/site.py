@@ -22,6 +22,7 @@ _MOVED = {
     "../CHANGELOG.md": "changelog.md",
     "../README.md": "index.md",
     "../examples/c/classify.c": "sources/classify.c",
+    "../examples/onnxruntime_c/classify.c": "sources/onnxruntime_classify.c",
     "../runtimes/native/include/edgevit.h": "sources/edgevit.h",
 }
 _LINK = re.compile(r"\]\(([^)#\s]+)")
