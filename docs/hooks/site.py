@@ -49,7 +49,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def command_reference() -> str:
     """Every command with its options, from the command line's own definitions, by Typer."""
-    command = (sys.executable, "-m", "typer", "edgevit.cli", "utils", "docs", "--name", "edgevit")
+    typer = (sys.executable, "-m", "typer", "--app", "app", "edgevit.cli")
+    command = (*typer, "utils", "docs", "--name", "edgevit")
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return printed.stdout.replace("# `edgevit`", "# Command reference", 1)
 
