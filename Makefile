@@ -83,12 +83,11 @@ bench: $(READY)
 bench-native: $(READY)
 	$(BIN)/python benchmarks/native.py
 
-# Builds the bundle that the package ships from the weights that it ships.
+# Builds the bundle that the package ships from the weights that it ships. VAL, a folder of labelled
+# pictures (Tiny-ImageNet's val), adds INT8 for the native engine and calibrates probabilities.
 prebuilt: $(READY)
 	$(BIN)/python benchmarks/sample_photos.py out/photos
-	$(BIN)/edgevit export --model lla_tiny --fp16-storage --images out/photos \
-		--output edgevit/zoo/lla_tiny.edgevit --force
-	$(if $(VAL),$(BIN)/edgevit eval edgevit/zoo/lla_tiny.edgevit --data $(VAL) --calibrate)
+	$(BIN)/python packaging/prebuilt.py out/photos $(if $(VAL),--val $(VAL))
 
 # Trains the zoo on this machine's CPU; can be stopped, and goes on. ZOO=NAME ... picks models.
 # IMAGENETTE and TINY_IMAGENET are folders with train/ and val/; without one, its runs are left out.

@@ -22,6 +22,7 @@ _MOVED = {
     "../CHANGELOG.md": "changelog.md",
     "../README.md": "index.md",
     "../examples/c/classify.c": "sources/classify.c",
+    "../examples/onnxruntime_c/classify.c": "sources/onnxruntime_classify.c",
     "../runtimes/native/include/edgevit.h": "sources/edgevit.h",
 }
 _LINK = re.compile(r"\]\(([^)#\s]+)")
@@ -48,7 +49,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def command_reference() -> str:
     """Every command with its options, from the command line's own definitions, by Typer."""
-    command = (sys.executable, "-m", "typer", "edgevit.cli", "utils", "docs", "--name", "edgevit")
+    typer = (sys.executable, "-m", "typer", "--app", "app", "edgevit.cli")
+    command = (*typer, "utils", "docs", "--name", "edgevit")
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return printed.stdout.replace("# `edgevit`", "# Command reference", 1)
 

@@ -13,6 +13,7 @@ but of those who want it. :mod:`edgevit.bundle.edit` is the one way to change a 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -154,12 +155,18 @@ class Bundle:
         """The hash of a variant's file, as the manifest says."""
         return self.manifest.files[self.entry(variant).file].sha256
 
-    def chosen(self, target: str, machine: str | None = None) -> str:
-        """The name of the variant to use on a machine, by its label, or on a kind of machine."""
+    def chosen(self, targets: Sequence[str], machine: str | None = None) -> str:
+        """The name of the variant to use on a machine.
+
+        Args:
+            targets: what the machine is a target of, the one to prefer first.
+            machine: its label; what was measured on it goes before what is chosen for a target.
+        """
         manifest = self.manifest
         if machine is not None and machine in manifest.machines:
             return manifest.machines[machine].variant
-        return manifest.chosen.get(target, FLOAT_VARIANT)
+        found = (manifest.chosen[target] for target in targets if target in manifest.chosen)
+        return next(found, FLOAT_VARIANT)
 
     def superpixel_map(self) -> Path:
         """The model file that gives a picture's superpixels, checked.

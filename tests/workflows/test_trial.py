@@ -15,10 +15,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.bundle import Build, Bundle, Variant
 from edgevit.bundle.edit import edit, seal
 from edgevit.bundle.trust import is_trusted
-from edgevit.workflows.trial import trial_opening
+from edgevit.workflows.trial import trial_limits, trial_opening
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import IMAGE_INPUT, LOGITS
 from support import Command
@@ -128,7 +128,7 @@ def test_a_hostile_model_is_one_clean_line(
     edgevit: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trial_opening, "TRIAL_S", 8)
+    monkeypatch.setattr(trial_limits, "ON_CPU", replace(trial_limits.ON_CPU, seconds=8))
     ended = edgevit("verify", _hostile_bundle(own, nodes()))
     assert ended.code == 1
     assert reason in ended.one_message
@@ -229,3 +229,24 @@ def test_what_others_can_write_makes_no_trust(
     (file,) = (tmp_path / "state" / "edgevit").iterdir()
     file.chmod(file.stat().st_mode | stat.S_IWOTH)
     assert not is_trusted(Bundle.open(foreign))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "provider", "expected"),
+    [
+        ("onnxruntime", "cpu", trial_limits.ON_CPU),
+        ("native", None, trial_limits.ON_CPU),
+        ("onnxruntime", "cuda", trial_limits.ON_GPU),
+        ("onnxruntime", "tensorrt", trial_limits.ON_GPU),
+        ("tensorrt", None, trial_limits.ON_GPU),
+    ],
+)
+def test_a_gpu_has_more_time_and_memory(
+    runtime: str, provider: str | None, expected: trial_limits.TrialLimits
+) -> None:
+    """Opening a model builds an engine there, and CUDA's libraries take their own gigabytes."""
+    build = Build("float", "0" * 64, options={"provider": provider} if provider else {})
+    variant = Variant("model.x", "float32", "float32", runtime=runtime, build=build)
+    assert trial_limits.limits_for(variant) == expected
+    assert trial_limits.ON_GPU.seconds > trial_limits.ON_CPU.seconds
+    assert trial_limits.ON_GPU.headroom_bytes > trial_limits.ON_CPU.headroom_bytes

@@ -4,7 +4,8 @@ edgevit is on no package index, so ``pip install "edgevit[export]"`` finds nothi
 the checkout is named; beside a wheel, the libraries that its metadata lists for an extra are. For
 edgevit itself the folder is named that its wheel came from; pip notes it where it was given a file
 (PEP 610), and else the command is for the folder that has the wheel. And pip is called as that of
-the running Python, wherever that is.
+the running Python, wherever that is. Metadata is read by what takes longer to import than most of
+edgevit, so only when an error needs it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
@@ -92,6 +92,8 @@ def upgrade_advice() -> str:
 
 def wheel_folder() -> Path | None:
     """Where the wheel lies that edgevit was installed from; None where that is not known."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         noted = distribution(NAME).read_text("direct_url.json")
     except PackageNotFoundError:
@@ -122,6 +124,8 @@ def requirements_of(extra: str) -> tuple[str, ...]:
 
 def _wanted(extra: str) -> str:
     """What is handed to pip."""
+    from importlib.metadata import PackageNotFoundError
+
     root = checkout()
     if root is not None:
         what = f"{root}[{extra}]" if extra else str(root)
@@ -134,6 +138,8 @@ def _wanted(extra: str) -> str:
 
 
 def _listed(extra: str) -> Iterator[str]:
+    from importlib.metadata import requires
+
     for line in requires(NAME) or ():
         requirement, _, marker = (part.strip() for part in line.partition(";"))
         named = _EXTRA.search(marker)
@@ -158,6 +164,8 @@ def _beside(extra: str) -> Iterator[str]:
 
 
 def _torch_is_for_cpus() -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("torch").endswith("+cpu")
     except PackageNotFoundError:

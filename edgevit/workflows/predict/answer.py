@@ -8,8 +8,6 @@ from typing import Any
 from edgevit.bundle.manifest import Manifest
 from edgevit.bundle.task_answer import task_answer
 from edgevit.inference.runner import Array
-from edgevit.results.dense.box_prediction import BoxPrediction
-from edgevit.results.dense.mask_prediction import MaskPrediction
 from edgevit.results.prediction import Prediction
 
 
@@ -24,7 +22,11 @@ def answer_of(
     answer = task_answer(outputs, height, width, manifest)
     common = {"probabilities": answer.probabilities}
     if answer.mask is not None:
+        from edgevit.results.dense.mask_prediction import MaskPrediction
+
         return MaskPrediction, {**common, "mask": answer.mask}
     if answer.detections is not None:
+        from edgevit.results.dense.box_prediction import BoxPrediction
+
         return BoxPrediction, {**common, "detections": answer.detections}
     return Prediction, common

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from shlex import quote
 from typing import Any
 
@@ -21,8 +22,8 @@ from edgevit.bundle.trust import is_trusted
 from edgevit.common.errors import CheckFailedError
 from edgevit.common.progress import Progress
 from edgevit.common.untrusted.sanitize import harmless, last_line
+from edgevit.workflows.trial.trial_limits import limits_for
 
-TRIAL_S = 30  # of one model: from opening it to its answers to the bundle's own pictures
 _START_S, _LONGEST_S = 60, 600  # of the process: its start on a slow device, and all together
 _MODULE = f"{__package__}.trial_process"
 
@@ -56,7 +57,9 @@ def _failure(bundle: Bundle, variants: Sequence[str]) -> str | None:
     """What went wrong in the child, without a full stop; None if nothing did."""
     from edgevit_runtimes.bench.fresh_process import process_environment
 
-    job = {"bundle": str(bundle.path), "variants": variants, "seconds": TRIAL_S}
+    limits = {name: asdict(limits_for(bundle.entry(name))) for name in variants}
+    seconds = [each["seconds"] for each in limits.values()]
+    job = {"bundle": str(bundle.path), "variants": limits}
     try:
         ended = subprocess.run(
             [sys.executable, "-m", _MODULE],
@@ -65,7 +68,7 @@ def _failure(bundle: Bundle, variants: Sequence[str]) -> str | None:
             text=True,
             errors="replace",
             check=False,
-            timeout=min(_START_S + TRIAL_S * len(variants), _LONGEST_S),
+            timeout=min(_START_S + sum(seconds), _LONGEST_S),
             env=process_environment(),
         )
     except subprocess.TimeoutExpired as error:
@@ -74,12 +77,12 @@ def _failure(bundle: Bundle, variants: Sequence[str]) -> str | None:
         return None
     last = _last_report(ended.stdout)
     file = harmless(str(last.get("opening", "the bundle")))
-    return f"{file} {_why(ended, last)}"
+    return f"{file} {_why(ended, last, max(seconds))}"
 
 
-def _why(ended: subprocess.CompletedProcess[str], last: dict[str, Any]) -> str:
+def _why(ended: subprocess.CompletedProcess[str], last: dict[str, Any], seconds: int) -> str:
     if -ended.returncode == signal.SIGALRM:
-        return f"did not open and answer within {TRIAL_S} s"
+        return f"did not open and answer within {last.get('seconds', seconds)} s"
     if ended.returncode < 0:
         return f"ended the process that opened it ({signal.Signals(-ended.returncode).name})"
     said = harmless(str(last["error"])) if "error" in last else last_line(ended.stderr)

@@ -1,10 +1,11 @@
 """The child process of a trial.
 
 Started as ``python -m edgevit.workflows.trial.trial_process``, with a JSON object on standard
-input: ``{"bundle": FOLDER, "variants": [NAME, ...], "seconds": LIMIT}``. It opens every variant and
-runs it on the bundle's own pictures, and says on standard output which one it opens, a JSON object
-a line. A variant that takes longer than the limit ends the process by SIGALRM, which also ends a
-loop in native code; memory beyond the limit is refused by the kernel.
+input: ``{"bundle": FOLDER, "variants": {NAME: LIMITS, ...}}``, limits as in
+:class:`.trial_limits.TrialLimits`. It opens every variant and runs it on the bundle's own pictures,
+and says on standard output which one it opens and how long that may take, a JSON object a line. A
+variant that takes longer ends the process by SIGALRM, which also ends a loop in native code; memory
+beyond the limit is refused by the kernel.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from edgevit.common.errors import DamagedError, EdgevitError
 from edgevit.common.libraries import is_installed
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, Runner
+from edgevit.workflows.trial.trial_limits import TrialLimits
 from edgevit_runtimes.backends.open_model import open_variant
 
-# Beside what the libraries take: the runtime's own need, and some copies of the weights.
-_HEADROOM_BYTES, _COPIES = 2 << 30, 4
+_COPIES = 4  # of the weights
 _STATUS = Path("/proc/self/status")
 
 
@@ -33,26 +34,27 @@ def main() -> int:
     job = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     bundle = Bundle.open(Path(job["bundle"]))
-    for name in job["variants"]:
-        _say(opening=bundle.entry(name).file)
-        signal.alarm(job["seconds"])
+    for name, limited in job["variants"].items():
+        variant, limits = bundle.entry(name), TrialLimits(**limited)
+        _say(opening=variant.file, seconds=limits.seconds)
+        signal.alarm(limits.seconds)
         try:
-            _try(bundle, name)
+            _try(bundle, name, limits.headroom_bytes)
         except Exception as error:  # whatever a library raises: that is what is to be found out
-            _say(opening=bundle.entry(name).file, error=str(error) or type(error).__name__)
+            _say(opening=variant.file, error=str(error) or type(error).__name__)
             return 1
     signal.alarm(0)
     return 0
 
 
-def _try(bundle: Bundle, name: str) -> None:
+def _try(bundle: Bundle, name: str, headroom_bytes: int) -> None:
     """
     Raises:
         Exception: the model cannot be read or run.
     """
     if bundle.damage(bundle.entry(name).file) is not None:
         return  # it is never opened: whoever asks for it refuses it
-    _limit_memory(bundle, name)
+    _limit_memory(bundle, name, headroom_bytes)
     _parse(bundle, name)
     runner = _opened(bundle, name)
     if runner is not None:
@@ -60,12 +62,12 @@ def _try(bundle: Bundle, name: str) -> None:
             infer_all(runner, _pictures(bundle))
 
 
-def _limit_memory(bundle: Bundle, name: str) -> None:
+def _limit_memory(bundle: Bundle, name: str, headroom_bytes: int) -> None:
     """Of the process, in private pages: reserved addresses, of which CUDA needs many, are free."""
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmData:"))
     taken = int(line.split()[1]) << 10
     own = bundle.manifest.files[bundle.entry(name).file].bytes
-    most = taken + _HEADROOM_BYTES + _COPIES * own
+    most = taken + headroom_bytes + _COPIES * own
     resource.setrlimit(resource.RLIMIT_DATA, (most, resource.RLIM_INFINITY))
 
 
@@ -100,7 +102,7 @@ def _pictures(bundle: Bundle) -> Array:
         return np.zeros((1, side, side, 3), np.uint8)
 
 
-def _say(**report: str) -> None:
+def _say(**report: str | int) -> None:
     print(json.dumps(report), flush=True)
 
 

@@ -13,8 +13,9 @@ from edgevit.common.errors import BundleError, EdgevitError
 from edgevit.common.installed import distribution
 from edgevit.common.tensorrt_library import find_tensorrt
 from edgevit_runtimes.backends.cuda import Cuda
+from edgevit_runtimes.backends.native.native_library import is_usable
 from edgevit_runtimes.devices import arm64, x86
-from edgevit_runtimes.devices.target import this_target
+from edgevit_runtimes.devices.target import NATIVE_TARGET, this_target
 from edgevit_runtimes.devices.tree import Tree
 
 _CPU = "cpu"
@@ -138,6 +139,11 @@ def _instruction_sets() -> str:
 
 
 def chosen_here(bundle: Bundle) -> str:
-    """The variant to use on this machine: what was measured here, or else by kind of machine."""
-    machine = machine_label() if bundle.manifest.machines else None
-    return bundle.chosen(this_target(), machine)
+    """The variant to use on this machine: what was measured here, or else by kind of machine.
+
+    What is chosen for the native engine goes first, where that engine is installed.
+    """
+    manifest = bundle.manifest
+    machine = machine_label() if manifest.machines else None
+    native = [NATIVE_TARGET] if NATIVE_TARGET in manifest.chosen and is_usable() else []
+    return bundle.chosen([*native, this_target()], machine)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgevit_runtimes.devices import x86
 
+NATIVE_TARGET = "native"  # the engine of edgevit itself, on any processor
 _DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 

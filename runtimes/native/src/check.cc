@@ -262,4 +262,39 @@ Refusal check_operation(const Plan& plan, const Operation& operation) {
   return c.refusal();
 }
 
+// A number that is read, computed with by itself and written, in multiply-adds.
+constexpr double kElement = 64;
+
+double work_of(const Plan& plan, const Operation& operation) {
+  switch (operation.kind) {
+    case Kind::picture: return kElement * plan.height * plan.width;
+    case Kind::conv: {
+      const Conv& op = operation.conv;
+      const double inputs = double{1} * op.kernel_h * op.kernel_w * op.channels;
+      return (inputs + kElement) * op.outputs * op.out_height * op.out_width;
+    }
+    case Kind::depthwise: {
+      const Conv& op = operation.conv;
+      return (double{1} * op.kernel_h * op.kernel_w + kElement) * op.channels * op.out_height * op.out_width;
+    }
+    case Kind::slic: {
+      const Slic& op = operation.slic;
+      return kElement * op.iterations * op.shape.superpixels() * op.shape.cells();
+    }
+    case Kind::pool: {
+      const Pool& op = operation.pool;
+      return double{1} * op.shape.superpixels() * (op.shape.patches() * double{1} * op.channels + op.shape.cells());
+    }
+    case Kind::layer_norm: return kElement * operation.layer_norm.rows * operation.layer_norm.channels;
+    case Kind::attention: {
+      const Attention& op = operation.attention;
+      return double{1} * op.heads * op.rows * op.padded_tokens() * (2.0 * op.head_width + kElement);
+    }
+    case Kind::binary: return kElement * operation.binary.rows * operation.binary.columns;
+    case Kind::unary: return kElement * operation.unary.rows * operation.unary.columns;
+    case Kind::mean: return kElement * operation.mean.rows * operation.mean.columns;
+  }
+  return 0;
+}
+
 }  // namespace edgevit

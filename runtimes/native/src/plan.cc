@@ -8,6 +8,10 @@
 namespace edgevit {
 namespace {
 
+// What no model of a picture comes near, and what a file of a few hundred bytes could ask for.
+constexpr uint32_t kMostArenaBytes = 512u << 20;
+constexpr double kMostWork = 137e9;  // seconds of one core
+
 constexpr char kMagic[8] = "EDGEVIT";
 constexpr uint32_t kVersion = 1;
 constexpr uint32_t kByteOrder = 0x01020304u;
@@ -49,7 +53,8 @@ Refusal check_sizes(const Header& header) {
   if (header.height == 0 || header.width == 0 || header.height > kMostPixels ||
       header.width > kMostPixels)
     return damaged("the picture has no size, or too large a one");
-  if (header.arena_bytes % 64 != 0 || header.arena_bytes >= kConstant)
+  if (header.arena_bytes > kMostArenaBytes) return damaged("the model needs more than 512 MiB of memory");
+  if (header.arena_bytes % 64 != 0)
     return damaged("the size of the arena is wrong");
   if (header.classes == 0 || header.logits % 4 != 0 ||
       uint64_t{header.logits} + 4 * uint64_t{header.classes} > header.arena_bytes)
@@ -73,6 +78,7 @@ const char* name_at(const uint8_t* bytes, uint64_t size, uint32_t offset) {
 
 Refusal read_operations(Plan& plan, uint32_t count) {
   plan.operations.resize(count);
+  double work = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const uint8_t* record = plan.file + kHeaderBytes + kOperationBytes * i;
     Operation& operation = plan.operations[i];
@@ -88,6 +94,8 @@ Refusal read_operations(Plan& plan, uint32_t count) {
     const Refusal refusal = check_operation(plan, operation);
     if (refusal.status != 0)
       return {refusal.status, where + " (" + operation.name + "): " + refusal.reason};
+    work += work_of(plan, operation);
+    if (work > kMostWork) return damaged("the model has more than 137 billion operations");
   }
   return {};
 }

@@ -143,6 +143,9 @@ Refusal read_plan(const uint8_t* bytes, uint64_t size, Plan& plan);
 // Checks one operation; in check.cc.
 Refusal check_operation(const Plan& plan, const Operation& operation);
 
+// Multiply-adds, or what takes as long, of a checked operation: strides of zero make much of little.
+double work_of(const Plan& plan, const Operation& operation);
+
 uint32_t crc32(const uint8_t* bytes, uint64_t size);
 
 }  // namespace edgevit

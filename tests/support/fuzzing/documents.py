@@ -148,7 +148,7 @@ def _manifests(scratch: Path) -> tuple[list[str], Callable[[bytes], None]]:
         summary = BundleSummary(opened, {})
         json.dumps(summary.to_dict(), allow_nan=False)
         summary.sections()
-        opened.chosen("openvino", "here")
+        opened.chosen(["openvino"], "here")
         opened.manifest.to_json()
 
     return [(bundle / MANIFEST_FILE).read_text(), json.dumps(shipped)], read

@@ -50,6 +50,14 @@ def is_built() -> bool:
     return library_path().is_file()
 
 
+def is_usable() -> bool:
+    """Whether it was built, and can be loaded here; ``edgevit doctor`` says why it cannot."""
+    try:
+        return is_built() and library() is not None
+    except InputError:
+        return False
+
+
 @cache
 def library() -> Any:
     """The loaded library.
