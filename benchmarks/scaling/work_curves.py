@@ -7,20 +7,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from cost_curve import Curve, Point, point
+from process_times import tree_seconds
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.workflows.sets.answerer import AnswerRequest
 from edgevit.workflows.sets.engines import EngineOptions, answered
-from edgevit.workflows.sets.picture_items import PictureItem, items_of
+from edgevit.workflows.sets.picture_items import items_of
+from edgevit.workflows.sets.set_listing import SetListing
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 
 _STEPS, _BATCH = 16, 16
-SET_SIZES = (64, 512, 4096)
+# Of more than one row group, whose writing brings pandas in where it is installed (50 MiB).
+SET_SIZES = (2048, 4096, 8192, 16384)
 _PEAK = """
 import resource, sys
 from pathlib import Path
@@ -52,25 +56,56 @@ def training(scratch: Path, processes: Sequence[int]) -> Curve:
     return Curve("training", "processes", "images a second", tuple(points))
 
 
-def ray(scratch: Path, workers: Sequence[int], pictures: int) -> Curve:
-    """Rows a second from the first block on; x = 0 is the plain loop, without Ray."""
-    items = items_of([str(_pictures(scratch / "pictures", 64))])
-    many = [items[place % len(items)] for place in range(pictures)]
-    options = [(0, EngineOptions()), *((n, EngineOptions("ray", workers=n)) for n in workers)]
-    points = [point(count, _rows_a_second(many, engine)) for count, engine in options]
-    return Curve("sets", "workers of Ray (0: a plain loop)", "rows a second", tuple(points))
+def ray(scratch: Path, workers: Sequence[int], pictures: int) -> list[Curve]:
+    """Rows a second, and processor time a row; the dashed line is the plain loop, without Ray."""
+    items = list(items_of([str(_pictures(scratch / "pictures", 64))]))
+    many = SetListing.of(items[place % len(items)] for place in range(pictures))
+    loop = _speed(many, EngineOptions())
+    by_workers = [(n, _speed(many, EngineOptions("ray", workers=n))) for n in workers]
+    named = {"reference_name": "plain loop"}
+    rates = tuple(point(n, speed.rows_a_second) for n, speed in by_workers)
+    costs = tuple(point(n, [speed.cpu_ms_a_row]) for n, speed in by_workers)
+    return [
+        Curve(
+            "sets on Ray",
+            "workers",
+            "rows a second",
+            rates,
+            reference=point(0, loop.rows_a_second).median,
+            **named,
+        ),
+        Curve(
+            "cost of a row on Ray",
+            "workers",
+            "CPU time of all processes, ms a row",
+            costs,
+            reference=loop.cpu_ms_a_row,
+            **named,
+        ),
+    ]
 
 
-def _rows_a_second(items: list[PictureItem], engine: EngineOptions) -> list[float]:
-    """Of four quarters of the rows after the first block, whose wait is that of the start."""
-    bundle = Bundle.open(PREBUILT_BUNDLE)
-    request = AnswerRequest(bundle.path, "float", 1, 1)
-    rows, seconds = [], []
-    for some in answered(items, request, engine, on_gpu=False):
+@dataclass(frozen=True)
+class _Speed:
+    """Of all rows after the first block, whose wait is that of the start.
+
+    rows_a_second: of four quarters of the time. cpu_ms_a_row: of all processes.
+    """
+
+    rows_a_second: list[float]
+    cpu_ms_a_row: float
+
+
+def _speed(listing: SetListing, engine: EngineOptions) -> _Speed:
+    request = AnswerRequest(Bundle.open(PREBUILT_BUNDLE).path, "float", 1, 1)
+    rows, seconds, cpu_s = [], [], []
+    for some in answered(listing, request, engine, on_gpu=False):
         rows.append(len(some))
         seconds.append(time.perf_counter())
+        cpu_s.append(tree_seconds() if len(cpu_s) == 0 or sum(rows) == len(listing) else 0.0)
     quarters = np.array_split(np.arange(len(rows) - 1), 4)
-    return [sum(rows[i + 1] for i in q) / (seconds[q[-1] + 1] - seconds[q[0]]) for q in quarters]
+    rates = [sum(rows[i + 1] for i in q) / (seconds[q[-1] + 1] - seconds[q[0]]) for q in quarters]
+    return _Speed(rates, 1e3 * (cpu_s[-1] - cpu_s[0]) / sum(rows[1:]))
 
 
 def memory(scratch: Path) -> Curve:
