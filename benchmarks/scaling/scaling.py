@@ -43,7 +43,7 @@ def main() -> None:
     for part in arguments.parts:
         conditions = _conditions()
         with progress.working(part), tempfile.TemporaryDirectory() as scratch:
-            curves = _measured(part, Path(scratch), arguments)
+            curves = _measured(part, arguments.scratch or Path(scratch), arguments)
         if arguments.rows:
             curve_files.keep(arguments.rows, part, curves, conditions)
         found[part] = {"curves": [asdict(curve) for curve in curves], "conditions": conditions}
@@ -89,6 +89,7 @@ def _arguments() -> argparse.Namespace:
         "--processes", type=int, nargs="+", default=[1, len(os.sched_getaffinity(0))]
     )
     parser.add_argument("--pictures", type=int, default=4000, help="of the set that Ray answers")
+    parser.add_argument("--scratch", type=Path, help="folder for exported models, which stay there")
     parser.add_argument("--rows", type=Path, help="folder to keep the curves in, a file a part")
     parser.add_argument("--draw", type=Path, help="draw kept curves into this .svg, .png or .pdf")
     parser.add_argument("--json", action="store_true")

@@ -14,6 +14,7 @@ import tarfile
 import weakref
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -180,17 +181,55 @@ def test_photographs_are_not_held_at_full_size(
     assert most <= 2
 
 
-def test_a_full_disk_leaves_no_output(bundle: Bundle, class_folder: Path, tmp_path: Path) -> None:
-    bundle.variant()
+@contextmanager
+def full_disk(bytes_left: int) -> Iterator[None]:
+    """No file of this process may grow above a size."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (256, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, limits[1]))
     try:
-        with pytest.raises(InputError, match=r"Cannot write .*answers\.parquet"):
-            predict_set(bundle, [str(class_folder)], tmp_path / "answers.parquet")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, former)
+
+
+def test_a_full_disk_leaves_no_output(bundle: Bundle, class_folder: Path, tmp_path: Path) -> None:
+    bundle.variant()
+    with full_disk(256), pytest.raises(InputError, match=r"Cannot write .*answers\.parquet"):
+        predict_set(bundle, [str(class_folder)], tmp_path / "answers.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_whose_disk_is_full_answers_all_the_same(
+    bundle: Bundle, class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes nothing that answers depend on; the command alone writes them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    request = AnswerRequest(bundle.path, "float", 1, 1)
+    (tmp_path / "full").write_bytes(b"x")
+    items = list(items_of([str(class_folder)]))
+    with full_disk(0):
+        with pytest.raises(OSError, match="File too large"):
+            (tmp_path / "full").write_bytes(b"xx")
+        answerer = Answerer(request)
+        rows = answerer.rows(range(20), items)
+        answerer.close()
+    assert [row["error"] for row in rows] == [None] * 20
+
+
+def test_ray_that_does_not_start_is_one_message(
+    bundle: Bundle, class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine Ray gives up after 30 s, by an error of no kind of its own."""
+    import ray
+
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nMore.")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(ClusterError, match=r"Ray did not start on this machine: .*--engine local"):
+        predict_set(bundle, [str(class_folder)], tmp_path / "a.parquet", engine=RAY)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -128,15 +128,16 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[None]:
         return
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process's part in C++
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        cores = workers or len(os.sched_getaffinity(0))
+        where: dict[str, Any] = {"address": "local", "num_cpus": cores, "include_dashboard": False}
+    else:
+        _refuse_unreachable(address)
+        where = {"address": address}
     try:
-        if address is None:
-            cores = workers or len(os.sched_getaffinity(0))
-            ray.init(num_cpus=cores, include_dashboard=False, address="local", **quiet)
-        else:
-            _refuse_unreachable(address)
-            ray.init(address=address, **quiet)
+        ray.init(**where, **quiet)
     except Exception as error:  # Ray raises that itself where a node does not start in time
-        raise _unreachable(address or "this machine", str(error)) from error
+        raise _not_there(address, str(error)) from error
     try:
         yield
     finally:
@@ -153,11 +154,16 @@ def _refuse_unreachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), _CONNECT_S).close()
     except (OSError, OverflowError) as error:
-        raise _unreachable(address, str(error)) from error
+        raise _not_there(address, str(error)) from error
 
 
-def _unreachable(address: str, reason: str) -> ClusterError:
+def _not_there(address: str | None, reason: str) -> ClusterError:
     first_line = next(iter(reason.strip().splitlines()), "no reason given")
+    if address is None:
+        return ClusterError(
+            f"Ray did not start on this machine: {first_line} Where other work keeps it busy, try "
+            "again later, or use --engine local."
+        )
     return ClusterError(
         f"No Ray cluster answers at {address}: {first_line} Start one with 'ray start --head', or "
         "leave out --address for one of this machine."
