@@ -23,6 +23,7 @@ from typing import Any
 import cost_plots
 import curve_files
 import latency_curves
+import ray_curves
 import work_curves
 from cost_curve import Curve
 
@@ -77,7 +78,7 @@ def _measured(part: str, scratch: Path, arguments: argparse.Namespace) -> list[C
     if part == "training":
         return [work_curves.training(scratch, arguments.processes)]
     if part == "ray":
-        return work_curves.ray(scratch, arguments.processes, arguments.pictures)
+        return ray_curves.measure(scratch, arguments.processes, arguments.pictures)
     return [work_curves.memory(scratch)]
 
 

@@ -20,7 +20,7 @@ from edgevit.workflows.sets.answerer import Answerer, AnswerRequest, Row, Versio
 from edgevit.workflows.sets.set_listing import SetListing, opened
 
 _CONNECT_S = 10.0
-_MOST_PARTS_A_BLOCK = 8
+_MOST_PARTS_A_BLOCK = 4
 _BLOCKS_A_WORKER = 8  # at least, so that all of them end at about the same time
 _MODULES = ("ray", "pyarrow")
 # The last line of a worker's traceback.
