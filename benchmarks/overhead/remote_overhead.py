@@ -20,7 +20,7 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote.device_address import DEFAULT_FOLDER, Device
-from edgevit_runtimes.remote.runs import bench_there
+from edgevit_runtimes.remote.runs import Follower, bench_there
 from edgevit_runtimes.remote.ssh import Ssh
 
 OPTIONS = BenchOptions(samples=300, frames=60, max_seconds=3)
@@ -47,7 +47,7 @@ def main() -> None:
 
 def _there(device: Device, bundle: Bundle) -> BenchResult:
     with Ssh(device) as ssh:
-        return bench_there(ssh, bundle, OPTIONS, "auto", SilentProgress())
+        return bench_there(ssh, bundle, OPTIONS, "auto", Follower(SilentProgress()))
 
 
 def _seconds(run: Any) -> float:

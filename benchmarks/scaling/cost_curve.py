@@ -20,12 +20,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """title: for people. x, y: what the axes are, with their units."""
+    """title: for people. x, y: what the axes are, with their units.
+
+    reference, reference_name: a cost to compare with, at no place of x.
+    """
 
     title: str
     x: str
     y: str
     points: tuple[Point, ...]
+    reference: float | None = None
+    reference_name: str = ""
 
 
 def point(x: float, repetitions: Sequence[float]) -> Point:

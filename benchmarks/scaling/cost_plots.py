@@ -34,4 +34,7 @@ def draw(curves: Sequence[Curve], target: Path) -> None:
         axes.errorbar(x, middle, yerr=[below, above], fmt="o-", capsize=2, markersize=3)
         axes.set(xlabel=curve.x, ylabel=curve.y, title=curve.title, ylim=(0, None))
         axes.grid(alpha=0.3)
+        if curve.reference is not None:
+            axes.axhline(curve.reference, color="0.4", ls="--", lw=1, label=curve.reference_name)
+            axes.legend(fontsize="small")
     save(figure, target)

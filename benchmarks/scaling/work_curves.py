@@ -1,26 +1,19 @@
-"""Training against processes, Ray's rows against workers, memory against the size of a set."""
+"""Training against processes, and memory against the size of a set."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
 from cost_curve import Curve, Point, point
-
-from edgevit.bundle.bundle import Bundle
-from edgevit.workflows.sets.answerer import AnswerRequest
-from edgevit.workflows.sets.engines import EngineOptions, answered
-from edgevit.workflows.sets.picture_items import PictureItem, items_of
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from noise_pictures import smoothed_noise
 
 _STEPS, _BATCH = 16, 16
-SET_SIZES = (64, 512, 4096)
+# Of more than one row group, whose writing brings pandas in where it is installed (50 MiB).
+SET_SIZES = (2048, 4096, 8192)
 _PEAK = """
 import resource, sys
 from pathlib import Path
@@ -44,7 +37,7 @@ def training(scratch: Path, processes: Sequence[int]) -> Curve:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += [f"--nproc-per-node={count}", "-m", "edgevit", "train", "--data", str(data)]
         command += ["--model", "lla_micro", "--epochs", "1", "--batch", str(_BATCH)]
-        command += ["--threads", "1", "--output", str(run)]
+        command += ["--workers", "1", "--output", str(run)]
         subprocess.run(command, check=True, capture_output=True)
         entry = json.loads((run / "log.jsonl").read_text())
         images = _STEPS * _BATCH * count * 0.9 // (_BATCH * count) * (_BATCH * count)
@@ -52,30 +45,9 @@ def training(scratch: Path, processes: Sequence[int]) -> Curve:
     return Curve("training", "processes", "images a second", tuple(points))
 
 
-def ray(scratch: Path, workers: Sequence[int], pictures: int) -> Curve:
-    """Rows a second from the first block on; x = 0 is the plain loop, without Ray."""
-    items = items_of([str(_pictures(scratch / "pictures", 64))])
-    many = [items[place % len(items)] for place in range(pictures)]
-    options = [(0, EngineOptions()), *((n, EngineOptions("ray", workers=n)) for n in workers)]
-    points = [point(count, _rows_a_second(many, engine)) for count, engine in options]
-    return Curve("sets", "workers of Ray (0: a plain loop)", "rows a second", tuple(points))
-
-
-def _rows_a_second(items: list[PictureItem], engine: EngineOptions) -> list[float]:
-    """Of four quarters of the rows after the first block, whose wait is that of the start."""
-    bundle = Bundle.open(PREBUILT_BUNDLE)
-    request = AnswerRequest(bundle.path, "float", 1, 1)
-    rows, seconds = [], []
-    for some in answered(items, request, engine, on_gpu=False):
-        rows.append(len(some))
-        seconds.append(time.perf_counter())
-    quarters = np.array_split(np.arange(len(rows) - 1), 4)
-    return [sum(rows[i + 1] for i in q) / (seconds[q[-1] + 1] - seconds[q[0]]) for q in quarters]
-
-
 def memory(scratch: Path) -> Curve:
     """Peak resident memory of a process that answers a set by the plain loop."""
-    folder = _pictures(scratch / "pictures", 64)
+    folder = smoothed_noise(scratch / "pictures", 64)
     points: list[Point] = []
     for size in SET_SIZES:
         listed = scratch / f"set_{size}.parquet"
@@ -96,15 +68,5 @@ def _list_files(target: Path, folder: Path, size: int) -> None:
 
 def _class_folders(root: Path, count: int) -> Path:
     for name in ("a", "b"):
-        _pictures(root / name, count // 2)
+        smoothed_noise(root / name, count // 2)
     return root
-
-
-def _pictures(folder: Path, count: int) -> Path:
-    """JPEGs of 160 x 160 pixels of smoothed noise."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(folder.name))
-    for number in range(count):
-        noise = rng.integers(0, 256, (20, 20, 3), np.uint8)
-        cv2.imwrite(str(folder / f"{number:05d}.jpg"), cv2.resize(noise, (160, 160)))
-    return folder

@@ -148,6 +148,16 @@ HostOption = Annotated[
         "add'.",
     ),
 ]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=1,
+        help="With --host: stop waiting for the device after this long. Default: a limit that "
+        "grows with the work.",
+    ),
+]
 FleetOption = Annotated[
     str | None,
     typer.Option("--fleet", help="All devices of a fleet made with 'edgevit devices fleet'."),
@@ -164,6 +174,12 @@ MaxPixelsOption = Annotated[
         help="Refuse images with more pixels than this.",
     ),
 ]
+
+
+def refuse_timeout_here(timeout_s: float | None) -> None:
+    """Raises InputError where ``--timeout`` is given for work on this machine."""
+    if timeout_s is not None:
+        raise InputError("--timeout is for work on a device; add --host, or leave it out.")
 
 
 def core_numbers(value: str | None) -> tuple[int, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,7 @@ def bench(
     arena: bool = True,
     host: str | None = None,
     device: str = "auto",
+    timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> BenchResult:
     """Measures a bundle; every figure comes from a fresh process without torch.
@@ -74,6 +75,7 @@ def bench(
         arena: ONNX Runtime: keep freed memory for the next inference.
         host: measure over SSH: ``user@address``, or a name of ``edgevit devices add``.
         device: the kind of machine that it has to be, ``x86`` or ``jetson``, or ``auto``.
+        timeout_s: give a device up after so long; None: as long as such a bench can take.
 
     Raises:
         InputError: an option does not fit the bundle or the machine.
@@ -94,7 +96,8 @@ def bench(
         cores=None if cores is None else tuple(cores),
         arena=arena,
     )
-    return _measured(bundle, options, host, device, progress or SilentProgress())
+    where = _Where(host, device, timeout_s)
+    return _measured(bundle, options, where, progress or SilentProgress())
 
 
 def repeat(
@@ -103,12 +106,14 @@ def repeat(
     *,
     host: str | None = None,
     device: str = "auto",
+    timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> BenchResult:
     """Measures what a former result measured once more, with its options, and compares.
 
     Args:
         bundle: must hold the same model file; by default the bundle that the result names.
+        host, device, timeout_s: as of :func:`bench`.
 
     Raises:
         InputError: the result cannot be repeated, or the model is not the same.
@@ -116,12 +121,18 @@ def repeat(
     former = read_result(Path(result))
     options = _options_of(former)
     bundle = _same_model(former, bundle)
-    repeated = _measured(bundle, options, host, device, progress or SilentProgress())
+    where = _Where(host, device, timeout_s)
+    repeated = _measured(bundle, options, where, progress or SilentProgress())
     return repeated.repeating(compare(former, repeated, str(result)))
 
 
-def resume(run: str, *, progress: Progress | None = None) -> BenchResult:
+def resume(
+    run: str, *, timeout_s: float | None = None, progress: Progress | None = None
+) -> BenchResult:
     """Picks up a run on a device whose connection was lost.
+
+    Args:
+        timeout_s: give it up after so long; None: as when it was begun.
 
     Raises:
         InputError: no such run is pending. DeviceError: the device cannot be reached.
@@ -131,7 +142,8 @@ def resume(run: str, *, progress: Progress | None = None) -> BenchResult:
     from edgevit_runtimes.remote.runs import follow
     from edgevit_runtimes.remote.ssh import Ssh
 
-    pending = read_pending(run)
+    begun = read_pending(run)
+    pending = begun if timeout_s is None else replace(begun, timeout_s=timeout_s)
     with Ssh(Device(pending.host, pending.folder)) as ssh:
         return follow(ssh, pending, progress or SilentProgress())
 
@@ -173,18 +185,28 @@ def require_no_slower(
         raise CheckFailedError(f"Slower by more than {100 * limit:g} %: {'; '.join(slower)}.")
 
 
+@dataclass(frozen=True)
+class _Where:
+    """The machine that is measured; see :func:`bench`."""
+
+    host: str | None
+    device: str
+    timeout_s: float | None
+
+
 def _measured(
-    bundle: Bundle, options: BenchOptions, host: str | None, device: str, progress: Progress
+    bundle: Bundle, options: BenchOptions, where: _Where, progress: Progress
 ) -> BenchResult:
-    if host is not None:
-        from edgevit_runtimes.remote.runs import bench_there
+    if where.host is not None:
+        from edgevit_runtimes.remote.runs import Follower, bench_there
         from edgevit_runtimes.remote.ssh import connection
 
-        with connection(host) as ssh:
-            return bench_there(ssh, bundle, options, device, progress)
+        with connection(where.host) as ssh:
+            follower = Follower(progress, where.timeout_s)
+            return bench_there(ssh, bundle, options, where.device, follower)
     from edgevit_runtimes.bench import measure
 
-    _refuse_other_device(device)
+    _refuse_other_device(where.device)
     return measure.bench(bundle, options, progress)
 
 

@@ -21,12 +21,14 @@ from edgevit.bundle.edit import edit
 from edgevit.bundle.reference import Reference, write_reference
 from edgevit.common.errors import InputError
 from edgevit.common.storage.hashes import sha256_of
-from edgevit.workflows.remote.deploy import deploy
+from edgevit.workflows.remote.bench_fleet import FleetBenchResult
+from edgevit.workflows.remote.deploy import Deployed, DeployResult, deploy
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.deployment.deployment_slot import Slot, Version
 from support import Command, environment
 from support.machines.fleet_servers import FleetOfServers, fleet_of_servers
 from support.machines.ssh_server import stand_in_device
+from support.made_results import made_result
 
 NAMES = ("one", "two", "three")
 SHIPPED = sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)
@@ -255,6 +257,119 @@ def test_two_deployments_to_one_device_at_once_are_both_whole(
     assert {v.sha256 for v in slot.versions()} == {SHIPPED, sha256_of(other / MANIFEST_FILE)}
     assert slot.current == slot.versions()[-1].sha256
     Bundle.open(slot.link, check_hashes=True)
+
+
+@pytest.mark.slow
+def test_a_fleet_switches_but_where_verification_fails(
+    devices: dict[str, Path], edgevit: Command, tmp_path: Path
+) -> None:
+    """The new version lies damaged on one device: that one stays at the version that it has."""
+    assert edgevit("deploy", PREBUILT_BUNDLE, "--fleet", "all").code == 0
+    other = other_version(tmp_path)
+    later = sha256_of(other / MANIFEST_FILE)
+    lying = devices["two"] / "bundles" / f"{later}.edgevit"
+    shutil.copytree(other, lying)
+    content = bytearray((lying / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (lying / "model.onnx").write_bytes(content)
+    ended = edgevit("deploy", other, "--fleet", "all")
+    assert ended.code == 1
+    assert "failed on 1 of 3 devices: two." in ended.err
+    assert f"'current' stays at lla_tiny.edgevit {SHIPPED[:12]}" in ended.out
+    assert [current(devices[name]) for name in NAMES] == [later, SHIPPED, later]
+    assert Bundle.open(Slot(devices["two"]).link, check_hashes=True).manifest_sha256 == SHIPPED
+    assert edgevit("deploy", other, "--fleet", "all").code == 0, "it is sent anew"
+    assert {current(folder) for folder in devices.values()} == {later}
+    back = edgevit("deploy", "--rollback", "--fleet", "all")
+    assert back.code == 0, back.err
+    assert {current(folder) for folder in devices.values()} == {SHIPPED}
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_in_the_middle_of_a_bench_stops_no_other(
+    devices: dict[str, Path], edgevit: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole server of one device, with its connections; it does not come back."""
+    (tmp_path / "own").mkdir()
+    target, page = tmp_path / "fleet.json", tmp_path / "fleet.html"
+    short = ("--samples", 10, "--frames", 2, "--fps", 100, "--warmup", 1, "--max-seconds", 20)
+    with fleet_of_servers(tmp_path / "own", NAMES) as own:
+        monkeypatch.setenv("EDGEVIT_SSH", own.ssh)
+        dying = own.servers["three"]
+        over = threading.Event()
+
+        def end_it() -> None:
+            while not _says(devices["three"], "cold start"):
+                if over.wait(0.02):
+                    return
+            for process in (dying.process.pid, *dying.sessions()):
+                os.kill(process, signal.SIGKILL)
+
+        killer = threading.Thread(target=end_it)
+        killer.start()
+        ended = edgevit("bench", "--fleet", "all", *short, "--output", target)
+        over.set()
+        killer.join()
+        assert ended.code == 1, ended.err
+        assert "The bench failed on 1 of 3 devices: three." in ended.err
+        assert "FAILED: three: the connection was lost. The run goes on there." in ended.out
+        assert "Traceback" not in ended.err
+        table, _, _ = ended.out.partition("FAILED")
+        assert max(map(len, table.splitlines())) <= 100
+        found = json.loads(target.read_text())["devices"]
+        assert [name for name in NAMES if "latency_ms" in found[name]] == ["one", "two"]
+        deployed = edgevit("deploy", PREBUILT_BUNDLE, "--fleet", "all")
+        assert deployed.code == 1
+        assert "three: nothing answers there. Is its SSH server running?" in deployed.out
+        assert [current(devices[name]) for name in NAMES] == [SHIPPED, SHIPPED, None]
+    drawn = edgevit("report", target, "-o", page)
+    assert drawn.code == 0, drawn.err
+    assert "fleet.json: one" in page.read_text()
+    assert "fleet.json: three" not in page.read_text()
+
+
+def _says(device: Path, text: str) -> bool:
+    return any(text in log.read_text() for log in (device / "runs").glob("*/log"))
+
+
+def test_the_tables_of_a_fleet_fit_into_100_columns() -> None:
+    """With the longest names that are usual."""
+    host, path = "me@jetson-orin-nano.local", "/home/me/.cache/edgevit-device/deployed/main/current"
+    measured = made_result(12.5, "NVIDIA Jetson Orin Nano", "tensorrt-int8-fp16")
+    benched = FleetBenchResult("lla_tiny", {host: measured, "pi": measured})
+    deployed = Deployed("a" * 64, path, (Version("a" * 64, "m", "t"),), "b" * 64, ())
+    done = DeployResult("lla_tiny.edgevit", "main", {host: deployed, "pi": deployed})
+    for result in (benched, done):
+        assert max(map(len, str(result).splitlines())) <= 100
+    assert "pi: NVIDIA Jetson Orin Nano" in str(benched)
+    assert str(done).count(path) == 1, "where all have it, it is said once"
+
+
+def test_names_that_are_no_devices_are_named_with_those_that_are(
+    devices: dict[str, Path], edgevit: Command
+) -> None:
+    ended = edgevit(
+        "deploy", PREBUILT_BUNDLE, "--host", "nowhere.invalid", "--host", "typo.invalid"
+    )
+    assert ended.code == 1
+    for name in ("nowhere.invalid", "typo.invalid"):
+        assert f"FAILED: {name}: no device, host of your ssh config, or address" in ended.out
+    assert "Known: one, two, three." in ended.out
+    assert "failed on 2 of 2 devices" in ended.err
+
+
+def test_two_names_of_one_device_are_refused(
+    devices: dict[str, Path], edgevit: Command, tmp_path: Path
+) -> None:
+    """Two benches at once on one device would disturb each other."""
+    folder = devices["one"]
+    assert edgevit("devices", "add", "alias", "one", "--folder", folder).code == 0
+    ended = edgevit("bench", "--host", "alias", "--fleet", "all")
+    assert ended.code == 2
+    assert "alias and one are one device, one. Give one name." in ended.one_message
+    file = tmp_path / "config" / "edgevit" / "devices.toml"
+    file.write_text(file.read_text().replace('["one", ', '["one", "one", '))
+    assert "one is given more than once" in edgevit("bench", "--fleet", "all").one_message
 
 
 def _python_of(device: Path, script: str) -> None:

@@ -30,15 +30,19 @@ from edgevit.common.errors import DeviceError, InputError
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.sanitize import harmless
 from edgevit.results.bench_result import read_result
+from edgevit.workflows.remote.stream_there import _limit_s
+from edgevit.workflows.remote.time_limits import picture_work_limit_s
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import agent, bootstrap, protocol, setup
 from edgevit_runtimes.remote.device_address import Device
 from edgevit_runtimes.remote.device_list import add_device, devices_file, read_devices
+from edgevit_runtimes.remote.pending import read_pending
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
 from edgevit_runtimes.remote.ssh import Ssh
 from edgevit_runtimes.remote.transfer.send_bundle import _refuse_full
+from edgevit_runtimes.sources.source_address import parse
 from support import Command, begin, environment
 from support.machines.ssh_server import Loopback, loopback, stand_in_device
 from support.made_results import made
@@ -213,7 +217,7 @@ def test_what_hangs_is_ended(reachable: Loopback) -> None:
 def test_an_unknown_host(edgevit: Command) -> None:
     ended = edgevit("devices", "check", "me@no-such-host.invalid")
     assert ended.code == 2
-    assert "this name leads nowhere" in ended.one_message
+    assert "no device, host of your ssh config, or address is called so" in ended.one_message
 
 
 def test_nothing_answers(edgevit: Command) -> None:
@@ -562,6 +566,7 @@ def by_verb(hostile: str) -> str:
         ("follow: exec yes", "more than 500 lines"),
         ('follow: exec yes \'edgevit: {"line": "x"}\'', "more than 500 lines"),
         ("follow: exec cat /dev/zero", "a line of more than"),
+        ("follow: yes $(printf %09999d) | tr -d 2", "sent more than 2 MiB"),
         ("hello: exec yes", "says more than"),
     ],
 )
@@ -577,6 +582,7 @@ def test_a_device_that_never_reads_or_floods(
     monkeypatch.setattr("edgevit_runtimes.remote.calls._SILENCE_S", 2.0)
     monkeypatch.setattr("edgevit_runtimes.remote.protocol._MOST_LINES", 500)
     monkeypatch.setattr("edgevit_runtimes.remote.protocol._LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("edgevit_runtimes.remote.protocol._MOST_BYTES", 2 << 20)
     monkeypatch.setattr("edgevit_runtimes.remote.ssh._MOST_BYTES", 1 << 20)
     _hostile_device(tmp_path, edgevit, by_verb(hostile))
     if hostile.startswith("follow"):
@@ -588,6 +594,75 @@ def test_a_device_that_never_reads_or_floods(
     assert "Traceback" not in ended.err
     if hostile.startswith("follow: exec sleep"):
         assert "Pick it up with" in ended.err
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "while printf 'edgevit: {\"alive\": true}\\n'; do sleep 0.2; done",
+        'while printf \'edgevit: {"line": "busy"}\\n\'; do sleep 0.2; done',
+        "while printf x; do sleep 0.2; done",
+        "exec sleep 1000",
+    ],
+)
+def test_a_run_that_never_ends_is_given_up(
+    says: str, reachable: Loopback, home: Path, edgevit: Command
+) -> None:
+    """It talks, and never so much that it is cut off: only the deadline ends that."""
+    _hostile_device(home, edgevit, by_verb(f"follow: {says}"))
+    name = f"{sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)}.edgevit"
+    shutil.copytree(PREBUILT_BUNDLE, home / "hostile" / "bundles" / name)
+    began_s = time.monotonic()
+    ended = edgevit("bench", "--host", "box", "--timeout", 2, *SHORT)
+    assert time.monotonic() - began_s < 100, "the limit of silence alone is 120 s"
+    assert ended.code == 2
+    assert "no end of 'python' in 2 s" in ended.err
+    assert "Traceback" not in ended.err
+    (pending,) = (home / "state" / "edgevit" / "runs").iterdir()
+    assert f"edgevit bench --resume {pending.stem}" in ended.err
+    assert read_pending(pending.stem).timeout_s == 2
+
+
+def test_the_deadline_grows_with_the_work() -> None:
+    short, long = (BenchOptions(max_seconds=s).longest_s for s in (60, 6000))
+    assert long - short >= 6000 - 60
+    assert BenchOptions(frames=9000).longest_s > BenchOptions().longest_s + 290
+    assert picture_work_limit_s(50_000) > 50_000 > picture_work_limit_s(0)
+
+
+@pytest.mark.parametrize("flood", ["exec yes", "exec yes '{}'", "exec cat /dev/zero"])
+def test_answers_that_are_none_are_not_read_without_end(
+    flood: str, reachable: Loopback, tmp_path: Path, edgevit: Command
+) -> None:
+    """A camera may say nothing for as long as it likes, but not nonsense."""
+    _hostile_device(tmp_path, edgevit, by_verb(f"stream: {flood}"))
+    name = f"{sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)}.edgevit"
+    shutil.copytree(PREBUILT_BUNDLE, tmp_path / "hostile" / "bundles" / name)
+    ended = edgevit("run", "/dev/video0", "--host", "box")
+    assert ended.code == 2
+    assert re.search("lines that are no answers|a line of more than 1 MiB", ended.err), ended.err
+
+
+def test_a_stream_has_a_deadline_where_its_length_is_known(
+    reachable: Loopback, tmp_path: Path, edgevit: Command
+) -> None:
+    _hostile_device(tmp_path, edgevit, by_verb("stream: exec sleep 1000"))
+    name = f"{sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)}.edgevit"
+    shutil.copytree(PREBUILT_BUNDLE, tmp_path / "hostile" / "bundles" / name)
+    ended = edgevit("run", "/dev/video0", "--host", "box", "--timeout", 1)
+    assert ended.code == 2
+    assert "no end of 'python' in 1 s" in ended.err
+    address = parse(["/dev/video0"])
+    assert _limit_s(address, {}) is None
+    assert 60 < (_limit_s(address, {"--duration": 60.0}) or 0) < 7200
+
+
+@pytest.mark.parametrize("command", ["bench", "verify", "eval"])
+def test_a_deadline_without_a_device_is_refused(command: str, edgevit: Command) -> None:
+    data = ("--data", PREBUILT_BUNDLE) if command == "eval" else ()
+    assert (
+        "--timeout is for work on a device" in edgevit(command, *data, "--timeout", 5).one_message
+    )
 
 
 def test_a_run_that_goes_on_in_silence_is_waited_for(

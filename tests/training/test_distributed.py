@@ -32,7 +32,7 @@ def command(launcher: tuple[str, ...], data: Path, run: Path, model: str, batch:
         "--epochs": "2",
         "--learning-rate": "0.002",
         "--warmup-epochs": "1",
-        "--threads": "1",
+        "--workers": "1",
         "--device": "cpu",
     }
     return [
@@ -58,16 +58,16 @@ def state_of(run: Path) -> dict[str, torch.Tensor]:
     return model
 
 
-@pytest.fixture
-def data(class_folder: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def data(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The class folder to train on, and a copy with other bytes to validate on."""
-    folder = tmp_path / "pictures"
+    root = tmp_path_factory.mktemp("data")
     for file in class_folder.rglob("*.png"):
         for name, tail in (("pictures", b""), ("pictures_val", b"\n")):
-            target = tmp_path / name / file.relative_to(class_folder)
+            target = root / name / file.relative_to(class_folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes() + tail)
-    return folder
+    return root / "pictures"
 
 
 def assert_equal_runs(data: Path, root: Path, model: str) -> None:
@@ -83,7 +83,7 @@ def assert_equal_runs(data: Path, root: Path, model: str) -> None:
         torch.load(root / run / "last.pt", weights_only=True)["identity"] for run in ("one", "two")
     ]
     assert identities[0] == identities[1], "a run can go on with another number of processes"
-    assert two.stderr.count("epoch 1/2") == 1, "the first process alone reports"
+    assert two.stderr.count("val top-1") == 2, "the first process alone reports its two epochs"
     assert two.stdout.count("trained") == 1
 
 
@@ -132,39 +132,58 @@ def kill_second(process: subprocess.Popen[str]) -> None:
     os.kill(second, signal.SIGKILL)
 
 
+SHORT = ("--epochs", "3", "--checkpoint-every", "1")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes that nobody killed."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    ended = finished([*command(TWO, data, run, "lla_micro", 4), *SHORT])
+    assert ended.returncode == 0, ended.stderr
+    return run
+
+
+def assert_same_bits(run: Path, undisturbed: Path) -> None:
+    expected, got = state_of(undisturbed), state_of(run)
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[key], got[key]) for key in expected)
+    logs = [log_of(each) for each in (undisturbed, run)]
+    assert [e["train_loss"] for e in logs[0]] == [e["train_loss"] for e in logs[1]]
+    assert [e["epoch"] for e in logs[1]] == [1, 2, 3]
+
+
 @pytest.mark.slow
-def test_a_killed_process_is_started_again_and_nothing_is_lost(data: Path, tmp_path: Path) -> None:
-    """The same bits as a run that nobody killed."""
-    longer = ["--epochs", "4", "--checkpoint-every", "2"]
-    whole = finished([*command(TWO, data, tmp_path / "whole", "lla_micro", 4), *longer])
-    assert whole.returncode == 0, whole.stderr
+def test_a_killed_process_is_started_again_and_nothing_is_lost(
+    data: Path, tmp_path: Path, undisturbed: Path
+) -> None:
+    """By ``torchrun --max-restarts``: the same bits as a run that nobody killed."""
+    run = tmp_path / "killed"
     launcher = (*TORCHRUN, "--max-restarts=1", "-m", "edgevit")
-    arguments = [*command(launcher, data, tmp_path / "killed", "lla_micro", 4), *longer]
+    arguments = [*command(launcher, data, run, "lla_micro", 4), *SHORT]
     process = subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE, text=True)
-    until((tmp_path / "killed" / "last.pt").exists, process)
+    until((run / "last.pt").exists, process)
     kill_second(process)
     until(lambda: second_process(process.pid, restart=1) is not None, process)
     stderr = process.communicate(timeout=300)[1]
     assert process.returncode == 0, stderr
-    a, b = state_of(tmp_path / "whole"), state_of(tmp_path / "killed")
-    assert all(torch.equal(a[key], b[key]) for key in a)
-    logs = [log_of(tmp_path / run) for run in ("whole", "killed")]
-    assert [e["train_loss"] for e in logs[0]] == [e["train_loss"] for e in logs[1]]
+    assert_same_bits(run, undisturbed)
 
 
 @pytest.mark.slow
-def test_without_restarts_the_run_ends_and_its_state_is_whole(data: Path, tmp_path: Path) -> None:
+def test_without_restarts_the_run_ends_and_is_resumed_from_its_state(
+    data: Path, tmp_path: Path, undisturbed: Path
+) -> None:
     run = tmp_path / "run"
-    arguments = [*command(TWO, data, run, "lla_micro", 4), "--checkpoint-every", "1"]
-    arguments += ["--epochs", "12"]
+    arguments = [*command(TWO, data, run, "lla_micro", 4), *SHORT]
     process = subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE, text=True)
     until((run / "last.pt").exists, process)
     kill_second(process)
     stderr = process.communicate(timeout=300)[1]
     assert process.returncode != 0
     assert "bug" not in stderr.lower()
-    assert state_of(run)
+    assert state_of(run), "it is whole"
     assert not list(run.glob(".*.partial"))
     resumed = finished([*arguments, "--resume"])
     assert resumed.returncode == 0, resumed.stderr
-    assert [epoch["epoch"] for epoch in log_of(run)] == list(range(1, 13))
+    assert_same_bits(run, undisturbed)

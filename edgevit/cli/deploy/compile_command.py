@@ -13,7 +13,9 @@ from edgevit.cli.options import (
     JsonOption,
     MaxPixelsOption,
     ThreadsOption,
+    TimeoutOption,
     open_for_change,
+    refuse_timeout_here,
 )
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
@@ -70,6 +72,7 @@ def compile_bundle(
     threads: ThreadsOption = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     host: HostOption = None,
+    timeout: TimeoutOption = None,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -111,8 +114,9 @@ def compile_bundle(
         "progress": progress,
     }
     if host is None:
+        refuse_timeout_here(timeout)
         show(compile_it(opened, target, **options), json)
         return
     from edgevit.workflows.remote.host_work import compile_there
 
-    show(compile_there(opened, host, target, **options), json)
+    show(compile_there(opened, host, target, timeout_s=timeout, **options), json)

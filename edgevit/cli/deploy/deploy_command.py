@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgevit.cli.options import FleetOption, HostsOption, JsonOption, open_bundle
+from edgevit.cli.options import FleetOption, HostsOption, JsonOption, TimeoutOption, open_bundle
 from edgevit.common.errors import InputError
 
 
@@ -17,6 +17,7 @@ def deploy(
     ] = None,
     host: HostsOption = None,
     fleet: FleetOption = None,
+    timeout: TimeoutOption = None,
     slot: Annotated[
         str, typer.Option(help="Name of the place on the device, for more than one model.")
     ] = "main",
@@ -48,7 +49,12 @@ def deploy(
         if bundle is not None:
             raise InputError("--rollback goes back to what is on the device; give no bundle.")
         result = workflow.roll_back(
-            host or (), fleet=fleet, slot=slot, restart_service=restart_service, progress=progress
+            host or (),
+            fleet=fleet,
+            slot=slot,
+            restart_service=restart_service,
+            timeout_s=timeout,
+            progress=progress,
         )
     elif bundle is None:
         raise InputError("No bundle is given. Usage: edgevit deploy model.edgevit --host DEVICE")
@@ -61,6 +67,7 @@ def deploy(
             keep=keep,
             force=force,
             restart_service=restart_service,
+            timeout_s=timeout,
             progress=progress,
         )
     show(result, json)

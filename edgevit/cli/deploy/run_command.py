@@ -14,9 +14,11 @@ from edgevit.cli.options import (
     JsonOption,
     MaxPixelsOption,
     ThreadsOption,
+    TimeoutOption,
     VariantOption,
     looks_like_bundle,
     open_bundle,
+    refuse_timeout_here,
 )
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
@@ -140,6 +142,7 @@ def run(
         ),
     ] = False,
     host: HostOption = None,
+    timeout: TimeoutOption = None,
 ) -> None:
     """Answer pictures, a video or a camera with a bundle: the likeliest classes of each frame."""
     from edgevit.images.image_io import set_max_pixels
@@ -168,8 +171,10 @@ def run(
             "--every": every,
             "--smooth": smooth,
         }
-        _answer_there(open_bundle(bundle_path, check_hashes), host, texts, asked, jsonl)
+        opened = open_bundle(bundle_path, check_hashes)
+        _answer_there(opened, host, texts, asked, jsonl, timeout)
         return
+    refuse_timeout_here(timeout)
     model = Model(open_bundle(bundle_path, check_hashes), variant, threads, unsure_below)
     source = FeedSource.of(
         texts, CaptureRequest(_size(size), fps, pixel_format), Orientation(rotate, mirror)
@@ -200,7 +205,12 @@ def _refuse_here_only(given: dict[str, object]) -> None:
 
 
 def _answer_there(
-    bundle: Bundle, host: str, sources: list[str], options: dict[str, object], jsonl: Path | None
+    bundle: Bundle,
+    host: str,
+    sources: list[str],
+    options: dict[str, object],
+    jsonl: Path | None,
+    timeout_s: float | None,
 ) -> None:
     """Lines of JSON as they come, on standard output or in a file."""
     from edgevit.common.console import write_lines
@@ -208,7 +218,9 @@ def _answer_there(
     from edgevit.workflows.remote.stream_there import run_there
 
     progress = progress_for_stderr()
-    answers = run_there(bundle, host, sources, options=options, progress=progress)
+    answers = run_there(
+        bundle, host, sources, options=options, timeout_s=timeout_s, progress=progress
+    )
     target = None if jsonl in (None, Path("-")) else jsonl
     count = write_lines(target, answers)
     progress.line(f"{host}: {count} answers")

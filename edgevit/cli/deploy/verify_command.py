@@ -14,7 +14,9 @@ from edgevit.cli.options import (
     MaxPixelsOption,
     ResultFileOption,
     ThreadsOption,
+    TimeoutOption,
     open_bundle,
+    refuse_timeout_here,
     variant_names,
 )
 from edgevit.common.errors import InputError
@@ -60,6 +62,7 @@ def verify(
     check_hashes: CheckHashesOption = False,
     output: ResultFileOption = None,
     host: HostOption = None,
+    timeout: TimeoutOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare every variant with the float reference: answers, superpixels, pass or fail."""
@@ -80,12 +83,13 @@ def verify(
     }
     result: VerifyResult | RemoteResult
     if host is None:
+        refuse_timeout_here(timeout)
         result = verify_bundle(opened, repair=repair, progress=progress, **options)
     else:
         if repair:
             raise InputError("--repair changes the bundle here; give it without --host.")
         from edgevit.workflows.remote.host_work import verify_there
 
-        result = verify_there(opened, host, progress=progress, **options)
+        result = verify_there(opened, host, timeout_s=timeout, progress=progress, **options)
     show(result, json, output)
     result.require()

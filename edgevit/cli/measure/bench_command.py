@@ -17,9 +17,11 @@ from edgevit.cli.options import (
     JsonOption,
     ResultFileOption,
     ThreadsOption,
+    TimeoutOption,
     VariantOption,
     core_numbers,
     open_bundle,
+    refuse_timeout_here,
 )
 from edgevit.common.errors import InputError
 
@@ -80,6 +82,7 @@ def bench(
     arena: ArenaOption = True,
     host: HostsOption = None,
     fleet: FleetOption = None,
+    timeout: TimeoutOption = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Resume a run whose connection was lost.")
     ] = None,
@@ -123,12 +126,14 @@ def bench(
     _refuse_limit_alone(limit, repeat)
     progress = progress_for_stderr()
     if resume is not None:
-        _keep_and_show(workflow.resume(resume, progress=progress), output, json)
+        _keep_and_show(workflow.resume(resume, timeout_s=timeout, progress=progress), output, json)
         return
     path = _one_bundle(paths)
     hosts = hosts_of(host or (), fleet)
     is_fleet = fleet is not None or len(hosts) > 1
-    where: dict[str, Any] = {"device": machine.value, "progress": progress}
+    if not hosts:
+        refuse_timeout_here(timeout)
+    where: dict[str, Any] = {"device": machine.value, "timeout_s": timeout, "progress": progress}
     one = hosts[0] if hosts else None
     if repeat is not None:
         _refuse_measuring_options(context, repeat, is_fleet)

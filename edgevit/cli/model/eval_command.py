@@ -21,10 +21,12 @@ from edgevit.cli.options import (
     ResultFileOption,
     SkipCorruptOption,
     ThreadsOption,
+    TimeoutOption,
     VariantOption,
     VoidOption,
     looks_like_bundle,
     open_bundle,
+    refuse_timeout_here,
 )
 from edgevit.cli.renamed import REMOVED_IN, warn
 from edgevit.common.errors import InputError
@@ -77,6 +79,7 @@ def evaluate(
     check_hashes: CheckHashesOption = False,
     output: ResultFileOption = None,
     host: HostOption = None,
+    timeout: TimeoutOption = None,
     json: JsonOption = False,
 ) -> None:
     """Accuracy on labelled images: top-1 and top-5, or mIoU of masks, class by class."""
@@ -99,6 +102,7 @@ def evaluate(
         }
         result: Result
         if host is None:
+            refuse_timeout_here(timeout)
             result = evaluate_bundle(
                 bundle,
                 folder,
@@ -119,7 +123,7 @@ def evaluate(
             _refuse_what_stays_here(engine_options, here)
             from edgevit.workflows.remote.host_work import evaluate_there
 
-            result = evaluate_there(bundle, host, folder, **options)
+            result = evaluate_there(bundle, host, folder, timeout_s=timeout, **options)
         show(result, json, output)
 
 

@@ -1,7 +1,8 @@
 """One tar or zip archive: which files are in it, and the bytes of each, without unpacking it.
 
 tarfile and zipfile list the members once. A member is then read by its place in the archive, from
-any thread and in any order; a zip's members are checked against their CRC.
+any thread and in any order. A zip's members are checked against their CRC, and a tar's against
+that of their header: another archive that took its place meanwhile is noticed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Member:
     """A file in an archive.
 
     offset: of a tar's bytes, of a zip's local header. stored: bytes in the archive. size: bytes of
-    the file. method: of a zip, else None. crc: of a zip's file.
+    the file. method: of a zip, else None. crc: of a zip's file, of a tar's header.
     """
 
     name: str
@@ -73,8 +74,13 @@ def read_member(archive: Path, member: Member) -> bytes:
     if max(member.stored, member.size) > _MOST_BYTES:
         raise _damaged(archive, member, f"it claims {member.size} bytes")
     with open_regular(archive, "archive") as file:
-        file.seek(member.offset)
-        if member.method is not None:
+        if member.method is None:
+            file.seek(member.offset - tarfile.BLOCKSIZE)
+            header = _exactly(file, tarfile.BLOCKSIZE, archive, member)
+            if zlib.crc32(header) != member.crc:
+                raise _damaged(archive, member, "the archive was changed since it was listed")
+        else:
+            file.seek(member.offset)
             names = struct.unpack("<HH", _exactly(file, _ZIP_HEADER, archive, member)[26:])
             file.seek(sum(names), 1)
         stored = _exactly(file, member.stored, archive, member)
@@ -87,7 +93,11 @@ def _tar_members(archive: Path, file: BinaryIO) -> Iterator[Member]:
         for info in tar:
             last = info.name
             if info.isreg():
-                yield Member(info.name, info.offset_data, info.size, info.size)
+                after = file.tell()
+                file.seek(info.offset_data - tarfile.BLOCKSIZE)
+                crc = zlib.crc32(file.read(tarfile.BLOCKSIZE))
+                file.seek(after)
+                yield Member(info.name, info.offset_data, info.size, info.size, crc=crc)
             # tarfile keeps every header that it has seen.
             tar.members = []  # type: ignore[attr-defined]
         # It takes a damaged header for the end, which is a block of zeros.

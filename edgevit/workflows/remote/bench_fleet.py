@@ -22,7 +22,8 @@ from edgevit.workflows.remote.fleet import (
     require_hosts,
 )
 
-_COLUMNS = ("device", "machine", "variant", "p50 ms", "p90 ms", "img/s", "cold ms", "MiB", "note")
+# Names of machines and what disturbed them are lines of their own: a table of 100 columns is read.
+_COLUMNS = ("device", "variant", "p50 ms", "p90 ms", "img/s", "cold ms", "MiB")
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,11 @@ class FleetBenchResult(Result):
     def sections(self) -> list[Section]:
         results = self.results
         rows = [_row(host, result) for host, result in results.items()]
-        table = Table(f"{self.model} on {len(self.devices)} devices", _COLUMNS, rows, _COLUMNS[3:8])
+        table = Table(f"{self.model} on {len(self.devices)} devices", _COLUMNS, rows, _COLUMNS[2:])
         kept = " ".join(quote(result.kept) for result in results.values() if result.kept)
         page = [f"one page of them: edgevit report {kept} -o fleet.html"] if kept else []
-        return [*([table] if rows else []), *failure_lines(self.devices), *page]
+        lines = [line for host, result in results.items() for line in _lines(host, result)]
+        return [*([table, *lines] if rows else []), *failure_lines(self.devices), *page]
 
 
 def bench_fleet(
@@ -65,6 +67,7 @@ def bench_fleet(
     hosts: Sequence[str],
     *,
     device: str = "auto",
+    timeout_s: float | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> FleetBenchResult:
@@ -73,6 +76,7 @@ def bench_fleet(
     Args:
         hosts: ``user@address``, or names of ``edgevit devices add``; each once.
         device: the kind of machine that each has to be, or ``auto``.
+        timeout_s: give a device up after so long; None: as long as such a bench can take.
         options: how to measure, as of ``bench``: ``threads``, ``samples``, ``variant``, ...
 
     Returns:
@@ -82,7 +86,7 @@ def bench_fleet(
         InputError: no device is given, or an option cannot be used.
     """
     from edgevit_runtimes.bench.bench_options import BenchOptions
-    from edgevit_runtimes.remote.runs import bench_there
+    from edgevit_runtimes.remote.runs import Follower, bench_there
     from edgevit_runtimes.remote.ssh import connection
 
     require_hosts(hosts)
@@ -90,7 +94,7 @@ def bench_fleet(
 
     def on_one(host: str, progress: Progress) -> BenchResult:
         with connection(host) as ssh:
-            return bench_there(ssh, bundle, how, device, progress)
+            return bench_there(ssh, bundle, how, device, Follower(progress, timeout_s))
 
     found = on_all(hosts, on_one, progress or SilentProgress())
     return FleetBenchResult(bundle.manifest.model.name, found)
@@ -100,12 +104,15 @@ def _row(host: str, result: BenchResult) -> tuple[str, ...]:
     latency, memory = result.latency_ms, result.peak_memory_mib.steady
     return (
         host,
-        result.device,
         result.model.variant,
         f"{latency.p50:.2f}",
         "-" if latency.p90 is None else f"{latency.p90:.2f}",
         f"{result.throughput_images_per_s:.1f}",
         f"{result.cold_start_ms.total:.0f}",
         "-" if memory is None else f"{memory:.0f}",
-        "DISTURBED" if result.disturbances else "",
     )
+
+
+def _lines(host: str, result: BenchResult) -> list[str]:
+    machine = f"{host}: {result.device}"
+    return [machine, *(f"{host}: DISTURBED: {reason}" for reason in result.disturbances)]

@@ -22,14 +22,15 @@ from edgevit.workflows.remote.fleet import (
     require_hosts,
 )
 from edgevit.workflows.remote.host_work import bundle_job
+from edgevit.workflows.remote.time_limits import deploy_limit_s
 from edgevit_runtimes.deployment.deployment_slot import DEFAULT_SLOT, Version, refuse_slot_name
 from edgevit_runtimes.remote.device_list import hosts_of
-from edgevit_runtimes.remote.runs import NO_BUNDLE, hello, work_there
+from edgevit_runtimes.remote.runs import NO_BUNDLE, Follower, hello, work_there
 from edgevit_runtimes.remote.ssh import connection
 from edgevit_runtimes.service.deployed_services import ServiceOfSlot
 from edgevit_runtimes.service.unit_file import unit_name
 
-_COLUMNS = ("device", "state", "current", "before", "versions kept", "path")
+_COLUMNS = ("device", "state", "current", "before", "versions kept")
 _SHOWN_DIGITS = 12
 
 
@@ -101,16 +102,13 @@ class DeployResult(Result):
         return {"model": self.model, "slot": self.slot, "holds": self.holds, "devices": devices}
 
     def sections(self) -> list[Section]:
-        done = [_row(h, each) for h, each in self.devices.items() if isinstance(each, Deployed)]
-        table = Table(f"{self.model}, slot {self.slot}", _COLUMNS, done, _COLUMNS[4:5])
+        done = {h: each for h, each in self.devices.items() if isinstance(each, Deployed)}
+        rows = [_row(host, deployed) for host, deployed in done.items()]
+        table = Table(f"{self.model}, slot {self.slot}", _COLUMNS, rows, _COLUMNS[4:5])
+        services = [line for host, each in done.items() for line in _service_lines(host, each)]
         return [
-            *([table] if done else []),
-            *(
-                line
-                for host, each in self.devices.items()
-                if isinstance(each, Deployed)
-                for line in _service_lines(host, each)
-            ),
+            *([table, *_links(done)] if done else []),
+            *services,
             *failure_lines(self.devices),
         ]
 
@@ -124,6 +122,7 @@ def deploy(
     keep: int = 3,
     force: bool = False,
     restart_service: bool = True,
+    timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> DeployResult:
     """Brings a bundle onto devices and makes it the one that they use.
@@ -141,6 +140,7 @@ def deploy(
         keep: how many versions stay on a device, the new one among them; 1 or more.
         force: verify again what is current already.
         restart_service: restart the running services that have the link as their bundle.
+        timeout_s: give a device up after so long; None: as long as the slowest one needs.
 
     Returns:
         What each device uses now, or its error; :meth:`DeployResult.require` raises.
@@ -154,11 +154,13 @@ def deploy(
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(Path(bundle))
     opened.reference()  # a bundle that is damaged here is not sent anywhere
     options = {"slot": slot, "keep": keep, "force": force, "restart_service": restart_service}
+    limit_s = timeout_s or deploy_limit_s()
 
     def on_one(name: str, progress: Progress) -> Deployed:
         with connection(name) as ssh:
             job = {**bundle_job(ssh, opened, progress), **options}
-            return _deployed(name, work_there(ssh, opened.path.name, "deploy", job, progress))
+            said = work_there(ssh, opened.path.name, "deploy", job, Follower(progress, limit_s))
+            return _deployed(name, said)
 
     return _on_devices(opened.path.name, slot, _hosts(host, fleet), on_one, progress)
 
@@ -169,6 +171,7 @@ def roll_back(
     fleet: str | None = None,
     slot: str = DEFAULT_SLOT,
     restart_service: bool = True,
+    timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> DeployResult:
     """Makes the version before the current one current again on devices.
@@ -177,11 +180,14 @@ def roll_back(
         InputError: no device is given. Others are in the result, as of :func:`deploy`.
     """
 
+    limit_s = timeout_s or deploy_limit_s()
+
     def on_one(name: str, progress: Progress) -> Deployed:
         with connection(name) as ssh:
             hello(ssh)
             job = {"bundle": NO_BUNDLE, "slot": slot, "restart_service": restart_service}
-            return _deployed(name, work_there(ssh, "rollback", "rollback", job, progress))
+            said = work_there(ssh, "rollback", "rollback", job, Follower(progress, limit_s))
+            return _deployed(name, said)
 
     return _on_devices("rollback", slot, _hosts(host, fleet), on_one, progress)
 
@@ -231,5 +237,12 @@ def _row(host: str, deployed: Deployed) -> tuple[str, ...]:
         deployed.current[:_SHOWN_DIGITS],
         "-" if before is None else before[:_SHOWN_DIGITS],
         str(len(deployed.versions)),
-        deployed.path,
     )
+
+
+def _links(done: Mapping[str, Deployed]) -> list[str]:
+    """What programs open, once for all devices where it is called the same."""
+    paths = {host: deployed.path for host, deployed in done.items()}
+    if len(set(paths.values())) == 1:
+        return [f"link: {next(iter(paths.values()))}"]
+    return [f"link on {host}: {path}" for host, path in paths.items()]

@@ -104,9 +104,9 @@ def _deploy(home: Path, job: dict[str, Any]) -> dict[str, Any]:
             except DamagedError as error:
                 if before != sha256:
                     shutil.rmtree(folder, ignore_errors=True)  # so that it is sent anew
-                raise DamagedError(f"{error} {_stays(slot)}") from error
+                raise DamagedError(f"{_stays(slot)} {error}") from error
             except CheckFailedError as error:
-                raise CheckFailedError(f"{error} {_stays(slot)}") from error
+                raise CheckFailedError(f"{_stays(slot)} {error}") from error
             slot.switch(Version(sha256, str(job["name"]), _now()))
             services = after_switch(slot.link, job["restart_service"])
         in_use = bundles_of_others(home, slot) | agent.bundles_of_runs(home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from edgevit.images.image_files import files_in
 from edgevit.images.image_folder import open_image_folder
 from edgevit.images.picture_set import set_name
 from edgevit.workflows.remote.remote_result import RemoteResult
-from edgevit_runtimes.remote.runs import bring_bundle, work_there
+from edgevit.workflows.remote.time_limits import compile_limit_s, picture_work_limit_s
+from edgevit_runtimes.remote.runs import Follower, bring_bundle, work_there
 from edgevit_runtimes.remote.ssh import Ssh, connection
 from edgevit_runtimes.remote.transfer.receive_bundle import fetch_bundle
 from edgevit_runtimes.remote.transfer.send_pictures import send_pictures
@@ -29,6 +31,7 @@ def verify_there(
     host: str,
     *,
     images: Path | str | None = None,
+    timeout_s: float | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> RemoteResult:
@@ -37,6 +40,7 @@ def verify_there(
     Args:
         host: ``user@address``, or a name of ``edgevit devices add``.
         images: a folder of pictures here; they are sent once.
+        timeout_s: give up after so long; None: as long as the slowest device needs.
         options: those of ``verify``; but ``repair``, which changes the bundle.
 
     Raises:
@@ -44,8 +48,11 @@ def verify_there(
     """
     progress = progress or SilentProgress()
     with connection(host) as ssh:
-        job = {**bundle_job(ssh, bundle, progress), **_unlabelled(ssh, images, progress)}
-        said = work_there(ssh, bundle.path.name, "verify", {**job, "options": options}, progress)
+        files = _unlabelled(images)
+        job = {**bundle_job(ssh, bundle, progress), **_sent(ssh, images, files, progress)}
+        job["options"] = options
+        limit_s = timeout_s or picture_work_limit_s(len(files))
+        said = work_there(ssh, bundle.path.name, "verify", job, Follower(progress, limit_s))
     return _result(host, said)
 
 
@@ -54,6 +61,7 @@ def evaluate_there(
     host: str,
     data: Path | str,
     *,
+    timeout_s: float | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> RemoteResult:
@@ -61,6 +69,7 @@ def evaluate_there(
 
     Args:
         data: labelled pictures here; each is sent once.
+        timeout_s: give up after so long; None: as long as the slowest device needs.
         options: ``variant``, ``threads`` and ``skip_corrupt``.
 
     Raises:
@@ -71,7 +80,9 @@ def evaluate_there(
     files = open_image_folder(root, progress).files
     with connection(host) as ssh:
         job = {**bundle_job(ssh, bundle, progress), **_sent(ssh, root, files, progress)}
-        said = work_there(ssh, bundle.path.name, "eval", {**job, "options": options}, progress)
+        job["options"] = options
+        limit_s = timeout_s or picture_work_limit_s(len(files))
+        said = work_there(ssh, bundle.path.name, "eval", job, Follower(progress, limit_s))
     return _result(host, said)
 
 
@@ -81,6 +92,7 @@ def compile_there(
     target: str = "auto",
     *,
     images: Path | str | None = None,
+    timeout_s: float | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> RemoteResult:
@@ -90,6 +102,7 @@ def compile_there(
 
     Args:
         images: a folder of pictures here; they are sent once.
+        timeout_s: give up after so long; None: as long as the slowest device needs.
         options: those of ``compile_bundle``.
 
     Raises:
@@ -98,9 +111,11 @@ def compile_there(
     progress = progress or SilentProgress()
     refuse_unwritable(bundle)
     with connection(host) as ssh:
-        job = {**bundle_job(ssh, bundle, progress), **_unlabelled(ssh, images, progress)}
+        files = _unlabelled(images)
+        job = {**bundle_job(ssh, bundle, progress), **_sent(ssh, images, files, progress)}
         job["options"] = {"target": target, **options}
-        said = work_there(ssh, bundle.path.name, "compile", job, progress)
+        limit_s = timeout_s or compile_limit_s(len(files))
+        said = work_there(ssh, bundle.path.name, "compile", job, Follower(progress, limit_s))
         fetch_bundle(ssh, str(said.get("compiled")), bundle, progress)
     result = _result(host, said)
     return RemoteResult(host, {**result.document, "bundle": str(bundle.path)}, result.text)
@@ -111,15 +126,15 @@ def bundle_job(ssh: Ssh, bundle: Bundle, progress: Progress) -> Job:
     return {"bundle": bring_bundle(ssh, bundle, progress), "name": bundle.path.name}
 
 
-def _unlabelled(ssh: Ssh, folder: Path | str | None, progress: Progress) -> Job:
-    if folder is None:
+def _unlabelled(folder: Path | str | None) -> Sequence[Path]:
+    return () if folder is None else files_in(Path(folder))
+
+
+def _sent(ssh: Ssh, root: Path | str | None, files: Sequence[Path], progress: Progress) -> Job:
+    """Pictures below a folder, sent; as the device finds them. Nothing where there is none."""
+    if root is None:
         return {}
-    return _sent(ssh, Path(folder), files_in(Path(folder)), progress)
-
-
-def _sent(ssh: Ssh, root: Path, files: Any, progress: Progress) -> Job:
-    """Pictures below a folder, sent; as the device finds them."""
-    name = set_name(root)
+    name = set_name(Path(root))
     named = {f"{name}/{file.relative_to(root).as_posix()}": file for file in files}
     return {"set": send_pictures(ssh, named, progress), "set_name": name}
 

@@ -12,6 +12,7 @@ from edgevit.common.errors import DeviceError, InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.schema import plain_json
 from edgevit.workflows.remote.host_work import bundle_job
+from edgevit.workflows.remote.time_limits import picture_work_limit_s, stream_limit_s
 from edgevit_runtimes.remote.calls import conversation
 from edgevit_runtimes.remote.running import Running
 from edgevit_runtimes.remote.ssh import Ssh, connection
@@ -19,6 +20,7 @@ from edgevit_runtimes.remote.transfer.send_pictures import send_pictures
 from edgevit_runtimes.sources.source_address import Address, Kind, parse
 
 _LONGEST_LINE = 1 << 20
+_MOST_OTHER_LINES = 1000  # that are no answers, between two of them
 _ANSWERS = {"answers", "mask"}  # of a classifier or detector, of a segmentation model
 
 
@@ -28,6 +30,7 @@ def run_there(
     sources: Sequence[str],
     *,
     options: Mapping[str, object] | None = None,
+    timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Answers about pictures from here, or about a camera or stream that the device opens.
@@ -36,6 +39,8 @@ def run_there(
         host: ``user@address``, or a name of ``edgevit devices add``.
         sources: as of ``edgevit run``; pictures and videos are files here, and sent once.
         options: of ``edgevit run``, such as ``{"--top": 5, "--duration": 10}``; True is a switch.
+        timeout_s: give the device up after so long; None: as long as the slowest one needs for
+            the pictures, or ``--duration`` and half an hour, or without end.
 
     Yields:
         A line of ``edgevit run --jsonl`` for every answer; ``source`` of a file is its path here.
@@ -50,11 +55,20 @@ def run_there(
     with connection(host) as ssh:
         job = bundle_job(ssh, bundle, progress) | {"verb": "stream", "options": _words(options)}
         job, names = _with_sources(ssh, job, address, files, progress)
-        with conversation(ssh, job, endless=True) as running:
+        limit_s = timeout_s or _limit_s(address, options or {})
+        with conversation(ssh, job, endless=True, timeout_s=limit_s) as running:
             running.end_input()
             for answer in _answers(running, host):
                 source = str(answer.get("source"))
                 yield {**answer, "source": names.get(_name_in_set(source), source)}
+
+
+def _limit_s(address: Address, options: Mapping[str, object]) -> float | None:
+    """None: a camera is answered until a person ends it, or a video is over."""
+    if address.kind is Kind.PICTURES:
+        return picture_work_limit_s(len(address.files))
+    duration_s = options.get("--duration")
+    return stream_limit_s(duration_s) if isinstance(duration_s, int | float) else None
 
 
 def _with_sources(
@@ -84,17 +98,27 @@ def _words(options: Mapping[str, object] | None) -> list[str]:
 
 def _answers(running: Running, host: str) -> Iterator[dict[str, Any]]:
     """Lines that are answers; a login shell may print others before them."""
+    others = 0
     while line := running.readline(_LONGEST_LINE + 1):
         if len(line) > _LONGEST_LINE:
             raise DeviceError(f"{host} sent a line of more than {_LONGEST_LINE >> 20} MiB.")
         if line.startswith(b"edgevit: "):
             raise DeviceError(f"{host}: {_reason(line)}")
-        try:
-            content = plain_json(line)
-        except ValueError:
+        if (answer := _answer(line)) is not None:
+            others = 0
+            yield answer
             continue
-        if isinstance(content, dict) and _ANSWERS & content.keys():
-            yield content
+        others += 1
+        if others > _MOST_OTHER_LINES:
+            raise DeviceError(f"{host} sent {others} lines that are no answers; no more are read.")
+
+
+def _answer(line: bytes) -> dict[str, Any] | None:
+    try:
+        content = plain_json(line)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) and _ANSWERS & content.keys() else None
 
 
 def _reason(line: bytes) -> str:

@@ -13,10 +13,13 @@ import numpy as np
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.version import __version__
+from edgevit.images import image_io
+from edgevit.images.image_io import Image
 from edgevit.workflows.sets.picture_items import PictureItem
 from edgevit.zoo.spec import LOGITS
 
 Row = dict[str, Any]
+_BATCH = 16  # pictures an inference; more are not faster on one core (docs/scaling.md)
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,10 @@ class Answerer:
                 f"The worker on {platform.node()} has edgevit {__version__}, and {request.version} "
                 "asks. Install the same version on all machines of the cluster (docs/install.md)."
             )
+        bundle = Bundle.open(request.bundle)
         self.request = request
-        self.classifier = BundleClassifier(
-            Bundle.open(request.bundle), request.variant, request.threads
-        )
+        self._preprocess = bundle.manifest.preprocess
+        self.classifier = BundleClassifier(bundle, request.variant, request.threads)
 
     def rows(self, places: Sequence[int], items: Sequence[PictureItem]) -> list[Row]:
         """A row for every picture; one that cannot be read has an ``error`` and no answer.
@@ -66,17 +69,25 @@ class Answerer:
         Args:
             places: of the items in the set, kept in the column ``place``.
         """
-        read: list[tuple[int, Any]] = []
         rows: list[Row] = []
-        for place, item in zip(places, items, strict=True):
-            rows.append(self._empty(place, item))
+        for start in range(0, len(items), _BATCH):
+            some = slice(start, start + _BATCH)
+            rows += self._batch(places[some], items[some])
+        return rows
+
+    def _batch(self, places: Sequence[int], items: Sequence[PictureItem]) -> list[Row]:
+        rows = [self._empty(place, item) for place, item in zip(places, items, strict=True)]
+        read: list[tuple[Row, Image]] = []
+        for row, item in zip(rows, items, strict=True):
             try:
-                read.append((len(rows) - 1, item.picture().pixels))
+                # Resized at once: photographs as they are would be gigabytes.
+                read.append((row, image_io.resize(item.picture().pixels, self._preprocess)))
             except InputError as error:
-                rows[-1]["error"] = str(error)
-        outputs = self.classifier.outputs([pixels for _, pixels in read]) if read else ()
-        for (number, _), output in zip(read, outputs, strict=True):
-            rows[number].update(self._answer(output[LOGITS]))
+                row["error"] = str(error)
+        pictures = [picture for _, picture in read]
+        outputs = self.classifier.outputs(pictures, resized=True) if read else ()
+        for (row, _), output in zip(read, outputs, strict=True):
+            row.update(self._answer(output[LOGITS]))
         return rows
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ Both give every row once, in the order of the set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -13,10 +13,9 @@ import numpy as np
 
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.workflows.sets.answerer import Answerer, AnswerRequest, Row
-from edgevit.workflows.sets.picture_items import PictureItem
+from edgevit.workflows.sets.set_listing import SetListing, opened
 
 EngineName = Literal["local", "ray"]
-_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class EngineOptions:
 
 
 def answered(
-    items: Sequence[PictureItem], request: AnswerRequest, options: EngineOptions, on_gpu: bool
+    listing: SetListing, request: AnswerRequest, options: EngineOptions, on_gpu: bool
 ) -> Iterator[list[Row]]:
     """Rows of every picture, some at a time, checked: each of them once.
 
@@ -59,25 +58,24 @@ def answered(
         ClusterError: the cluster cannot be reached, or lost all its workers.
         CheckFailedError: an engine lost or doubled rows.
     """
-    return _each_once(_unchecked(items, request, options, on_gpu), len(items))
+    return _each_once(_unchecked(listing, request, options, on_gpu), listing.count)
 
 
 def _unchecked(
-    items: Sequence[PictureItem], request: AnswerRequest, options: EngineOptions, on_gpu: bool
+    listing: SetListing, request: AnswerRequest, options: EngineOptions, on_gpu: bool
 ) -> Iterator[list[Row]]:
     if options.name == "local":
-        return _local(items, request)
+        return _local(listing, request)
     from edgevit.workflows.sets.ray_engine import ray_rows
 
-    return ray_rows(items, request, options.workers, options.address, on_gpu)
+    return ray_rows(listing, request, options.workers, options.address, on_gpu)
 
 
-def _local(items: Sequence[PictureItem], request: AnswerRequest) -> Iterator[list[Row]]:
+def _local(listing: SetListing, request: AnswerRequest) -> Iterator[list[Row]]:
     answerer = Answerer(request)
     try:
-        for start in range(0, len(items), _AT_ONCE):
-            some = items[start : start + _AT_ONCE]
-            yield answerer.rows(range(start, start + len(some)), some)
+        for part in listing.parts:
+            yield answerer.rows(*opened(part))
     finally:
         answerer.close()
 

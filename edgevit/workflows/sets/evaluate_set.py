@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from edgevit.inference.accuracy import Accuracy
 from edgevit.workflows.sets.answerer import AnswerRequest
 from edgevit.workflows.sets.engines import EngineOptions, answered
 from edgevit.workflows.sets.picture_items import PictureItem
+from edgevit.workflows.sets.set_listing import SetListing
 from edgevit_runtimes.selection.evaluate import Evaluation, places_of
 
 
@@ -42,7 +44,7 @@ def evaluate_set(
     started = time.perf_counter()
     logits, whole, errors = [], [], []
     with progress.bar("evaluate", len(images)) as advance:
-        for rows in answered(_items(images), request, engine, on_gpu):
+        for rows in answered(SetListing.of(_items(images)), request, engine, on_gpu):
             for row in rows:
                 if row["error"] is None:
                     logits.append(np.asarray(row["logits"], np.float32))
@@ -68,13 +70,13 @@ def _report(errors: list[str], count: int, skip_corrupt: bool, progress: Progres
     progress.line(f"skipped: {found}")
 
 
-def _items(images: LabelledImages) -> list[PictureItem]:
+def _items(images: LabelledImages) -> Iterable[PictureItem]:
     if isinstance(images, ImageFolder):
-        return [PictureItem(str(file), str(file.absolute())) for file in images.files]
+        return (PictureItem(str(file), str(file.absolute())) for file in images.files)
     if isinstance(images, ImageShards):
         archives = [str(archive.absolute()) for archive in images.archives]
-        return [
+        return (
             PictureItem(images.name(place), archives[images.homes[place]], member)
             for place, member in enumerate(images.members)
-        ]
+        )
     raise TypeError(f"pictures of the kind {type(images).__name__} have no files")

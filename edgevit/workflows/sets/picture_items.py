@@ -7,6 +7,8 @@ pictures).
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,16 +31,25 @@ _LARGEST_PARQUET_ROWS = 4096  # of a row group that a worker holds in memory
 
 
 @dataclass(frozen=True, slots=True)
+class ParquetRow:
+    """group: row group. row: in it. footer_crc: of the file as it was listed."""
+
+    group: int
+    row: int
+    footer_crc: int
+
+
+@dataclass(frozen=True, slots=True)
 class PictureItem:
     """image: the picture's name in outputs. file: that it lies in.
 
-    member: of an archive; row: of a parquet file, (row group, row in it); neither: the file is it.
+    member: of an archive; row: of a parquet file; neither: the file is it.
     """
 
     image: str
     file: str
     member: Member | None = None
-    row: tuple[int, int] | None = None
+    row: ParquetRow | None = None
 
     def picture(self) -> Picture:
         """The picture, decoded now.
@@ -50,20 +61,23 @@ class PictureItem:
         if self.member is not None:
             return image_io.open_picture(read_member(path, self.member), self.image)
         if self.row is not None:
-            return image_io.open_picture(_parquet_bytes(path, *self.row), self.image)
+            return image_io.open_picture(_parquet_bytes(path, self.row), self.image)
         return image_io.read_picture(path)
 
 
-def items_of(sources: Sequence[str]) -> list[PictureItem]:
-    """The pictures of a set, in order; only names and places are read.
+def items_of(sources: Sequence[str]) -> Iterator[PictureItem]:
+    """The pictures of a set, in order; only names and places are read, as they are asked for.
 
     Raises:
         InputError: there is nothing of a name, it holds no picture, or it is damaged.
     """
-    items = [item for source in sources for item in _items(source)]
-    if not items:
+    is_empty = True
+    for source in sources:
+        for item in _items(source):
+            is_empty = False
+            yield item
+    if is_empty:
         raise InputError(f"No pictures in {', '.join(sources)}. Give a folder, a glob or archives.")
-    return items
 
 
 def _items(source: str) -> Iterator[PictureItem]:
@@ -101,7 +115,7 @@ def _rows(path: Path) -> Iterator[PictureItem]:
 
 
 def _encoded_rows(path: Path, file: Any) -> Iterator[PictureItem]:
-    number = 0
+    number, crc = 0, _footer_crc(path)
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
         if rows > _LARGEST_PARQUET_ROWS:
@@ -110,18 +124,29 @@ def _encoded_rows(path: Path, file: Any) -> Iterator[PictureItem]:
                 f"once. Write it again with row_group_size={_LARGEST_PARQUET_ROWS} or less."
             )
         for row in range(rows):
-            yield PictureItem(f"{path}#{number}", str(path), row=(group, row))
+            yield PictureItem(f"{path}#{number}", str(path), row=ParquetRow(group, row, crc))
             number += 1
 
 
 @lru_cache(maxsize=1)
-def _row_group(path: Path, group: int) -> Any:
+def _row_group(path: Path, group: int, footer_crc: int) -> Any:
+    if _footer_crc(path) != footer_crc:
+        raise InputError(f"{path} was changed since it was listed. Start again.")
     return _parquet(path).read_row_group(group, columns=[_BYTES]).column(0)
 
 
-def _parquet_bytes(path: Path, group: int, row: int) -> bytes:
+def _footer_crc(path: Path) -> int:
+    """Of the part that says where the rows lie, and how many bytes they take."""
+    with open_regular(path, "parquet file") as file:
+        file.seek(-8, os.SEEK_END)
+        size = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - size, os.SEEK_END)
+        return zlib.crc32(file.read(size))
+
+
+def _parquet_bytes(path: Path, place: ParquetRow) -> bytes:
     with parsing(lambda error: InputError(f"{path} cannot be read: {error}.")):
-        value = _row_group(path, group)[row].as_py()
+        value = _row_group(path, place.group, place.footer_crc)[place.row].as_py()
     if not isinstance(value, bytes):
         raise InputError(f"{path}: the column '{_BYTES}' holds {type(value).__name__}, not bytes.")
     return value

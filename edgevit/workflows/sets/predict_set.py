@@ -20,6 +20,7 @@ from edgevit.workflows.sets.answerer import AnswerRequest, Row
 from edgevit.workflows.sets.answers_file import refuse_output, write_answers
 from edgevit.workflows.sets.engines import EngineOptions, answered
 from edgevit.workflows.sets.picture_items import PictureItem, items_of
+from edgevit.workflows.sets.set_listing import SetListing
 from edgevit.workflows.trial.trial_opening import try_untrusted
 
 LOCAL = EngineOptions()
@@ -107,25 +108,25 @@ def predict_set(
     entry = bundle.manifest.variants[used]
     _refuse_other_tasks(bundle)
     with stage(progress, "list the images"):
-        items = items_of(sources)
+        listing = SetListing.of(map(_absolute, items_of(sources)))
     try_untrusted(bundle, [used], progress)
     request = AnswerRequest(bundle.path.resolve(), used, threads, top)
     tally = _Tally()
     started = time.perf_counter()
-    batches = answered(_absolute(items), request, engine, entry.runtime == "tensorrt")
+    batches = answered(listing, request, engine, entry.runtime == "tensorrt")
     origin = {
         "version": __version__,
         "bundle": str(bundle.path),
         "variant": used,
         "file_sha256": bundle.manifest.files[entry.file].sha256,
     }
-    write_answers(output, tally.counted(batches, len(items), progress), origin)
+    write_answers(output, tally.counted(batches, len(listing), progress), origin)
     return SetPredictions(
         bundle=bundle,
         variant=used,
         engine=engine.name,
         output=output,
-        images=len(items),
+        images=len(listing),
         failed=tally.failed,
         seconds=time.perf_counter() - started,
         first_errors=tuple(tally.first),
@@ -160,11 +161,7 @@ class _Tally:
                 advance(len(rows))
 
 
-def _absolute(items: Sequence[PictureItem]) -> list[PictureItem]:
+def _absolute(item: PictureItem) -> PictureItem:
     """Workers have another working folder."""
-    return [
-        item
-        if Path(item.file).is_absolute()
-        else replace(item, file=str(Path(item.file).absolute()))
-        for item in items
-    ]
+    path = Path(item.file)
+    return item if path.is_absolute() else replace(item, file=str(path.absolute()))

@@ -7,21 +7,21 @@ block reaches this process once, and all files are written here.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from edgevit.common.errors import BundleError, DeviceError, EdgevitError, InputError
 from edgevit.common.libraries import require_modules
 from edgevit.workflows.sets.answerer import Answerer, AnswerRequest, Row, VersionMismatchError
-from edgevit.workflows.sets.picture_items import PictureItem
+from edgevit.workflows.sets.set_listing import SetListing, opened
 
 _CONNECT_S = 10.0
-_PICTURES_A_BLOCK = 64
+_MOST_PARTS_A_BLOCK = 4
+_BLOCKS_A_WORKER = 8  # at least, so that all of them end at about the same time
 _MODULES = ("ray", "pyarrow")
 # The last line of a worker's traceback.
 _RAISED = re.compile(r"^edgevit[\w.]*\.(?P<kind>\w+Error): (?P<text>.+)$", re.MULTILINE)
@@ -38,18 +38,18 @@ class RayWorker:
         self.answerer = Answerer(request)
 
     def __call__(self, block: Any) -> Any:
-        """A pyarrow table of items (pickled) to a table with one column of pickled rows."""
+        """A pyarrow table of parts of the set to a table with one column of pickled rows."""
         import pickle
 
         import pyarrow as pa
 
-        places, items = pickle.loads(block.column("items")[0].as_py())
-        rows = self.answerer.rows(places, items)
+        parts = block.column("part").to_pylist()
+        rows = [row for part in parts for row in self.answerer.rows(*opened(part))]
         return pa.table({"rows": [pickle.dumps(rows)]})
 
 
 def ray_rows(
-    items: Sequence[PictureItem],
+    listing: SetListing,
     request: AnswerRequest,
     workers: int | None,
     address: str | None,
@@ -67,34 +67,21 @@ def ray_rows(
     import pickle
 
     with _cluster(address, workers), _errors_of_workers():
-        for encoded in _blocks(items, request, workers, on_gpu):
+        for encoded in _blocks(listing, request, workers, on_gpu):
             yield pickle.loads(encoded)
 
 
 def _blocks(
-    items: Sequence[PictureItem], request: AnswerRequest, workers: int | None, on_gpu: bool
+    listing: SetListing, request: AnswerRequest, workers: int | None, on_gpu: bool
 ) -> Iterator[bytes]:
-    import pickle
-
     import pyarrow as pa
     import ray.data
 
     count = _workers(workers, on_gpu)
-    size = max(1, min(_PICTURES_A_BLOCK, math.ceil(len(items) / count)))
+    size = max(1, min(_MOST_PARTS_A_BLOCK, len(listing.parts) // (count * _BLOCKS_A_WORKER)))
     tables = [
-        pa.table(
-            {
-                "items": [
-                    pickle.dumps(
-                        (
-                            list(range(start, min(start + size, len(items)))),
-                            list(items[start : start + size]),
-                        )
-                    )
-                ]
-            }
-        )
-        for start in range(0, len(items), size)
+        pa.table({"part": listing.parts[start : start + size]})
+        for start in range(0, len(listing.parts), size)
     ]
     for name in ("ray", "ray.data"):  # importing ray.data sets its own level
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -106,7 +93,7 @@ def _blocks(
         fn_constructor_args=(request,),
         batch_size=None,  # a block is a batch
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=count),
+        compute=ray.data.ActorPoolStrategy(size=min(count, len(tables))),
         num_cpus=0 if on_gpu else 1,
         num_gpus=1 if on_gpu else 0,
     )
@@ -141,15 +128,16 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[None]:
         return
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process's part in C++
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        cores = workers or len(os.sched_getaffinity(0))
+        where: dict[str, Any] = {"address": "local", "num_cpus": cores, "include_dashboard": False}
+    else:
+        _refuse_unreachable(address)
+        where = {"address": address}
     try:
-        if address is None:
-            cores = workers or len(os.sched_getaffinity(0))
-            ray.init(num_cpus=cores, include_dashboard=False, address="local", **quiet)
-        else:
-            _refuse_unreachable(address)
-            ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise _unreachable(address or "this machine", str(error)) from error
+        ray.init(**where, **quiet)
+    except Exception as error:  # Ray raises that itself where a node does not start in time
+        raise _not_there(address, str(error)) from error
     try:
         yield
     finally:
@@ -166,11 +154,16 @@ def _refuse_unreachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), _CONNECT_S).close()
     except (OSError, OverflowError) as error:
-        raise _unreachable(address, str(error)) from error
+        raise _not_there(address, str(error)) from error
 
 
-def _unreachable(address: str, reason: str) -> ClusterError:
+def _not_there(address: str | None, reason: str) -> ClusterError:
     first_line = next(iter(reason.strip().splitlines()), "no reason given")
+    if address is None:
+        return ClusterError(
+            f"Ray did not start on this machine: {first_line} Where other work keeps it busy, try "
+            "again later, or use --engine local."
+        )
     return ClusterError(
         f"No Ray cluster answers at {address}: {first_line} Start one with 'ray start --head', or "
         "leave out --address for one of this machine."

@@ -38,6 +38,14 @@ class BenchOptions:
     def host(self) -> Host:
         return Host(self.cores, self.arena)
 
+    @property
+    def longest_s(self) -> float:
+        """Seconds after which whoever waits for this bench on another machine gives up.
+
+        Twice what the runs may take, and half an hour for a dozen processes that load the model.
+        """
+        return 1800 + 2 * (self.max_seconds + self.frames / self.fps)
+
     def __post_init__(self) -> None:
         for name in ("threads", "batch", "samples", "frames", "fps", "max_seconds"):
             value = getattr(self, name)

@@ -34,18 +34,21 @@ def ask(ssh: Ssh, job: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def conversation(ssh: Ssh, job: dict[str, Any], endless: bool = False) -> Iterator[Running]:
+def conversation(
+    ssh: Ssh, job: dict[str, Any], endless: bool = False, timeout_s: float | None = None
+) -> Iterator[Running]:
     """A job whose answers are read while it runs; its standard input stays open for more.
 
     Args:
         endless: it may say nothing for as long as it likes, as a camera at night does.
+        timeout_s: the conversation as a whole is given up after so long; None: never.
 
     Raises:
-        ConnectionLostError: the device took or said nothing for two minutes.
+        ConnectionLostError: the device took or said nothing for two minutes, or it took too long.
     """
     try:
         silence_s = None if endless else _SILENCE_S
-        with ssh.streaming(_agent(ssh), subprocess.PIPE, silence_s=silence_s) as running:
+        with ssh.streaming(_agent(ssh), subprocess.PIPE, timeout_s, silence_s) as running:
             running.write(_line(job))
             yield running
     except DeviceError as error:

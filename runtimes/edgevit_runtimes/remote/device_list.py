@@ -125,7 +125,7 @@ def remove_device(name: str) -> None:
     with _changing():
         devices = read_devices()
         if name not in devices:
-            raise InputError(f"There is no device '{name}'. {_known(devices)}")
+            raise InputError(f"There is no device '{name}'. {known_names(devices)}")
         del devices[name]
         without = {f: tuple(n for n in m if n != name) for f, m in read_fleets().items()}
         _write(devices, {fleet: members for fleet, members in without.items() if members})
@@ -175,9 +175,14 @@ def hosts_of(hosts: Sequence[str], fleet: str | None) -> tuple[str, ...]:
 def _refuse_members(members: Sequence[str]) -> None:
     if not members or len(members) > _MOST_DEVICES:
         raise InputError(f"A fleet has 1 to {_MOST_DEVICES} devices; got {len(members)}.")
-    found = [find_device(member) for member in members]
-    if twice := next((m for m, d in zip(members, found, strict=True) if found.count(d) > 1), None):
-        raise InputError(f"{twice} is given more than once; a device is used once.")
+    names: dict[Device, list[str]] = {}
+    for member in members:
+        names.setdefault(find_device(member), []).append(member)
+    for device, same in names.items():
+        if len(set(same)) > 1:
+            raise InputError(f"{' and '.join(same)} are one device, {device.host}. Give one name.")
+        if len(same) > 1:
+            raise InputError(f"{same[0]} is given more than once; a device is used once.")
 
 
 def _refuse_unknown_fleet(name: str, fleets: Fleets) -> None:
@@ -211,5 +216,6 @@ def find_device(name_or_host: str) -> Device:
     return devices[name_or_host] if name_or_host in devices else Device(name_or_host)
 
 
-def _known(devices: dict[str, Device]) -> str:
+def known_names(devices: Mapping[str, Device]) -> str:
+    """For messages: the names that there are."""
     return f"Known: {', '.join(devices)}." if devices else "None is known yet."

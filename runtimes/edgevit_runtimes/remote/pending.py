@@ -21,6 +21,7 @@ class PendingRun:
     """run: its name, sixteen hexadecimal digits. host, folder: of the device.
 
     work: what is done; only a bench can be picked up again.
+    timeout_s: who follows it gives up after so long; None: without a limit.
     """
 
     run: str
@@ -29,6 +30,7 @@ class PendingRun:
     model: str
     began: str
     work: str = BENCH
+    timeout_s: float | None = None
 
     @property
     def file(self) -> Path:

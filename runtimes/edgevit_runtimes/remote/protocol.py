@@ -15,7 +15,9 @@ from edgevit.common.errors import DeviceError
 
 MARK = b"edgevit: "
 _LONGEST_LINE = 64 << 20  # a result with every duration is the longest
-_MOST_LINES = 50_000  # pip's and a run's progress are a few hundred
+# A run of three days says every few seconds that it goes on; pip's progress is a few hundred lines.
+_MOST_LINES = 100_000
+_MOST_BYTES = 256 << 20
 
 
 def send(content: dict[str, Any], stream: IO[bytes]) -> None:
@@ -33,13 +35,17 @@ def messages(stream: Lines, host: str) -> Iterator[dict[str, Any]]:
     """Every message of a stream, in order.
 
     Raises:
-        DeviceError: a line behind the marker is no message; or a line is too long, or there are
+        DeviceError: a line behind the marker is no message; or a line is too long, or there is
             more of them than any run has to say.
     """
+    size = 0
     for _ in range(_MOST_LINES):
         line = stream.readline(_LONGEST_LINE + 1)
         if not line:
             return
+        size += len(line)
+        if size > _MOST_BYTES:
+            raise DeviceError(f"{host} sent more than {_MOST_BYTES >> 20} MiB; no more is read.")
         if len(line) > _LONGEST_LINE:
             raise DeviceError(f"{host} sent a line of more than {_LONGEST_LINE >> 20} MiB.")
         if line.startswith(MARK):

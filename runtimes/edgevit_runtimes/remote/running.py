@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from edgevit.common.errors import ConnectionLostError, DeviceError
+from edgevit.common.errors import ConnectionLostError
 
 _LOOK_UP_S = 0.2
 _ENDING_S = 5.0
@@ -19,7 +19,7 @@ class Running:
 
     Args:
         name: of the command, for messages.
-        timeout_s: it is ended after so long; None: never.
+        timeout_s: it is ended after so long, whatever it says; None: never.
         silence_s: it is ended when it takes nothing, or says nothing, for so long while that is
             waited for; None: never.
     """
@@ -38,7 +38,7 @@ class Running:
         self._timeout_s, self._silence_s = timeout_s, silence_s
         self._began_s = time.monotonic()
         self._waits_since_s: float | None = None
-        self._verdict: DeviceError | None = None
+        self._verdict: ConnectionLostError | None = None
         self._ended = threading.Event()
         threading.Thread(target=self._watch, name="ssh-watch", daemon=True).start()
 
@@ -74,7 +74,7 @@ class Running:
         """Its exit code.
 
         Raises:
-            DeviceError: it took too long. ConnectionLostError: nothing came or went any more.
+            ConnectionLostError: it took too long, or nothing came or went any more.
         """
         with self._waiting():
             code = self._process.wait()
@@ -112,13 +112,16 @@ class Running:
                 self._process.kill()
                 return
 
-    def _late(self) -> DeviceError | None:
+    def _late(self) -> ConnectionLostError | None:
         passed_s = time.monotonic() - self._began_s
         if self._timeout_s is None or passed_s < self._timeout_s:
             return None
-        return DeviceError(f"{self._host}: no end of '{self._name}' in {self._timeout_s:g} s.")
+        return ConnectionLostError(
+            f"{self._host}: no end of '{self._name}' in {self._timeout_s:g} s; the connection was "
+            "given up."
+        )
 
-    def _silent(self) -> DeviceError | None:
+    def _silent(self) -> ConnectionLostError | None:
         since_s = self._waits_since_s
         if self._silence_s is None or since_s is None:
             return None

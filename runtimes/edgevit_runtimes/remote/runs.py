@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -27,8 +27,19 @@ from edgevit_runtimes.remote.transfer.send_bundle import send_bundle
 NO_BUNDLE = "0" * 64
 
 
+@dataclass(frozen=True)
+class Follower:
+    """Who waits for a run: progress shows what it says, timeout_s is how long it is waited for.
+
+    timeout_s None: as long as such a run can take.
+    """
+
+    progress: Progress
+    timeout_s: float | None = None
+
+
 def bench_there(
-    ssh: Ssh, bundle: Bundle, options: BenchOptions, device: str, progress: Progress
+    ssh: Ssh, bundle: Bundle, options: BenchOptions, device: str, follower: Follower
 ) -> BenchResult:
     """Sends what is missing, begins a run, follows it, and brings its result home.
 
@@ -36,11 +47,11 @@ def bench_there(
         device: the kind of machine that it has to be, or ``auto``.
 
     Raises:
-        ConnectionLostError: in the middle; says how to pick the run up again.
+        ConnectionLostError: in the middle, or it took too long; says how to pick the run up again.
         DeviceError, CheckFailedError: as the device says.
     """
-    sha256 = bring_bundle(ssh, bundle, progress)
-    pending = _new_run(ssh, bundle.manifest.model.name)
+    sha256 = bring_bundle(ssh, bundle, follower.progress)
+    pending = _new_run(ssh, bundle.manifest.model.name, follower.timeout_s or options.longest_s)
     job = {"bundle": sha256, "device": device, "options": asdict(options)}
     pending.keep()
     try:
@@ -49,11 +60,11 @@ def bench_there(
         if not isinstance(error, ConnectionLostError):  # else it may have begun all the same
             pending.drop()
         raise
-    return follow(ssh, pending, progress)
+    return follow(ssh, pending, follower.progress)
 
 
 def work_there(
-    ssh: Ssh, model: str, work: str, job: dict[str, Any], progress: Progress
+    ssh: Ssh, model: str, work: str, job: dict[str, Any], follower: Follower
 ) -> dict[str, Any]:
     """Other work than a bench: begun, followed, and its result as the device sent it.
 
@@ -63,11 +74,12 @@ def work_there(
         job: the rest of what it is told; ``bundle`` names a bundle that is there.
 
     Raises:
-        ConnectionLostError: in the middle. DeviceError, CheckFailedError: as the device says.
+        ConnectionLostError: in the middle, or it took too long. DeviceError, CheckFailedError: as
+            the device says.
     """
-    pending = _new_run(ssh, model, work)
+    pending = _new_run(ssh, model, follower.timeout_s, work)
     _begin(ssh, pending, {**job, "work": work})
-    last = _followed(ssh, pending, progress)
+    last = _followed(ssh, pending, follower.progress)
     with suppress(DeviceError):  # then a few files stay there; the result is here
         ask(ssh, {"verb": "forget", "run": pending.run})
     refuse_error(last, ssh.device.host)
@@ -101,7 +113,7 @@ def hello(ssh: Ssh, bundle: str = NO_BUNDLE) -> dict[str, Any]:
     return there
 
 
-def _new_run(ssh: Ssh, model: str, work: str = BENCH) -> PendingRun:
+def _new_run(ssh: Ssh, model: str, timeout_s: float | None, work: str = BENCH) -> PendingRun:
     return PendingRun(
         run=secrets.token_hex(8),
         host=ssh.device.host,
@@ -109,6 +121,7 @@ def _new_run(ssh: Ssh, model: str, work: str = BENCH) -> PendingRun:
         model=model,
         began=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         work=work,
+        timeout_s=timeout_s,
     )
 
 
@@ -138,7 +151,8 @@ def _followed(ssh: Ssh, pending: PendingRun, progress: Progress) -> dict[str, An
     """The last message of a run, which has its result or its error."""
     last: dict[str, Any] = {}
     try:
-        with conversation(ssh, {"verb": "follow", "run": pending.run}) as running:
+        job = {"verb": "follow", "run": pending.run}
+        with conversation(ssh, job, timeout_s=pending.timeout_s) as running:
             for last in protocol.messages(running, ssh.device.host):
                 if "line" in last:
                     progress.line(harmless(str(last["line"])))

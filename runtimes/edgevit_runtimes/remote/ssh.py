@@ -10,19 +10,20 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from edgevit.common.errors import ConnectionLostError, DeviceError, InputError
 from edgevit.common.untrusted.sanitize import harmless, last_line
 from edgevit_runtimes.remote.device_address import Device
-from edgevit_runtimes.remote.device_list import find_device
+from edgevit_runtimes.remote.device_list import find_device, known_names, read_devices
 from edgevit_runtimes.remote.running import Running
 
 _NOT_FOUND, _SSH_FAILED = 127, 255
 _MOST_BYTES = 64 << 20
 _TAIL_BYTES = 8192
+_ENDING_S = 10.0
 # What OpenSSH says, in lower case, and what a person can do about it.
 _REFUSALS = (
     (
@@ -34,7 +35,10 @@ _REFUSALS = (
         "host key verification failed",
         "its host key is not known here. Connect once by hand and compare it: ssh {host}",
     ),
-    ("could not resolve hostname", "this name leads nowhere. Check the address."),
+    (
+        "could not resolve hostname",
+        "no device, host of your ssh config, or address is called so. {known} Check the name.",
+    ),
     ("permission denied", "it refuses our key. Bring it there with: ssh-copy-id {host}"),
     ("connection refused", "nothing answers there. Is its SSH server running?"),
     ("no route to host", "there is no way to it. Is it switched on, in this network?"),
@@ -84,14 +88,15 @@ class Ssh:
             timeout_s, silence_s: see :class:`.Running`.
 
         Raises:
-            DeviceError: when the block has ended, if the command failed or took too long.
-            ConnectionLostError: it took or said nothing any more.
+            DeviceError: when the block has ended, if the command failed.
+            ConnectionLostError: it took too long, or took or said nothing any more.
         """
         process = subprocess.Popen(
             self._call(command), stdin=content, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         said = _Tail(process.stderr)
-        running = Running(process, self.device.host, command[0], timeout_s, silence_s)
+        name = Path(command[0]).name
+        running = Running(process, self.device.host, name, timeout_s, silence_s)
         try:
             yield running
             code = running.wait()
@@ -124,7 +129,8 @@ class Ssh:
             return DeviceError(f"{host}: {last_line(said)} (exit code {code})")
         for pattern, advice in _REFUSALS:
             if pattern in lowered:
-                return DeviceError(f"{host}: {advice.format(host=host)}")
+                known = known_names(read_devices())
+                return DeviceError(f"{host}: {advice.format(host=host, known=known)}")
         if not said.strip() or any(word in lowered for word in _LOST):
             return ConnectionLostError(f"{host}: the connection was lost.")
         return DeviceError(f"{host}: ssh failed: {last_line(said)}")
@@ -133,7 +139,10 @@ class Ssh:
         """Ends the shared connection."""
         for socket in self._sockets.iterdir():
             call = [*ssh_command(), "-o", f"ControlPath={socket}", "-O", "exit", "--"]
-            subprocess.run([*call, self.device.host], capture_output=True, check=False)
+            with suppress(subprocess.TimeoutExpired):  # it ends by itself, ControlPersist says when
+                subprocess.run(
+                    [*call, self.device.host], capture_output=True, check=False, timeout=_ENDING_S
+                )
         shutil.rmtree(self._sockets, ignore_errors=True)
 
     def __enter__(self) -> Ssh:
