@@ -26,8 +26,15 @@ def class_colour(place: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def plate_texts(names: Sequence[str], scores: NDArray[np.float32], trained: bool) -> list[str]:
-    """``RBC 87 %``; of a model that learned nothing each says so."""
+def plate_texts(
+    names: Sequence[str],
+    scores: NDArray[np.float32],
+    trained: bool,
+    tracks: NDArray[np.int64] | None = None,
+) -> list[str]:
+    """``RBC 87 %``, of a tracked object ``3 RBC 87 %``; of an untrained model each says so."""
+    if tracks is not None:
+        names = [f"{track} {name}" for track, name in zip(tracks, names, strict=True)]
     return [caption(name, float(score), trained) for name, score in zip(names, scores, strict=True)]
 
 

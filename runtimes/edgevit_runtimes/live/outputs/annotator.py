@@ -65,7 +65,7 @@ class Annotator:
     def _with_boxes(self, drawn: Image, observation: Observation, found: Detections) -> Image:
         shown = found.scaled(drawn.shape[1] / observation.frame.picture.shape[1])
         names = [self._classes[place] for place in shown.labels]
-        texts = plate_texts(names, shown.scores, self._trained)
+        texts = plate_texts(names, shown.scores, self._trained, shown.tracks)
         return draw_boxes(drawn, shown.boxes, shown.labels.tolist(), texts)
 
     def caption(self, observation: Observation) -> str:
