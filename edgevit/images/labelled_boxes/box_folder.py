@@ -59,8 +59,8 @@ class BoxFolder:
 
     @property
     def boxes(self) -> int:
-        """How many boxes there are in all pictures."""
-        return sum(len(picture.labels) for picture in self.pictures)
+        """How many boxes of all pictures count; ignored ones do not."""
+        return sum(int((~picture.ignored).sum()) for picture in self.pictures)
 
     @cached_property
     def label_texts(self) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def open_box_folder(
         progress.line(f"note: {root}: {line}")
     if not pictures or not known:
         raise InputError(
-            f"{root} holds no picture with usable boxes. {'. '.join(findings.lines())}"
+            f"{root} holds no picture with usable boxes. {'. '.join(findings.lines())}".rstrip()
         )
     return BoxFolder(root, known, tuple(pictures), findings)
 
@@ -176,11 +176,12 @@ def _coco_pictures(root: Path, json_file: Path, findings: Findings) -> tuple[lis
         name = Path(image.file_name)
         if name.is_absolute() or ".." in name.parts:
             raise InputError(f"{json_file} names a picture outside of {folder}: {name}.")
-        if not (folder / name).is_file():
+        file = next((at / name for at in (folder, root) if (at / name).is_file()), None)
+        if file is None:
             findings.add(NO_PICTURE, image.file_name)
             continue
         size = (image.width, image.height) if image.width > 0 < image.height else None
-        raw.append((folder / name, size, boxes.get(image.id, [])))
+        raw.append((file, size, boxes.get(image.id, [])))
     listed = {file for file, _, _ in raw}
     for file in list_images(folder).files:
         if file not in listed:

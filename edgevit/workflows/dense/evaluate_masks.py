@@ -18,6 +18,7 @@ from edgevit.images.picture_set import set_name
 from edgevit.inference.dense.letterbox import mask_in_picture
 from edgevit.inference.dense.segmentation_metrics import SegmentationAccuracy, confusion_of
 from edgevit.results.dense.segmentation_result import SegmentationResult
+from edgevit.workflows.trained_pictures import ALL, chosen_files
 from edgevit.zoo.tasks import MASK, VOID
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class MaskEvaluation:
     threads: int = 1
     void: int | None = None
     skip_corrupt: bool = False
+    split: str = ALL
 
 
 def evaluate_masks(
@@ -49,7 +51,8 @@ def evaluate_masks(
     from edgevit_runtimes.bench.conditions import runtime_label
 
     root = validation_folder(data)
-    opened = open_mask_folder(root, trained_void(bundle, options.void), progress)
+    every = open_mask_folder(root, trained_void(bundle, options.void), progress)
+    opened = chosen_files(bundle, every, options.split, progress)
     count = len(bundle.manifest.classes)
     folder, _ = opened.checked(count, options.skip_corrupt, options.threads, progress)
     started = time.perf_counter()
