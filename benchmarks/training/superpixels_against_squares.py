@@ -1,6 +1,7 @@
 """What superpixels bring to segmentation: ``lla_tiny_seg`` against the same model on squares.
 
-    python benchmarks/training/superpixels_against_squares.py CAMVID --void 11 --epochs 40 --seeds 0 1 2
+    python benchmarks/training/superpixels_against_squares.py CAMVID --void 11 \\
+        --epochs 40 --seeds 0 1 2
 
 Both are trained with the same recipe, pictures and seeds, exported, and evaluated in ONNX Runtime
 at the pictures' own size: mIoU, and mIoU within 3 pixels of borders of labels, which is where
@@ -44,9 +45,7 @@ def _known(folder: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text()) if file.is_file() else None
 
 
-def _measured(
-    model: str, seed: int, folder: Path, arguments: argparse.Namespace
-) -> dict[str, Any]:
+def _measured(model: str, seed: int, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     progress = PlainProgress()
     done = train(
         model,

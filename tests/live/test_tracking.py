@@ -5,55 +5,33 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 import edgevit
 from edgevit.common import libraries
 from edgevit.common.errors import InputError, MissingExtraError
 from edgevit.common.installation.install_command import install_command
-from edgevit.workflows.export import export
 from support import python
-from support.made_once import folder_of_the_run, made_once
-from support.models.colour_detector import CLASSES, ColourDetector
 from support.needs import needs_tracking
 
-FRAMES = 16
-HIDDEN = range(6, 9)  # frames in which the red one is not there
-RED, BLUE = (210, 30, 30), (30, 30, 210)
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    def make(target: Path) -> None:
-        export(ColourDetector(), target / "it.edgevit", classes=CLASSES, parity_count=2)
-
-    return made_once(folder_of_the_run(tmp_path_factory) / "colours", make) / "it.edgevit"
-
-
-@pytest.fixture(scope="module")
-def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A red and a blue rectangle that pass each other."""
-    clip = tmp_path_factory.mktemp("moving") / "clip.avi"
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (192, 128))
-    for number in range(FRAMES):
-        frame = np.full((128, 192, 3), 128, np.uint8)
-        if number not in HIDDEN:
-            left = 10 + 4 * number
-            frame[16:56, left : left + 40] = RED
-        left = 140 - 8 * number
-        frame[72:112, left : left + 40] = BLUE
-        writer.write(frame[..., ::-1])
-    writer.release()
-    return clip
+FRAMES = 16  # of the clip
+HIDDEN = range(6, 9)  # those without the red object
 
 
 @needs_tracking
-def test_objects_keep_their_numbers(bundle: Path, moving: Path, tmp_path: Path) -> None:
+def test_objects_keep_their_numbers(colour_detector: Path, moving: Path, tmp_path: Path) -> None:
     lines, saved = tmp_path / "out.jsonl", tmp_path / "out.mp4"
     ended = python(
-        "-m", "edgevit", "run", bundle, moving, "--track", "--jsonl", lines, "--output", saved
+        "-m",
+        "edgevit",
+        "run",
+        colour_detector,
+        moving,
+        "--track",
+        "--jsonl",
+        lines,
+        "--output",
+        saved,
     )
     assert ended.code == 0, ended.err
     rows = [json.loads(line) for line in lines.read_text().splitlines()]
@@ -66,8 +44,8 @@ def test_objects_keep_their_numbers(bundle: Path, moving: Path, tmp_path: Path) 
 
 
 @needs_tracking
-def test_results_of_a_stream_have_numbers(bundle: Path, moving: Path) -> None:
-    with edgevit.load(bundle) as model:
+def test_results_of_a_stream_have_numbers(colour_detector: Path, moving: Path) -> None:
+    with edgevit.load(colour_detector) as model:
         followed = list(model.stream(moving, track=True, frames=3))
         (alone, *_) = model.stream(moving, frames=1)
     assert [result.tracks.tolist() for result in followed] == [[1, 2]] * 3
@@ -86,9 +64,9 @@ def test_only_objects_are_followed(lla_bundle: Path, moving: Path) -> None:
 
 
 def test_a_missing_library_is_named_with_its_command(
-    bundle: Path, moving: Path, monkeypatch: pytest.MonkeyPatch
+    colour_detector: Path, moving: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(libraries, "is_installed", lambda module: module != "similari")
-    with edgevit.load(bundle) as model, pytest.raises(MissingExtraError) as raised:
+    with edgevit.load(colour_detector) as model, pytest.raises(MissingExtraError) as raised:
         model.stream(moving, track=True)
     assert install_command("track") in str(raised.value)

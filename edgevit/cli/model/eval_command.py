@@ -114,13 +114,17 @@ def evaluate(
                 "--confusion": confusion,
                 "--calibrate": calibrate,
                 "--split": split != "all",
-                "--void": void is not None,
             }
             _refuse_what_stays_here(engine_options, here)
             from edgevit.workflows.remote.host_work import evaluate_there
 
-            result = evaluate_there(bundle, host, folder, **options)
+            result = evaluate_there(bundle, host, folder, **options, **_given(void=void))
         show(result, json, output)
+
+
+def _given(**options: object) -> dict[str, object]:
+    """Of a device, whose edgevit may be an older one, only what it is needed for is asked."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _refuse_what_stays_here(engine: EngineOptions, given: dict[str, object]) -> None:

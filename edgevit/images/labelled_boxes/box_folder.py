@@ -120,6 +120,16 @@ def is_box_folder(root: Path) -> bool:
     return _json_file(root) is not None or any(_annotation_folder(root).glob("*.xml"))
 
 
+def annotation_files(root: Path) -> list[Path]:
+    """The COCO file of a folder, or its Pascal VOC files.
+
+    Raises:
+        InputError: there are several COCO files.
+    """
+    json_file = _json_file(root)
+    return sorted(_annotation_folder(root).glob("*.xml")) if json_file is None else [json_file]
+
+
 def _annotation_folder(root: Path) -> Path:
     return next((root / name for name in _ANNOTATIONS if (root / name).is_dir()), root)
 

@@ -2,8 +2,8 @@
 
 IoU_c = right_c / (labelled_c + answered_c - right_c),   mIoU = mean over classes that occur
 
-The same among pixels near borders of labels (a trimap, as in arXiv 1606.00915, section 4.3) says how
-well outlines fit.
+The same among pixels near borders of labels (a trimap, as in arXiv 1606.00915, section 4.3) says
+how well outlines fit.
 """
 
 from __future__ import annotations
