@@ -174,6 +174,32 @@ def vit_bundle(tmp_path_factory: pytest.TempPathFactory, photo_batch: Image) -> 
 
 
 @pytest.fixture(scope="session")
+def colour_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that finds what is red and what is blue."""
+
+    def make(target: Path) -> None:
+        from edgevit.workflows.export import export
+        from support.models.colour_models import CLASSES, ColourDetector
+
+        export(ColourDetector(), target / "it.edgevit", classes=CLASSES, parity_count=2)
+
+    return made_once(folder_of_the_run(tmp_path_factory) / "colour_boxes", make) / "it.edgevit"
+
+
+@pytest.fixture(scope="session")
+def colour_segmenter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that tells red and blue pixels from others."""
+
+    def make(target: Path) -> None:
+        from edgevit.workflows.export import export
+        from support.models.colour_models import MASK_CLASSES, ColourSegmenter
+
+        export(ColourSegmenter(), target / "it.edgevit", classes=MASK_CLASSES, parity_count=2)
+
+    return made_once(folder_of_the_run(tmp_path_factory) / "colour_masks", make) / "it.edgevit"
+
+
+@pytest.fixture(scope="session")
 def all_forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped bundle with INT8 for four runtimes and FP16."""
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.progress import Progress
 from edgevit.common.storage.hashes import sha256_of
-from edgevit.common.untrusted.sanitize import harmless
+from edgevit.common.untrusted.sanitize import LONGEST_LINE, harmless
 from edgevit.images import image_io
 from edgevit.images.image_files import HIDDEN, images_in, is_hidden, left_out_note
 from edgevit.images.image_io import Picture
@@ -131,8 +131,13 @@ def refuse_label(name: str, source: str) -> None:
     """Refuses what cannot be shown, or written to a file, as the name of a class.
 
     Raises:
-        InputError: it is not UTF-8, or holds control characters.
+        InputError: it is not UTF-8, holds control characters, or is longer than a line.
     """
+    if len(name) > LONGEST_LINE:
+        raise InputError(
+            f"{source}: the class name {name[:_SHOWN]!r}... has {len(name)} characters; at most "
+            f"{LONGEST_LINE} are shown. Shorten it."
+        )
     if harmless(name) != name:
         raise InputError(
             f"{source}: the class name {name[:_SHOWN]!r} holds bytes that are not UTF-8, or "

@@ -7,11 +7,14 @@ so that accuracy can be measured on exactly the held-out pictures wherever they 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
 from edgevit.common.schema import plain_json, typed
@@ -26,9 +29,24 @@ _MOST_BYTES = 256 << 20
 _TRAINED_DIGITS = 16  # of a SHA-256: a chance meeting among a million pictures is not to be feared
 
 
+class PictureFiles(Protocol):
+    """Labelled pictures that are files: of classes, with masks, with boxes."""
+
+    @property
+    def files(self) -> Sequence[Path]: ...
+
+    def __len__(self) -> int: ...
+
+    def part(self: AnyFiles, indices: NDArray[np.int64], /) -> AnyFiles:
+        """Some of the pictures."""
+
+
+AnyFiles = TypeVar("AnyFiles", bound=PictureFiles)
+
+
 @dataclass(frozen=True)
 class TrainingSplit:
-    """held_out: SHA-256 of every picture that validated, by ``CLASS/FILE``.
+    """held_out: SHA-256 of every picture that validated, by ``CLASS/FILE``, or by its path.
 
     trained_on: the first 16 digits of the SHA-256 of every picture that was trained on.
     weights_sha256: of the weights file that came of it.
@@ -40,13 +58,12 @@ class TrainingSplit:
     schema: int = 1
 
     @classmethod
-    def of(cls, training: ImageFolder, validation: ImageFolder, weights: Path) -> TrainingSplit:
-        """Reads every picture once."""
-        trained = sorted({sha256_of(file)[:_TRAINED_DIGITS] for file in training.files})
-        held = {
-            f"{validation.classes[label]}/{file.name}": sha256_of(file)
-            for file, label in zip(validation.files, validation.labels, strict=True)
-        }
+    def of(
+        cls, training: Iterable[Path], held_out: Mapping[str, Path], weights: Path
+    ) -> TrainingSplit:
+        """Reads every picture once. held_out: the pictures that validated, by name."""
+        trained = sorted({sha256_of(file)[:_TRAINED_DIGITS] for file in training})
+        held = {name: sha256_of(file) for name, file in held_out.items()}
         return cls(held, tuple(trained), sha256_of(weights))
 
     def write(self, folder: Path) -> None:
@@ -54,7 +71,7 @@ class TrainingSplit:
         text = json.dumps(asdict(self), indent=1, ensure_ascii=True) + "\n"
         write_atomically(folder / SPLIT_FILE, lambda aside: aside.write_text(text, "utf-8"))
 
-    def held_out_of(self, folder: ImageFolder) -> ImageFolder:
+    def held_out_of(self, folder: AnyFiles) -> AnyFiles:
         """The pictures of a folder that were held out, by their content.
 
         Raises:
@@ -71,7 +88,7 @@ class TrainingSplit:
             )
         return folder.part(np.flatnonzero([sha256 in wanted for sha256 in found]))
 
-    def trained_in(self, folder: ImageFolder) -> list[Path]:
+    def trained_in(self, folder: PictureFiles) -> list[Path]:
         """The pictures of a folder that the model was trained on."""
         known = set(self.trained_on)
         return [file for file in folder.files if sha256_of(file)[:_TRAINED_DIGITS] in known]
@@ -82,7 +99,20 @@ def write_split(
 ) -> None:
     """Writes ``split.json`` into a run's folder; pictures in archives have no files to know by."""
     if isinstance(training, ImageFolder) and isinstance(validation, ImageFolder):
-        TrainingSplit.of(training, validation, weights).write(run)
+        held_out = {
+            f"{validation.classes[label]}/{file.name}": file
+            for file, label in zip(validation.files, validation.labels, strict=True)
+        }
+        TrainingSplit.of(training.files, held_out, weights).write(run)
+
+
+def write_dense_split(
+    training: Sequence[Path], validation: Sequence[Path], weights: Path, run: Path
+) -> None:
+    """The same of pictures that lie in no folders of classes."""
+    root = os.path.commonpath([file.parent.absolute() for file in validation])
+    held_out = {file.absolute().relative_to(root).as_posix(): file for file in validation}
+    TrainingSplit.of(training, held_out, weights).write(run)
 
 
 def read_split(file: Path) -> TrainingSplit:

@@ -81,14 +81,14 @@ def evaluate(
     if task == "classification":
         how = _How(used, threads, skip_corrupt, engine, confusion, calibrate, split)
         return _of_classifier(bundle, Path(data), how, progress)
-    _refuse_for_dense(task, confusion=confusion, calibrate=calibrate, split=split != ALL)
+    _refuse_for_dense(task, confusion=confusion, calibrate=calibrate)
     if engine is not None and engine.name != "local":
         raise InputError(f"--engine {engine.name} is for classifiers; this model's task is {task}.")
     try_untrusted(bundle, [used], progress)
     if task == "segmentation":
-        masks = MaskEvaluation(used, threads, void, skip_corrupt)
+        masks = MaskEvaluation(used, threads, void, skip_corrupt, split)
         return evaluate_masks(bundle, Path(data), masks, progress)
-    return evaluate_detector(bundle, Path(data), used, threads, progress)
+    return evaluate_detector(bundle, Path(data), used, threads, split, progress)
 
 
 @dataclass(frozen=True)

@@ -211,12 +211,10 @@ def _labelled(
     progress: Progress,
 ) -> tuple[Pictures, Pictures, NDArray[Any]]:
     """(to calibrate, to evaluate, labels of these)."""
-    if bundle.manifest.task == "segmentation":
+    task, gates = bundle.manifest.task, {"segmentation": gate_masks, "detection": gate_boxes}
+    if task in gates:
         evaluating = None if evaluation is None else Path(evaluation)
-        return gate_masks(bundle, calibration, evaluating, count, seed, progress)
-    if bundle.manifest.task == "detection":
-        evaluating = None if evaluation is None else Path(evaluation)
-        return gate_boxes(bundle, calibration, evaluating, count, seed, progress)
+        return gates[task](bundle, calibration, evaluating, count, seed, progress)
     folders = _folders(calibration, evaluation, seed, progress)
     warn_of_trained(bundle, folders[1], progress)
     return _pictures(bundle, folders, count, seed)

@@ -7,7 +7,13 @@ from edgevit.common.errors import InputError
 from edgevit.common.progress import Progress
 from edgevit.images.image_folder import ImageFolder
 from edgevit.images.labelled_images import LabelledImages
-from edgevit.images.training_split import SPLIT_FILE, TrainingSplit, read_split
+from edgevit.images.training_split import (
+    SPLIT_FILE,
+    AnyFiles,
+    PictureFiles,
+    TrainingSplit,
+    read_split,
+)
 
 ALL, HELD_OUT = "all", "held-out"
 
@@ -22,6 +28,16 @@ def split_of(bundle: Bundle) -> TrainingSplit | None:
 def chosen_part(
     bundle: Bundle, folder: LabelledImages, split: str, progress: Progress
 ) -> LabelledImages:
+    """As :func:`chosen_files`; pictures in archives are all there are."""
+    if isinstance(folder, ImageFolder):
+        return chosen_files(bundle, folder, split, progress)
+    if split == HELD_OUT:
+        raise InputError(f"--split {HELD_OUT} knows image files; got archives. Unpack them first.")
+    _refuse_split(split)
+    return folder
+
+
+def chosen_files(bundle: Bundle, folder: AnyFiles, split: str, progress: Progress) -> AnyFiles:
     """All pictures of a folder, with a warning of those trained on; or those that were held out.
 
     Args:
@@ -30,13 +46,10 @@ def chosen_part(
     Raises:
         InputError: the bundle does not know which were held out, or they are not in the folder.
     """
-    if split not in (ALL, HELD_OUT):
-        raise InputError(f"--split is {ALL} or {HELD_OUT}; got '{split}'.")
+    _refuse_split(split)
     if split == ALL:
         warn_of_trained(bundle, folder, progress)
         return folder
-    if not isinstance(folder, ImageFolder):
-        raise InputError(f"--split {HELD_OUT} knows image files; got archives. Unpack them first.")
     known = split_of(bundle)
     if known is None:
         raise InputError(
@@ -46,10 +59,15 @@ def chosen_part(
     return known.held_out_of(folder)
 
 
-def warn_of_trained(bundle: Bundle, folder: LabelledImages, progress: Progress) -> None:
+def _refuse_split(split: str) -> None:
+    if split not in (ALL, HELD_OUT):
+        raise InputError(f"--split is {ALL} or {HELD_OUT}; got '{split}'.")
+
+
+def warn_of_trained(bundle: Bundle, folder: PictureFiles, progress: Progress) -> None:
     """Says how many pictures that are to measure accuracy the model was trained on."""
     known = split_of(bundle)
-    trained = known.trained_in(folder) if known and isinstance(folder, ImageFolder) else []
+    trained = known.trained_in(folder) if known else []
     if trained:
         progress.line(
             f"warning: the model was trained on {len(trained)} of the {len(folder)} images that "

@@ -111,8 +111,13 @@ def test_damaged_xml_is_refused_by_name(tmp_path, content, reason):
 
 
 def test_a_class_that_the_model_does_not_know(tmp_path):
+    root = write_voc(tmp_path, TWO)
     with pytest.raises(InputError, match="not known: red"):
-        opened(write_voc(tmp_path, TWO), classes=("blue",))
+        opened(root, classes=("blue",))
+    file = root / "annotations/0.xml"
+    file.write_text(file.read_text().replace("<name>red", f"<name>{500 * 'a'}"))
+    with pytest.raises(InputError, match=r"has 500 characters.*Shorten it"):
+        opened(root)
 
 
 def test_no_usable_picture(tmp_path):
@@ -126,7 +131,16 @@ def test_no_usable_picture(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda c: c["annotations"][0].update(bbox=[1, 2]), r"bbox"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2]), r"annotations\[0\].bbox has 2"),
+        (lambda c: c["images"][1].update(id=c["images"][0]["id"]), "id .* of images .* twice"),
+        (
+            lambda c: c["categories"][1].update(id=c["categories"][0]["id"]),
+            "of categor.* twice",
+        ),
+        (
+            lambda c: c["images"][1].update(file_name=c["images"][0]["file_name"]),
+            "is there twice",
+        ),
         (lambda c: c["images"][0].update(file_name="../secret.png"), "outside of"),
         (lambda c: c.pop("categories"), "categories"),
     ],
@@ -152,6 +166,39 @@ def test_coco_boxes_of_unknown_categories_and_pictures_are_counted(tmp_path):
     assert folder.boxes == 0
     assert "1 boxes of a category that the file does not list" in said
     assert "1 boxes of a picture that the file does not list" in said
+
+
+def test_coco_annotations_without_a_box_and_repeated_ones_are_counted(tmp_path):
+    """As in files of segmentations, and in files that were merged."""
+    root = write_coco(tmp_path / "data", TWO)
+    file = root / "annotations.json"
+    content = json.loads(file.read_text())
+    first, second = content["annotations"]
+    content["annotations"] = [first, first | {"id": 77}, second]
+    del second["bbox"]
+    file.write_text(json.dumps(content))
+    folder, said = opened(root)
+    assert folder.boxes == 1
+    assert "1 annotations have no box" in said
+    assert "1 boxes that repeat another of their picture" in said
+
+
+def test_coco_names_may_begin_at_the_folder_of_the_file(tmp_path):
+    root = write_coco(tmp_path / "data", TWO)
+    file = root / "annotations.json"
+    content = json.loads(file.read_text())
+    for image in content["images"]:
+        image["file_name"] = f"images/{image['file_name']}"
+    file.write_text(json.dumps(content))
+    assert opened(root)[0].boxes == 2
+
+
+def test_objects_that_do_not_count_are_no_boxes_to_learn_from(tmp_path):
+    root = write_voc(tmp_path, TWO)
+    for file in (root / "annotations").iterdir():
+        text = file.read_text().replace("<object>", "<object><difficult>1</difficult>")
+        file.write_text(text)
+    assert opened(root)[0].boxes == 0
 
 
 def test_a_coco_crowd_and_a_difficult_voc_object_are_ignored_ones(tmp_path):

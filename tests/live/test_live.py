@@ -22,6 +22,7 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.durations import Durations
 from edgevit_runtimes.live.feed import Feed
+from edgevit_runtimes.live.feed_options import FeedOptions
 from edgevit_runtimes.live.loop import observe
 from edgevit_runtimes.live.slot import Slot
 from edgevit_runtimes.live.smoothing import Smoothing
@@ -318,7 +319,7 @@ def test_answers_are_those_of_the_pictures(photos: list[Image]) -> None:
         BundleClassifier(Bundle.open(PREBUILT_BUNDLE)) as classifier,
     ):
         statistics = Statistics(feed)
-        observed = list(observe(feed, classifier, statistics, top=2))
+        observed = list(observe(feed, classifier, statistics, FeedOptions(top=2)))
         expected = list(classifier.answer(photos, 2))
     assert [list(o.answers) for o in observed] == expected
     for observation in observed:

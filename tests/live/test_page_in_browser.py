@@ -39,8 +39,8 @@ def run_page(clip: Path) -> Iterator[Callable[..., str]]:
     """Starts ``edgevit run SOURCE --serve`` and gives the page's address."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(source: object, *options: str) -> str:
-        process = begin("run", source, "--serve", "127.0.0.1:0", *options)
+    def start(source: object, *options: object) -> str:
+        process = begin("run", source, *options, "--serve", "127.0.0.1:0")
         processes.append(process)
         assert process.stderr is not None
         return process.stderr.readline().removeprefix("page: ").strip()
@@ -189,3 +189,37 @@ def test_a_foreign_page_gets_no_picture(
         assert b'stage_seconds_count{stage="drawing"} 0.0' in metrics.read(), "nothing was drawn"
     browser.get(page)
     wait_for(lambda: text_of(browser, "#state") == "live", "our own page")
+
+
+@pytest.mark.parametrize(
+    ("model", "first", "list_name"),
+    [
+        ("colour_detector", "red \N{MULTIPLICATION SIGN} 1", "Objects"),
+        ("colour_segmenter", "other", "Areas of the classes"),
+    ],
+)
+def test_masks_and_boxes_have_rows_in_their_colours(
+    model: str,
+    first: str,
+    list_name: str,
+    request: pytest.FixtureRequest,
+    browser: webdriver.Chrome,
+    moving: Path,
+    run_page: Callable[..., str],
+) -> None:
+    """The first frame of the moving rectangles, again and again."""
+    port = free_port()
+    bundle = request.getfixturevalue(model)
+    with mjpeg_camera(moving, port, "--frames", 1):
+        browser.get(run_page(bundle, f"http://127.0.0.1:{port}/"))
+        wait_for(
+            lambda: text_of(browser, "#bars li:first-child .label") == first,
+            "rows",
+        )
+        wait_for(lambda: "ms" in text_of(browser, "#latency"), "the latency")
+        assert not browser.find_element(By.ID, "outlines").is_displayed()
+        assert browser.find_element(By.ID, "bars").get_attribute("aria-label") == list_name
+        fills = browser.find_elements(By.CSS_SELECTOR, "#bars .fill")
+        colours = {fill.value_of_css_property("background-color") for fill in fills}
+        assert len(colours) == len(fills) >= 2
+        assert complaints(browser) == []

@@ -17,6 +17,8 @@ from edgevit.workflows.remote.remote_result import RemoteResult
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.machines.ssh_server import Loopback, loopback, stand_in_device
+from support.pictures.boxed_pictures import Objects, write_voc
+from support.pictures.labelled_pictures import write_labelled
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,30 @@ def test_pictures_are_evaluated_there_and_sent_once(
     assert "1 pictures sent" in again.err
     assert "on box:" in again.out
     assert str(device) not in again.out, "a person knows the bundle by its name"
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_masks_and_boxes_are_evaluated_there(
+    task: str,
+    device: Path,
+    edgevit: Command,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    if task == "segmentation":
+        bundle, key = request.getfixturevalue("colour_segmenter"), "miou"
+        write_labelled(tmp_path / "data" / "val", 3)
+    else:
+        bundle, key = request.getfixturevalue("colour_detector"), "ap50"
+        objects: list[Objects] = [[("red", (8, 8, 40, 40))], [("blue", (20, 10, 60, 50))], []]
+        write_voc(tmp_path / "data" / "val", objects)
+    options = ("eval", bundle, "--data", tmp_path / "data", "--json")
+    here, there = edgevit(*options), edgevit(*options, "--host", "box")
+    assert there.code == 0, there.err
+    ours, theirs = json.loads(here.out), json.loads(there.out)
+    assert theirs["picture_set"] == ours["picture_set"]
+    assert theirs[key] == ours[key]
+    assert theirs["task"] == task
 
 
 @pytest.mark.needs("native-engine")

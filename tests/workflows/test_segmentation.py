@@ -32,7 +32,9 @@ from edgevit.workflows.verify import verify
 from edgevit.zoo.dense_spec import LavitSegmenterSpec, LlaSegmenterSpec
 from edgevit.zoo.registry import find
 from edgevit.zoo.spec import LavitSpec, ModelSpec, StageSpec, SuperpixelSpec
+from support import Command
 from support.made_once import folder_of_the_run, made_once
+from support.models.bundle_with_split import bundle_with_split
 from support.pictures.labelled_pictures import COLOURS, write_labelled
 
 STAGES = (
@@ -135,6 +137,19 @@ def test_frames_of_a_clip_have_masks(bundle: Bundle, clip: Path) -> None:
         (first, *_) = model.stream(clip, frames=2)
     assert first.mask.shape == first.picture.shape[:2]
     assert json.loads(json.dumps(first.to_dict()))["mask"]["width_px"] == first.picture.shape[1]
+
+
+def test_pictures_that_were_trained_on_are_known(
+    bundle: Bundle, data: Path, tmp_path: Path, edgevit: Command
+) -> None:
+    copy = bundle_with_split(bundle, bundle.path.parent / "run", tmp_path / "copy.edgevit")
+    held_out = edgevit(
+        "eval", copy, "--data", data, "--void", "11", "--split", "held-out", "--json"
+    )
+    assert json.loads(held_out.out)["images"] == 4
+    assert "trained on" not in held_out.err
+    on_all = edgevit("eval", copy, "--data", data / "train", "--void", "11")
+    assert "trained on 16 of the 16" in on_all.err
 
 
 def test_evaluation_is_miou_without_void(bundle: Bundle, data: Path) -> None:

@@ -133,6 +133,14 @@ def run(
         float,
         typer.Option(help="Average probabilities over this many seconds.", rich_help_panel=_FEED),
     ] = 0.0,
+    track: Annotated[
+        bool,
+        typer.Option(
+            "--track",
+            help="Detectors: number objects, and follow them from frame to frame.",
+            rich_help_panel=_FEED,
+        ),
+    ] = False,
     bench: Annotated[
         bool,
         typer.Option(
@@ -170,6 +178,7 @@ def run(
             "--frames": frames,
             "--every": every,
             "--smooth": smooth,
+            "--track": track,
         }
         opened = open_bundle(bundle_path, check_hashes)
         _answer_there(opened, host, texts, asked, jsonl, timeout)
@@ -183,14 +192,14 @@ def run(
     if token_given and serve is None:  # one in the environment may be there for another run
         raise InputError("--token is what the page asks for; give --serve HOST:PORT for a page.")
     wants_video = save is not None and save.suffix.lower() == VIDEO_SUFFIX
-    feed_options = (serve, show, jsonl, duration, frames, every > 1, smooth, bench, fps)
+    feed_options = (serve, show, jsonl, duration, frames, every > 1, smooth, track, bench, fps)
     with model:
         if source.address.kind is Kind.PICTURES and not (wants_video or any(feed_options)):
             _answer_files(model, source, top, save, json)
             return
         from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
 
-        options = FeedOptions(top, every, smooth, frames, duration, unsure_below)
+        options = FeedOptions(top, every, smooth, frames, duration, unsure_below, track)
         outputs = OutputOptions(save, serve, token, show, jsonl, bench)
         _answer_feed(model, source, options, outputs, json)
 

@@ -118,13 +118,20 @@ def evaluate(
                 "--confusion": confusion,
                 "--calibrate": calibrate,
                 "--split": split != "all",
-                "--void": void is not None,
             }
             _refuse_what_stays_here(engine_options, here)
             from edgevit.workflows.remote.host_work import evaluate_there
 
-            result = evaluate_there(bundle, host, folder, timeout_s=timeout, **options)
+            task_options = _given(void=void)
+            result = evaluate_there(
+                bundle, host, folder, timeout_s=timeout, **options, **task_options
+            )
         show(result, json, output)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Of a device, whose edgevit may be an older one, only what it is needed for is asked."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _refuse_what_stays_here(engine: EngineOptions, given: dict[str, object]) -> None:

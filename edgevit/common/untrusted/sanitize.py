@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_LONGEST_LINE = 400
+LONGEST_LINE = 400
 _LONGEST_MESSAGE, _LONGEST_END = 2000, 500
 # Control characters, escape sequences among them, those that turn the direction of text, and those
 # that end a line where nobody sees it.
@@ -17,7 +17,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 def harmless(text: str) -> str:
     """One line that a terminal shows as it is."""
     line = printable(text.replace("\t", " ").replace("\n", " ").replace("\r", " "))
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
 
 
 def printable(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 
 import cv2
@@ -10,24 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.images.drawn.caption_font import fitted_line
+from edgevit.images.drawn.class_colours import class_colour
 from edgevit.images.drawn.drawing import caption, line_width_px
 from edgevit.images.image_io import Image
 
 _DARK, _LIGHT = (20, 24, 28), (255, 255, 255)
-_GOLDEN = 0.618034  # of the circle of hues: neighbours in the list of classes look most different
 _PLATE_SHARE = 0.16  # of the picture's width at most that a plate's text may take
 _BRIGHT = 140  # text on a brighter colour than this is dark
 
 
-def class_colour(place: int) -> tuple[int, int, int]:
-    """RGB of a class; the same for the same place among the classes, always."""
-    hue = (0.56 + place * _GOLDEN) % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.78, 0.98)
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def plate_texts(names: Sequence[str], scores: NDArray[np.float32], trained: bool) -> list[str]:
-    """``RBC 87 %``; of a model that learned nothing each says so."""
+def plate_texts(
+    names: Sequence[str],
+    scores: NDArray[np.float32],
+    trained: bool,
+    tracks: NDArray[np.int64] | None = None,
+) -> list[str]:
+    """``RBC 87 %``, of a tracked object ``3 RBC 87 %``; of an untrained model each says so."""
+    if tracks is not None:
+        names = [f"{track} {name}" for track, name in zip(tracks, names, strict=True)]
     return [caption(name, float(score), trained) for name, score in zip(names, scores, strict=True)]
 
 

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
-from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.images.drawn.caption_font import fitted_line
+from edgevit.images.drawn.class_colours import class_colour
 from edgevit.images.drawn.drawing import line_width_px
 from edgevit.images.image_io import Image
 from edgevit.zoo.tasks import VOID
 
-_GOLDEN = 0.61803398875  # turns of the hue that never come near each other
 _OPACITY = 0.5
 _LIGHT, _DARK = (255, 255, 255), (20, 24, 28)
 _LEAST_SHARE = 0.002  # of the picture: what is smaller is not in the legend
 _MOST_ROWS = 12
 _LEGEND_SHARE = 0.045  # of the picture's shorter side is a row of the legend high
-
-
-@cache
-def class_colour(place: int) -> tuple[int, int, int]:
-    """RGB of a class by its place: bright, and unlike its neighbours'."""
-    hue = (0.58 + place * _GOLDEN) % 1
-    value, saturation = (0.95, 0.75) if place % 2 else (0.85, 0.9)
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def draw_mask(picture: Image, mask: NDArray[np.uint8], classes: Sequence[str]) -> Image:
@@ -58,13 +47,16 @@ def _edges(mask: NDArray[np.uint8], width_px: int) -> NDArray[np.bool_]:
 
 
 def _with_legend(drawn: Image, mask: NDArray[np.uint8], classes: Sequence[str]) -> Image:
-    """Names of the classes that are there, largest first, in the upper left corner."""
+    """Names of the classes that are there, in the upper left corner.
+
+    In the order of the classes: by size, names would change places from frame to frame.
+    """
     height, width = drawn.shape[:2]
     counts = np.bincount(mask.reshape(-1), minlength=256)[: min(len(classes), VOID)]
     places = [int(p) for p in np.argsort(-counts, kind="stable") if counts[p]]
-    places = [p for p in places if counts[p] >= _LEAST_SHARE * mask.size][:_MOST_ROWS]
+    places = [p for p in places if counts[p] >= _LEAST_SHARE * mask.size]
     row_px = max(12, round(_LEGEND_SHARE * min(height, width)))
-    places = places[: max(0, height // row_px - 1)]
+    places = sorted(places[: min(_MOST_ROWS, max(0, height // row_px - 1))])
     if not places:
         return drawn
     lines = [fitted_line(classes[place], width, row_px * 11) for place in places]

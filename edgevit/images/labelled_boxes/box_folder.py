@@ -14,6 +14,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.progress import Progress
 from edgevit.common.storage.hashes import sha256_of
@@ -59,8 +62,8 @@ class BoxFolder:
 
     @property
     def boxes(self) -> int:
-        """How many boxes there are in all pictures."""
-        return sum(len(picture.labels) for picture in self.pictures)
+        """How many boxes of all pictures count; ignored ones do not."""
+        return sum(int((~picture.ignored).sum()) for picture in self.pictures)
 
     @cached_property
     def label_texts(self) -> tuple[str, ...]:
@@ -75,7 +78,7 @@ class BoxFolder:
             digest.update(f"{file.name} {sha256_of(file)} {text}\n".encode())
         return f"{len(self)} images, {digest.hexdigest()[:16]}"
 
-    def part(self, indices: Sequence[int]) -> BoxFolder:
+    def part(self, indices: Sequence[int] | NDArray[np.int64]) -> BoxFolder:
         """The same classes, some of the pictures."""
         return replace(self, pictures=tuple(self.pictures[i] for i in indices))
 
@@ -108,7 +111,7 @@ def open_box_folder(
         progress.line(f"note: {root}: {line}")
     if not pictures or not known:
         raise InputError(
-            f"{root} holds no picture with usable boxes. {'. '.join(findings.lines())}"
+            f"{root} holds no picture with usable boxes. {'. '.join(findings.lines())}".rstrip()
         )
     return BoxFolder(root, known, tuple(pictures), findings)
 
@@ -118,6 +121,16 @@ def is_box_folder(root: Path) -> bool:
     if not root.is_dir():
         return False
     return _json_file(root) is not None or any(_annotation_folder(root).glob("*.xml"))
+
+
+def annotation_files(root: Path) -> list[Path]:
+    """The COCO file of a folder, or its Pascal VOC files.
+
+    Raises:
+        InputError: there are several COCO files.
+    """
+    json_file = _json_file(root)
+    return sorted(_annotation_folder(root).glob("*.xml")) if json_file is None else [json_file]
 
 
 def _annotation_folder(root: Path) -> Path:
@@ -176,11 +189,12 @@ def _coco_pictures(root: Path, json_file: Path, findings: Findings) -> tuple[lis
         name = Path(image.file_name)
         if name.is_absolute() or ".." in name.parts:
             raise InputError(f"{json_file} names a picture outside of {folder}: {name}.")
-        if not (folder / name).is_file():
+        file = next((at / name for at in (folder, root) if (at / name).is_file()), None)
+        if file is None:
             findings.add(NO_PICTURE, image.file_name)
             continue
         size = (image.width, image.height) if image.width > 0 < image.height else None
-        raw.append((folder / name, size, boxes.get(image.id, [])))
+        raw.append((file, size, boxes.get(image.id, [])))
     listed = {file for file, _, _ in raw}
     for file in list_images(folder).files:
         if file not in listed:

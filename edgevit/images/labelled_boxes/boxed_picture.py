@@ -20,6 +20,7 @@ _SLACK_PX = 1.5  # tools count pixels from 0 or from 1, and the last one in or o
 NO_AREA = "boxes without an area"
 OUTSIDE = "boxes outside of their picture"
 CLIPPED = "boxes that reached beyond their picture were clipped"
+REPEATED = "boxes that repeat another of their picture are left out"
 NOT_FINITE = "boxes whose sides are no finite numbers"
 
 
@@ -79,7 +80,7 @@ def usable(
     raw: Iterable[RawBox], width: int, height: int, where: str, findings: Findings
 ) -> list[RawBox]:
     """The boxes that lie in a picture and have an area, clipped to it; the others are counted."""
-    kept = []
+    kept: dict[RawBox, None] = {}  # in their order
     for box in raw:
         sides = np.asarray(box.sides, np.float64)
         if not np.isfinite(sides).all():
@@ -95,8 +96,12 @@ def usable(
         if np.abs(clipped - sides).max() > _SLACK_PX:
             findings.add(CLIPPED, where)
         left, top, right, bottom = clipped.tolist()
-        kept.append(RawBox(box.name, (left, top, right, bottom), box.ignored))
-    return kept
+        found = RawBox(box.name, (left, top, right, bottom), box.ignored)
+        if found in kept:
+            findings.add(REPEATED, where)
+            continue
+        kept[found] = None
+    return list(kept)
 
 
 def shown_size(file: Path) -> tuple[int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from edgevit.common.untrusted.bounded import read_bytes
 from edgevit.images.labelled_boxes.boxed_picture import Findings, RawBox
 
 _MOST_BYTES = 1 << 30
+_SIDES = 4
+NO_BOX = "annotations have no box, only a segmentation perhaps, and are left out"
 UNKNOWN_CLASS = "boxes of a category that the file does not list"
 UNKNOWN_PICTURE = "boxes of a picture that the file does not list"
 
@@ -36,12 +38,12 @@ class CocoCategory:
 
 @dataclass(frozen=True)
 class CocoAnnotation:
-    """As in the format's ``annotations``; bbox: left, top, width, height."""
+    """As in the format's ``annotations``; bbox: left, top, width, height, or nothing."""
 
     id: int
     image_id: int
     category_id: int
-    bbox: tuple[float, float, float, float]
+    bbox: tuple[float, ...] = ()
     iscrowd: int = 0
 
 
@@ -62,12 +64,28 @@ def read_coco(path: Path) -> CocoFile:
     """
     data = read_bytes(path, _MOST_BYTES, "annotation file")
     try:
-        return typed(CocoFile, plain_json(data), unknown_fields=True)
+        return _consistent(typed(CocoFile, plain_json(data), unknown_fields=True))
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} is not a COCO annotation file: {error}. Expected an object with the lists "
             "images, categories and annotations."
         ) from error
+
+
+def _consistent(coco: CocoFile) -> CocoFile:
+    """Raises ValueError for two pictures or categories of one id, or a box that is none."""
+    for number, each in enumerate(coco.annotations):
+        if len(each.bbox) not in (0, _SIDES):
+            raise ValueError(f"annotations[{number}].bbox has {len(each.bbox)} numbers, expected 4")
+    facts: dict[str, list[object]] = {
+        "the id {} of images": [image.id for image in coco.images],
+        "the id {} of categories": [category.id for category in coco.categories],
+        "the picture {}": [image.file_name for image in coco.images],
+    }
+    for what, values in facts.items():
+        if twice := [value for value, count in Counter(values).items() if count > 1]:
+            raise ValueError(f"{what.format(twice[0])} is there twice")
+    return coco
 
 
 def boxes_by_picture(coco: CocoFile, where: str, findings: Findings) -> dict[int, list[RawBox]]:
@@ -80,6 +98,8 @@ def boxes_by_picture(coco: CocoFile, where: str, findings: Findings) -> dict[int
             findings.add(UNKNOWN_CLASS, f"{where}, annotation {each.id}")
         elif each.image_id not in known:
             findings.add(UNKNOWN_PICTURE, f"{where}, annotation {each.id}")
+        elif not each.bbox:
+            findings.add(NO_BOX, f"{where}, annotation {each.id}")
         else:
             left, top, width, height = each.bbox
             sides = (left, top, left + width, top + height)

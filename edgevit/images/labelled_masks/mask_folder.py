@@ -7,7 +7,7 @@ pixels that are not counted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,14 @@ from edgevit.zoo.tasks import VOID
 
 IMAGES, LABELS = "images", "labels"
 _MOST_LABEL_BYTES = 64 << 20
+_PNG, _PNG_HEADER_BYTES = b"\x89PNG\r\n\x1a\n", 33  # signature and IHDR chunk
+_PNG_COLOURS = {  # the format's colour types
+    0: "a greyscale PNG",
+    2: "a PNG in colours",
+    3: "a PNG with a palette",
+    4: "a greyscale PNG with transparency",
+    6: "a PNG in colours with transparency",
+}
 _EXPECTED = f"Expected FOLDER/{IMAGES}/NAME.jpg and FOLDER/{LABELS}/NAME.png."
 Labels = NDArray[np.uint8]
 
@@ -56,8 +64,10 @@ class MaskFolder:
         if not pictures.is_dir() or not labels.is_dir():
             raise InputError(f"{root} has no folders '{IMAGES}' and '{LABELS}'. {_EXPECTED}")
         listed = images_in(pictures)
-        by_name = {path.stem: path for path in sorted(labels.glob("*.png"))}
+        pngs = (path for path in sorted(labels.iterdir()) if path.suffix.lower() == ".png")
+        by_name = {path.stem: path for path in pngs}
         paired = [path for path in listed.files if path.stem in by_name]
+        _refuse_twins(paired)
         if not paired:
             raise InputError(f"{root}: no picture has a label of its name. {_EXPECTED}")
         left_out = dict(listed.left_out)
@@ -151,6 +161,11 @@ class MaskFolder:
         if not len(kept):
             raise InputError("No labelled picture is left that can be used.")
         total = np.sum([counts[place] for place in kept], axis=0)[:VOID]
+        if not total.any():
+            raise InputError(
+                f"No pixel of the {len(kept)} labels has a class: all of them are {VOID}, which is "
+                "not counted, or the label of --void. Give labels of classes."
+            )
         used = int(np.flatnonzero(total).max(initial=0)) + 1
         return self.part(kept), total[: classes or used]
 
@@ -166,17 +181,18 @@ def read_labels(path: Path, void: int | None = None) -> Labels:
     """A PNG of one channel and 8 bits, uint8 [H, W]; ``void`` becomes 255.
 
     Raises:
-        InputError: it cannot be read, or is a colour picture.
+        InputError: it cannot be read, or is another kind of picture.
     """
-    data = np.frombuffer(read_bytes(path, _MOST_LABEL_BYTES, "label"), np.uint8)
-    image_io.decode(data.tobytes(), str(path))  # checks the header, and the size that it claims
-    labels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if labels is None or labels.ndim != 2 or labels.dtype != np.uint8:
-        got = "nothing that can be decoded" if labels is None else _described(labels)
+    data = read_bytes(path, _MOST_LABEL_BYTES, "label")
+    if odd := _unlike_labels(data):
         raise InputError(
-            f"{path} holds {got}; a label is a PNG with one channel of 8 bits, the number of the "
-            "class of every pixel. Save it as greyscale, not with a palette or in colours."
+            f"{path} {odd}; a label is a greyscale PNG of 8 bits, the number of the class of every "
+            "pixel. Save it as that."
         )
+    image_io.decode(data, str(path))  # checks the header, and the size that it claims
+    labels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if labels is None or labels.ndim != 2 or labels.dtype != np.uint8:
+        raise InputError(f"{path} is damaged: it cannot be decoded as labels. Save it again.")
     found = np.asarray(labels, np.uint8)
     return found if void is None else np.where(found == void, np.uint8(VOID), found)
 
@@ -189,9 +205,30 @@ def open_mask_folder(path: Path, void: int | None, progress: Progress) -> MaskFo
     return folder
 
 
-def _described(labels: NDArray[np.generic]) -> str:
-    channels = 1 if labels.ndim == 2 else labels.shape[2]
-    return f"{channels} channels of {8 * labels.dtype.itemsize} bits"
+def _unlike_labels(data: bytes) -> str | None:
+    """What a file is instead of a greyscale PNG of 8 bits.
+
+    OpenCV would show colours of a palette, stretch fewer bits to 255, and blurred JPEGs as they
+    are: numbers that are no classes.
+    """
+    if not data.startswith(_PNG):
+        return "holds no PNG" if data else "is empty"
+    depth, colour = (data[24], data[25]) if len(data) >= _PNG_HEADER_BYTES else (0, -1)
+    if (depth, colour) == (8, 0):
+        return None
+    return f"holds {_PNG_COLOURS.get(colour, 'a damaged PNG')} of {depth} bits"
+
+
+def _refuse_twins(files: Sequence[Path]) -> None:
+    """Raises InputError for two pictures that would have one label."""
+    known: dict[str, Path] = {}
+    for file in files:
+        if file.stem in known:
+            raise InputError(
+                f"{known[file.stem]} and {file} have one name, and one label. Rename one, and give "
+                "it a label of its own."
+            )
+        known[file.stem] = file
 
 
 def _beyond(counts: NDArray[np.int64], classes: int | None, path: Path) -> str | None:
@@ -204,7 +241,7 @@ def _beyond(counts: NDArray[np.int64], classes: int | None, path: Path) -> str |
     pixels = int(counts[beyond].sum())
     return (
         f"{path} has the label {', '.join(map(str, beyond))} on {pixels} pixels, but the {classes} "
-        f"classes are 0 to {classes - 1} (and 255 for none)"
+        f"classes are 0 to {classes - 1} (and 255 for none)."
     )
 
 

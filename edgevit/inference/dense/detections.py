@@ -23,11 +23,14 @@ class Detections:
 
     boxes: float32 [N, 4], left, top, right, bottom in pixels. scores: float32 [N], 0 to 1.
     labels: int64 [N], places among the model's classes.
+    tracks: int64 [N], of a feed whose objects are tracked: the number that an object keeps from
+        frame to frame, from 1.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
+    tracks: NDArray[np.int64] | None = None
 
     @classmethod
     def of_outputs(cls, outputs: Mapping[str, Array]) -> Detections:
@@ -51,8 +54,7 @@ class Detections:
 
     def above(self, score: float) -> Detections:
         """Those of at least this score."""
-        kept = self.scores >= score
-        return Detections(self.boxes[kept], self.scores[kept], self.labels[kept])
+        return self._part(self.scores >= score)
 
     def presence(self, classes: int) -> NDArray[np.float32]:
         """float32 [classes]: the best score of every class, 0 where none was found."""
@@ -67,7 +69,7 @@ class Detections:
     def to_json(self, classes: Sequence[str]) -> list[dict[str, Any]]:
         """One object a row; ``box_px`` is left, top, right, bottom."""
         rows = zip(self.boxes, self.scores, self.labels, strict=True)
-        return [
+        objects: list[dict[str, Any]] = [
             {
                 "label": classes[label],
                 "score": round(float(score), 4),
@@ -75,6 +77,10 @@ class Detections:
             }
             for box, score, label in rows
         ]
+        if self.tracks is not None:
+            for each, track in zip(objects, self.tracks.tolist(), strict=True):
+                each["track"] = track
+        return objects
 
     def in_picture(self, height: int, width: int, preprocess: Preprocess) -> Detections:
         """The same in pixels of a picture of that size, clipped to it.
@@ -83,7 +89,11 @@ class Detections:
         """
         boxes = boxes_in_picture(self.boxes, height, width, preprocess)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        return Detections(boxes[inside], self.scores[inside], self.labels[inside])
+        return replace(self, boxes=boxes)._part(inside)
+
+    def _part(self, kept: NDArray[np.bool_]) -> Detections:
+        tracks = None if self.tracks is None else self.tracks[kept]
+        return Detections(self.boxes[kept], self.scores[kept], self.labels[kept], tracks)
 
 
 def by_picture(outputs: Mapping[str, Array]) -> list[Detections]:

@@ -1,6 +1,9 @@
 """How good masks are: intersection over union, class by class, without void pixels.
 
 IoU_c = right_c / (labelled_c + answered_c - right_c),   mIoU = mean over classes that occur
+
+The same among pixels near borders of labels (a trimap, as in arXiv 1606.00915, section 4.3) says
+how well outlines fit.
 """
 
 from __future__ import annotations
@@ -8,20 +11,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.zoo.tasks import VOID
+
+BORDER_PX = 3  # how far a pixel may be from another label's to lie at a border
 
 
 @dataclass(frozen=True)
 class SegmentationAccuracy:
     """confusion: int64 [classes, classes], pixels by label (row) and answer (column).
 
+    at_borders: the same of the pixels within :data:`BORDER_PX` of another label.
     images: how many pictures. void_pixels: those that were not counted.
     """
 
     confusion: NDArray[np.int64]
+    at_borders: NDArray[np.int64]
     classes: tuple[str, ...]
     images: int
     void_pixels: int = 0
@@ -35,6 +43,11 @@ class SegmentationAccuracy:
     def miou(self) -> float:
         """The mean over classes that are labelled; 0 where there is none."""
         return mean_iou(self.confusion)
+
+    @property
+    def border_miou(self) -> float:
+        """The same among the pixels at borders."""
+        return mean_iou(self.at_borders)
 
     @property
     def pixel_accuracy(self) -> float:
@@ -63,11 +76,25 @@ class SegmentationAccuracy:
         return {
             "images": self.images,
             "miou": round(self.miou, 5),
+            "border_miou": round(self.border_miou, 5),
+            "border_px": BORDER_PX,
             "pixel_accuracy": round(self.pixel_accuracy, 5),
             "void_pixels": self.void_pixels,
             "classes": self.by_class(),
             "confusion": {"labels": list(self.classes), "pixels": self.confusion.tolist()},
         }
+
+
+def at_borders(labels: NDArray[np.uint8], reach_px: int = BORDER_PX) -> NDArray[np.uint8]:
+    """The labels of the pixels within some distance of another label; 255 for all others.
+
+    Void is no other label: where something ends nobody knows is no border.
+    """
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach_px + 1, 2 * reach_px + 1))
+    void = labels == VOID
+    highest = cv2.dilate(np.where(void, 0, labels).astype(np.uint8), disc)
+    lowest = cv2.erode(labels, disc)  # void is the highest of all
+    return np.where(highest != lowest, labels, np.uint8(VOID)).astype(np.uint8)
 
 
 def confusion_of(

@@ -37,6 +37,11 @@ class BoxPrediction(DensePrediction):
         return self.detections.scores
 
     @property
+    def tracks(self) -> NDArray[np.int64] | None:
+        """int64 [N]: numbers that objects keep from frame to frame; None without tracking."""
+        return self.detections.tracks
+
+    @property
     def labels(self) -> list[str]:
         """The class of every box."""
         return [self.classes[place] for place in self.detections.labels]
@@ -45,11 +50,14 @@ class BoxPrediction(DensePrediction):
         """The picture with a box around every object, in the colour of its class."""
         from edgevit.images.drawn.box_drawing import draw_boxes, plate_texts
 
-        texts = plate_texts(self.labels, self.scores, self.trained)
+        texts = plate_texts(self.labels, self.scores, self.trained, self.tracks)
         return draw_boxes(self.picture, self.boxes, self.detections.labels.tolist(), texts)
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"image", "objects": [{"label", "score", "box_px"}], "latency_ms"}``."""
+        """``{"image", "objects": [{"label", "score", "box_px"}], "latency_ms"}``.
+
+        Where objects are tracked each has its ``track`` too.
+        """
         return {
             "image": self.source,
             "objects": self.detections.to_json(self.classes),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevit.common.tables import Section, Table
-from edgevit.inference.dense.segmentation_metrics import SegmentationAccuracy
+from edgevit.inference.dense.segmentation_metrics import BORDER_PX, SegmentationAccuracy
 from edgevit.results.bundle_summary import note_rows
 from edgevit.results.deployed_evaluation import DeployedEvaluation
 
@@ -26,6 +26,11 @@ class SegmentationResult(DeployedEvaluation):
         """Mean intersection over union, 0 to 1."""
         return self.accuracy.miou
 
+    @property
+    def border_miou(self) -> float:
+        """The same among the pixels near borders of labels, 0 to 1: how well outlines fit."""
+        return self.accuracy.border_miou
+
     def to_dict(self) -> dict[str, Any]:
         return self.document({"task": self.bundle.manifest.task, **self.accuracy.to_json()})
 
@@ -39,6 +44,7 @@ class SegmentationResult(DeployedEvaluation):
         summary = [
             *note_rows(self.bundle),
             ("mIoU", _percent(found.miou)),
+            (f"mIoU within {BORDER_PX} px of borders", _percent(found.border_miou)),
             ("pixel accuracy", _percent(found.pixel_accuracy)),
             ("images", str(found.images)),
             ("picture set", self.picture_set.text),

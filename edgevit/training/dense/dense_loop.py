@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from edgevit.common.progress import Progress
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.parsers import parsing
+from edgevit.images.training_split import write_dense_split
 from edgevit.models.build import build
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
 from edgevit.models.transfer import start_from
@@ -42,6 +43,9 @@ class LabelledSet(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
+    @property
+    def files(self) -> tuple[Path, ...]: ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class DenseJob:
@@ -53,6 +57,8 @@ class DenseJob:
 
     spec: ModelSpec
     run: Path
+    training: LabelledSet
+    validation: LabelledSet
     device: str = "cpu"
     threads: int = 2
     init: Path | None = None
@@ -63,17 +69,12 @@ class DenseJob:
         """Where the best epoch's weights go."""
         return self.run / f"{self.spec.name}.safetensors"
 
-    def identity(
-        self,
-        recipe: DetectionRecipe | SegmentationRecipe,
-        training: LabelledSet,
-        validation: LabelledSet,
-    ) -> dict[str, Any]:
+    def identity(self, recipe: DetectionRecipe | SegmentationRecipe) -> dict[str, Any]:
         """What a run is, in plain values, so that reading the state runs no code."""
         return {
             "model": repr(self.spec),
-            "training_images": training.fingerprint,
-            "validation_images": validation.fingerprint,
+            "training_images": self.training.fingerprint,
+            "validation_images": self.validation.fingerprint,
             "init": None if self.init is None else sha256_of(self.init),
             "weights_key": self.weights_key,
             **json.loads(json.dumps(asdict(recipe))),  # tuples as lists
@@ -217,7 +218,9 @@ class DenseLoop(ABC, Generic[Batch]):
             "recipe": json.dumps(self.state.identity),
         }
         name, module = self.place.spec.name, self.average.module
-        save_checkpoint(self.place.weights, module, name, self._classes, told)
+        place = self.place
+        save_checkpoint(place.weights, module, name, self._classes, told)
+        write_dense_split(place.training.files, place.validation.files, place.weights, place.run)
 
     def _save(self) -> None:
         self.state.model = self.module.state_dict()

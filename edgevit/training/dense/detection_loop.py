@@ -50,7 +50,7 @@ def train_detector(job: DetectionJob, progress: Progress, resume: bool = False) 
 class _Run(DenseLoop[DetectionBatch]):
     def __init__(self, job: DetectionJob, progress: Progress, resume: bool) -> None:
         self.job, self.recipe = job, job.recipe
-        identity = job.identity(job.recipe, job.training, job.validation)
+        identity = job.identity(job.recipe)
         super().__init__(job, job.recipe, identity, progress, resume)
         self.detector = cast(LavitDetector, self.module)
         facts = (job.spec.preprocess, job.recipe.batch, job.threads)

@@ -80,7 +80,7 @@ def class_weights(pixels: NDArray[np.int64], balance: float) -> Tensor:
 class _Run(DenseLoop[LabelledBatch]):
     def __init__(self, job: SegmentationJob, progress: Progress, resume: bool) -> None:
         self.job, self.recipe = job, job.recipe
-        identity = job.identity(job.recipe, job.training, job.validation)
+        identity = job.identity(job.recipe)
         super().__init__(job, job.recipe, identity, progress, resume)
         self.bfloat16 = has_fast_bfloat16(job.device)
         self.weights_of_classes = class_weights(job.pixels, self.recipe.balance).to(job.device)

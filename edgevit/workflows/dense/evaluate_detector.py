@@ -16,6 +16,7 @@ from edgevit.images.picture_set import picture_set, set_name
 from edgevit.inference.dense.detection_metrics import detection_accuracy
 from edgevit.inference.dense.detections import Detections
 from edgevit.results.dense.detection_evaluation import DetectionEvaluationResult
+from edgevit.workflows.trained_pictures import chosen_files
 from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
 
 def evaluate_detector(
-    bundle: Bundle, data: Path, variant: str, threads: int, progress: Progress
+    bundle: Bundle, data: Path, variant: str, threads: int, split: str, progress: Progress
 ) -> DetectionEvaluationResult:
     """Finds the objects of every picture in the runtime in which the model is deployed.
 
     Args:
         data: pictures with boxes (VOC or COCO), or a folder that has such a folder as ``val``.
+        split: ``all`` of the pictures, or ``held-out``.
 
     Raises:
         InputError: the data cannot be used; see :func:`open_box_folder`.
@@ -38,7 +40,8 @@ def evaluate_detector(
     from edgevit_runtimes.bench.conditions import runtime_label
 
     root = validation_folder(data)
-    folder = open_box_folder(root, progress, bundle.manifest.classes)
+    every = open_box_folder(root, progress, bundle.manifest.classes)
+    folder = chosen_files(bundle, every, split, progress)
     try_untrusted(bundle, [variant], progress)
     started = time.perf_counter()
     with BundleClassifier(bundle, variant, threads) as model:

@@ -16,8 +16,13 @@ from edgevit.images.data_folders import validation_folder
 from edgevit.images.labelled_masks.mask_folder import MaskFolder, open_mask_folder
 from edgevit.images.picture_set import set_name
 from edgevit.inference.dense.letterbox import mask_in_picture
-from edgevit.inference.dense.segmentation_metrics import SegmentationAccuracy, confusion_of
+from edgevit.inference.dense.segmentation_metrics import (
+    SegmentationAccuracy,
+    at_borders,
+    confusion_of,
+)
 from edgevit.results.dense.segmentation_result import SegmentationResult
+from edgevit.workflows.trained_pictures import ALL, chosen_files
 from edgevit.zoo.tasks import MASK, VOID
 
 if TYPE_CHECKING:
@@ -35,6 +40,7 @@ class MaskEvaluation:
     threads: int = 1
     void: int | None = None
     skip_corrupt: bool = False
+    split: str = ALL
 
 
 def evaluate_masks(
@@ -49,7 +55,8 @@ def evaluate_masks(
     from edgevit_runtimes.bench.conditions import runtime_label
 
     root = validation_folder(data)
-    opened = open_mask_folder(root, trained_void(bundle, options.void), progress)
+    every = open_mask_folder(root, trained_void(bundle, options.void), progress)
+    opened = chosen_files(bundle, every, options.split, progress)
     count = len(bundle.manifest.classes)
     folder, _ = opened.checked(count, options.skip_corrupt, options.threads, progress)
     started = time.perf_counter()
@@ -84,7 +91,7 @@ def _answered(
     """What was found, and the seconds of inference alone."""
     manifest = model.bundle.manifest
     count, seconds, void = len(manifest.classes), 0.0, 0
-    confusion = np.zeros((count, count), np.int64)
+    confusion, borders = np.zeros((2, count, count), np.int64)
     with progress.bar("evaluate", len(folder)) as advance:
         for place in range(len(folder)):
             picture, labels = folder.pair(place)
@@ -95,6 +102,8 @@ def _answered(
             height, width = picture.shape[:2]
             mask = mask_in_picture(outputs[MASK], height, width, manifest.preprocess)
             confusion += confusion_of(labels, mask, count)
+            borders += confusion_of(at_borders(labels), mask, count)
             void += int((labels == VOID).sum())
             advance()
-    return SegmentationAccuracy(confusion, manifest.classes, len(folder), void), seconds
+    accuracy = SegmentationAccuracy(confusion, borders, manifest.classes, len(folder), void)
+    return accuracy, seconds

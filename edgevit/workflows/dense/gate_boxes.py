@@ -18,6 +18,7 @@ from edgevit.images.labelled_boxes.boxed_picture import BoxedPicture
 from edgevit.images.resizing import seen_part
 from edgevit.inference.calibration import FEWEST, Pictures, refuse_overlap
 from edgevit.inference.dense.box_drop import packed_boxes
+from edgevit.workflows.trained_pictures import warn_of_trained
 from edgevit.zoo.spec import Preprocess
 
 
@@ -47,6 +48,7 @@ def gate_boxes(
     else:
         second = open_box_folder(validation_folder(evaluation), progress, manifest.classes)
         refuse_overlap(first, second)
+    warn_of_trained(bundle, second, progress)
     if len(first) < FEWEST or not second.boxes:
         raise InputError(
             f"The gate needs at least {FEWEST} pictures to calibrate and an object to evaluate on; "

@@ -16,6 +16,7 @@ from edgevit.images.labelled_masks.mask_folder import Labels, open_mask_folder
 from edgevit.images.resizing import seen_part
 from edgevit.inference.calibration import FEWEST, Pictures, refuse_overlap
 from edgevit.workflows.dense.evaluate_masks import trained_void
+from edgevit.workflows.trained_pictures import warn_of_trained
 from edgevit.zoo.spec import Preprocess
 from edgevit.zoo.tasks import VOID
 
@@ -45,6 +46,7 @@ def gate_masks(
     else:
         second = open_mask_folder(validation_folder(evaluation), void, progress)
         refuse_overlap(first, second)
+    warn_of_trained(bundle, second, progress)
     if len(first) < FEWEST:
         raise InputError(
             f"Calibration needs at least {FEWEST} pictures; the folder has {len(first)}. Add some."

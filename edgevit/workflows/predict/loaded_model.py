@@ -241,6 +241,7 @@ class Model(BundleWork):
         frames: int | None = None,
         duration: float | None = None,
         top: int = _USUAL_TOP,
+        track: bool = False,
     ) -> Generator[AnyPrediction, None, None]:
         """Answers the newest frame of a source again and again; of a file, every frame.
 
@@ -261,19 +262,24 @@ class Model(BundleWork):
             frames: end after so many answers.
             duration: end after so many seconds.
             top: how many classes ``to_dict`` and ``print`` of a result list.
+            track: of a detector: objects keep a number from frame to frame, ``result.tracks``.
 
         Raises:
+            MissingExtraError: ``track`` without the extra of that name.
             InputError: an option cannot be used, at once; the source cannot be opened or the model
                 was closed, when the first result is asked for.
         """
         from edgevit.workflows.predict.stream import stream_predictions
         from edgevit_runtimes.live.feed_options import FeedOptions
+        from edgevit_runtimes.live.tracking import refuse_tracking
         from edgevit_runtimes.sources.feed_source import FeedSource
 
         refuse_top(top)
         request = CaptureRequest(size, fps, pixel_format)
         feed = FeedSource.of([os.fspath(source)], request, Orientation(rotate, mirror))
-        options = FeedOptions(top, every, smooth, frames, duration, self.unsure_below)
+        options = FeedOptions(top, every, smooth, frames, duration, self.unsure_below, track)
+        if track:
+            refuse_tracking(self.bundle.manifest.task)
         return stream_predictions(self, feed, options)
 
     def evaluate(self, data: PathLike, **options: Any) -> AnyEvaluation:

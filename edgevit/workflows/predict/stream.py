@@ -25,8 +25,8 @@ from edgevit_runtimes.live.loop import observe
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.outputs.feed_outputs import FeedRun, Outputs
 from edgevit_runtimes.live.outputs.status_line import StatusLine
-from edgevit_runtimes.live.smoothing import Smoothing
 from edgevit_runtimes.live.statistics import Statistics
+from edgevit_runtimes.live.tracking import refuse_tracking
 from edgevit_runtimes.sources.feed_source import FeedSource
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def follow_feed(
         InputError: the source or an output cannot be opened, or no frame could be answered.
     """
     output_options.refuse_overwriting(source.address)
+    if options.track:
+        refuse_tracking(model.bundle.manifest.task)
     classifier = model.classifier(paced=source.paced)
     feed = _feed(source, options, status.say)
     run = FeedRun(
@@ -131,8 +133,7 @@ def _observed(
     feed: Feed, classifier: BundleClassifier, statistics: Statistics, options: FeedOptions
 ) -> Iterator[Observation]:
     """Answers, at most as many as were asked for."""
-    smoothing = Smoothing(options.smooth)
-    observed = observe(feed, classifier, statistics, options.top, smoothing)
+    observed = observe(feed, classifier, statistics, options)
     for observation in islice(observed, options.frames):
         unsure = observation.is_of_classes and bool(
             observation.probabilities.max() < options.unsure_below

@@ -59,7 +59,8 @@ class FleetBenchResult(Result):
         kept = " ".join(quote(result.kept) for result in results.values() if result.kept)
         page = [f"one page of them: edgevit report {kept} -o fleet.html"] if kept else []
         lines = [line for host, result in results.items() for line in _lines(host, result)]
-        return [*([table, *lines] if rows else []), *failure_lines(self.devices), *page]
+        measured: list[Section] = [table, *lines] if rows else []
+        return [*measured, *failure_lines(self.devices), *page]
 
 
 def bench_fleet(

@@ -106,11 +106,8 @@ class DeployResult(Result):
         rows = [_row(host, deployed) for host, deployed in done.items()]
         table = Table(f"{self.model}, slot {self.slot}", _COLUMNS, rows, _COLUMNS[4:5])
         services = [line for host, each in done.items() for line in _service_lines(host, each)]
-        return [
-            *([table, *_links(done)] if done else []),
-            *services,
-            *failure_lines(self.devices),
-        ]
+        changed: list[Section] = [table, *_links(done), *services] if done else []
+        return [*changed, *failure_lines(self.devices)]
 
 
 def deploy(

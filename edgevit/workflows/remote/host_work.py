@@ -15,6 +15,8 @@ from edgevit.common.schema import plain_json
 from edgevit.images.data_folders import validation_folder
 from edgevit.images.image_files import files_in
 from edgevit.images.image_folder import open_image_folder
+from edgevit.images.labelled_boxes.box_folder import annotation_files, open_box_folder
+from edgevit.images.labelled_masks.mask_folder import open_mask_folder
 from edgevit.images.picture_set import set_name
 from edgevit.workflows.remote.remote_result import RemoteResult
 from edgevit.workflows.remote.time_limits import compile_limit_s, picture_work_limit_s
@@ -68,16 +70,16 @@ def evaluate_there(
     """:func:`edgevit.workflows.evaluate.evaluate` on a device.
 
     Args:
-        data: labelled pictures here; each is sent once.
+        data: labelled pictures here, as the model's task wants them; each is sent once.
         timeout_s: give up after so long; None: as long as the slowest device needs.
-        options: ``variant``, ``threads`` and ``skip_corrupt``.
+        options: ``variant``, ``threads``, ``skip_corrupt``, and ``void`` of a segmentation model.
 
     Raises:
         InputError: the folder cannot be used. DeviceError, CheckFailedError: as the device says.
     """
     progress = progress or SilentProgress()
     root = validation_folder(Path(data))
-    files = open_image_folder(root, progress).files
+    files = _labelled(bundle, root, progress)
     with connection(host) as ssh:
         job = {**bundle_job(ssh, bundle, progress), **_sent(ssh, root, files, progress)}
         job["options"] = options
@@ -124,6 +126,17 @@ def compile_there(
 def bundle_job(ssh: Ssh, bundle: Bundle, progress: Progress) -> Job:
     """A job's beginning: the bundle, which is there then, and its name for people."""
     return {"bundle": bring_bundle(ssh, bundle, progress), "name": bundle.path.name}
+
+
+def _labelled(bundle: Bundle, root: Path, progress: Progress) -> Sequence[Path]:
+    """The pictures of a folder that can be used, and the files that hold their labels."""
+    if bundle.manifest.task == "segmentation":
+        masks = open_mask_folder(root, None, progress)
+        return [*masks.files, *masks.labels]
+    if bundle.manifest.task == "detection":
+        boxes = open_box_folder(root, progress, bundle.manifest.classes)
+        return [*boxes.files, *annotation_files(root)]
+    return open_image_folder(root, progress).files
 
 
 def _unlabelled(folder: Path | str | None) -> Sequence[Path]:

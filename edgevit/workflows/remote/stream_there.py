@@ -19,7 +19,7 @@ from edgevit_runtimes.remote.ssh import Ssh, connection
 from edgevit_runtimes.remote.transfer.send_pictures import send_pictures
 from edgevit_runtimes.sources.source_address import Address, Kind, parse
 
-_LONGEST_LINE = 1 << 20
+_LONGEST_LINE = 8 << 20  # of a mask on a large picture
 _MOST_OTHER_LINES = 1000  # that are no answers, between two of them
 _ANSWERS = {"answers", "mask"}  # of a classifier or detector, of a segmentation model
 

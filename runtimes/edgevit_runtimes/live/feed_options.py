@@ -22,6 +22,7 @@ class FeedOptions:
     top: classes an answer. every: answer one frame in so many. smooth: seconds that probabilities
     are averaged over. frames, duration: answers, and seconds, after which it ends.
     unsure_below: an answer is unsure where its likeliest class is less probable.
+    track: objects of a detector keep a number from frame to frame.
 
     Raises:
         InputError: one of them is out of its range.
@@ -33,6 +34,7 @@ class FeedOptions:
     frames: int | None = None
     duration: float | None = None
     unsure_below: float = UNSURE_BELOW
+    track: bool = False
 
     def __post_init__(self) -> None:
         refuse_threshold(self.unsure_below)

@@ -15,24 +15,30 @@ from edgevit.inference.dense.detections import Detections
 from edgevit.zoo.spec import SUPERPIXEL_MAP
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
+from edgevit_runtimes.live.feed_options import FeedOptions
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.smoothing import Smoothing
 from edgevit_runtimes.live.statistics import Statistics
+from edgevit_runtimes.live.tracking import Tracking
+
+_USUAL = FeedOptions(top=3)
 
 
 def observe(
     feed: Feed,
     classifier: BundleClassifier,
     statistics: Statistics,
-    top: int = 3,
-    smoothing: Smoothing | None = None,
+    options: FeedOptions = _USUAL,
 ) -> Iterator[Observation]:
     """Answers a feed's frames as they come, until it ends or is stopped.
 
     Every observation is in the statistics before it is yielded.
+
+    Args:
+        options: how they are answered; the caller counts frames and seconds.
     """
     preprocess = classifier.bundle.manifest.preprocess
-    smoothing = smoothing or Smoothing(0)
+    smoothing, tracking = Smoothing(options.smooth), Tracking() if options.track else None
     _warm_up(classifier)
     statistics.start()
     for frame in feed:
@@ -43,12 +49,14 @@ def observe(
         inferred_ns = time.perf_counter_ns()
         height, width = frame.picture.shape[:2]
         answer = task_answer(outputs, height, width, classifier.bundle.manifest)
-        smoothed = answer.probabilities
-        if answer.detections is None:
+        smoothed, found = answer.probabilities, answer.detections
+        if found is None:
             smoothed = smoothing.add(smoothed, frame.captured_ns / 1e9)
+        elif tracking is not None:
+            found = tracking.follow(found)
         observation = Observation(
             frame,
-            _named(classifier, smoothed, top, answer.detections),
+            _named(classifier, smoothed, options.top, found),
             resized,
             outputs.get(SUPERPIXEL_MAP),
             resize_ns=resized_ns - taken_ns,
@@ -56,7 +64,7 @@ def observe(
             latency_ns=time.perf_counter_ns() - frame.captured_ns,
             probabilities=smoothed,
             mask=answer.mask,
-            detections=answer.detections,
+            detections=found,
             classes=classifier.bundle.manifest.classes,
         )
         statistics.add(observation)

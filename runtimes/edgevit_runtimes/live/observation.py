@@ -80,7 +80,7 @@ class Observation:
         """The same in milliseconds."""
         return {name: round(ns / 1e6, 3) for name, ns in self.stages_ns().items()}
 
-    def _answers(self) -> dict[str, Any]:
+    def _answers(self, pixels: bool) -> dict[str, Any]:
         if self.detections is not None:
             answers = [answer.to_dict() for answer in self.answers]
             return {"answers": answers, "objects": self.detections.to_json(self.classes)}
@@ -88,10 +88,14 @@ class Observation:
             answers = [answer.to_dict() for answer in self.answers]
             return {"answers": answers, "unsure": self.unsure}
         areas = [{"label": a.label, "area": round(a.probability, 5)} for a in self.answers]
-        return {"classes": areas, "mask": runs_of(self.mask)}
+        return {"classes": areas, **({"mask": runs_of(self.mask)} if pixels else {})}
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values with units in their keys; no pictures, no credentials."""
+    def to_json(self, pixels: bool = True) -> dict[str, Any]:
+        """Plain values with units in their keys; no pictures, no credentials.
+
+        Args:
+            pixels: with the mask of a segmentation model, which may be long.
+        """
         captured = datetime.fromtimestamp(self.frame.captured_unix_s, timezone.utc)
         height, width = self.frame.picture.shape[:2]
         return {
@@ -100,6 +104,6 @@ class Observation:
             "captured": captured.isoformat(timespec="milliseconds"),
             "width_px": width,
             "height_px": height,
-            **self._answers(),
+            **self._answers(pixels),
             "ms": self.stages_ms(),
         }

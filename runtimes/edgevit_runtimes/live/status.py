@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edgevit.zoo.tasks import Task
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.statistics import LATENCY, Statistics
 
@@ -13,7 +15,10 @@ HEALTHY_S = 10.0  # a run whose newest answer is older is not well
 
 @dataclass(frozen=True)
 class About:
-    """What is running, and where; nothing in it is secret."""
+    """What is running, and where; nothing in it is secret.
+
+    colours: of the classes that are drawn in colours, ``#rrggbb`` by name.
+    """
 
     model: str
     variant: str
@@ -22,6 +27,8 @@ class About:
     source: str
     trained: bool
     has_superpixels: bool
+    task: Task = "classification"
+    colours: Mapping[str, str] = field(default_factory=dict)
 
 
 def state(statistics: Statistics) -> str:
@@ -31,8 +38,10 @@ def state(statistics: Statistics) -> str:
     return "live" if statistics.since_answer_s < HEALTHY_S else "stalled"
 
 
-def status(about: About, statistics: Statistics, newest: Observation | None) -> dict[str, Any]:
-    """One JSON-ready dictionary; ``answer`` is None before the first."""
+def status(
+    about: About, statistics: Statistics, newest: Observation | None, pixels: bool = True
+) -> dict[str, Any]:
+    """One JSON-ready dictionary; ``answer`` is None before the first, see its ``to_json``."""
     latency = statistics.durations[LATENCY].summary()
     return {
         **asdict(about),
@@ -40,5 +49,5 @@ def status(about: About, statistics: Statistics, newest: Observation | None) -> 
         "fps": round(statistics.recent_fps, 1),
         "frames": statistics.counts(),
         "capture_to_answer_ms": latency,
-        "answer": newest.to_json() if newest else None,
+        "answer": newest.to_json(pixels) if newest else None,
     }

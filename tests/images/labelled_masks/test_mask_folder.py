@@ -65,12 +65,56 @@ def test_a_label_of_another_size_is_named_or_skipped(folder: Path) -> None:
     assert "skipped: 1 of 4" in said.lines[0]
 
 
-@pytest.mark.parametrize("labels", [np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), np.uint16)])
-def test_a_label_in_colours_or_of_16_bits_is_refused(folder: Path, labels: np.ndarray) -> None:
+LABELS = np.ones((48, 64), np.uint8)
+
+
+def palette_png(path: Path) -> None:
+    from PIL import Image
+
+    image = Image.fromarray(LABELS).convert("P")
+    image.save(path)
+
+
+def jpeg_named_png(path: Path) -> None:
+    path.write_bytes(cv2.imencode(".jpg", LABELS)[1].tobytes())
+
+
+@pytest.mark.parametrize(
+    ("write", "what"),
+    [
+        (lambda path: cv2.imwrite(str(path), LABELS[..., None].repeat(3, 2)), "in colours of 8"),
+        (lambda path: cv2.imwrite(str(path), LABELS.astype(np.uint16)), "of 16 bits"),
+        (lambda path: cv2.imwrite(str(path), LABELS, [cv2.IMWRITE_PNG_BILEVEL, 1]), "of 1 bit"),
+        (palette_png, "a PNG with a palette"),
+        (jpeg_named_png, "holds no PNG"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+    ],
+)
+def test_only_a_greyscale_png_of_8_bits_holds_labels(folder: Path, write, what: str) -> None:
+    """OpenCV would read numbers from each, but not those of the classes."""
     path = folder / "labels" / "0.png"
-    cv2.imwrite(str(path), labels)
-    with pytest.raises(InputError, match="one channel of 8 bits"):
+    write(path)
+    with pytest.raises(InputError, match=rf"0\.png .*{what}.*greyscale PNG of 8 bits"):
         read_labels(path)
+
+
+def test_pictures_of_one_name_would_have_one_label(folder: Path) -> None:
+    cv2.imwrite(str(folder / "images" / "1.jpg"), np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(InputError, match="have one name, and one label"):
+        MaskFolder.open(folder)
+
+
+def test_the_suffix_of_a_label_may_be_in_capitals(folder: Path) -> None:
+    label = folder / "labels" / "1.png"
+    label.rename(label.with_suffix(".PNG"))
+    assert len(MaskFolder.open(folder)) == 4
+
+
+def test_labels_without_a_class_are_nothing_to_learn_from(folder: Path) -> None:
+    for label in (folder / "labels").iterdir():
+        cv2.imwrite(str(label), np.full((48, 64), 255, np.uint8))
+    with pytest.raises(InputError, match="No pixel of the 4 labels has a class"):
+        MaskFolder.open(folder).checked(3, False, 1, SilentProgress())
 
 
 def test_a_damaged_label_is_refused(folder: Path) -> None:

@@ -10,7 +10,11 @@ from edgevit.images.resizing import fit
 from edgevit.inference.dense.letterbox import boxes_in_picture, mask_in_picture
 from edgevit.inference.dense.mask_drop import MaskDrop
 from edgevit.inference.dense.masks import class_shares, mask_of_runs, runs_of
-from edgevit.inference.dense.segmentation_metrics import SegmentationAccuracy, confusion_of
+from edgevit.inference.dense.segmentation_metrics import (
+    SegmentationAccuracy,
+    at_borders,
+    confusion_of,
+)
 from edgevit.workflows.dense.gate_masks import labels_in_input
 from edgevit.zoo.spec import Preprocess, ResizeMode
 
@@ -85,12 +89,23 @@ def test_run_lengths_that_are_none_are_refused(content: object) -> None:
 def test_iou_is_counted_without_void() -> None:
     labels = np.array([[0, 0, 1, 1, 255]], np.uint8)
     mask = np.array([[0, 1, 1, 1, 0]], np.uint8)
-    found = SegmentationAccuracy(confusion_of(labels, mask, 3), ("a", "b", "c"), 1, 1)
+    confusion = confusion_of(labels, mask, 3)
+    found = SegmentationAccuracy(confusion, confusion, ("a", "b", "c"), 1, 1)
     assert found.iou[:2].tolist() == [0.5, 2 / 3]
     assert np.isnan(found.iou[2])
     assert found.miou == pytest.approx((0.5 + 2 / 3) / 2)
     assert found.pixel_accuracy == 0.75
     assert found.to_json()["classes"][2]["iou"] is None
+
+
+def test_borders_are_where_labels_meet_and_not_where_void_begins() -> None:
+    labels = np.zeros((9, 40), np.uint8)
+    labels[:, 20:] = 2
+    labels[:, 34:] = 255
+    band = at_borders(labels)
+    assert sorted(set(np.flatnonzero((band != 255).any(axis=0)))) == list(range(17, 23))
+    assert (band[:, 17:20] == 0).all()
+    assert (band[:, 20:23] == 2).all()
 
 
 def test_the_drop_is_in_points_of_miou() -> None:

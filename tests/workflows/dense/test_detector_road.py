@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -32,8 +33,9 @@ from edgevit.workflows.quantize import quantize
 from edgevit.workflows.sets.predict_set import predict_set
 from edgevit.workflows.train import train
 from edgevit.workflows.verify import verify
-from support import python
+from support import Command, python
 from support.made_once import folder_of_the_run, made_once
+from support.models.bundle_with_split import bundle_with_split
 from support.models.detectors import small_detector
 from support.needs import needs_openvino
 from support.pictures.boxed_pictures import drawn_objects, write_voc
@@ -95,6 +97,21 @@ def test_training_leaves_weights_and_a_log(folder: Path, tmp_path: Path) -> None
     assert all(line["train_loss"] > 0 for line in lines)
     with pytest.raises(CheckpointError, match="already holds a run"):
         train_detector(run_of(tmp_path), folder, None, RECIPE, SilentProgress())
+
+
+def test_pictures_that_were_trained_on_are_known(
+    bundle: Bundle, folder: Path, tmp_path: Path, edgevit: Command
+) -> None:
+    recipe = replace(RECIPE, epochs=1)
+    train_detector(run_of(tmp_path / "run"), folder, None, recipe, SilentProgress())
+    copy = bundle_with_split(bundle, tmp_path / "run", tmp_path / "copy.edgevit")
+    held_out = edgevit("eval", copy, "--data", folder, "--split", "held-out", "--json")
+    assert json.loads(held_out.out)["images"] == 4
+    assert "trained on" not in held_out.err
+    assert "trained on 8 of the 8" in edgevit("eval", copy, "--data", folder / "train").err
+    gated = edgevit("quantize", copy, "--data", folder / "val", "--val-data", folder / "train")
+    assert "trained on 8 of the 8" in gated.err
+    assert gated.code == 2, "four pictures are too few to calibrate"
 
 
 def test_a_run_of_other_data_is_not_resumed(folder: Path, tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ class Annotator:
     def __init__(
         self, bundle: Bundle, threads: int = 1, drawn: Callable[[int], None] | None = None
     ) -> None:
-        self.has_superpixels = bundle.manifest.superpixel_map is not None
+        # Masks are drawn over everything, outlines of superpixels too.
+        is_classifier = bundle.manifest.task == "classification"
+        self.has_superpixels = is_classifier and bundle.manifest.superpixel_map is not None
         self._preprocess = bundle.manifest.preprocess
         self._classes = bundle.manifest.classes
         self._trained = bundle.manifest.model.trained
@@ -65,7 +67,7 @@ class Annotator:
     def _with_boxes(self, drawn: Image, observation: Observation, found: Detections) -> Image:
         shown = found.scaled(drawn.shape[1] / observation.frame.picture.shape[1])
         names = [self._classes[place] for place in shown.labels]
-        texts = plate_texts(names, shown.scores, self._trained)
+        texts = plate_texts(names, shown.scores, self._trained, shown.tracks)
         return draw_boxes(drawn, shown.boxes, shown.labels.tolist(), texts)
 
     def caption(self, observation: Observation) -> str:

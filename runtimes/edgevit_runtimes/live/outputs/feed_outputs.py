@@ -12,6 +12,7 @@ from edgevit_runtimes.live.outputs.status_line import StatusLine
 from edgevit_runtimes.sources.feed_source import FeedSource
 
 if TYPE_CHECKING:
+    from edgevit.bundle.manifest import Manifest
     from edgevit_runtimes.backends.classifier import BundleClassifier
     from edgevit_runtimes.live.feed import Feed
     from edgevit_runtimes.live.observation import Observation
@@ -141,4 +142,19 @@ def _about(run: FeedRun, annotator: Annotator) -> About:
         source=run.feed.name,
         trained=model.trained,
         has_superpixels=annotator.has_superpixels,
+        task=bundle.manifest.task,
+        colours=_colours(bundle.manifest),
     )
+
+
+def _colours(manifest: Manifest) -> dict[str, str]:
+    """Of the classes of masks and boxes, as they are drawn."""
+    from edgevit.images.drawn.class_colours import class_colour
+
+    if manifest.task == "classification":
+        return {}
+    colours = (class_colour(place) for place in range(len(manifest.classes)))
+    return {
+        name: "#{:02x}{:02x}{:02x}".format(*colour)
+        for name, colour in zip(manifest.classes, colours, strict=True)
+    }

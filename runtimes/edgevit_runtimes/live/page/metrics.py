@@ -34,7 +34,8 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         statistics = self._statistics
-        facts = {name: str(value) for name, value in asdict(self._about).items()}
+        about = asdict(self._about)
+        facts = {name: str(value) for name, value in about.items() if name != "colours"}
         info = GaugeMetricFamily("edgevit_info", "What is running.", labels=list(facts))
         info.add_metric(list(facts.values()), 1)
         yield info

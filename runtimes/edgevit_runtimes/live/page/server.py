@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from urllib.parse import parse_qs
 
@@ -74,7 +75,7 @@ class PageServer:
         self._login_page = _read("login.html")
         self._loop = asyncio.new_event_loop()
         self._pictures = NewestPictures(annotator, self._loop)
-        self._viewers = Viewers(self._pictures, self.status)
+        self._viewers = Viewers(self._pictures, partial(self.status, pixels=False))
         self._attempts = Attempts(access.is_token)
         self._connections = Connections(_MOST_CONNECTIONS)
         self._snapshots = 0
@@ -101,8 +102,8 @@ class PageServer:
         """Makes this the newest; costs next to nothing where nobody looks."""
         self._pictures.publish(observation)
 
-    def status(self) -> dict[str, object]:
-        return status(self._about, self._statistics, self._pictures.newest)
+    def status(self, pixels: bool = True) -> dict[str, object]:
+        return status(self._about, self._statistics, self._pictures.newest, pixels)
 
     def __enter__(self) -> PageServer:
         self._thread.start()

@@ -4,6 +4,11 @@
 
 const POINTS = 160; // of the latency chart
 const AGAIN_MS = 1000; // until a lost connection is tried again
+const ROWS = {
+  classification: "Likeliest classes",
+  segmentation: "Areas of the classes",
+  detection: "Objects",
+};
 const by = (id) => document.getElementById(id);
 const latencies = [];
 let socket = null;
@@ -49,7 +54,7 @@ function showStatus(status) {
   setState(status.state);
   showFacts(status);
   if (status.answer) {
-    showBars(status.answer.answers, status.answer.unsure);
+    showBars(rowsOf(status.answer), status.colours);
     by("note").textContent = status.trained ? "" : "Untrained weights: the answers mean nothing.";
   }
   if (status.has_picture) {
@@ -81,25 +86,44 @@ function showFacts(status) {
     by(id).textContent = text;
   }
   by("outlines").disabled = !status.has_superpixels;
+  by("outlines").parentElement.hidden = status.task !== "classification";
+  by("bars").setAttribute("aria-label", ROWS[status.task]);
 }
 
 function milliseconds(value) {
   return value === null ? "-" : `${value.toFixed(1)} ms`;
 }
 
-function showBars(answers, unsure) {
+// Of a mask the areas of the classes; of a detector how many objects of each, and the best score.
+function rowsOf(answer) {
+  if (answer.classes) {
+    return answer.classes.map(({ label, area }) => ({ label, text: label, share: area }));
+  }
+  if (answer.objects) {
+    return answer.answers.map(({ label, probability }) => {
+      const count = answer.objects.filter((each) => each.label === label).length;
+      return { label, text: `${label} × ${count}`, share: probability };
+    });
+  }
+  return answer.answers.map(({ label, probability }, place) => {
+    return { label, text: answer.unsure && place === 0 ? `unsure: ${label}` : label, share: probability };
+  });
+}
+
+function showBars(rows, colours) {
   const list = by("bars");
-  while (list.children.length < answers.length) {
+  while (list.children.length < rows.length) {
     list.append(newBar());
   }
-  while (list.children.length > answers.length) {
+  while (list.children.length > rows.length) {
     list.lastChild.remove();
   }
-  answers.forEach(({ label, probability }, place) => {
+  rows.forEach(({ label, text, share }, place) => {
     const bar = list.children[place];
-    bar.querySelector(".label").textContent = unsure && place === 0 ? `unsure: ${label}` : label;
-    bar.querySelector(".probability").textContent = `${(100 * probability).toFixed(1)} %`;
-    bar.querySelector(".fill").style.transform = `scaleX(${probability})`;
+    bar.querySelector(".label").textContent = text;
+    bar.querySelector(".probability").textContent = `${(100 * share).toFixed(1)} %`;
+    bar.querySelector(".fill").style.transform = `scaleX(${share})`;
+    bar.querySelector(".fill").style.background = colours[label] || "";
   });
 }
 
