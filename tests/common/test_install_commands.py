@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
 import re
 import shlex
@@ -52,7 +53,7 @@ LISTED = [
 def from_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where a wheel was installed: no sources, and the metadata of the project."""
     monkeypatch.setattr(module, "checkout", lambda: None)
-    monkeypatch.setattr(module, "requires", lambda _: LISTED)
+    monkeypatch.setattr(importlib.metadata, "requires", lambda _: LISTED)
 
 
 def asked_for() -> Iterator[tuple[Path, str]]:
@@ -125,8 +126,8 @@ def test_without_metadata_the_folder_of_the_wheel_is_meant(monkeypatch: pytest.M
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(module, "checkout", lambda: None)
-    monkeypatch.setattr(module, "requires", unknown)
-    monkeypatch.setattr(module, "distribution", unknown)
+    monkeypatch.setattr(importlib.metadata, "requires", unknown)
+    monkeypatch.setattr(importlib.metadata, "distribution", unknown)
     assert install_command("export").endswith('install --find-links . "edgevit[export]"')
     assert "in the folder of a newer wheel: " in upgrade_advice()
     assert upgrade_advice().endswith("install --upgrade --find-links . edgevit")
@@ -173,9 +174,9 @@ def test_cuda_bindings_fit_the_cuda_of_the_machine(
 
 
 def test_timm_brings_the_torchvision_of_this_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "version", lambda _: "2.13.0+cpu")
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "2.13.0+cpu")
     assert install_command("timm").endswith(f"--extra-index-url {module.TORCH_CPU_INDEX}")
-    monkeypatch.setattr(module, "version", lambda _: "2.13.0")
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "2.13.0")
     assert "index-url" not in install_command("timm")
 
 

@@ -260,14 +260,14 @@ def foreign(domain: str) -> onnx.ModelProto:
 BOXES = [helper.make_node("Identity", ["features"], ["boxes"])]
 REFUSED = {
     "two inputs": (small_classifier(extra_inputs=["state"]), {}, "2 inputs: x float32.*, state"),
-    "any size": (small_classifier(shape=("N", 3, "h", "w")), {}, "such as --size 224"),
-    "another size": (small_classifier(), {"size": 64}, "--size got 64, but .* of 32 pixels only"),
+    "any size": (small_classifier(shape=("N", 3, "h", "w")), {}, "such as 'size' 224"),
+    "another size": (small_classifier(), {"size": 64}, "'size' got 64, but .* of 32 pixels only"),
     "not square": (small_classifier(shape=(1, 3, 32, 64)), {}, "expected square pictures"),
     "one channel": (small_classifier(shape=(1, 1, 32, 32)), {}, "expected three channels"),
     "no layout": (
         small_classifier(shape=("N", "c", "h", "w")),
         {"size": 32},
-        "Give --layout nchw or --layout nhwc",
+        "Give 'layout' nchw or 'layout' nhwc",
     ),
     "wrong layout": (small_classifier(), {"layout": "nhwc"}, "has 32 channels there"),
     "rank": (small_classifier(shape=(3, 32, 32)), {}, "expected pictures"),
@@ -276,10 +276,10 @@ REFUSED = {
     "uint8 with a mean": (
         small_classifier(dtype=UINT8),
         {"mean": 0.5},
-        "normalises them itself. Leave out --mean",
+        "normalises them itself. Leave out 'mean'",
     ),
     "999 names": (small_classifier(classes=6), {"classes": 5}, "5 classes, but .* 6 numbers"),
-    "no names": (small_classifier(), {"classes": None}, "knows 5 classes; name them: --classes"),
+    "no names": (small_classifier(), {"classes": None}, "knows 5 classes; name them: 'classes'"),
     "a detector": (
         small_classifier(extra_nodes=BOXES, extra_outputs=["boxes"]),
         {},
@@ -292,7 +292,7 @@ REFUSED = {
     "another batch": (
         small_classifier(shape=(4, 3, 32, 32)),
         {"batch": 2},
-        "--batch got 2, but the model takes 4",
+        "'batch' got 2, but the model takes 4",
     ),
     "an op of no opset": (small_classifier(end=["Foo"]), {}, "can be used .*OpType: Foo"),
     "an opset to come": (small_classifier(opset=99), {}, r"opset 99; the module onnx .* knows"),

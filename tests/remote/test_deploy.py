@@ -25,6 +25,7 @@ from edgevit.workflows.remote.bench_fleet import FleetBenchResult
 from edgevit.workflows.remote.deploy import Deployed, DeployResult, deploy
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.deployment.deployment_slot import Slot, Version
+from edgevit_runtimes.service.unit_file import Service
 from support import Command, environment
 from support.machines.fleet_servers import FleetOfServers, fleet_of_servers
 from support.machines.ssh_server import stand_in_device
@@ -98,6 +99,69 @@ def test_a_bundle_is_sent_once_verified_and_made_current(
     assert "was current already" in again.out
     assert (link / MANIFEST_FILE).stat().st_ino == sent, "it lay there"
     assert Slot(devices["one"]).versions()[0].model == "lla_tiny.edgevit"
+
+
+# Stands for the systemd that no test machine has: it notes what it is asked, and plays a part.
+_SYSTEMCTL = """#!/bin/sh
+echo "$@" >> {calls}
+case "$*" in
+  *"restart"*) [ {state} = broken ] && {{ echo "Job failed." >&2; exit 1; }} ;;
+  *"show"*) if [ {state} = inactive ]; then echo inactive; else echo active; fi ;;
+esac
+exit 0
+"""
+
+
+def with_service(device: Path, link: Path, state: str) -> Path:
+    """A service on a device whose bundle is a link; gives what its systemctl was asked."""
+    tools, calls = device / "tools", device / "calls"
+    tools.mkdir(exist_ok=True)
+    systemctl = tools / "systemctl"
+    systemctl.write_text(_SYSTEMCTL.format(calls=shlex.quote(str(calls)), state=state))
+    systemctl.chmod(0o755)
+    config = device / "config"
+    for name, bundle in (("camera", link), ("other", PREBUILT_BUNDLE)):
+        unit = config / "systemd" / "user" / f"edgevit-{name}.service"
+        unit.parent.mkdir(parents=True, exist_ok=True)
+        unit.write_text(Service(bundle, "csi://0", "0.0.0.0:8080", name).text(device / "token"))
+    paths = f"PATH={shlex.quote(str(tools))}:$PATH XDG_CONFIG_HOME={shlex.quote(str(config))}"
+    _python_of(device, f"{paths} {_ours()}")
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("state", "options", "said", "asked", "code"),
+    [
+        ("active", (), "service 'camera' was restarted", True, 0),
+        ("active", ("--no-restart-service",), "still runs the bundle before", False, 0),
+        ("inactive", (), "service 'camera' does not run", False, 0),
+        ("broken", (), "could not be restarted", True, 1),
+    ],
+)
+def test_services_of_the_deployed_bundle_are_restarted(
+    state: str,
+    options: tuple[str, ...],
+    said: str,
+    asked: bool,
+    code: int,
+    devices: dict[str, Path],
+    edgevit: Command,
+) -> None:
+    device = devices["one"]
+    calls = with_service(device, device / "deployed" / "main" / "current", state)
+    ended = edgevit("deploy", PREBUILT_BUNDLE, "--host", "one", *options)
+    assert ended.code == code, ended.err
+    assert said in " ".join(ended.out.split())
+    assert "other" not in ended.out, "it runs another bundle"
+    assert ("restart edgevit-camera.service" in calls.read_text()) == asked
+    assert "edgevit-other" not in calls.read_text()
+    assert current(device) == SHIPPED, "the bundle is current whatever became of a service"
+    if code:
+        assert "The bundle is current, but services do not run it: one: camera." in ended.err
+    calls.write_text("")
+    again = edgevit("deploy", PREBUILT_BUNDLE, "--host", "one", *options)
+    assert again.code == 0, again.err
+    assert not calls.read_text(), "nothing was switched"
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from selenium import webdriver
 from claim.claim_verdicts import draw_front
 from edgevit.results.page.label_places import Box, label_places
 from edgevit.results.plots import draw_confusion, draw_curves, draw_trade_off
+from edgevit.results.profile_plot import draw_profile
 from support.browser import browser
 
 
@@ -53,6 +54,27 @@ def _claims(target: Path) -> None:
     draw_front(rows, target)
 
 
+def _profile(target: Path) -> None:
+    """Two runtimes whose parts, operators and variants have long names."""
+    groups = [
+        {"group": name, "microseconds": 900.0 / i, "limit_microseconds": 90.0 * i}
+        for i, name in enumerate(("trunk", "superpixels", "embedding", "attention", "MLP"), 1)
+    ]
+    ops = {f"FullyConnectedQuantizedLegacy{i}": 500.0 / i for i in range(1, 20)}
+    profiles = [
+        {
+            "variant": f"onnx-int8-with-a-long-name-{i}",
+            "runtime": "onnxruntime",
+            "precision": "int8",
+            "latency_ms_p50": 3.21,
+            "groups": groups,
+            "ops": ops,
+        }
+        for i in range(3)
+    ]
+    draw_profile({"profiles": profiles}, target, "lla_tiny: medians of 100 inferences")
+
+
 def _confusion(target: Path) -> None:
     classes = [f"a long name of class {i}" for i in range(12)]
     draw_confusion(np.diag(np.arange(100, 112)), classes, target)
@@ -74,7 +96,7 @@ return [boxes.length, boxes.flatMap(([one, a], i) =>
 """
 
 
-@pytest.mark.parametrize("draw", [_curves, _trade_off, _claims, _confusion])
+@pytest.mark.parametrize("draw", [_curves, _trade_off, _claims, _confusion, _profile])
 def test_no_label_lies_on_another(
     draw: Callable[[Path], None], chromium: webdriver.Chrome, tmp_path: Path
 ) -> None:

@@ -51,6 +51,19 @@ def test_onnx_runtime_is_profiled_by_part(edgevit: Command) -> None:
     assert sum(found["ops"].values()) == pytest.approx(total, rel=0.01)
 
 
+def test_the_profile_is_drawn(edgevit: Command, tmp_path: Path) -> None:
+    picture = tmp_path / "profile.svg"
+    ended = edgevit("profile", "--runs", 2, "--plot", picture)
+    assert ended.code == 0, ended.err
+    drawn = picture.read_text()
+    assert "<svg" in drawn
+    assert "<!-- trunk -->" in drawn
+    assert "<!-- Conv -->" in drawn
+    refused = edgevit("profile", "--runs", 2, "--plot", tmp_path / "profile.txt")
+    assert refused.code == 2
+    assert "must end in .png, .svg, .pdf" in refused.one_message
+
+
 # What computes a product, by runtime; weights only, dynamic and fused ones among them.
 _PRODUCT_OPS = ("Gemm", "MatMulIntegerToFloat", "FullyConnected", "FullyConnectedQuantizedLegacy")
 

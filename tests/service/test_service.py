@@ -13,7 +13,7 @@ import pytest
 
 from edgevit.common.errors import InputError
 from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit_runtimes.service.unit_file import Service, quoted
+from edgevit_runtimes.service.unit_file import Service, bundle_of_unit, quoted
 from support import Command
 
 FAKE = """#!/bin/sh
@@ -73,6 +73,18 @@ def test_a_unit_that_is_wrong_would_be_refused(tmp_path: Path) -> None:
     assert quoted('a"b\\') == '"a\\"b\\\\"'
     assert quoted("csi://0") == "csi://0"
     assert quoted("v4l2src ! x;y") == '"v4l2src ! x;y"'
+
+
+@pytest.mark.parametrize("folder", ["plain", "with a space", '50% $HOME "it\'s"', "a\\b"])
+def test_the_bundle_is_read_back_from_a_unit(folder: str, tmp_path: Path) -> None:
+    bundle = tmp_path / folder / "current"
+    text = Service(bundle, "csi://0", "0.0.0.0:8080").text(tmp_path / "token")
+    assert bundle_of_unit(text) == bundle
+
+
+@pytest.mark.parametrize("text", ["", "ExecStart=", 'ExecStart="', "ExecStart=/bin/sleep 5"])
+def test_a_unit_of_something_else_has_no_bundle(text: str) -> None:
+    assert bundle_of_unit(text) is None
 
 
 def test_a_service_is_installed_asked_and_removed(
