@@ -19,6 +19,7 @@ def draw(curves: Sequence[Curve], target: Path) -> None:
         InputError: the suffix or the place cannot be written.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     check_picture("--plot", target)
     rows = -(-len(curves) // _COLUMNS)
@@ -32,7 +33,9 @@ def draw(curves: Sequence[Curve], target: Path) -> None:
         below = [p.median - p.low for p in curve.points]
         above = [p.high - p.median for p in curve.points]
         axes.errorbar(x, middle, yerr=[below, above], fmt="o-", capsize=2, markersize=3)
-        axes.set(xlabel=curve.x, ylabel=curve.y, title=curve.title, ylim=(0, None))
+        axes.set(xlabel=curve.x, ylabel=curve.y, title=curve.title)
+        axes.set_ylim(0, 1.1 * max(p.high for p in curve.points))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))  # no half threads
         axes.grid(alpha=0.3)
         if curve.reference is not None:
             axes.axhline(curve.reference, color="0.4", ls="--", lw=1, label=curve.reference_name)

@@ -41,7 +41,7 @@ def main() -> None:
         return
     progress = progress_for_stderr()
     found: dict[str, Any] = {}
-    for part in arguments.parts:
+    for part in arguments.parts or PARTS:
         conditions = _conditions()
         with progress.working(part), tempfile.TemporaryDirectory() as scratch:
             curves = _measured(part, arguments.scratch or Path(scratch), arguments)
@@ -84,7 +84,9 @@ def _measured(part: str, scratch: Path, arguments: argparse.Namespace) -> list[C
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=PARTS, default=PARTS, help="default: all")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all"
+    )
     parser.add_argument("--repetitions", type=int, default=50, help="of an inference")
     parser.add_argument(
         "--processes", type=int, nargs="+", default=[1, len(os.sched_getaffinity(0))]
@@ -95,6 +97,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--draw", type=Path, help="draw kept curves into this .svg, .png or .pdf")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     if arguments.draw and not arguments.rows:
         parser.error("--draw needs --rows FOLDER, the curves that were kept")
     return arguments

@@ -228,7 +228,7 @@ def test_ray_that_does_not_start_is_one_message(
         raise Exception("The current node timed out during startup.\nMore.")
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(ClusterError, match=r"Ray did not start on this machine: .*--engine local"):
+    with pytest.raises(ClusterError, match=r"Ray did not start on this machine: .*engine 'local'"):
         predict_set(bundle, [str(class_folder)], tmp_path / "a.parquet", engine=RAY)
     assert list(tmp_path.iterdir()) == []
 

@@ -15,11 +15,11 @@ from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.version import __version__
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
+from edgevit.inference.batches import FREE_BATCH
 from edgevit.workflows.sets.picture_items import PictureItem
 from edgevit.zoo.spec import LOGITS
 
 Row = dict[str, Any]
-_BATCH = 16  # pictures an inference; more are not faster on one core (docs/scaling.md)
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Answerer:
             places: of the items in the set, kept in the column ``place``.
         """
         rows: list[Row] = []
-        for start in range(0, len(items), _BATCH):
-            some = slice(start, start + _BATCH)
+        for start in range(0, len(items), FREE_BATCH):
+            some = slice(start, start + FREE_BATCH)
             rows += self._batch(places[some], items[some])
         return rows
 

@@ -162,7 +162,7 @@ def _not_there(address: str | None, reason: str) -> ClusterError:
     if address is None:
         return ClusterError(
             f"Ray did not start on this machine: {first_line} Where other work keeps it busy, try "
-            "again later, or use --engine local."
+            "again later, or use the engine 'local'."
         )
     return ClusterError(
         f"No Ray cluster answers at {address}: {first_line} Start one with 'ray start --head', or "
