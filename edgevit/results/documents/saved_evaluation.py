@@ -134,9 +134,10 @@ def parse_evaluation(text: str, source: str) -> AnySavedEvaluation | None:
     is_dense = bool({"miou", "ap50"} & content.keys())
     if not is_dense and "top1" not in content:
         return None
-    kind = SavedDenseEvaluation if is_dense else SavedEvaluation
     try:
-        return typed(kind, cleaned(content), unknown_fields=True)
+        if is_dense:
+            return typed(SavedDenseEvaluation, cleaned(content), unknown_fields=True)
+        return typed(SavedEvaluation, cleaned(content), unknown_fields=True)
     except ValueError as error:
         raise InputError(
             f"{source} is a damaged evaluation: {error}. "
