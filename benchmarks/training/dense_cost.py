@@ -4,8 +4,8 @@
 
 Steps of all models in turn, forward, loss, backward and optimiser, on random pictures, on one
 thread. The processor's time is taken and not the clock's, so that other work on the machine counts
-little. The classifier of ``lla_tiny_seg`` is ``lla_tiny`` at as many pixels: the same trunk, fewer
-superpixels.
+little. The classifier of a model on superpixels has the same trunk, superpixels and layers, and one
+answer from its CLS token.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from typing import cast
+from dataclasses import fields
+from typing import Any, cast
 
 import torch
 
@@ -28,12 +29,11 @@ from edgevit.training.dense.segmentation_loop import segmentation_loss
 from edgevit.training.hardware import has_fast_bfloat16
 from edgevit.training.losses.objective import loss_of
 from edgevit.training.recipe import Recipe
+from edgevit.zoo.dense_spec import LavitDenseSpec
 from edgevit.zoo.registry import find
+from edgevit.zoo.spec import LlaSpec, ModelSpec
 
-PAIRS = {  # dense models by their classifier
-    "lavit_tiny": ("lavit_tiny_seg", "lavit_tiny_det"),
-    "lla_tiny": ("lla_tiny_seg", "lla_tiny_seg_squares"),
-}
+MODELS = ("lavit_tiny_seg", "lavit_tiny_det", "lla_tiny_seg", "lla_tiny_seg_squares")
 _OBJECTS = 12  # of a picture, as in BCCD
 
 Loss = Callable[[], torch.Tensor]
@@ -43,44 +43,57 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("models", nargs="*", default=list(MODELS))
     parser.add_argument("--steps", type=int, default=5, help="measured; one before them warms up")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for classifier, dense in PAIRS.items():
-        seconds = _step_seconds([classifier, *dense], arguments.batch, arguments.steps)
-        usual = seconds[classifier]
-        rows += [
-            {"model": name, "of": classifier, "step_cpu_s": own, "ratio": own / usual}
-            for name, own in seconds.items()
-        ]
+    rows = [_row(model, arguments.batch, arguments.steps) for model in arguments.models]
     if arguments.json:
         print(json.dumps(rows))
         return
     for row in rows:
-        print(f"{row['model']:22} {row['step_cpu_s']:7.2f} s a step   {row['ratio']:.2f} x")
+        print(
+            f"{row['model']:22} {row['step_cpu_s']:.2f} s a step, its classifier "
+            f"{row['classifier_step_cpu_s']:.2f} s: {row['ratio']:.2f} times"
+        )
 
 
-def _step_seconds(names: list[str], batch: int, steps: int) -> dict[str, float]:
+def _row(model: str, batch: int, steps: int) -> dict[str, Any]:
+    spec = find(model).spec
+    own, usual = _step_seconds([spec, classifier_of(spec)], batch, steps)
+    return {
+        "model": model,
+        "step_cpu_s": own,
+        "classifier_step_cpu_s": usual,
+        "ratio": own / usual,
+    }
+
+
+def classifier_of(spec: ModelSpec) -> ModelSpec:
+    """Of the same backbone and pixels."""
+    if isinstance(spec, LavitDenseSpec):
+        return spec.backbone
+    shared = {field.name: getattr(spec, field.name) for field in fields(LlaSpec) if field.init}
+    return LlaSpec(**shared)
+
+
+def _step_seconds(specs: list[ModelSpec], batch: int, steps: int) -> list[float]:
     """Median processor seconds of a step, the models in turn."""
-    works = {name: _work(name, batch) for name in names}
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    works = [_work(spec, batch) for spec in specs]
+    seconds: list[list[float]] = [[] for _ in specs]
     for step in range(steps + 1):
-        for name, work in works.items():
+        for work, mine in zip(works, seconds, strict=True):
             before = time.process_time()
             work()
             if step:
-                seconds[name].append(time.process_time() - before)
-    return {name: statistics.median(each) for name, each in seconds.items()}
+                mine.append(time.process_time() - before)
+    return [statistics.median(each) for each in seconds]
 
 
-def _work(name: str, batch: int) -> Callable[[], None]:
+def _work(spec: ModelSpec, batch: int) -> Callable[[], None]:
     torch.manual_seed(0)
-    spec = find(name).spec
-    if spec.task == "classification":
-        spec = spec.at_size(find(PAIRS[name][0]).spec.image_px)
     module = build(spec).train()
     optimizer = torch.optim.AdamW(module.parameters(), fused=True)
     bfloat16 = has_fast_bfloat16("cpu")

@@ -42,14 +42,16 @@ class _Bounded:
 
 @dataclass(frozen=True)
 class KnownAccuracy:
-    """Top-1 accuracy, 0 to 1, as ``edgevit quantize`` measured it on so many images.
+    """Accuracy, 0 to 1, as ``edgevit quantize`` measured it on so many images.
 
     picture_set: which images; None where an earlier edgevit quantized the bundle.
+    metric: what ``top1`` is: top-1 of a classifier, else mIoU or AP50.
     """
 
     top1: float
     images: int | None = None
     picture_set: PictureSet | None = None
+    metric: str = "top-1"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -143,7 +143,7 @@ def _figures(variant: Variant) -> tuple[str, str, str, str]:
     low, high = report["drop_points_interval_95"]
     speed = report.get("speed")
     return (
-        f"{100 * report['top1']:.2f} %",
+        _accuracy_text(report),
         f"{report['drop_points']:+.2f} ({low:+.2f} to {high:+.2f})",
         "-" if speed is None else f"{speed['times_faster']:.2f}",
         _kept_layers(report["kept_float"]),
@@ -153,6 +153,12 @@ def _figures(variant: Variant) -> tuple[str, str, str, str]:
 def _kept_layers(kept: Collection[str]) -> str:
     """The one layer, or how many: ``inspect`` names them all below the table."""
     return ("none", *kept)[len(kept)] if len(kept) < 2 else str(len(kept))
+
+
+def _accuracy_text(report: Mapping[str, Any]) -> str:
+    """``80.31 %``; of masks and boxes with the metric: ``mIoU 41.87 %``."""
+    share = f"{100 * report['top1']:.2f} %"
+    return f"{report['metric']} {share}" if "metric" in report else share
 
 
 def parity_text(report: Any) -> str:

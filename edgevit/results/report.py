@@ -16,8 +16,12 @@ from edgevit.images.picture_set import pictures_key
 from edgevit.inference.accuracy import Proportion
 from edgevit.results.bench_result import BenchResult, parse_result, read_text
 from edgevit.results.documents.fleet_document import fleet_results
-from edgevit.results.documents.saved_evaluation import SavedEvaluation, parse_evaluation
-from edgevit.results.page.entry import Entry, MeasuredTop1
+from edgevit.results.documents.saved_evaluation import (
+    AnySavedEvaluation,
+    SavedDenseEvaluation,
+    parse_evaluation,
+)
+from edgevit.results.page.entry import TOP1, Entry, MeasuredTop1
 from edgevit.results.page.html_page import page
 
 _MOST_IMAGES = 10**9
@@ -88,7 +92,7 @@ def _entries(files: Sequence[Path]) -> list[Entry]:
 
 
 def _accuracies(
-    result: BenchResult, evaluations: Mapping[str, SavedEvaluation]
+    result: BenchResult, evaluations: Mapping[str, AnySavedEvaluation]
 ) -> tuple[MeasuredTop1, ...]:
     """Of the same model file, evaluated, one a picture set; else what quantization measured."""
     found: dict[str, MeasuredTop1] = {}
@@ -99,7 +103,11 @@ def _accuracies(
     return tuple(found.values()) or _quantized(result)
 
 
-def _evaluated(evaluation: SavedEvaluation, source: str) -> MeasuredTop1:
+def _evaluated(evaluation: AnySavedEvaluation, source: str) -> MeasuredTop1:
+    if isinstance(evaluation, SavedDenseEvaluation):
+        metric, share = evaluation.figure
+        facts = (evaluation.images, evaluation.picture_set, source, metric)
+        return MeasuredTop1(share, share, share, *facts)
     low, high = evaluation.top1.interval_95
     images = evaluation.top1.of if evaluation.images is None else evaluation.images
     return MeasuredTop1(evaluation.top1.share, low, high, images, evaluation.picture_set, source)
@@ -112,6 +120,8 @@ def _quantized(result: BenchResult) -> tuple[MeasuredTop1, ...]:
         return ()
     if not 0 <= known.top1 <= 1 or not 0 < known.images < _MOST_IMAGES:
         return ()
-    low, high = Proportion(round(known.top1 * known.images), known.images).interval
-    source = "edgevit quantize"
-    return (MeasuredTop1(known.top1, low, high, known.images, known.picture_set, source),)
+    low = high = known.top1
+    if known.metric == TOP1:
+        low, high = Proportion(round(known.top1 * known.images), known.images).interval
+    facts = (known.images, known.picture_set, "edgevit quantize", known.metric)
+    return (MeasuredTop1(known.top1, low, high, *facts),)

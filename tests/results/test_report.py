@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from selenium import webdriver
 
+from edgevit.common.errors import InputError
 from edgevit.images.picture_set import PictureSet
 from edgevit.results.bench_result import result_from
 from edgevit.results.page.entry import Entry, MeasuredTop1
 from edgevit.results.page.html_page import page
 from edgevit.results.page.svg import Scale
+from edgevit.results.report import report
 from support import Command
 from support.browser import browser, complaints
 from support.made_results import made, made_result, write
@@ -65,6 +67,33 @@ def test_what_stands_in_a_result_is_no_markup() -> None:
     content = page([Entry(HOSTILE, result_from(hostile)), *_entries()], HOSTILE)
     assert {tag for tag, _ in _tags(content)} <= {tag for tag, _ in _tags(page(_entries()))}
     assert "<script" not in content
+
+
+@pytest.mark.parametrize(("key", "metric"), [("miou", "mIoU"), ("ap50", "AP50")])
+def test_masks_and_boxes_are_shown_by_their_own_metric(
+    key: str, metric: str, tmp_path: Path
+) -> None:
+    """From the file of ``eval``, or else as ``quantize`` measured it; there is no interval."""
+    result, quantized = made(), made()
+    result["model"]["accuracy"] = None
+    measured = write(tmp_path / "bench.json", result)
+    quantized["model"] |= {
+        "accuracy": {"top1": 0.31, "images": 101, "metric": metric},
+        "file_sha256": "e" * 64,
+    }
+    other = write(tmp_path / "other.json", quantized)
+    evaluated = tmp_path / "eval.json"
+    evaluated.write_text(json.dumps({"file_sha256": "f" * 64, "images": 101, key: 0.4187}))
+    report([measured, other, evaluated], tmp_path / "report.html")
+    content = (tmp_path / "report.html").read_text()
+    assert f"{metric}, %" in content
+    assert f"{metric} (95 %)" in content
+    assert "41.87 %<" in content
+    assert "31.00 %<" in content
+    assert "top-1" not in content
+    evaluated.write_text(json.dumps({"file_sha256": "f" * 64, "images": 101, key: 41.87}))
+    with pytest.raises(InputError, match="damaged evaluation"):
+        report([measured, evaluated], tmp_path / "report.html")
 
 
 def test_what_was_not_measured_is_unavailable() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 from msgspec import field as field_of_struct
@@ -94,7 +94,32 @@ class SavedEvaluation:
     left_out: Mapping[str, ImageCount] = field(default_factory=dict)
 
 
-def parse_evaluation(text: str, source: str) -> SavedEvaluation | None:
+@dataclass(frozen=True)
+class SavedDenseEvaluation:
+    """How good masks (``miou``) or boxes (``ap50``) of a model file are, 0 to 1."""
+
+    file_sha256: str
+    images: ImageCount
+    miou: Fraction | None = None
+    ap50: Fraction | None = None
+    picture_set: PictureSet | None = None
+
+    def __post_init__(self) -> None:
+        if (self.miou is None) == (self.ap50 is None):
+            raise ValueError("it has to say either miou or ap50")
+
+    @property
+    def figure(self) -> tuple[str, float]:
+        """What is measured, and how much."""
+        if self.miou is not None:
+            return "mIoU", self.miou
+        return "AP50", float(self.ap50 or 0)
+
+
+AnySavedEvaluation: TypeAlias = SavedEvaluation | SavedDenseEvaluation
+
+
+def parse_evaluation(text: str, source: str) -> AnySavedEvaluation | None:
     """An evaluation from its text; None if it is another document.
 
     Raises:
@@ -104,9 +129,14 @@ def parse_evaluation(text: str, source: str) -> SavedEvaluation | None:
         content: Any = plain_json(text)
     except ValueError:
         return None
-    if not isinstance(content, dict) or not {"top1", "file_sha256"} <= content.keys():
+    if not isinstance(content, dict) or "file_sha256" not in content:
+        return None
+    is_dense = bool({"miou", "ap50"} & content.keys())
+    if not is_dense and "top1" not in content:
         return None
     try:
+        if is_dense:
+            return typed(SavedDenseEvaluation, cleaned(content), unknown_fields=True)
         return typed(SavedEvaluation, cleaned(content), unknown_fields=True)
     except ValueError as error:
         raise InputError(

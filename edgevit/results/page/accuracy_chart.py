@@ -29,7 +29,7 @@ class Point:
 
 @dataclass(frozen=True)
 class AccuracyChart:
-    """Accuracies that can be compared. pictures: what they were measured on, for people.
+    """Accuracies of one metric that can be compared. pictures: what they were measured on.
 
     is_known: False where the results do not say which pictures these were.
     """
@@ -38,6 +38,11 @@ class AccuracyChart:
     is_known: bool
     points: tuple[Point, ...]
     colours: Mapping[str, str]
+
+    @property
+    def metric(self) -> str:
+        """``top-1``, ``mIoU`` or ``AP50``."""
+        return self.points[0].accuracy.metric
 
     def svg(self, width: int) -> str:
         """The points with their intervals of 95 %, for a width in pixels."""
@@ -48,7 +53,7 @@ class AccuracyChart:
         y = Scale(low, high, _BOTTOM, _TOP, is_linear=True)
         parts = [
             axis_x(x, _BOTTOM, _TOP, "latency p50, ms"),
-            axis_y(y, _LEFT, width - 8, "top-1, %"),
+            axis_y(y, _LEFT, width - 8, f"{self.metric}, %"),
             *(self._interval(point, x, y) for point in self.points),
             *(self._point(point, x, y) for point in self.points),
             *self._numbers(x, y, width),
@@ -90,10 +95,11 @@ class AccuracyChart:
 
 def accuracy_against_latency(entries: Sequence[Entry]) -> list[AccuracyChart]:
     """A chart for every picture set: accuracies of different ones never share an axis."""
-    by_set: dict[str, list[tuple[Entry, MeasuredTop1]]] = {}
+    by_set: dict[tuple[str, str], list[tuple[Entry, MeasuredTop1]]] = {}
     for entry in entries:
         for accuracy in entry.accuracies:
-            by_set.setdefault(pictures_key(accuracy), []).append((entry, accuracy))
+            key = (accuracy.metric, pictures_key(accuracy))
+            by_set.setdefault(key, []).append((entry, accuracy))
     return [
         AccuracyChart(
             pictures=pictures_text(found[0][1]),

@@ -9,13 +9,16 @@ from edgevit.images.picture_set import PictureSet
 from edgevit.results.bench_result import BenchResult
 from edgevit.results.page.svg import COLOURS
 
+TOP1 = "top-1"
+
 
 @dataclass(frozen=True)
 class MeasuredTop1:
-    """Top-1 accuracy with the limits of its interval of 95 %, all 0 to 1.
+    """Top-1 accuracy, or what ``metric`` says, with its interval of 95 %, all 0 to 1.
 
     images, picture_set: how many pictures it was measured on, and which; None: not known.
-    source: the file that says so, or what measured it.
+    source: the file that says so, or what measured it. low, high: the accuracy itself where the
+    interval is not known.
     """
 
     top1: float
@@ -24,6 +27,7 @@ class MeasuredTop1:
     images: int | None = None
     picture_set: PictureSet | None = None
     source: str = ""
+    metric: str = TOP1
 
 
 @dataclass(frozen=True)

@@ -102,12 +102,13 @@ def _accuracy(entries: Sequence[Entry]) -> str:
     return "".join(parts)
 
 
-_ACCURACY_COLUMNS = ("point", "result", "top-1 (95 %)", "images", "p50", "accuracy from")
+_ACCURACY_COLUMNS = ("point", "result", "{} (95 %)", "images", "p50", "accuracy from")
 
 
 def _accuracy_table(chart: AccuracyChart) -> str:
     """What the numbers in a chart stand for, with figures, number of images and source."""
-    return _table(_ACCURACY_COLUMNS, map(_accuracy_row, chart.points))
+    columns = [column.format(escape(chart.metric)) for column in _ACCURACY_COLUMNS]
+    return _table(columns, map(_accuracy_row, chart.points))
 
 
 def _accuracy_row(point: Point) -> list[tuple[str, bool]]:
@@ -117,7 +118,7 @@ def _accuracy_row(point: Point) -> list[tuple[str, bool]]:
     return [
         (str(point.number), False),
         (_named(point.entry), False),
-        (f"{top1:.2f} % ({low:.1f} to {high:.1f})", True),
+        (f"{top1:.2f} %" + (f" ({low:.1f} to {high:.1f})" if low < high else ""), True),
         (images, True),
         (f"{point.latency_ms:.3f} ms", True),
         (escape(accuracy.source), False),

@@ -46,7 +46,7 @@ def model_facts(bundle: Bundle, variant: str) -> dict[str, Any]:
 
 
 def accuracy(bundle: Bundle, variant: str) -> dict[str, Any] | None:
-    """Top-1 (0 to 1) as ``edgevit quantize`` measured it; None where nobody did.
+    """Top-1, mIoU or AP50 (0 to 1) as ``edgevit quantize`` measured it; None where nobody did.
 
     A compiled variant has the accuracy of the one that it was compiled from.
     """
@@ -66,7 +66,8 @@ def accuracy(bundle: Bundle, variant: str) -> dict[str, Any] | None:
 def _known_accuracy(report: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """As :class:`edgevit.results.bench_result.KnownAccuracy`."""
     picture_set = report.get("picture_set")
-    return {"top1": report[figure], "images": report.get("images"), "picture_set": picture_set}
+    known = {"top1": report[figure], "images": report.get("images"), "picture_set": picture_set}
+    return known | ({"metric": report["metric"]} if "metric" in report else {})
 
 
 def _verdicts(bundle: Bundle) -> list[str]:
