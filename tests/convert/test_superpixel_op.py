@@ -21,7 +21,7 @@ from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
 from edgevit_export.convert.superpixel_op import DOMAIN, superpixel_functions
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
-from support import slic_reference
+from support.models import slic_reference
 from support.needs import need_tool
 
 GEOMETRIES = {
