@@ -275,6 +275,7 @@ _ENTRIES = (
     ModelEntry(
         _lla_segmenter("lla_tiny_seg"),
         "segmentation: a class for each of 256 superpixels, whose outlines are the answer's",
+        ("camvid",),
         starts_from="lla_tiny:imagenette",
     ),
     ModelEntry(
