@@ -444,11 +444,11 @@ class TestStream:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"every": 0}, "--every must be 1 or more"),
-            ({"frames": 0}, "--frames must be 1 or more"),
-            ({"smooth": -1.0}, "--smooth must be"),
-            ({"duration": 0.0}, "--duration must be above 0"),
-            ({"size": (640, 480)}, "--size is asked of a webcam"),
+            ({"every": 0}, "'every' must be 1 or more"),
+            ({"frames": 0}, "'frames' must be 1 or more"),
+            ({"smooth": -1.0}, "'smooth' must be"),
+            ({"duration": 0.0}, "'duration' must be above 0"),
+            ({"size": (640, 480)}, "'size' is asked of a webcam"),
             ({"rotate": 1}, "90, 180 or 270"),
             ({"top": 0}, "got 0"),
         ],

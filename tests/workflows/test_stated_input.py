@@ -68,12 +68,12 @@ def library_weights(path: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop_pct": 0.9}, "give --resize crop with it"),
-        ({"resize": "fold"}, "--resize got 'fold'"),
-        ({"preprocess": "caffe"}, "--preprocess got 'caffe'"),
+        ({"crop_pct": 0.9}, "give 'resize' crop with it"),
+        ({"resize": "fold"}, "'resize' got 'fold'"),
+        ({"preprocess": "caffe"}, "'preprocess' got 'caffe'"),
         ({"preprocess": "clip", "std": 0.5}, "a preset has its own numbers"),
         ({"std": [0.5, 0, 0.5]}, "so it is above 0"),
-        ({"mean": [0.5, 0.5]}, "--mean got 2 numbers"),
+        ({"mean": [0.5, 0.5]}, "'mean' got 2 numbers"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_the_work(
