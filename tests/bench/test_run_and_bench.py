@@ -305,7 +305,7 @@ def test_doctor_names_the_fix_of_what_is_missing(
     def found_spec(name: str) -> ModuleSpec | None:
         return None if name == "torch" else find_spec(name)
 
-    monkeypatch.setattr("edgevit.common.installed.version", installed_version)
+    monkeypatch.setattr("importlib.metadata.version", installed_version)
     monkeypatch.setattr("edgevit_runtimes.doctor.purposes.find_spec", found_spec)
     content = json.loads(edgevit("doctor", "--json").out)
     assert content["purposes"]["export"]["fix"] == install_command("export")

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.common import installed
 from edgevit.common.installed import distribution, known_distribution
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.convert.library_versions import library_versions
@@ -30,7 +29,7 @@ def beside_the_gpu_build(monkeypatch: pytest.MonkeyPatch) -> str:
         return "9.8.7" if name == "onnxruntime-gpu" else real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(installed, "version", version)
+    monkeypatch.setattr(importlib.metadata, "version", version)
     return "9.8.7"
 
 
@@ -61,7 +60,7 @@ def test_what_pip_does_not_know_goes_by_its_own_version(monkeypatch: pytest.Monk
     def unknown(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(installed, "version", unknown)
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
     assert known_distribution("numpy") is None
     assert distribution("numpy") == ("numpy", numpy.__version__)
 

@@ -105,7 +105,7 @@ def test_equal_names_of_classes_are_told_apart(stand_in: Any) -> None:
         ({"data": {"input_size": [1, 28, 28]}}, "timm:stand_in_net", {}, "1 channels, 28 x 28"),
         ({"data": {"crop_mode": "squash"}}, "timm:stand_in_net", {}, "crop_mode 'squash'"),
         ({"broken": True}, "timm:stand_in_net", {}, r"torchvision::nms.*pip.* install .*timm"),
-        ({}, "timm:stand_in_net", {"half_storage": True}, "--fp16-storage is for models of the"),
+        ({}, "timm:stand_in_net", {"half_storage": True}, "fp16_storage. is for models of the"),
     ],
 )
 def test_what_cannot_be_done_is_said(

@@ -209,11 +209,11 @@ def test_masks_and_boxes_have_rows_in_their_colours(
 ) -> None:
     """The first frame of the moving rectangles, again and again."""
     port = free_port()
-    bundle = request.getfixturevalue(model)
+    bundle, row = request.getfixturevalue(model), "#bars li:first-child .label"
     with mjpeg_camera(moving, port, "--frames", 1):
         browser.get(run_page(bundle, f"http://127.0.0.1:{port}/"))
         wait_for(
-            lambda: text_of(browser, "#bars li:first-child .label") == first,
+            lambda: [e.text for e in browser.find_elements(By.CSS_SELECTOR, row)] == [first],
             "rows",
         )
         wait_for(lambda: "ms" in text_of(browser, "#latency"), "the latency")

@@ -306,8 +306,8 @@ def test_positions_of_another_size(timm: dict[str, Tensor], tmp_path: Path) -> N
     path = saved(larger, tmp_path)
     with pytest.raises(CheckpointError, match=r"6 x 6 patches.*96 pixels; vit_tiny has 4 x 4") as e:
         loaded(path)
-    assert "--image-px 96" in str(e.value)
-    assert "--resample-positions" in str(e.value)
+    assert "'image_px' 96" in str(e.value)
+    assert "'resample_positions'" in str(e.value)
     own_size = load_model(ModelEntry(TINY.at_size(96), ""), path)
     assert own_size.module.state_dict()["position"].shape == (1, 37, 192)
     fitted = loaded(path, adaptation=Adaptation(resample_positions=True)).state_dict()["position"]

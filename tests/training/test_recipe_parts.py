@@ -236,7 +236,7 @@ def test_a_larger_model_starts_with_the_answers_of_the_smaller(
     for changes, tolerance in (({"layers_per_reading": 2}, 1e-6), ({"latents": 8}, 0.02)):
         large = build(replace(spec, **changes))
         start_from(large, Checkpoint(small.state_dict()), "small", PlainProgress())
-        assert "anew" not in capsys.readouterr().err
+        assert "newly initialised" not in capsys.readouterr().err
         torch.testing.assert_close(large(pictures), small(pictures), atol=tolerance, rtol=0)
     assert len({tuple(row.tolist()) for row in large.latents}) == 8, "copies can part"
 
@@ -249,7 +249,7 @@ def test_other_classes_get_a_fresh_head(capsys: pytest.CaptureFixture[str]) -> N
     start_from(module, Checkpoint(given.state_dict()), "given", PlainProgress())
     assert torch.equal(module.head.weight, head)
     assert torch.equal(module.norm.weight, given.norm.weight)
-    assert "anew: head.bias, head.weight" in capsys.readouterr().err
+    assert "newly initialised: head.bias, head.weight" in capsys.readouterr().err
 
 
 def test_weights_of_another_model_are_no_start() -> None:
@@ -266,7 +266,7 @@ def test_fine_tuning_on_the_command_line(
     options = ("--data", class_folder, "--output", tmp_path / "run", "--epochs", 1, "--batch", 8)
     ended = edgevit("train", *options, "--init", "lla_tiny:imagenette")
     assert ended.code == 0, ended.err
-    assert "anew: head.bias, head.weight" in ended.err
+    assert "newly initialised: head.bias, head.weight" in ended.err
     elsewhere = ("--output", tmp_path / "other", "--epochs", 1)
     other = edgevit("train", *options[:2], *elsewhere, "--model", "vit_tiny", "--init", weights)
     assert other.code == 2
