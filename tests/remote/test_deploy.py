@@ -363,7 +363,7 @@ def test_a_server_that_dies_in_the_middle_of_a_bench_stops_no_other(
         over = threading.Event()
 
         def end_it() -> None:
-            while not _says(devices["three"], "cold start"):
+            while not _says(devices["three"], "time to the first answer"):
                 if over.wait(0.02):
                     return
             for process in (dying.process.pid, *dying.sessions()):

@@ -435,7 +435,7 @@ def _until(holds: Callable[[], object], seconds: float = 240) -> None:
 
 def _under_way(device: Path) -> bool:
     logs = list(device.glob("runs/*/log"))
-    return bool(logs) and "cold start" in logs[0].read_text()
+    return bool(logs) and "time to the first answer" in logs[0].read_text()
 
 
 def test_a_lost_connection_is_picked_up(
