@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from edgevit.common.installation.install_command import install_command
+from edgevit.common.installation.programs import PROGRAMS
 
 _NAMED = 5
-_PROGRAM = r"(?:edgevit|pip|git|ray|sudo|torchrun|python\S*|v4l2-ctl)"
 # Commands in a message stay as they are typed: those in quotes, and others to the end of a clause.
-_COMMAND = rf"'{_PROGRAM} [^']*'|\b{_PROGRAM} (?:'[^']*'|[^.,;)']|[.,;)](?=\S))*"
+_COMMAND = rf"'{PROGRAMS} [^']*'|\b{PROGRAMS} (?:'[^']*'|[^.,;)']|[.,;)](?=\S))*"
 _COMMAND_OR_OPTION = re.compile(rf"({_COMMAND})|(?<![\w-])--([a-z][a-z0-9-]*[a-z0-9])")
 _options_are_typed = False
 

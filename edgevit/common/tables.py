@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
+from edgevit.common.installation.programs import PROGRAMS
 from edgevit.common.untrusted.sanitize import printable
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ _WIDTH_IN_FILES = 100
 _GAP = 2  # between two columns
 _INDENT = "  "
 # What ends a line of text and is to be pasted: "Build one: edgevit compile ...".
-_PROGRAMS = r"edgevit|pip|uv pip|git|sudo|journalctl|systemctl|\S+ -m pip"
-_COMMAND = re.compile(rf"(?:^|: )((?:{_PROGRAMS}) [^.]\S.*)$")
+_COMMAND = re.compile(rf"(?:^|: )((?:{PROGRAMS}|\S+ -m pip) [^.]\S.*)$")
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,12 @@ def _cells(text: str) -> int:
 def _fitted(natural: Sequence[int], fewest: Sequence[int], room: int) -> list[int]:
     """Widths that fit: the widest columns are narrowed to one width, none below its longest word.
 
-    In a table of two columns, whose words may be too long, the second one takes what is left.
+    In a table of two columns, whose words may be too long, the first one stays whole where that
+    leaves the second one half of the room, and the second one takes what is left.
     """
     if sum(fewest) > room:
-        return [fewest[0], max(room - fewest[0], 1)]
+        first = natural[0] if natural[0] <= room // 2 else fewest[0]
+        return [first, max(room - first, 1)]
     widest = max(natural, default=0)
     widths = list(natural)
     while sum(widths) > room:

@@ -106,13 +106,13 @@ def write_split(
         TrainingSplit.of(training.files, held_out, weights).write(run)
 
 
-def write_dense_split(
-    training: Sequence[Path], validation: Sequence[Path], weights: Path, run: Path
-) -> None:
-    """The same of pictures that lie in no folders of classes."""
+def dense_split(
+    training: Sequence[Path], validation: Sequence[Path], weights: Path
+) -> TrainingSplit:
+    """The split of pictures that lie in no folders of classes; reads every picture once."""
     root = os.path.commonpath([file.parent.absolute() for file in validation])
     held_out = {file.absolute().relative_to(root).as_posix(): file for file in validation}
-    TrainingSplit.of(training, held_out, weights).write(run)
+    return TrainingSplit.of(training, held_out, weights)
 
 
 def read_split(file: Path) -> TrainingSplit:

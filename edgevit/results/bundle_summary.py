@@ -174,9 +174,11 @@ def parity_text(report: Any) -> str:
 
 
 def _quantization_lines(name: str, variant: Variant) -> list[str]:
-    """How a variant was calibrated, and what its layers cost in accuracy."""
+    """What a variant was made from, how it was calibrated, and what its layers cost in accuracy."""
     report = variant.report
-    lines = [f"{name}: {_calibration(report)}"] if report.get("calibration") else []
+    lines = [] if variant.build is None else [f"{name}: compiled from {variant.build.source}"]
+    if report.get("calibration"):
+        lines.append(f"{name}: {_calibration(report)}")
     if len(kept := report.get("kept_float", ())) > 1:
         lines.append(f"{name}: layers in float: {', '.join(kept)}")
     return lines + [f"  {line}" for line in _layer_lines(report)]

@@ -60,7 +60,7 @@ class ProfileResult(Result):
             "thread(s)"
         ]
         if not self.work:
-            lines.append(f"MACs and weights of the parts need {install_command('export')}")
+            lines.append(f"for MACs and weights of the parts: {install_command('export')}")
         lines += [f"{name}: not profiled here: {why}" for name, why in self.left_out.items()]
         return [*tables, *lines]
 

@@ -102,7 +102,7 @@ class VerifyResult(Result):
         lines += [f"{name}: not verified here: {why}" for name, why in found.not_opened.items()]
         lines += [f"{name}: damaged: {why}" for name, why in found.damaged.items()]
         if not self.sees_superpixels:
-            lines.append(f"superpixels were not compared: that needs {install_command('export')}")
+            lines.append(f"superpixels were not compared; to do that: {install_command('export')}")
         if note := untrained_note(self.bundle):
             lines.append(f"note: {note}")
         tensors = [_tensor_table(name, compared) for name, compared in self.tensors.items()]

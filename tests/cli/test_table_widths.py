@@ -136,6 +136,12 @@ def test_a_row_that_does_not_fit_becomes_a_block(monkeypatch: pytest.MonkeyPatch
     assert len(as_text([table]).splitlines()) == 4
 
 
+def test_a_long_value_does_not_break_the_names_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    table = Table("", ("", ""), [("weights", f"/{'x' * 90}"), ("best top-1", "3 %")])
+    assert "best top-1  3 %" in as_text([table])
+
+
 def test_a_command_stays_whole() -> None:
     """A broken one could not be pasted."""
     command = "edgevit compile mine.edgevit --target tensorrt --precision int8"

@@ -289,6 +289,10 @@ def test_save_checkpoint_keeps_what_it_was_given(tmp_path: Path) -> None:
             "With edgevit compile 'my own.edgevit' --target native. Or give --images.",
             "With edgevit compile 'my own.edgevit' --target native. Or give 'images'.",
         ),
+        (
+            "On the device: systemctl --user restart edgevit-main.service",
+            "On the device: systemctl --user restart edgevit-main.service",
+        ),
         ("a--b and x --", "a--b and x --"),
     ],
 )

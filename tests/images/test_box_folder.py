@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +36,15 @@ def opened(root: Path, **options: object) -> tuple[object, str]:
     lines = Lines()
     folder = open_box_folder(root, lines, **options)  # type: ignore[arg-type]
     return folder, "\n".join(lines.lines)
+
+
+@contextmanager
+def edited_coco(root: Path) -> Iterator[tuple[Path, Any]]:
+    """A COCO folder of TWO, and what its file holds, which is written back at the end."""
+    file = write_coco(root, TWO) / "annotations.json"
+    content = json.loads(file.read_text())
+    yield root, content
+    file.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize("write", [write_voc, write_coco])
@@ -146,22 +158,16 @@ def test_no_usable_picture(tmp_path):
     ],
 )
 def test_coco_that_does_not_fit_is_refused(tmp_path, change, reason):
-    root = write_coco(tmp_path / "data", TWO)
-    file = root / "annotations.json"
-    content = json.loads(file.read_text())
-    change(content)
-    file.write_text(json.dumps(content))
+    with edited_coco(tmp_path / "data") as (root, content):
+        change(content)
     with pytest.raises(InputError, match=reason):
         opened(root)
 
 
 def test_coco_boxes_of_unknown_categories_and_pictures_are_counted(tmp_path):
-    root = write_coco(tmp_path / "data", TWO)
-    file = root / "annotations.json"
-    content = json.loads(file.read_text())
-    content["annotations"][0]["category_id"] = 99
-    content["annotations"][1]["image_id"] = 99
-    file.write_text(json.dumps(content))
+    with edited_coco(tmp_path / "data") as (root, content):
+        content["annotations"][0]["category_id"] = 99
+        content["annotations"][1]["image_id"] = 99
     folder, said = opened(root)
     assert folder.boxes == 0
     assert "1 boxes of a category that the file does not list" in said
@@ -170,13 +176,10 @@ def test_coco_boxes_of_unknown_categories_and_pictures_are_counted(tmp_path):
 
 def test_coco_annotations_without_a_box_and_repeated_ones_are_counted(tmp_path):
     """As in files of segmentations, and in files that were merged."""
-    root = write_coco(tmp_path / "data", TWO)
-    file = root / "annotations.json"
-    content = json.loads(file.read_text())
-    first, second = content["annotations"]
-    content["annotations"] = [first, first | {"id": 77}, second]
-    del second["bbox"]
-    file.write_text(json.dumps(content))
+    with edited_coco(tmp_path / "data") as (root, content):
+        first, second = content["annotations"]
+        content["annotations"] = [first, first | {"id": 77}, second]
+        del second["bbox"]
     folder, said = opened(root)
     assert folder.boxes == 1
     assert "1 annotations have no box" in said
@@ -184,12 +187,9 @@ def test_coco_annotations_without_a_box_and_repeated_ones_are_counted(tmp_path):
 
 
 def test_coco_names_may_begin_at_the_folder_of_the_file(tmp_path):
-    root = write_coco(tmp_path / "data", TWO)
-    file = root / "annotations.json"
-    content = json.loads(file.read_text())
-    for image in content["images"]:
-        image["file_name"] = f"images/{image['file_name']}"
-    file.write_text(json.dumps(content))
+    with edited_coco(tmp_path / "data") as (root, content):
+        for image in content["images"]:
+            image["file_name"] = f"images/{image['file_name']}"
     assert opened(root)[0].boxes == 2
 
 

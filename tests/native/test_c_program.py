@@ -16,6 +16,7 @@ from edgevit.zoo.spec import Preprocess
 from edgevit_export.native.compile_native import compile_native
 from edgevit_runtimes.backends.native.native_library import library_path
 from edgevit_runtimes.backends.native.native_runner import NativeRunner
+from support.models.c_example import build_example, ppm, refusal
 from support.models.exported_models import exported_model
 from support.needs import need_tool
 
@@ -28,25 +29,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     need_tool("native-engine")
     need_tool("c++")
     folder = tmp_path_factory.mktemp("c")
-    target = folder / "classify"
     library = shutil.copy(library_path(), folder / "libedgevit.so")
-    include = ROOT / "runtimes" / "native" / "include"
-    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{include}"]
-    command = ["cc", *strict, str(SOURCE), str(library), "-Wl,-rpath,$ORIGIN", "-o", str(target)]
-    subprocess.run(command, check=True)
-    return target
+    return build_example(SOURCE, ROOT / "runtimes" / "native" / "include", library)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("model") / "model.native"
     file.write_bytes(compile_native(exported_model("lla_micro")))
-    return file
-
-
-def ppm(picture: Image, file: Path) -> Path:
-    height, width, _ = picture.shape
-    file.write_bytes(b"P6\n%d %d\n255\n" % (width, height) + picture.tobytes())
     return file
 
 
@@ -87,15 +77,12 @@ def test_a_bad_picture_is_one_line_and_exit_code_2(
 ) -> None:
     file = tmp_path / "bad.ppm"
     file.write_bytes(content)
-    finished = subprocess.run([program, model, file], capture_output=True, text=True, check=False)
-    assert finished.returncode == 2
-    assert reason in finished.stderr
-    assert finished.stderr.count("\n") == 1
+    said = refusal(program, model, file)
+    assert reason in said
+    assert said.count("\n") == 1
 
 
 def test_a_file_that_is_no_model_is_refused(program: Path, tmp_path: Path) -> None:
     file = tmp_path / "other"
     file.write_bytes(b"something else" * 20)
-    finished = subprocess.run([program, file, file], capture_output=True, text=True, check=False)
-    assert finished.returncode == 2
-    assert "does not begin with EDGEVIT" in finished.stderr
+    assert "does not begin with EDGEVIT" in refusal(program, file, file)

@@ -14,6 +14,7 @@ from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
+from support.models.c_example import build_example, ppm, refusal
 from support.needs import ONNXRUNTIME_HEADERS, need_tool
 
 MODEL = PREBUILT_BUNDLE / "model.onnx"
@@ -34,17 +35,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     need_tool("c++")
     folder = tmp_path_factory.mktemp("onnxruntime_c")
     linked = shutil.copy(library(), folder / "libonnxruntime.so.1")
-    target = folder / "classify"
-    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ONNXRUNTIME_HEADERS}"]
-    command = ["cc", *strict, str(SOURCE), str(linked), "-Wl,-rpath,$ORIGIN", "-o", str(target)]
-    subprocess.run(command, check=True)
-    return target
-
-
-def ppm(picture: Image, file: Path) -> Path:
-    height, width, _ = picture.shape
-    file.write_bytes(b"P6\n%d %d\n255\n" % (width, height) + picture.tobytes())
-    return file
+    return build_example(SOURCE, ONNXRUNTIME_HEADERS, linked)
 
 
 def test_it_answers_as_onnx_runtime_in_python(
@@ -72,18 +63,15 @@ def test_a_bad_picture_is_one_line_and_exit_code_2(
 ) -> None:
     file = tmp_path / "bad.ppm"
     file.write_bytes(content)
-    finished = subprocess.run([program, MODEL, file], capture_output=True, text=True, check=False)
-    assert finished.returncode == 2
-    assert reason in finished.stderr
-    assert finished.stderr.count("\n") == 1
+    said = refusal(program, MODEL, file)
+    assert reason in said
+    assert said.count("\n") == 1
 
 
 def test_a_file_that_is_no_model_is_refused(program: Path, tmp_path: Path) -> None:
     file = tmp_path / "other"
     file.write_bytes(b"something else" * 20)
-    finished = subprocess.run([program, file, file], capture_output=True, text=True, check=False)
-    assert finished.returncode == 2
-    assert "Protobuf parsing failed" in finished.stderr
+    assert "Protobuf parsing failed" in refusal(program, file, file)
 
 
 def test_it_is_an_example_and_no_more() -> None:

@@ -131,8 +131,7 @@ def test_inspect_lists_what_was_compiled(path: Path, edgevit: Command) -> None:
     with_engine(path)
     ended = edgevit("inspect", path, "--layers")
     assert ended.code == 0, ended.err
-    (row,) = [line for line in ended.out.splitlines() if line.startswith("tensorrt-fp32 ")]
-    assert row.rstrip().endswith("as float"), "its layers are those of what it was compiled from"
+    assert "compiled from float" in ended.out
 
 
 def test_a_model_that_gives_more_than_logits_is_not_for_the_native_engine(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,31 +44,26 @@ def deploy(
     from edgevit.common.progress import progress_for_stderr
     from edgevit.workflows.remote import deploy as workflow
 
-    progress = progress_for_stderr()
+    options: dict[str, Any] = {
+        "fleet": fleet,
+        "slot": slot,
+        "restart_service": restart_service,
+        "timeout_s": timeout,
+        "progress": progress_for_stderr(),
+    }
     if rollback:
         if bundle is not None:
             raise InputError("--rollback goes back to what is on the device; give no bundle.")
-        result = workflow.roll_back(
-            host or (),
-            fleet=fleet,
-            slot=slot,
-            restart_service=restart_service,
-            timeout_s=timeout,
-            progress=progress,
-        )
+        result = workflow.roll_back(host or (), **options)
     elif bundle is None:
         raise InputError("No bundle is given. Usage: edgevit deploy model.edgevit --host DEVICE")
     else:
         result = workflow.deploy(
             open_bundle(bundle),
             host or (),
-            fleet=fleet,
-            slot=slot,
             keep=keep,
             force=force,
-            restart_service=restart_service,
-            timeout_s=timeout,
-            progress=progress,
+            **options,
         )
     show(result, json)
     result.require()

@@ -7,7 +7,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from edgevit.common.progress import Progress
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.parsers import parsing
-from edgevit.images.training_split import write_dense_split
+from edgevit.images.training_split import TrainingSplit, dense_split
 from edgevit.models.build import build
 from edgevit.models.checkpoint import read_checkpoint, save_checkpoint
 from edgevit.models.transfer import start_from
@@ -220,7 +221,13 @@ class DenseLoop(ABC, Generic[Batch]):
         name, module = self.place.spec.name, self.average.module
         place = self.place
         save_checkpoint(place.weights, module, name, self._classes, told)
-        write_dense_split(place.training.files, place.validation.files, place.weights, place.run)
+        replace(self._split, weights_sha256=sha256_of(place.weights)).write(place.run)
+
+    @cached_property
+    def _split(self) -> TrainingSplit:
+        """Of the first weights; the pictures stay, so they are hashed once a run."""
+        place = self.place
+        return dense_split(place.training.files, place.validation.files, place.weights)
 
     def _save(self) -> None:
         self.state.model = self.module.state_dict()

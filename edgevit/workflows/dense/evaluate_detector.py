@@ -17,7 +17,6 @@ from edgevit.inference.dense.detection_metrics import detection_accuracy
 from edgevit.inference.dense.detections import Detections
 from edgevit.results.dense.detection_evaluation import DetectionEvaluationResult
 from edgevit.workflows.trained_pictures import chosen_files
-from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:
     from edgevit_runtimes.backends.classifier import BundleClassifier
@@ -42,7 +41,6 @@ def evaluate_detector(
     root = validation_folder(data)
     every = open_box_folder(root, progress, bundle.manifest.classes)
     folder = chosen_files(bundle, every, split, progress)
-    try_untrusted(bundle, [variant], progress)
     started = time.perf_counter()
     with BundleClassifier(bundle, variant, threads) as model:
         timed = list(_found(model, folder, progress))
