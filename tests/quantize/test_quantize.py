@@ -415,7 +415,8 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert report["accuracy_from"] == "this machine's runtime"
     assert report["speed"]["times_faster"] == forms[mine]["times_faster"] > 0
     assert len(report["calibration_files"]) == report["calibration_images"] == 24
-    assert bool(report.get("layers")) == (mine == own), "layers are examined in the own form alone"
+    examined = mine == own or len(report["attempts"]) > 1
+    assert bool(report.get("layers")) == examined, "of another form only where some stay in float"
     simulated = opened.manifest.variants["onnx-int8-tensorrt"].report
     assert simulated["accuracy_from"] == "a simulation in ONNX Runtime"
     assert "speed" not in simulated
@@ -426,7 +427,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     said = f"accuracy on {report['picture_set']['name']} ("
     for word in ("onnx-int8-tensorrt", "onnx-fp16", "calibrated by", "torch against", said):
         assert word in shown.out
-    assert ("logit error" in shown.out) == (mine == own)
+    assert ("logit error" in shown.out) == examined
     layers = json.loads(edgevit("inspect", bundle, "--layers", "--json").out)["layers"]
     assert "float16" in layers["float"].values(), "as the prebuilt bundle stores them"
     assert "int8" in layers["onnx-int8-tensorrt"].values()

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
+from edgevit.training.distributed.batch_norm import HostSyncBatchNorm2d
 from support import environment
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -85,6 +87,52 @@ def assert_equal_runs(data: Path, root: Path, model: str) -> None:
     assert identities[0] == identities[1], "a run can go on with another number of processes"
     assert two.stderr.count("validation loss") == 2, "the first process alone reports"
     assert two.stdout.count("trained") == 1
+
+
+def _normalise_a_part(rank: int, store: str, found: str) -> None:
+    """Saves what the layer of one of two processes gives for its half of the batch."""
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    layer = HostSyncBatchNorm2d(6)
+    pictures, answers = _batch_and_weights(layer)
+    mine = slice(4 * rank, 4 * rank + 4)
+    part = pictures[mine].clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+    result = layer(part)
+    (result * answers[mine]).mean().backward()
+    dist.destroy_process_group()
+    gradients = (part.grad, layer.weight.grad, layer.bias.grad)
+    torch.save((result.detach(), gradients, layer.state_dict()), f"{found}{rank}")
+
+
+def _batch_and_weights(layer: torch.nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures and the gradients of their answers, [8, 6, 5, 4]; the halves differ in mean."""
+    with torch.no_grad():
+        layer.weight.copy_(torch.linspace(0.5, 2, 6))
+        layer.bias.copy_(torch.linspace(-1, 1, 6))
+    made = torch.Generator().manual_seed(3)
+    pictures = 3 * torch.randn(8, 6, 5, 4, generator=made)
+    pictures[4:] += 2
+    return pictures, torch.randn(8, 6, 5, 4, generator=made)
+
+
+def test_normalisation_of_two_processes_is_that_of_the_whole_batch(tmp_path: Path) -> None:
+    """Answers, gradients and running statistics; torch's own layer gives the values."""
+    found = f"{tmp_path}/found"
+    torch.multiprocessing.spawn(
+        _normalise_a_part, (f"file://{tmp_path}/store", found), nprocs=2, join=True
+    )
+    layer = torch.nn.BatchNorm2d(6)
+    pictures, answers = _batch_and_weights(layer)
+    expected = layer(pictures.requires_grad_())
+    (expected * answers).mean().backward()
+    parts = [torch.load(f"{found}{rank}", weights_only=True) for rank in (0, 1)]
+    torch.testing.assert_close(torch.cat([part[0] for part in parts]), expected.detach())
+    gradient = torch.cat([part[1][0] for part in parts]) / 2  # the processes' mean is the loss
+    torch.testing.assert_close(gradient, pictures.grad)
+    for place, parameter in ((1, layer.weight), (2, layer.bias)):
+        mean = (parts[0][1][place] + parts[1][1][place]) / 2
+        torch.testing.assert_close(mean, parameter.grad)
+    for _, _, state in parts:
+        torch.testing.assert_close(state, layer.state_dict())
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(data: Path, tmp_path: Path) -> None:
