@@ -76,6 +76,17 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def short_comparisons() -> Iterator[None]:
+    """Few rounds: what is compared in this process is whether it is compared, not how precisely."""
+    from edgevit_runtimes.bench import measure
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("_ROUNDS", 3), ("_BLOCK", 5), ("COLD_STARTS", 2)):
+            patch.setattr(measure, name, value)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def trust_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A state folder of the run's own: what one worker made, the others trust."""
     state = folder_of_the_run(tmp_path_factory) / "state"

@@ -396,7 +396,8 @@ def test_the_same_picture_must_not_calibrate_and_judge(answered: Path, tmp_path:
 def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_path: Path) -> None:
     plot = tmp_path / "trade.png"
     options = ("--data", answered / "train", "--val-data", answered / "val", "--count", 24)
-    ended = edgevit("quantize", bundle, *options, "--max-drop", 5, "--plot", plot)
+    quick = ("--calibration-method", "minmax")
+    ended = edgevit("quantize", bundle, *options, *quick, "--max-drop", 5, "--plot", plot)
     assert ended.code == 0, ended.err
     assert image_io.read(plot).shape[0] > 100
     opened = Bundle.open(bundle)
@@ -422,15 +423,7 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     assert "speed" not in simulated
     small = opened.variant(mine).stat().st_size
     assert small < 0.6 * 4 * opened.manifest.model.parameters, "convolutions stay float32"
-    shown = edgevit("inspect", bundle)
-    assert shown.code == 0
-    said = f"accuracy on {report['picture_set']['name']} ("
-    for word in ("onnx-int8-tensorrt", "onnx-fp16", "calibrated by", "torch against", said):
-        assert word in shown.out
-    assert ("logit error" in shown.out) == examined
-    layers = json.loads(edgevit("inspect", bundle, "--layers", "--json").out)["layers"]
-    assert "float16" in layers["float"].values(), "as the prebuilt bundle stores them"
-    assert "int8" in layers["onnx-int8-tensorrt"].values()
+    _assert_inspected(bundle, report["picture_set"]["name"], examined, edgevit)
     photo = next((answered / "val").rglob("*.png"))
     chosen = opened.manifest.chosen.get(this_target(), "float")
     assert json.loads(edgevit("run", bundle, photo, "--json").out)["variant"] == chosen
@@ -446,15 +439,30 @@ def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_p
     again = edgevit("quantize", bundle, *options)
     assert again.code == 2
     assert "quantized already" in again.one_message
-    quick = ("--calibration-method", "minmax", "--target", "tensorrt", "--max-drop", 100)
-    forced = edgevit("quantize", bundle, *options, *quick, "--force")
+    anew = ("--target", "tensorrt", "--max-drop", 100, "--force")  # by the best of all methods
+    forced = edgevit("quantize", bundle, *options, *anew)
     assert forced.code == 0, forced.err
+    candidates = Bundle.open(bundle).manifest.variants["onnx-int8-tensorrt"].report["candidates"]
+    assert set(candidates) == {f"{name}{tail}" for name in METHODS for tail in ("", " smoothed")}
     assert set(Bundle.open(bundle).manifest.variants) == {
         "float",
         "onnx-int8-tensorrt",
         "onnx-fp16",
     }
     assert not (bundle / opened.entry(mine).file).exists()
+
+
+def _assert_inspected(bundle: Path, picture_set: str, examined: bool, edgevit: Command) -> None:
+    """What was measured is shown; ``examined``: how much each layer costs, too."""
+    shown = edgevit("inspect", bundle)
+    assert shown.code == 0
+    said = f"accuracy on {picture_set} ("
+    for word in ("onnx-int8-tensorrt", "onnx-fp16", "calibrated by", "torch against", said):
+        assert word in shown.out
+    assert ("logit error" in shown.out) == examined
+    layers = json.loads(edgevit("inspect", bundle, "--layers", "--json").out)["layers"]
+    assert "float16" in layers["float"].values(), "as the prebuilt bundle stores them"
+    assert "int8" in layers["onnx-int8-tensorrt"].values()
 
 
 def test_an_interrupted_search_leaves_the_bundle_as_it_was(

@@ -513,13 +513,6 @@ def test_a_manifest_that_lies_about_a_build(field: str, value: object, path: Pat
 # The fastest that is right ------------------------------------------------------------------------
 
 
-@pytest.fixture
-def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("_ROUNDS", 2), ("_BLOCK", 3), ("_DISCARDED", 1)):
-        monkeypatch.setattr(measure, name, value)
-
-
-@pytest.mark.usefixtures("short_measurements")
 def test_auto_measures_what_runs_here_and_says_what_does_not(
     path: Path, photo_folder: Path, edgevit: Command
 ) -> None:
@@ -547,7 +540,6 @@ def test_auto_measures_what_runs_here_and_says_what_does_not(
     assert content["variant"] in edgevit("inspect", path).out
 
 
-@pytest.mark.usefixtures("short_measurements")
 def test_auto_may_be_held_to_a_precision_and_keep_everything(
     path: Path, photo_folder: Path, edgevit: Command
 ) -> None:
