@@ -389,6 +389,7 @@ def test_killed_in_the_middle(tmp_path: Path, traces: Path, signum: int, edgevit
     assert [p.name for p in tmp_path.iterdir()] == ["out.edgevit"]
 
 
+@pytest.mark.slow
 def test_two_exports_into_one_folder(tmp_path: Path, known_trace: Path) -> None:
     target = tmp_path / "out.edgevit"
     with (

@@ -36,6 +36,7 @@ def builds(*arguments: object) -> list[dict[str, object]]:
 
 
 @needs_tensorrt
+@pytest.mark.slow
 def test_a_model_builds_in_every_precision() -> None:
     """lla_tiny's forms are built in tests/selection/test_compile.py."""
     rows = builds("--model", "lavit_tiny_32", "--capability", "8.6")

@@ -25,7 +25,7 @@ from support import Command, write_png
     [
         pytest.param("lavit_tiny_128", marks=pytest.mark.slow),
         pytest.param("lavit_tiny_32", marks=pytest.mark.slow),
-        "vit_tiny_32",
+        pytest.param("vit_tiny_32", marks=pytest.mark.slow),
     ],
 )
 def test_features_take_the_same_road(

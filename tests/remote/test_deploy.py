@@ -134,8 +134,10 @@ def with_service(device: Path, link: Path, state: str) -> Path:
     [
         ("active", (), "service 'camera' was restarted", True, 0),
         ("active", ("--no-restart-service",), "still runs the bundle before", False, 0),
-        ("inactive", (), "service 'camera' does not run", False, 0),
-        ("broken", (), "could not be restarted", True, 1),
+        pytest.param(
+            "inactive", (), "service 'camera' does not run", False, 0, marks=pytest.mark.slow
+        ),
+        pytest.param("broken", (), "could not be restarted", True, 1, marks=pytest.mark.slow),
     ],
 )
 def test_services_of_the_deployed_bundle_are_restarted(

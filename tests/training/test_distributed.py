@@ -114,6 +114,7 @@ def _batch_and_weights(layer: torch.nn.BatchNorm2d) -> tuple[torch.Tensor, torch
     return pictures, torch.randn(8, 6, 5, 4, generator=made)
 
 
+@pytest.mark.slow
 def test_normalisation_of_two_processes_is_that_of_the_whole_batch(tmp_path: Path) -> None:
     """Answers, gradients and running statistics; torch's own layer gives the values."""
     found = f"{tmp_path}/found"

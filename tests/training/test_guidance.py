@@ -24,11 +24,13 @@ from edgevit.training.losses.guidance import Guidance, guidance_of
 from edgevit.training.recipe import Recipe
 from edgevit.training.run_folder import TrainingInterruptedError
 from edgevit.training.teacher import Teacher, View
+from edgevit.workflows.export import export
 from edgevit.workflows.teacher_bundle import EFFICIENTNET, open_teacher
+from edgevit.workflows.train import train as train_a_model
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import LavitSpec, Preprocess, StageSpec
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
-from support import Command, StopAfter, python
+from support import Command, StopAfter
 
 STAGES = (StageSpec(16, 1, 1, patch=4), StageSpec(32, 2, 2, less=1))
 STUDENT = LavitSpec("student", STAGES, image_px=32, local_perception=True, stem="convolution")
@@ -44,15 +46,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def lavit_bundle(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LaViT that knows red from blue, exported with its feature maps."""
     run = tmp_path_factory.mktemp("lavit")
-    data = ("--data", class_folder)
-    model, target = ("--model", "lavit_tiny_32"), run / "lavit.edgevit"
-    weights = run / "lavit_tiny_32.safetensors"
-    for command in (
-        ("train", *model, *data, "--epochs", "1", "--batch", "10", "--output", run),
-        ("export", *model, "--checkpoint", weights, "--output", target, "--with-features"),
-    ):
-        ended = python("-m", "edgevit", *command)
-        assert ended.code == 0, ended.err
+    done = train_a_model("lavit_tiny_32", data=class_folder, output=run, epochs=1, batch=10)
+    target = run / "lavit.edgevit"
+    export("lavit_tiny_32", target, checkpoint=done.weights, with_features=True, parity_count=2)
     return target
 
 

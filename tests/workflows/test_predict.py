@@ -312,6 +312,7 @@ class TestLoad:
         with edgevit.load("lla_micro") as mended:
             assert mended(photos[3]).label == models[0](photos[3]).label
 
+    @pytest.mark.slow
     def test_weights_that_are_named_are_those_that_answer(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
