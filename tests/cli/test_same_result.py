@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from edgevit.zoo.listing import list_models
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.doctor.examination import examine_here
 from support import Command
+from support.zoo import float_copy
 
 # What differs from run to run: times, and what follows from them.
 _MEASURED = {
@@ -43,7 +43,7 @@ _MEASURED = {
 def copies(tmp_path: Path) -> tuple[Path, Path]:
     """Two copies of the prebuilt bundle, for two ways of changing one."""
     names = ("cli.edgevit", "api.edgevit")
-    return tuple(Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / name)) for name in names)
+    return tuple(float_copy(tmp_path / name) for name in names)
 
 
 def document(ended: Any) -> Any:
@@ -77,7 +77,7 @@ def test_export(tmp_path: Path, edgevit: Command) -> None:
     cli = document(edgevit("export", *options, "--output", one, "--json"))
     api = export("lla_tiny", other, batch=None, parity_count=2)
     same(cli, json.loads(json.dumps(api.to_dict())), one, other)
-    assert "largest logit difference" in str(api)
+    assert "largest logit difference" in " ".join(str(api).split())
 
 
 def test_compile_verify_inspect(copies: tuple[Path, Path], edgevit: Command) -> None:
@@ -108,7 +108,7 @@ def test_evaluate(answered: Path, edgevit: Command) -> None:
     cli = document(edgevit("eval", "--data", answered, "--json"))
     api = evaluate(Bundle.open(PREBUILT_BUNDLE), answered)
     same(cli, json.loads(json.dumps(api.to_dict())))
-    assert api.top1 == cli["top1"]["share"]
+    assert round(api.top1, 5) == cli["top1"]["share"]
 
 
 def test_profile(edgevit: Command) -> None:
