@@ -259,6 +259,16 @@ class Manifest:
         """By what logits are divided before the softmax."""
         return 1.0 if self.confidence is None else self.confidence.temperature
 
+    def measured(self, name: str) -> Variant | None:
+        """The variant whose report tells of ``name``: itself, or what it was compiled from.
+
+        None where that is not in the bundle.
+        """
+        variant = self.variants[name]
+        if variant.build is None or variant.report:
+            return variant
+        return self.variants.get(variant.build.source)
+
     def _check_outputs(self) -> None:
         by_name = {output.name: output for output in self.outputs}
         size, classes = self.preprocess.size_px, len(self.classes)

@@ -136,7 +136,7 @@ def accuracy_notes(bundle: Bundle) -> list[str]:
 
 def _figures(variant: Variant) -> tuple[str, str, str, str]:
     report = variant.report
-    if variant.build is not None:
+    if variant.build is not None and not report:
         return "-", "-", "-", f"as {variant.build.source}"
     if not report:
         return "-", "-", "-", "all"

@@ -315,8 +315,11 @@ def compile_fastest(
             bundle, outcome = compile_variant(bundle, request, work)
             names.append(outcome.name)
         except EdgevitError as error:
-            unavailable[request.name] = str(error)
             bundle = Bundle.open(bundle.path)  # what did not agree is gone again
+            if isinstance(error, MissingFormError) and request.name in before:
+                names.append(request.name)  # it came without the form that it was compiled from
+            else:
+                unavailable[request.name] = str(error)
     offered = Candidates(names, unavailable)
     bundle, choice = choose_fastest(bundle, offered, work.evaluation, work.threads, work.progress)
     losers = set(names) - before - {choice.variant}

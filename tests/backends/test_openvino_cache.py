@@ -11,12 +11,12 @@ import pytest
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.storage.cache import writable_cache
-from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.inspect.expose import exposed
 from edgevit_runtimes.backends import openvino_cache
 from edgevit_runtimes.backends.open_model import open_variant
 from support import Command
 from support.needs import needs_openvino
+from support.zoo import float_copy
 
 pytestmark = needs_openvino
 
@@ -26,7 +26,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from edgevit.workflows.compile import compile_bundle
 
     path = tmp_path_factory.mktemp("openvino") / "mine.edgevit"
-    bundle = Bundle.open(Path(shutil.copytree(PREBUILT_BUNDLE, path)))
+    bundle = Bundle.open(float_copy(path))
     compile_bundle(bundle, "openvino")
     return path
 

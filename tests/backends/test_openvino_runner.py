@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from edgevit_runtimes.backends.open_model import open_model
 from edgevit_runtimes.backends.openvino_runner import OpenVinoRunner
 from support import Command
 from support.needs import needs_openvino
+from support.zoo import float_copy
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_wrong_pictures_and_broken_files_are_refused(inlined: Path, tmp_path: Pa
 def test_a_quantized_variant_runs_and_is_measured_in_it(
     answered: Path, tmp_path: Path, edgevit: Command
 ) -> None:
-    bundle = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    bundle = float_copy(tmp_path / "mine.edgevit")
     data = ("--data", answered / "train", "--val-data", answered / "val")
     options = (
         "--target",

@@ -21,13 +21,14 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.onnxruntime_runner import PROVIDERS
 from support import Command
 from support.needs import NO_CUDA_PROVIDER
+from support.zoo import float_copy
 
 _TORCH = "torch against ONNX Runtime"
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "copy.edgevit"))
+    return float_copy(tmp_path / "copy.edgevit")
 
 
 def edit(bundle: Path, **changes: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
+from support.zoo import float_copy
 
 CONTENTS = {
     "empty": b"",
@@ -22,7 +22,7 @@ CONTENTS = {
 
 @pytest.fixture(params=CONTENTS)
 def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    path = float_copy(tmp_path / "mine.edgevit")
     with edit(Bundle.open(path)) as draft:
         draft.write("model.onnx", lambda file: file.write_bytes(CONTENTS[request.param]))
     return path

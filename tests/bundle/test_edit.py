@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -22,15 +21,15 @@ from edgevit.common.errors import BundleError, InputError
 from edgevit.common.storage import folders
 from edgevit.common.storage.folders import exchange
 from edgevit.common.storage.locks import lock_file, locked
-from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.needs import NOT_ROOT, not_here
 from support.processes import environment
+from support.zoo import float_copy
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    return float_copy(tmp_path / "mine.edgevit")
 
 
 def wanted(name: str) -> Wanted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from support import Command
 from support.made_results import made
 from support.onnx_classifiers import small_classifier
 from support.table_widths import assert_fits, assert_lines_fit
+from support.zoo import float_copy
 
 Words = tuple[object, ...]
 _SHORT = ("--samples", 10, "--frames", 2, "--fps", 100, "--warmup", 1, "--max-seconds", 5)
@@ -37,7 +37,7 @@ def _compared(folder: Path) -> Words:
 
 
 def _compiled(folder: Path) -> Words:
-    target = shutil.copytree(PREBUILT_BUNDLE, folder / "mine.edgevit")
+    target = float_copy(folder / "mine.edgevit")
     return ("compile", target, "--target", "native")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +19,11 @@ from edgevit.common.errors import InputError
 from edgevit.common.untrusted.bounded import read_bytes
 from edgevit.images import image_io, jpeg
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command, begin, environment, python, write_png
 from support.fuzzing.damaged_pictures import read_picture, whole_pictures
 from support.fuzzing.mutations import changed_bytes
 from support.pictures.files import jpeg_claiming, png, png_header, saved
+from support.zoo import float_copy
 
 END = (b"IEND", b"")
 LIMIT_BYTES = 2 << 30
@@ -211,7 +210,7 @@ def test_a_bundle_whose_name_is_not_utf8(
 ) -> None:
     """Every native library; the picture is saved under such a name too."""
     bundle = tmp_path / os.fsdecode(b"b\xff.edgevit")
-    shutil.copytree(PREBUILT_BUNDLE, bundle)
+    float_copy(bundle)
     target = tmp_path / os.fsdecode(b"saved\xff.png")
     ended = edgevit("run", bundle, photo_folder / "photo0.png", "--output", target)
     assert ended.code == 0, ended.err

@@ -18,6 +18,7 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit.zoo.spec import Preprocess
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from support import Command, write_png
+from support.zoo import float_copy
 
 SQUASH, CROP = Preprocess(64), Preprocess(64, "crop", crop_pct=0.5)
 LETTERBOX = Preprocess(64, "letterbox")
@@ -90,10 +91,9 @@ def test_superpixels_are_drawn_where_the_model_saw_them() -> None:
 @pytest.fixture(scope="module")
 def cropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped model, told to crop."""
-    import shutil
 
     path = tmp_path_factory.mktemp("cropping") / "lla.edgevit"
-    shutil.copytree(PREBUILT_BUNDLE, path)
+    float_copy(path)
     with edit(Bundle.open(path)) as draft:
         fitted = replace(draft.manifest.preprocess, resize="crop", crop_pct=0.5)
         draft.manifest = replace(draft.manifest, preprocess=fitted)

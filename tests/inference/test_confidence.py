@@ -19,6 +19,7 @@ from edgevit.inference.answers import softmax
 from edgevit.inference.confidence import calibration_error, fit_temperature
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
+from support.zoo import float_copy
 
 
 def _drawn(temperature: float) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +51,7 @@ def test_nothing_is_fitted_where_it_cannot_be_known() -> None:
 
 @pytest.fixture
 def calibrated(tmp_path: Path) -> Path:
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "calibrated.edgevit"))
+    path = float_copy(tmp_path / "calibrated.edgevit")
     with_confidence(Bundle.open(path), ConfidenceReport(4.0, 100, 0.01, 0.2))
     return path
 
@@ -64,7 +65,8 @@ def test_probabilities_are_calibrated_everywhere(
 ) -> None:
     """4.0 is much: the command line, a feed and Python give the same, and are unsure."""
     photo = photo_folder / "photo0.png"
-    plain, former = library.load(PREBUILT_BUNDLE)(photo), prebuilt_temperature()
+    plain = library.load(PREBUILT_BUNDLE, "float")(photo)
+    former = prebuilt_temperature()
     with library.load(calibrated) as model:
         expected = softmax(np.log(plain.probabilities) * np.float32(former / 4))
         np.testing.assert_allclose(model(photo).probabilities, expected, atol=1e-4)
@@ -94,7 +96,7 @@ def test_eval_measures_and_mends(answered: Path, tmp_path: Path, edgevit: Comman
     one, other = sorted(path for path in folder.iterdir())[:2]
     for file in sorted(one.iterdir())[:2]:
         shutil.move(file, other / f"wrong_{file.name}")
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    path = float_copy(tmp_path / "mine.edgevit")
     with edit(Bundle.open(path)) as draft:
         draft.manifest = replace(draft.manifest, confidence=None)
     before = json.loads(edgevit("eval", path, "--data", folder, "--json").out)
@@ -114,7 +116,7 @@ def _renamed_copy(source: str, target: str) -> None:
 
 
 def test_too_little_to_calibrate_on(answered: Path, tmp_path: Path, edgevit: Command) -> None:
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    path = float_copy(tmp_path / "mine.edgevit")
     ended = edgevit("eval", path, "--data", answered / "val", "--calibrate")
     assert ended.code == 2
     assert "--calibrate needs 50 images or more" in ended.one_message

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from edgevit.bundle.bundle import Bundle
-from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.open_model import open_variant
 from support import Command
 from support.needs import needs_native_engine
+from support.zoo import float_copy
 
 
 @needs_native_engine
@@ -20,7 +19,7 @@ from support.needs import needs_native_engine
 def test_quantized_in_the_engine_and_compiled(
     answered: Path, tmp_path: Path, edgevit: Command
 ) -> None:
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    path = float_copy(tmp_path / "mine.edgevit")
     data = ("--data", answered / "train", "--val-data", answered / "val", "--count", "8")
     ended = edgevit(
         *("quantize", path, *data, "--target", "native", "--calibration-method", "minmax")

@@ -40,13 +40,14 @@ from edgevit_runtimes.devices.target import this_target
 from edgevit_runtimes.selection.verdict import LEAST_GAIN
 from support import Command
 from support.quantize_requests import quantize_request
+from support.zoo import float_copy
 
 RUNNERS = {"onnxruntime": OnnxRuntimeRunner}
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    return float_copy(tmp_path / "mine.edgevit")
 
 
 @pytest.fixture(scope="session")

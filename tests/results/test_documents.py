@@ -16,6 +16,7 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.made_results import made_result
 from support.processes import ROOT
+from support.zoo import float_copy
 
 
 def test_the_schemas_in_the_docs_are_fresh(tmp_path: Path) -> None:
@@ -70,9 +71,8 @@ def test_the_shipped_manifest_is_of_its_type() -> None:
 def test_unknown_fields_are_those_of_newer_minor_versions(
     change: dict[str, object], read: bool, tmp_path: Path, edgevit: Command
 ) -> None:
-    import shutil
 
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    path = float_copy(tmp_path / "mine.edgevit")
     content = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").write_text(json.dumps({**content, **change}))
     ended = edgevit("inspect", path)

@@ -44,6 +44,7 @@ from support.needs import (
     needs_openvino,
     needs_tensorrt,
 )
+from support.zoo import float_copy
 
 
 @pytest.fixture
@@ -451,7 +452,7 @@ def test_bad_options(options: tuple[str, ...], message: str, path: Path, edgevit
     "target", ["onnxruntime", "openvino", "native", pytest.param("tensorrt", marks=needs_tensorrt)]
 )
 def test_a_form_that_quantize_has_not_made(target: str, tmp_path: Path, edgevit: Command) -> None:
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))
+    path = float_copy(tmp_path / "float.edgevit")
     capability = ("--capability", "8.6") if target == "tensorrt" else ()
     ended = edgevit("compile", path, "--target", target, "--precision", "int8", *capability)
     assert ended.code == 2
@@ -460,7 +461,7 @@ def test_a_form_that_quantize_has_not_made(target: str, tmp_path: Path, edgevit:
 
 
 def test_fp16_is_made_where_it_is_needed(tmp_path: Path, edgevit: Command) -> None:
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))
+    path = float_copy(tmp_path / "float.edgevit")
     before = contents(path)
     assert edgevit("compile", path, "--target", "native", "--precision", "fp16").code == 2
     assert contents(path) == before
@@ -475,7 +476,7 @@ def test_int8_is_calibrated_where_it_is_needed(
     answered: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     """Beside the forms that are there, which stay."""
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "float.edgevit"))
+    path = float_copy(tmp_path / "float.edgevit")
     int8 = ("--precision", "int8", "--data", answered / "train", "--json")
     for target in ("native", "openvino"):
         ended = edgevit("compile", path, "--target", target, *int8)
@@ -673,7 +674,7 @@ def test_another_machine_does_not_take_this_ones_choice(path: Path) -> None:
 @needs_openvino
 @pytest.mark.slow
 def test_bench_measures_a_compiled_variant_on_its_cores(tmp_path: Path, edgevit: Command) -> None:
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    path = float_copy(tmp_path / "mine.edgevit")
     edgevit("compile", path, "--target", "openvino")
     short = ("--samples", 5, "--frames", 2, "--fps", 100, "--warmup", 1, "--json")
     ended = edgevit("bench", path, "--variant", "openvino-fp32", "--cores", "0", *short)

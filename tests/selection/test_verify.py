@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from support import Command
 from support.compiled_bundles import float_model, with_variant
 from support.fuzzing.small_bundle import put_file
 from support.needs import needs_openvino
+from support.zoo import float_copy
 
 
 def scaled(model: onnx.ModelProto, weight: str, by: float) -> onnx.ModelProto:
@@ -124,7 +124,7 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path, edgevit: Command) -
 
 def with_file(folder: Path, name: str, content: bytes) -> Path:
     """The prebuilt bundle with another file in place of its own, and the hash of that; trusted."""
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, folder / "mine.edgevit"))
+    path = float_copy(folder / "mine.edgevit")
     put_file(path, name, content)
     trust(Bundle.open(path).manifest_sha256)
     return path

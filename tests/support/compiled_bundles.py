@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.devices import facts
 from edgevit_runtimes.devices.target import this_target
 from support.machines.fake_tensorrt import GOOD_ENGINE, FakeCuda, FakeEngine, fake_tensorrt
+from support.zoo import float_copy
 
 ON_ORIN = {
     "runtime": "tensorrt 10.3.0",
@@ -40,7 +40,7 @@ ON_ORIN = {
 
 def with_all_forms(target: Path) -> Path:
     """The shipped bundle with INT8 for four runtimes and FP16, calibrated on its reference."""
-    bundle = Bundle.open(Path(shutil.copytree(PREBUILT_BUNDLE, target)))
+    bundle = Bundle.open(float_copy(target))
     model = ir.load(bundle.variant())
     widen_weights(model)
     pictures = bundle.reference().images
@@ -67,7 +67,7 @@ def with_variant(
     folder: Path, name: str, model: onnx.ModelProto, runtime: str = "onnxruntime"
 ) -> Path:
     """The prebuilt bundle with one more variant."""
-    path = Path(shutil.copytree(PREBUILT_BUNDLE, folder / "mine.edgevit"))
+    path = float_copy(folder / "mine.edgevit")
     manifest = Bundle.open(path).manifest
     onnx.save(model, path / variant_file(name))
     variant = Variant(variant_file(name), "float32", "float32", runtime)

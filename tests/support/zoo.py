@@ -1,10 +1,15 @@
-"""Models of the zoo in a size that tests can afford."""
+"""Models of the zoo in a size that tests can afford, and the shipped bundle in its plain form."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
-from edgevit.zoo.registry import ModelEntry, find
+from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.edit import edit
+from edgevit.bundle.manifest import FLOAT_VARIANT
+from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
 from edgevit.zoo.spec import IsotropicSpec, LlaSpec
 
 
@@ -21,3 +26,11 @@ def shallow(name: str) -> ModelEntry:
 
 def _layers_per_reading(spec: IsotropicSpec) -> int:
     return spec.layers_per_reading if isinstance(spec, LlaSpec) else 1
+
+
+def float_copy(target: Path) -> Path:
+    """A copy of the shipped bundle that holds the float model alone, as after an export."""
+    bundle = Bundle.open(Path(shutil.copytree(PREBUILT_BUNDLE, target)))
+    with edit(bundle) as draft:
+        draft.drop(set(draft.manifest.variants) - {FLOAT_VARIANT})
+    return target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,13 @@ import edgevit
 from edgevit.images.image_io import Image
 from edgevit.workflows.evaluate import evaluate
 from edgevit.zoo.registry import PREBUILT_BUNDLE
+from support.zoo import float_copy
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A copy of the shipped bundle, which may be edited."""
-    return Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "own.edgevit"))
+    return float_copy(tmp_path / "own.edgevit")
 
 
 def test_an_edit_is_used_from_the_next_call_on(own: Path, photos: list[Image]) -> None:

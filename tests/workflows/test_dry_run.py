@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
+from support.zoo import float_copy
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit"))
+    return float_copy(tmp_path / "mine.edgevit")
 
 
 def _planned(edgevit: Command, *arguments: object) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,9 +21,9 @@ from edgevit.bundle.bundle import MANIFEST_FILE
 from edgevit.common.installation.install_command import install_command, upgrade_advice
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command, Finished, python
 from support.cameras import CLIP_FRAMES
+from support.zoo import float_copy
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +287,7 @@ class TestLoad:
             edgevit.load("lla_tiny", threads=0)
 
     def test_a_bundle_of_a_newer_version(self, tmp_path: Path) -> None:
-        newer = shutil.copytree(PREBUILT_BUNDLE, tmp_path / "newer.edgevit")
+        newer = float_copy(tmp_path / "newer.edgevit")
         manifest = json.loads((newer / MANIFEST_FILE).read_text())
         (newer / MANIFEST_FILE).write_text(json.dumps(manifest | {"schema": 99}))
         with pytest.raises(edgevit.BundleError, match=re.escape(upgrade_advice())):

@@ -239,14 +239,13 @@ def _answer_files(
     model: Model, source: FeedSource, top: int, save: Path | None, json: bool
 ) -> None:
     from edgevit.common.console import print_line, show
-    from edgevit.results.bundle_summary import untrained_note
     from edgevit.workflows.predict.predict_files import predict_files
 
     found = predict_files(
         model, source.address.files, top=top, orientation=source.orientation, save=save
     )
     show(found, json)
-    if note := untrained_note(model.bundle):
+    for note in model.notes:
         print_line(f"note: {note}", error=True)
     for prediction in found.predictions:
         for said in prediction.notes:
@@ -261,7 +260,6 @@ def _answer_feed(
     model: Model, source: FeedSource, options: FeedOptions, outputs: OutputOptions, json: bool
 ) -> None:
     from edgevit.common.console import show
-    from edgevit.results.bundle_summary import untrained_note
     from edgevit.workflows.predict.stream import follow_feed
     from edgevit_runtimes.live.outputs.status_line import StatusLine
 
@@ -275,7 +273,7 @@ def _answer_feed(
         status.say(summary.line)
     else:
         show(summary, json)
-    if note := untrained_note(model.bundle):
+    for note in model.notes:
         status.say(f"note: {note}")
     if summary.errors:
         raise typer.Exit(2)

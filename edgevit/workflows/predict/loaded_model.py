@@ -18,6 +18,7 @@ from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
 from edgevit.inference.confidence import UNSURE_BELOW, refuse_threshold
 from edgevit.inference.runner import Array
+from edgevit.results.bundle_summary import untrained_note
 from edgevit.results.prediction import Prediction
 from edgevit.workflows.bundle_work import BundleWork, PathLike
 from edgevit.workflows.predict.answer import answer_of
@@ -88,6 +89,14 @@ class Model(BundleWork):
     def variant(self) -> str:
         """The form of the model that is used here; the session is opened to know."""
         return self.classifier().variant
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What goes for every answer: an untrained model, a chosen form that cannot run here."""
+        from edgevit_runtimes.devices.facts import fallback_note
+
+        fallback = None if self._asked_variant else fallback_note(self.bundle)
+        return tuple(note for note in (untrained_note(self.bundle), fallback) if note)
 
     def classifier(self, paced: bool = False) -> BundleClassifier:
         """The session that all threads share, opened when it is first asked for.

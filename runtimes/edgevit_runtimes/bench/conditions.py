@@ -48,11 +48,10 @@ def model_facts(bundle: Bundle, variant: str) -> dict[str, Any]:
 def accuracy(bundle: Bundle, variant: str) -> dict[str, Any] | None:
     """Top-1, mIoU or AP50 (0 to 1) as ``edgevit quantize`` measured it; None where nobody did.
 
-    A compiled variant has the accuracy of the one that it was compiled from.
+    A compiled variant without a report has the accuracy of the one that it was compiled from.
     """
     variants = bundle.manifest.variants
-    build = variants[variant].build
-    measured = variants.get(variant if build is None else build.source)
+    measured = bundle.manifest.measured(variant)
     report = measured.report if measured else {}
     if "top1" in report:
         return _known_accuracy(report, "top1")

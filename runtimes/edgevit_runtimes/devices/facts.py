@@ -147,3 +147,19 @@ def chosen_here(bundle: Bundle) -> str:
     machine = machine_label() if manifest.machines else None
     native = [NATIVE_TARGET] if NATIVE_TARGET in manifest.chosen and is_usable() else []
     return bundle.chosen([*native, this_target()], machine)
+
+
+def fallback_note(bundle: Bundle) -> str | None:
+    """What to say where a bundle's choice for the native engine cannot be loaded here.
+
+    None where it can, and where another variant was chosen by measuring on this machine.
+    """
+    manifest = bundle.manifest
+    wanted = manifest.chosen.get(NATIVE_TARGET)
+    measured = manifest.machines and machine_label() in manifest.machines
+    if wanted is None or measured or is_usable():
+        return None
+    return (
+        f"the native engine cannot be loaded here, so '{chosen_here(bundle)}' answers in place of "
+        f"'{wanted}'; 'edgevit doctor' says what is missing"
+    )

@@ -99,19 +99,13 @@ def _accuracy(bundle: Bundle, name: str, evaluation: EvalSet, threads: int) -> R
 
 def _why_not(bundle: Bundle, name: str, agrees: bool) -> str | None:
     """The pictures here are few; accuracy that quantize measured on labelled ones counts too."""
-    report = _quantized_report(bundle, name)
+    measured = bundle.manifest.measured(name)
+    report = measured.report if measured else {}
     if not agrees:
         return "it does not answer as the float reference"
     if report.get("holds") is False:
         return f"quantized, it loses more than {report['max_drop_points']} points of top-1"
     return None
-
-
-def _quantized_report(bundle: Bundle, name: str) -> Mapping[str, Any]:
-    """What quantize found of the form that a variant was compiled from."""
-    build = bundle.manifest.variants[name].build
-    source = bundle.manifest.variants.get(build.source) if build else None
-    return source.report if source else {}
 
 
 def _add_times(rows: dict[str, Row], names: Sequence[str], measured: Mapping[str, Any]) -> None:
