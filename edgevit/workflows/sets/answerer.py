@@ -12,7 +12,7 @@ import numpy as np
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import EdgevitError, InputError
-from edgevit.common.untrusted.sanitize import encodable
+from edgevit.common.untrusted.sanitize import encodable, shortened
 from edgevit.common.version import __version__
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
@@ -84,7 +84,7 @@ class Answerer:
                 # Resized at once: photographs as they are would be gigabytes.
                 read.append((row, image_io.resize(item.picture().pixels, self._preprocess)))
             except InputError as error:
-                row["error"] = encodable(str(error))
+                row["error"] = encodable(shortened(str(error)))
         pictures = [picture for _, picture in read]
         outputs = self.classifier.outputs(pictures, resized=True) if read else ()
         for (row, _), output in zip(read, outputs, strict=True):

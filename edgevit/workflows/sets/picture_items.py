@@ -29,7 +29,7 @@ PARQUET = ".parquet"
 _PATH, _BYTES = "path", "bytes"
 _LARGEST_PARQUET_ROWS = 4096  # of a row group that a worker holds in memory
 _LARGEST_GROUP_BYTES = 512 << 20  # of the column in it: twice as much is held while it is read
-_NAMES_AT_ONCE = 1024
+_NAMES_AT_ONCE, _LONGEST_NAME = 1024, 4096
 _FRONT_CODED = "DELTA_BYTE_ARRAY"
 
 
@@ -145,6 +145,11 @@ def _named_rows(path: Path) -> Iterator[PictureItem]:
             if not isinstance(name, str):
                 kind = "nothing" if name is None else type(name).__name__
                 raise InputError(f"{path}: the column '{_PATH}' holds {kind}, expected a name.")
+            if len(name) > _LONGEST_NAME:
+                raise InputError(
+                    f"{path}: the column '{_PATH}' holds a name of {len(name)} characters; a file's "
+                    f"has at most {_LONGEST_NAME}."
+                )
             yield PictureItem(name, name)
 
 
