@@ -36,6 +36,7 @@ from edgevit.bundle.manifest import (
 from edgevit.bundle.reference import Reference, read_reference, write_reference
 from edgevit.bundle.variant_names import compile_options, current_name
 from edgevit.common.errors import BundleError, DamagedError
+from edgevit.common.storage.files import resolved
 from edgevit.common.storage.folders import recover
 from edgevit.common.storage.hashes import checked_sha256
 from edgevit.common.untrusted.bounded import read_text
@@ -89,6 +90,8 @@ class Bundle:
             BundleError: not a bundle, or newer than this edgevit.
             DamagedError: with ``check_hashes``, a file is missing or was changed.
         """
+        if path.name in ("", ".."):  # recovery looks beside it, by its name
+            path = resolved(path)
         recover(path)
         manifest_path = path / MANIFEST_FILE
         if not path.is_dir() or not manifest_path.is_file():

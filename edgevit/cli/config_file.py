@@ -10,7 +10,6 @@ command's; a table that is named as a command (``[train]``) is read by that comm
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -23,6 +22,8 @@ from edgevit.cli.examples import COMMAND_NAMES
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.libraries import is_installed
 from edgevit.common.untrusted.bounded import read_text
+from edgevit.common.untrusted.parsers import parsing
+from edgevit.common.untrusted.toml_text import parse_toml
 
 _MOST_BYTES = 1 << 20
 _NOT_IN_FILES = {"config", "help"}
@@ -101,13 +102,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _toml(text: str, file: Path) -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except ValueError as error:
         raise InputError(f"{file} is not TOML: {error}.") from error
 
 
@@ -118,7 +115,11 @@ def _yaml(text: str, file: Path) -> Any:
             "it with: pip install pyyaml"
         )
     yaml: Any = import_module("yaml")  # without types of its own
-    try:
+    # It raises ValueError, RecursionError and others too, for dates and numbers that are none.
+    with parsing(lambda reason: InputError(f"{file} is not YAML: {reason}."), _one_line):
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{file} is not YAML: {str(error).replace(chr(10), ' ')}.") from error
+
+
+def _one_line(error: BaseException) -> str:
+    """A YAMLError says over several lines what it found where."""
+    return " ".join(str(error).split()) or type(error).__name__

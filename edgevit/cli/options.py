@@ -10,6 +10,7 @@ import typer
 from edgevit.bundle.variant_names import current_name
 from edgevit.cli.renamed import REMOVED_IN, warn
 from edgevit.common.errors import InputError, some_of
+from edgevit.common.storage.files import resolved
 from edgevit.common.untrusted.limits import MOST_PIXELS
 from edgevit.common.workers import refuse_too_many_threads
 
@@ -257,4 +258,4 @@ def open_for_change(path: Path) -> Bundle:
     """A bundle that variants are added to, by its real path: a link itself is never replaced."""
     from edgevit.bundle.bundle import Bundle
 
-    return Bundle.open(path if path.is_symlink() else path.resolve())
+    return Bundle.open(path if path.is_symlink() else resolved(path))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevit.common.errors import InputError, some_of
+from edgevit.common.storage.files import resolved
 from edgevit.images.image_io import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
 # Names that systems and editors put beside pictures, such as ``._x.jpg`` and a ``__MACOSX`` folder.
@@ -85,7 +86,7 @@ def images_in(folder: Path) -> Listing:
 
 def _entries(root: Path) -> Iterator[tuple[Path, str | None]]:
     """Every file with the reason why it is left out; None for a picture."""
-    above = (*root.absolute().parents, *root.resolve().parents)  # a link to there leads round
+    above = (*root.absolute().parents, *resolved(root).parents)  # a link to there leads round
     seen = {_identity(folder) for folder in (root, *above)}
     waiting = [root]
     while waiting:

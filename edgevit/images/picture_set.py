@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgevit.common.storage.files import resolved
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.untrusted.sanitize import harmless
 
@@ -91,6 +92,6 @@ def pictures_text(accuracy: MeasuredOn) -> str:
 
 def set_name(folder: Path) -> str:
     """A name for the pictures of a folder: its own, with the one above for ``val`` and the like."""
-    path = folder.resolve()
+    path = resolved(folder)
     parts = path.parts[-2:] if path.name.lower() in _PARTS else path.parts[-1:]
     return harmless("/".join(parts))

@@ -19,7 +19,8 @@ from edgevit.common.untrusted.sanitize import harmless
 from edgevit.images.picture_set import PictureSet
 
 RESULT_KIND, RESULT_SCHEMA, RESULT_MINOR = "edgevit bench", 1, 1
-MOST_BYTES = 64 << 20
+MOST_BYTES = 32 << 20  # two million durations; 24 times as much in memory at worst
+_MAKE = "Make one with: edgevit bench --output result.json"
 FUNCTION_BODIES = "function bodies"
 _LEAST, _MOST = 1e-9, 1e15  # of a figure that is not zero
 
@@ -325,32 +326,43 @@ def read_result(path: Path) -> BenchResult:
     Raises:
         InputError: there is no such file, or it holds no result of this version.
     """
-    return parse_result(read_text(path), str(path))
+    return result_of(read_document(path), str(path))
 
 
-def read_text(path: Path) -> str:
-    """The text of a file that is to hold a result.
+def read_document(path: Path) -> Any:
+    """The JSON of a file that is to hold a result.
 
     Raises:
-        InputError: it cannot be read, or is larger than any result.
+        InputError: it cannot be read, is larger than any result, or no JSON.
     """
-    return bounded.read_text(path, MOST_BYTES, "result of edgevit bench")
+    return _parsed(bounded.read_text(path, MOST_BYTES, "result of edgevit bench"), str(path))
 
 
 def parse_result(text: str, source: str) -> BenchResult:
     """A result from its text, which may come from anywhere; its texts are made harmless.
 
     Raises:
-        InputError: not JSON, no result of ``edgevit bench``, of a newer version, or with parts
-            missing or of the wrong kind.
+        InputError: not JSON, or as of :func:`result_of`.
     """
-    make = "Make one with: edgevit bench --output result.json"
+    return result_of(_parsed(text, source), source)
+
+
+def _parsed(text: str, source: str) -> Any:
     try:
-        content = plain_json(text)
+        return plain_json(text)
     except ValueError as error:
-        raise InputError(f"{source} is not JSON that can be used ({error}). {make}") from error
+        raise InputError(f"{source} is not JSON that can be used ({error}). {_MAKE}") from error
+
+
+def result_of(content: Any, source: str) -> BenchResult:
+    """The same from parsed JSON.
+
+    Raises:
+        InputError: no result of ``edgevit bench``, of a newer version, or with parts missing or of
+            the wrong kind.
+    """
     if not isinstance(content, dict) or content.get("kind") != RESULT_KIND:
-        raise InputError(f"{source} is not a result of edgevit bench. {make}")
+        raise InputError(f"{source} is not a result of edgevit bench. {_MAKE}")
     if content.get("schema") != RESULT_SCHEMA:
         raise InputError(
             f"{source} has schema {harmless(repr(content.get('schema')))}; this edgevit reads "
@@ -360,7 +372,7 @@ def parse_result(text: str, source: str) -> BenchResult:
         is_newer_minor(content, RESULT_MINOR)
         return result_from(_with_present_names(cleaned(content)))
     except ValueError as error:
-        raise InputError(f"{source} is incomplete or malformed: {error}. {make}") from error
+        raise InputError(f"{source} is incomplete or malformed: {error}. {_MAKE}") from error
 
 
 # How ratios were called before they had a type.

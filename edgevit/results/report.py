@@ -9,17 +9,17 @@ from typing import Any
 
 from edgevit.common.errors import InputError
 from edgevit.common.result import Result
-from edgevit.common.storage.files import refuse_target, write_atomically
+from edgevit.common.storage.files import refuse_target, resolved, write_atomically
 from edgevit.common.tables import Section
 from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.picture_set import pictures_key
 from edgevit.inference.accuracy import Proportion
-from edgevit.results.bench_result import BenchResult, parse_result, read_text
+from edgevit.results.bench_result import BenchResult, read_document, result_of
 from edgevit.results.documents.fleet_document import fleet_results
 from edgevit.results.documents.saved_evaluation import (
     AnySavedEvaluation,
     SavedDenseEvaluation,
-    parse_evaluation,
+    evaluation_of,
 )
 from edgevit.results.page.entry import TOP1, Entry, MeasuredTop1
 from edgevit.results.page.html_page import page
@@ -58,7 +58,7 @@ def report(
         InputError: a file is no result, none is of bench, or the page would replace one of them.
     """
     files, target = [Path(file) for file in results], Path(output)
-    if target.resolve() in [file.resolve() for file in files]:
+    if resolved(target) in [resolved(file) for file in files]:
         raise InputError(
             f"--output {target} is one of the results, which the page would replace. "
             "Choose another name, such as report.html."
@@ -71,20 +71,20 @@ def report(
 
 
 def _entries(files: Sequence[Path]) -> list[Entry]:
-    texts: dict[str, str] = {}
+    documents: dict[str, Any] = {}
     for file in files:
-        text = read_text(file)
-        of_fleet = fleet_results(text)
+        content = read_document(file)
+        of_fleet = fleet_results(content)
         if of_fleet is None:
-            texts[str(file)] = text
+            documents[str(file)] = content
         else:
-            texts |= {f"{file}: {device}": result for device, result in of_fleet.items()}
-    evaluations = {n: parse_evaluation(t, n) for n, t in texts.items()}
+            documents |= {f"{file}: {device}": result for device, result in of_fleet.items()}
+    evaluations = {name: evaluation_of(each, name) for name, each in documents.items()}
     known = {name: each for name, each in evaluations.items() if each is not None}
     entries = []
-    for name, text in texts.items():
+    for name, content in documents.items():
         if evaluations[name] is None:
-            result = parse_result(text, name)
+            result = result_of(content, name)
             entries.append(Entry(Path(name).name, result, _accuracies(result, known)))
     if not entries:
         raise InputError("None of the files is a result of edgevit bench; a report needs one.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
+from edgevit.common.storage.files import resolved
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class BundleWork:
 
     def _editable(self) -> Bundle:
         """The bundle, if it is a person's own."""
-        if self.bundle.path.resolve() == PREBUILT_BUNDLE.resolve():
+        if resolved(self.bundle.path) == resolved(PREBUILT_BUNDLE):
             name = self.bundle.manifest.model.name
             raise InputError(
                 f"{self.bundle.path} is the bundle that edgevit was installed with, which stays as "

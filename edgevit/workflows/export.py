@@ -11,6 +11,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import PlannedWork, Result
+from edgevit.common.storage.files import resolved
 from edgevit.common.storage.folders import refuse_existing
 from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows, parity_text
@@ -237,7 +238,7 @@ def _refuse_for_module(stated: InputOptions, image_px: int | None, resample: boo
 
 def bundle_folder(output: Path | str | None, model: str) -> Path:
     target = Path(output or f"{model}.edgevit")
-    if target.resolve() == Path.cwd().resolve() or not target.name:
+    if resolved(target) == resolved(Path.cwd()) or not target.name:
         raise InputError(f"--output {target} is the working folder. Name a folder to make.")
     return target
 

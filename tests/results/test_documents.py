@@ -11,7 +11,7 @@ from edgevit.bundle.manifest import SCHEMA, SCHEMA_MINOR, Manifest
 from edgevit.common.schema import to_plain, typed
 from edgevit.results.bench_result import BenchResult
 from edgevit.results.documents.json_schema import json_schemas, write_schemas
-from edgevit.results.documents.saved_evaluation import SavedEvaluation, parse_evaluation
+from edgevit.results.documents.saved_evaluation import SavedEvaluation, evaluation_of
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.made_results import made_result
@@ -47,7 +47,7 @@ def test_every_field_of_an_evaluation_has_a_place(answered: Path, edgevit: Comma
     content = json.loads(ended.out)
     found = typed(SavedEvaluation, content)
     assert json.loads(json.dumps(to_plain(found)))["classes"] == content["classes"]
-    assert parse_evaluation(ended.out, "eval.json") == found
+    assert evaluation_of(content, "eval.json") == found
 
 
 def test_the_shipped_manifest_is_of_its_type() -> None:

@@ -85,6 +85,14 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
+def resolved(path: Path) -> Path:
+    """The place that a name leads to, links followed; of links that lead round, the name itself.
+
+    ``Path.resolve`` raises RuntimeError for those, before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
+
+
 def refuse_target(path: Path) -> None:
     """Refuses a file that could not be written, before the work is done.
 

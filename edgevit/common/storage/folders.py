@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgevit.common.errors import InputError
-from edgevit.common.storage.files import cannot_write, flush, sweep
+from edgevit.common.storage.files import cannot_write, flush, resolved, sweep
 from edgevit.common.storage.locks import lock_file, locked
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -112,7 +112,7 @@ def is_mount_point(folder: Path) -> bool:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return False
-    here = str(folder.resolve())
+    here = str(resolved(folder))
     return any(_unescaped(line.split()[4]) == here for line in lines if line.count(" ") > 4)
 
 
@@ -130,6 +130,8 @@ def recover(target: Path) -> None:
     over otherwise is removed. Does nothing while another process is at work there, or where the
     folder cannot be written to.
     """
+    if not target.name:  # the root folder: nothing is beside it
+        return
     sweep(target)
     left = (_former(target), _partial(target), lock_file(target))
     if not any(path.exists() for path in left):

@@ -53,7 +53,8 @@ def _acquired(path: Path, deadline: float) -> int | None:
     """A descriptor that holds the lock; None where another one holds it, before the deadline."""
     file = lock_file(path)
     while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # NOFOLLOW: else a link that somebody put there would have its target emptied.
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_still(file, descriptor):  # else the former holder removed it in between

@@ -22,7 +22,12 @@ def harmless(text: str) -> str:
 
 def printable(text: str) -> str:
     """The same, lines and all, without what a terminal would obey; no UTF-8 becomes ``\\xff``."""
-    return _SURROGATES.sub(_escaped, _HARMFUL.sub("", text))
+    return encodable(_HARMFUL.sub("", text))
+
+
+def encodable(text: str) -> str:
+    """The same as any file of text can hold it: a byte that is no UTF-8 becomes ``\\xff``."""
+    return _SURROGATES.sub(_escaped, text)
 
 
 def shortened(text: str) -> str:

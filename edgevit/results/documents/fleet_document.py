@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import json
-
-from edgevit.common.schema import plain_json
+from typing import Any
 
 FLEET_KIND = "edgevit bench of a fleet"
 
 
-def fleet_results(text: str) -> dict[str, str] | None:
-    """The results in such a file, as JSON, by device; None if it is another kind of file.
+def fleet_results(content: Any) -> dict[str, Any] | None:
+    """The results in such a document, by device; None if it is of another kind.
 
     Devices on which the bench failed are left out.
     """
-    try:
-        content = plain_json(text)
-    except ValueError:
-        return None  # whoever reads it as a result says what is wrong
     if not isinstance(content, dict) or content.get("kind") != FLEET_KIND:
         return None
     devices = content.get("devices")
     found = devices.items() if isinstance(devices, dict) else ()
     return {
-        name: json.dumps(result)
-        for name, result in found
-        if isinstance(result, dict) and "error" not in result
+        name: result for name, result in found if isinstance(result, dict) and "error" not in result
     }

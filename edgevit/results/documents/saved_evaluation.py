@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from msgspec import field as field_of_struct
 
 from edgevit.common.errors import InputError
-from edgevit.common.schema import cleaned, plain_json, typed
+from edgevit.common.schema import cleaned, typed
 from edgevit.images.picture_set import PictureSet
 
 _MOST_IMAGES = 10**9
@@ -119,16 +119,12 @@ class SavedDenseEvaluation:
 AnySavedEvaluation: TypeAlias = SavedEvaluation | SavedDenseEvaluation
 
 
-def parse_evaluation(text: str, source: str) -> AnySavedEvaluation | None:
-    """An evaluation from its text; None if it is another document.
+def evaluation_of(content: Any, source: str) -> AnySavedEvaluation | None:
+    """An evaluation from parsed JSON; None if it is another document.
 
     Raises:
         InputError: it is one, with shares or counts that cannot be.
     """
-    try:
-        content: Any = plain_json(text)
-    except ValueError:
-        return None
     if not isinstance(content, dict) or "file_sha256" not in content:
         return None
     is_dense = bool({"miou", "ap50"} & content.keys())

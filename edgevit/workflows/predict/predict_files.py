@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgevit.common.errors import InputError
+from edgevit.common.storage.files import resolved
 from edgevit.results.bundle_summary import knowledge
 from edgevit.results.prediction import FilePredictions, Prediction
 from edgevit.workflows.predict.loaded_model import Model
@@ -62,8 +63,8 @@ def _targets(files: Sequence[Path], save: Path | None) -> dict[str, Path]:
     targets = [save] if is_file else [save / f"{file.stem}.png" for file in files]
     if len(set(targets)) < len(targets):
         raise InputError(f"Several pictures have the same name; {save} can hold only one of each.")
-    sources = {file.resolve() for file in files}
-    if own := [target for target in targets if target.resolve() in sources]:
+    sources = {resolved(file) for file in files}
+    if own := [target for target in targets if resolved(target) in sources]:
         raise InputError(
             f"--output would overwrite the picture {own[0]} itself. Name another place."
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import EdgevitError, InputError
+from edgevit.common.untrusted.sanitize import encodable, shortened
 from edgevit.common.version import __version__
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
@@ -83,7 +84,7 @@ class Answerer:
                 # Resized at once: photographs as they are would be gigabytes.
                 read.append((row, image_io.resize(item.picture().pixels, self._preprocess)))
             except InputError as error:
-                row["error"] = str(error)
+                row["error"] = encodable(shortened(str(error)))
         pictures = [picture for _, picture in read]
         outputs = self.classifier.outputs(pictures, resized=True) if read else ()
         for (row, _), output in zip(read, outputs, strict=True):
@@ -95,15 +96,15 @@ class Answerer:
 
     def _empty(self, place: int, item: PictureItem) -> Row:
         fields = ("label", "probability", "top_labels", "top_probabilities", "error")
-        row: Row = {"place": place, "image": item.image, **dict.fromkeys(fields)}
+        row: Row = {"place": place, "image": encodable(item.image), **dict.fromkeys(fields)}
         return row | ({"logits": None} if self.request.with_logits else {})
 
     def _answer(self, logits: np.ndarray[Any, np.dtype[np.float32]]) -> Row:
         best = self.classifier.named(self.classifier.probabilities(logits), self.request.top)
         row: Row = {
-            "label": best[0].label,
+            "label": encodable(best[0].label),
             "probability": best[0].probability,
-            "top_labels": [answer.label for answer in best],
+            "top_labels": [encodable(answer.label) for answer in best],
             "top_probabilities": [answer.probability for answer in best],
         }
         return row | ({"logits": logits.tolist()} if self.request.with_logits else {})

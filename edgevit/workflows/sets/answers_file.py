@@ -17,6 +17,7 @@ from typing import Any
 
 from edgevit.common.errors import InputError
 from edgevit.common.storage.files import refuse_target, write_atomically
+from edgevit.common.untrusted.sanitize import encodable
 from edgevit.workflows.sets.answerer import Row
 from edgevit.workflows.sets.picture_items import PARQUET
 
@@ -48,9 +49,11 @@ def write_answers(path: Path, batches: Iterable[list[Row]], origin: Mapping[str,
 def _write(path: Path, batches: Iterable[list[Row]], origin: Mapping[str, str]) -> None:
     import pyarrow.parquet
 
-    schema = _schema().with_metadata({f"edgevit.{key}": value for key, value in origin.items()})
+    told = {f"edgevit.{key}": encodable(value) for key, value in origin.items()}
+    schema = _schema().with_metadata(told)
     waiting: list[Row] = []
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+    # pyarrow opens no name that is not UTF-8.
+    with path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
         for rows in batches:
             waiting += rows
             if len(waiting) >= _ROW_GROUP:

@@ -10,6 +10,7 @@ import numpy as np
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.progress import Progress
+from edgevit.common.storage.files import resolved
 from edgevit.images.image_folder import ImageFolder
 from edgevit.images.labelled_images import LabelledImages
 from edgevit.images.shards.image_shards import ImageShards
@@ -39,7 +40,7 @@ def evaluate_set(
         ClusterError: the cluster cannot be reached or failed.
     """
     places = places_of(images.classes, bundle)
-    request = AnswerRequest(bundle.path.resolve(), variant, threads, top=1, with_logits=True)
+    request = AnswerRequest(resolved(bundle.path), variant, threads, top=1, with_logits=True)
     on_gpu = bundle.manifest.variants[variant].runtime == "tensorrt"
     started = time.perf_counter()
     logits, whole, errors = [], [], []

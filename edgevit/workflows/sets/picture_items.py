@@ -15,9 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from edgevit.common.errors import InputError
+from edgevit.common.errors import InputError, some_of
 from edgevit.common.libraries import require_modules
-from edgevit.common.untrusted.bounded import open_regular
+from edgevit.common.untrusted.bounded import native_name, open_regular
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.images import image_io
 from edgevit.images.image_io import Picture
@@ -28,6 +28,9 @@ from edgevit.workflows.predict.pictures import files_of
 PARQUET = ".parquet"
 _PATH, _BYTES = "path", "bytes"
 _LARGEST_PARQUET_ROWS = 4096  # of a row group that a worker holds in memory
+_LARGEST_GROUP_BYTES = 512 << 20  # of the column in it: twice as much is held while it is read
+_NAMES_AT_ONCE, _LONGEST_NAME = 1024, 4096
+_FRONT_CODED = "DELTA_BYTE_ARRAY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +104,58 @@ def _members(archive: Path) -> Iterator[PictureItem]:
 def _rows(path: Path) -> Iterator[PictureItem]:
     file = _parquet(path)
     columns = file.schema_arrow.names
-    if _PATH in columns:
-        for batch in file.iter_batches(columns=[_PATH]):
-            for name in batch.column(0).to_pylist():
-                yield PictureItem(str(name), str(name))
-    elif _BYTES in columns:
-        yield from _encoded_rows(path, file)
-    else:
+    known = next((name for name in (_PATH, _BYTES) if name in columns), None)
+    if known is None:
         raise InputError(
-            f"{path} has the columns {', '.join(columns)}; expected '{_PATH}' with names of "
+            f"{path} has the columns {some_of(columns)}; expected '{_PATH}' with names of "
             f"picture files, or '{_BYTES}' with encoded pictures."
         )
+    for group in range(file.num_row_groups):
+        _refuse_large(path, file.metadata.row_group(group), known)
+    yield from _named_rows(path) if known == _PATH else _encoded_rows(path, file)
+
+
+def _refuse_large(path: Path, group: Any, column: str) -> None:
+    """Raises InputError for a row group that is more than a worker should hold in memory."""
+    parts = [part for part in _parts(group) if part.path_in_schema == column]
+    if any(_FRONT_CODED in part.encodings for part in parts):
+        raise InputError(
+            f"{path} stores '{column}' as {_FRONT_CODED}, in which some bytes may stand for "
+            "gigabytes. Write it again in the encoding PLAIN."
+        )
+    size = sum(part.total_uncompressed_size for part in parts)
+    if size > _LARGEST_GROUP_BYTES:
+        raise InputError(
+            f"{path} holds {size >> 20} MiB of '{column}' in one row group; at most "
+            f"{_LARGEST_GROUP_BYTES >> 20} MiB are read at once. Write it again with a smaller "
+            "row_group_size."
+        )
+
+
+def _parts(group: Any) -> list[Any]:
+    """What the file says of every column in a row group."""
+    return [group.column(place) for place in range(group.num_columns)]
+
+
+def _named_rows(path: Path) -> Iterator[PictureItem]:
+    batches = _parquet(path, _PATH).iter_batches(batch_size=_NAMES_AT_ONCE, columns=[_PATH])
+    while (batch := _next(path, batches)) is not None:
+        for value in batch.column(0):  # one at a time: a short dictionary may stand for gigabytes
+            name = value.as_py()
+            if not isinstance(name, str):
+                kind = "nothing" if name is None else type(name).__name__
+                raise InputError(f"{path}: the column '{_PATH}' holds {kind}, expected a name.")
+            if len(name) > _LONGEST_NAME:
+                raise InputError(
+                    f"{path}: the column '{_PATH}' holds a name of {len(name)} characters; a file's "
+                    f"has at most {_LONGEST_NAME}."
+                )
+            yield PictureItem(name, name)
+
+
+def _next(path: Path, batches: Iterator[Any]) -> Any:
+    with parsing(lambda error: InputError(f"{path} cannot be read: {error}.")):
+        return next(batches, None)
 
 
 def _encoded_rows(path: Path, file: Any) -> Iterator[PictureItem]:
@@ -132,7 +176,7 @@ def _encoded_rows(path: Path, file: Any) -> Iterator[PictureItem]:
 def _row_group(path: Path, group: int, footer_crc: int) -> Any:
     if _footer_crc(path) != footer_crc:
         raise InputError(f"{path} was changed since it was listed. Start again.")
-    return _parquet(path).read_row_group(group, columns=[_BYTES]).column(0)
+    return _parquet(path, _BYTES).read_row_group(group, columns=[_BYTES]).column(0)
 
 
 def _footer_crc(path: Path) -> int:
@@ -152,10 +196,22 @@ def _parquet_bytes(path: Path, place: ParquetRow) -> bytes:
     return value
 
 
-def _parquet(path: Path) -> Any:
+def _parquet(path: Path, column: str | None = None) -> Any:
+    """The file; of ``column``, values that it stores once stay so in memory, for any rows."""
     require_modules("Reading a parquet file", "parquet", ["pyarrow"])
     import pyarrow.parquet
 
-    open_regular(path, "parquet file").close()
+    opened = open_regular(path, "parquet file")
+    source = native_name(path) or opened
     with parsing(lambda error: InputError(f"{path} is damaged or no parquet file: {error}.")):
-        return pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(source)
+        groups = (file.metadata.row_group(group) for group in range(file.num_row_groups))
+        if not any(_stored_once(group, column) for group in groups):
+            return file
+        return pyarrow.parquet.ParquetFile(source, read_dictionary=[column])
+
+
+def _stored_once(group: Any, column: str | None) -> bool:
+    """Whether equal values of a column are stored once; else it is not read as a dictionary."""
+    parts = [part for part in _parts(group) if part.path_in_schema == column]
+    return any("DICTIONARY" in encoding for part in parts for encoding in part.encodings)

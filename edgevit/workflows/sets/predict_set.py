@@ -13,6 +13,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress, stage
 from edgevit.common.result import Result
+from edgevit.common.storage.files import resolved
 from edgevit.common.tables import Section, Table
 from edgevit.common.version import __version__
 from edgevit.results.bundle_summary import note_rows
@@ -110,7 +111,7 @@ def predict_set(
     with stage(progress, "list the images"):
         listing = SetListing.of(map(_absolute, items_of(sources)))
     try_untrusted(bundle, [used], progress)
-    request = AnswerRequest(bundle.path.resolve(), used, threads, top)
+    request = AnswerRequest(resolved(bundle.path), used, threads, top)
     tally = _Tally()
     started = time.perf_counter()
     batches = answered(listing, request, engine, entry.runtime == "tensorrt")

@@ -10,6 +10,7 @@ import onnx
 from onnx import external_data_helper, inliner
 
 from edgevit.common.errors import InputError, some_of
+from edgevit.common.storage.files import resolved
 from edgevit.common.untrusted.bounded import open_regular
 from edgevit_export.convert.graph import OPSET
 from edgevit_export.convert.read_onnx import read_onnx, understood
@@ -88,7 +89,7 @@ def _read_external_weights(model: onnx.ModelProto, file: Path) -> None:
     if absent := sorted(place for place in places if not (file.parent / place).is_file()):
         raise InputError(
             f"{file} keeps its weights in {some_of(absent)}, which is not beside it. Copy it there "
-            f"too, into {file.parent.resolve()}."
+            f"too, into {resolved(file.parent)}."
         )
     external_data_helper.load_external_data_for_model(model, str(file.parent))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
+from edgevit.common.storage.files import resolved
 from edgevit.inference.confidence import UNSURE_BELOW, refuse_threshold
 from edgevit_runtimes.live.outputs.json_lines import STANDARD_OUTPUT
 from edgevit_runtimes.live.smoothing import Smoothing
@@ -70,7 +71,7 @@ class OutputOptions:
             require_modules("Saving a video", "video", ["av"])
         if self.serve is not None:
             require_modules("The page", "serve", ["aiohttp", "prometheus_client"])
-        if self.save and self.jsonl and self.save.resolve() == self.jsonl.resolve():
+        if self.save and self.jsonl and resolved(self.save) == resolved(self.jsonl):
             raise InputError(f"--output and --jsonl both name {self.save}. Name two files.")
 
     @property
@@ -80,7 +81,7 @@ class OutputOptions:
 
     def refuse_overwriting(self, source: Address) -> None:
         """Raises InputError where an output is the source itself."""
-        own = {Path(source.text).resolve(), *(file.resolve() for file in source.files)}
+        own = {resolved(Path(source.text)), *(resolved(file) for file in source.files)}
         for target in (self.save, self.jsonl):
-            if target is not None and target.resolve() in own:
+            if target is not None and resolved(target) in own:
                 raise InputError(f"{target} is the source itself. Name another place.")

@@ -11,7 +11,6 @@ kitchen = ["jetson", "pi@raspberrypi.local"]
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,12 +23,8 @@ from edgevit.common.storage.cache import user_folder
 from edgevit.common.storage.files import cannot_write, write_atomically
 from edgevit.common.storage.locks import locked
 from edgevit.common.untrusted.bounded import read_text
+from edgevit.common.untrusted.toml_text import parse_toml
 from edgevit_runtimes.remote.device_address import Device, check_name
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _MOST_BYTES = 1 << 20
 _FLEETS = "fleets"
@@ -74,11 +69,9 @@ def _content() -> dict[str, Any]:
     if not file.exists():
         return {}
     try:
-        return tomllib.loads(read_text(file, _MOST_BYTES, "list of devices"))
+        return parse_toml(read_text(file, _MOST_BYTES, "list of devices"))
     except ValueError as error:
         raise InputError(f"Cannot read {file}: {error}. Mend or delete it.") from error
-    except RecursionError as error:
-        raise InputError(f"Cannot read {file}: nested too deep. Mend or delete it.") from error
 
 
 def _device(file: Path, name: str, entry: Any) -> Device:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgevit.common.errors import DeviceError
+from edgevit.common.storage.files import resolved
 from edgevit.common.untrusted.bounded import read_text
 from edgevit_runtimes.service.systemd import is_active, restart
 from edgevit_runtimes.service.unit_file import bundle_of_unit, installed_services, unit_path
@@ -53,4 +54,4 @@ def _after_switch(name: str, restart_it: bool) -> ServiceOfSlot:
 
 def _place(link: Path) -> Path:
     """The link itself, not what it points to, whichever way its folder was named."""
-    return link.parent.resolve() / link.name
+    return resolved(link.parent) / link.name
