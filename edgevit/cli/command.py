@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from edgevit.cli.config_file import options_of
 from edgevit.cli.examples import examples_of
@@ -48,6 +49,37 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
+class _Command(TyperCommand):
+    """A command whose help is plain lines.
+
+    typer's tables cut the names of options and break examples where a terminal is narrow.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "rich_markup_mode": None})
+        for each in self._arguments():
+            each.metavar = each.metavar or each.name.upper()
+
+    def _arguments(self) -> list[Any]:
+        return [each for each in self.params if each.param_type_name == "argument"]
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """``[OPTIONS] [BUNDLE]``: an argument that may be left out stands in brackets."""
+        del ctx
+        return ["[OPTIONS]", *map(_usage_of, self._arguments())]
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The examples as they are: what is broken over lines cannot be pasted."""
+        del ctx
+        if self.epilog:
+            formatter.write(f"\n{self.epilog}\n")
+
+
+def _usage_of(argument: Any) -> str:
+    name: str = argument.metavar
+    return name if argument.required or name.startswith("[") else f"[{name}]"
+
+
 def add_command(
     app: typer.Typer, function: Function, name: str, panel: str | None = None, under: str = ""
 ) -> None:
@@ -58,7 +90,7 @@ def add_command(
         under: the command that ``app`` is, such as ``devices``.
     """
     path = f"{under} {name}".strip()
-    add = app.command(name, rich_help_panel=panel, epilog=examples_of(path))
+    add = app.command(name, cls=_Command, rich_help_panel=panel, epilog=examples_of(path))
     add(_with_common_options(function))
 
 

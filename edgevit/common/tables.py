@@ -1,8 +1,9 @@
 """Tables and lines of text, drawn for a terminal or as plain text.
 
-Everything fits the terminal, or 100 columns elsewhere (``COLUMNS`` says otherwise), and no word of
-a table is broken: where the columns have no room side by side, a row is drawn as a block of lines.
-A path or a command is longer if it has to be.
+A table fits the terminal, or 100 columns elsewhere (``COLUMNS`` says otherwise), and no word, path
+or command in it is broken: where the columns have no room side by side, a row is drawn as a block
+of lines, and what is longer than a line is a long line. A line of text is broken between words on a
+terminal, and elsewhere it is one line, which grep finds.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import zip_longest
 from typing import TYPE_CHECKING, TextIO
 
 from edgevit.common.installation.programs import PROGRAMS
@@ -21,13 +22,17 @@ from edgevit.common.untrusted.sanitize import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table as RichTable
 
 _WIDTH_IN_FILES = 100
 _GAP = 2  # between two columns
 _INDENT = "  "
-# What ends a line of text and is to be pasted: "Build one: edgevit compile ...".
-_COMMAND = re.compile(rf"(?:^|: )((?:{PROGRAMS}|\S+ -m pip) [^.]\S.*)$")
+# What is to be copied is never broken: a command in quotes or at the end, as in "Build one: edgevit
+# compile ...", and a cell that is a path, with spaces in it or not.
+_PIECE = re.compile(
+    rf"""\S*'{PROGRAMS}\ [^']*'\S* | (?:^|(?<=:\ ))(?:{PROGRAMS}|\S+\ -m\ pip)\ [^.]\S.*$ | \S+""",
+    re.VERBOSE,
+)
+_PATH = re.compile(r"(?:~|\.{0,2})/[^:,;]*")
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,7 @@ def _print_on(sections: Iterable[Section], file: TextIO) -> None:
         if below_a_table:
             print(file=file)
         if isinstance(section, str):
-            for line in wrapped(printable(section), console.width):
-                print(line, file=file)
+            _print_text(section, console)
         else:
             _draw(section, console)
         below_a_table = isinstance(section, Table)
@@ -79,49 +83,26 @@ def _width(file: TextIO) -> int | None:
     return int(asked) if asked.isdecimal() and int(asked) else _WIDTH_IN_FILES
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """A line of text as lines of at most ``width`` columns; a command at its end stays whole."""
-    if len(text) <= width:
+def wrapped(text: str, width: int, indent: str = _INDENT) -> list[str]:
+    """A text as lines of at most ``width`` columns, and longer ones for longer commands and paths.
+
+    Args:
+        indent: of all lines but the first.
+    """
+    if _cells(text) <= width:
         return [text]
-    found = _COMMAND.search(text)
-    sentence = text[: found.start(1)].rstrip() if found else text
-    lines = textwrap.wrap(
-        sentence,
-        width,
-        subsequent_indent=_INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [*lines, f"{_INDENT}{found[1]}"] if found else lines
+    lines: list[str] = []
+    for piece in _pieces(text):
+        if lines and _cells(lines[-1]) + 1 + _cells(piece) <= width:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(f"{indent}{piece}" if lines else piece)
+    return lines
 
 
-def _draw(section: Table, console: Console) -> None:
-    """The title, and the table or its rows as blocks."""
-    _print_title(section.title, console)
-    natural, fewest = _measured(section)
-    room = console.width - _GAP * (len(natural) - 1)
-    if sum(fewest) <= room or len(natural) == 2:
-        console.print(_side_by_side(section, _fitted(natural, fewest, room)))
-    else:
-        for row in section.rows:
-            _print_title(row[0], console)
-            console.print(_block(section.columns[1:], row[1:]))
-
-
-def _print_title(title: str, console: Console) -> None:
-    """On lines of its own, where a path in it stays whole."""
-    from rich.text import Text
-
-    for line in wrapped(printable(title), console.width) if title else ():
-        console.print(Text(line, style="bold"), soft_wrap=True)
-
-
-def _measured(section: Table) -> tuple[list[int], list[int]]:
-    """Of every column: the width of its longest cell, and of its longest word."""
-    columns = list(zip(section.columns, *section.rows, strict=True))
-    natural = [max(_cells(printable(cell)) for cell in column) for column in columns]
-    words = [[word for cell in column for word in printable(cell).split()] for column in columns]
-    return natural, [max(map(_cells, each), default=0) for each in words]
+def _pieces(text: str) -> list[str]:
+    """What stays whole: words, paths and commands."""
+    return [text] if _PATH.fullmatch(text) else _PIECE.findall(text)
 
 
 def _cells(text: str) -> int:
@@ -131,61 +112,96 @@ def _cells(text: str) -> int:
     return cell_len(text)
 
 
-def _fitted(natural: Sequence[int], fewest: Sequence[int], room: int) -> list[int]:
-    """Widths that fit: the widest columns are narrowed to one width, none below its longest word.
+def _print_text(text: str, console: Console, style: str = "") -> None:
+    """What stands in it may come from a bundle: it is no markup, and no terminal's command."""
+    from rich.text import Text
 
-    In a table of two columns, whose words may be too long, the first one stays whole where that
-    leaves the second one half of the room, and the second one takes what is left.
+    lines = printable(text).split("\n")
+    if console.file.isatty():
+        lines = [part for line in lines for part in wrapped(line, console.width)]
+    for line in lines:
+        console.print(Text(line, style=style), soft_wrap=True)
+
+
+def _draw(section: Table, console: Console) -> None:
+    """The title, and the table or its rows as blocks."""
+    if section.title:
+        _print_text(section.title, console, style="bold")
+    table = Table(
+        section.title,
+        _in_a_line(section.columns),
+        [_in_a_line(row) for row in section.rows],
+        _in_a_line(section.numeric),
+    )
+    widths = _fitted(table, console.width)
+    if widths is None:
+        _draw_blocks(table, console)
+    else:
+        _draw_side_by_side(table, widths, console)
+
+
+def _in_a_line(cells: Sequence[str]) -> list[str]:
+    return [printable(cell).replace("\n", " ").replace("\t", " ") for cell in cells]
+
+
+def _fitted(table: Table, width: int) -> list[int] | None:
+    """Columns' widths that fit, none below what stays whole in it; None: they do not fit.
+
+    The widest columns are narrowed to one width. In a table of two columns the second one takes
+    what the first one leaves, if that is half of the width: a long path stands in few of its rows.
     """
+    columns = list(zip(table.columns, *table.rows, strict=True))
+    widths = [max(map(_cells, column)) for column in columns]
+    fewest = [
+        max((_cells(piece) for cell in column for piece in _pieces(cell)), default=0)
+        for column in columns
+    ]
+    room = width - _GAP * (len(columns) - 1)
     if sum(fewest) > room:
-        first = natural[0] if natural[0] <= room // 2 else fewest[0]
-        return [first, max(room - first, 1)]
-    widest = max(natural, default=0)
-    widths = list(natural)
+        has_half = len(columns) == 2 and widths[0] <= room // 2
+        return [widths[0], room - widths[0]] if has_half else None
+    widest = max(widths, default=0)
     while sum(widths) > room:
         widest -= 1
-        widths = [
-            max(least, min(width, widest)) for width, least in zip(natural, fewest, strict=True)
-        ]
+        widths = [max(least, min(each, widest)) for each, least in zip(widths, fewest, strict=True)]
     return widths
 
 
-def _side_by_side(section: Table, widths: Sequence[int]) -> RichTable:
-    """What stands in it may come from a bundle: no cell is markup, or a terminal's command."""
-    from rich import box
-    from rich.table import Table as RichTable
+def _draw_side_by_side(table: Table, widths: Sequence[int], console: Console) -> None:
     from rich.text import Text
 
-    headed = any(section.columns)
-    table = RichTable(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        show_header=headed,
-        padding=(0, 1, 0, 0),
-    )
-    for column, width in zip(section.columns, widths, strict=True):
-        table.add_column(
-            Text(printable(column)),
-            justify="right" if column in section.numeric else "left",
-            overflow="fold",
-            width=width,
-        )
-    for row in section.rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    return table
+    on_the_right = [name in table.numeric for name in table.columns]
+    if any(table.columns):
+        for line in _lines(table.columns, widths, on_the_right):
+            console.print(Text(line, style="bold"), soft_wrap=True)
+        print("─" * (sum(widths) + _GAP * (len(widths) - 1)), file=console.file)
+    for row in table.rows:
+        for line in _lines(row, widths, on_the_right):
+            print(line, file=console.file)
 
 
-def _block(columns: Sequence[str], row: Sequence[str]) -> RichTable:
-    """A row as lines, each with the name of its column."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
+def _lines(
+    row: Sequence[str], widths: Sequence[int], on_the_right: Sequence[bool]
+) -> Iterator[str]:
+    """A row, which takes as many lines as the highest of its cells."""
+    cells = [wrapped(cell, width, indent="") for cell, width in zip(row, widths, strict=True)]
+    for beside in zip_longest(*cells, fillvalue=""):
+        aligned = map(_padded, beside, widths, on_the_right)
+        yield (" " * _GAP).join(aligned).rstrip()
 
-    names = [f"{_INDENT}{printable(name)}" for name in columns]
-    block = RichTable.grid(padding=(0, _GAP, 0, 0))
-    block.add_column(width=max(map(_cells, names)))
-    block.add_column(overflow="fold")
-    for name, cell in zip(names, row, strict=True):
-        if cell:
-            block.add_row(Text(name), Text(printable(cell)))
-    return block
+
+def _padded(text: str, width: int, on_the_right: bool) -> str:
+    missing = " " * (width - _cells(text))
+    return f"{missing}{text}" if on_the_right else f"{text}{missing}"
+
+
+def _draw_blocks(table: Table, console: Console) -> None:
+    """Each row as its first cell, and below it the others with the names of their columns."""
+    names = [f"{_INDENT}{name}" for name in table.columns[1:]]
+    name_width = max(map(_cells, names))
+    widths = (name_width, max(console.width - name_width - _GAP, 1))
+    for first, *others in table.rows:
+        _print_text(first, console, style="bold")
+        for cells in zip(names, others, strict=True):
+            for line in _lines(cells, widths, (False, False)) if cells[1] else ():
+                print(line, file=console.file)

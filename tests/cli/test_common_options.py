@@ -57,8 +57,24 @@ def test_an_example_parses(
 
 @pytest.mark.parametrize("command", EXAMPLES)
 def test_the_help_ends_with_the_examples(command: str, edgevit: Command) -> None:
-    end = " ".join(edgevit(command, "--help").out.partition("Examples:")[2].split())
-    assert end == " ".join(f"edgevit {example}" for example in EXAMPLES[command])
+    lines = edgevit(command, "--help").out.partition("Examples:")[2].splitlines()
+    expected = [f"edgevit {example}" for example in EXAMPLES[command]]
+    assert [line.strip() for line in lines if line.strip()] == expected
+
+
+@pytest.mark.parametrize("path", ["", *EXAMPLES, *LEAVES.keys() - EXAMPLES.keys()])
+def test_help_cuts_no_name_at_80_columns(
+    path: str, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    text = edgevit(*path.split(), "--help").out
+    assert "…" not in text
+    for parameter in LEAVES[path].params if path in LEAVES else ():
+        names = [*parameter.opts, *parameter.secondary_opts, parameter.envvar or ""]
+        shown = names if parameter.param_type_name == "option" else [parameter.metavar]
+        assert not [name for name in shown if name not in text]
+    assert max(map(len, text.partition("Examples:")[0].splitlines())) <= 80
 
 
 def test_the_help_lists_the_groups_in_order(edgevit: Command) -> None:

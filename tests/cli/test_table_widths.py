@@ -1,9 +1,10 @@
-"""What every command prints fits 100 columns off a terminal, and reads well at 80."""
+"""Every table fits 100 columns off a terminal and reads well at 80; what is copied stays whole."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from io import StringIO
 from pathlib import Path
 
 import onnx
@@ -15,7 +16,7 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import Command
 from support.made_results import made
 from support.onnx_classifiers import small_classifier
-from support.table_widths import assert_fits, assert_lines_fit
+from support.table_widths import assert_fits
 from support.zoo import float_copy
 
 Words = tuple[object, ...]
@@ -120,8 +121,14 @@ def _check(edgevit: Command, drawn: list[Section], words: Words) -> None:
     ended = edgevit(*words)
     assert ended.code == 0, ended.err
     assert any(isinstance(section, Table) for section in drawn), ended.out
-    assert_lines_fit(ended.out, 100)
+    sentences = [each for section in drawn for each in _sentences(section)]
+    assert not set(sentences) - set(ended.out.split("\n"))  # each in one line, for grep
     assert_fits(drawn)
+
+
+def _sentences(section: Section) -> list[str]:
+    text = section.title if isinstance(section, Table) else section
+    return text.split("\n") if text else []
 
 
 def test_a_row_that_does_not_fit_becomes_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,8 +149,42 @@ def test_a_long_value_does_not_break_the_names_beside_it(monkeypatch: pytest.Mon
     assert "best top-1  3 %" in as_text([table])
 
 
+_NEXT = "edgevit compile '/home/me/my models/mine.edgevit' --target tensorrt --precision int8"
+_QUOTED = "'edgevit verify mine.edgevit --images pictures/of/mine --count 100'"
+_PATH = "/home/me/my models/a folder of a long name/another one/mine.edgevit"
+
+
+@pytest.mark.parametrize("names", [("", ""), ("what", "where"), ("what", "where", "how")])
+@pytest.mark.parametrize("value", [_NEXT, _PATH, f"see {_QUOTED} for more", "x" * 90])
+def test_what_is_copied_from_a_table_stays_whole(
+    names: Words, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = [("next", value, "and so on")[: len(names)], ("file", "short", "so")[: len(names)]]
+    text = as_text([Table("", [str(name) for name in names], rows)])
+    assert value.removeprefix("see ").removesuffix(" for more") in text
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+
+
+class _Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_line_is_broken_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken command could not be pasted, and grep would not find a broken sentence."""
+    monkeypatch.setenv("COLUMNS", "80")
+    text = f"not opened here, because {'of this ' * 8}and that. Build one: {_NEXT}"
+    assert as_text([text]) == text
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    console.print_sections([text])
+    *sentence, command = terminal.getvalue().splitlines()
+    assert command == f"  {_NEXT}"
+    assert max(map(len, sentence)) <= 80
+
+
 def test_a_command_stays_whole() -> None:
-    """A broken one could not be pasted."""
     command = "edgevit compile mine.edgevit --target tensorrt --precision int8"
     lines = wrapped(f"not opened here, because {'of this ' * 8}. Build one: {command}", 80)
     assert lines[-1] == f"  {command}"

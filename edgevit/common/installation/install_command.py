@@ -74,7 +74,10 @@ def install_again_command() -> str:
     root = checkout()
     if root is not None:
         return f"{pip_install()} --editable {quote(str(root))}"
-    return f"{pip_install()} --force-reinstall --no-deps {_from_wheels()}"
+    wheel = _wheel()
+    # By its file where that is known, for pip to note again where it came from.
+    what = quote(str(wheel)) if wheel is not None and wheel.is_file() else _from_wheels()
+    return f"{pip_install()} --force-reinstall --no-deps {what}"
 
 
 def upgrade_advice() -> str:
@@ -92,6 +95,12 @@ def upgrade_advice() -> str:
 
 def wheel_folder() -> Path | None:
     """Where the wheel lies that edgevit was installed from; None where that is not known."""
+    wheel = _wheel()
+    return wheel.parent if wheel and any(wheel.parent.glob(f"{NAME}-*.whl")) else None
+
+
+def _wheel() -> Path | None:
+    """The file that pip was given, which may be gone; None where that is not known."""
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
@@ -104,8 +113,7 @@ def wheel_folder() -> Path | None:
         return None
     if origin is None or origin.scheme != "file":
         return None
-    folder = Path(unquote(origin.path)).parent
-    return folder if any(folder.glob(f"{NAME}-*.whl")) else None
+    return Path(unquote(origin.path))
 
 
 def _from_wheels() -> str:
