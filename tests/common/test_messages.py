@@ -124,7 +124,7 @@ def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
         "save_checkpoint(Path(sys.argv[1]), torch.nn.Linear(3, 2), 'm', ('a', 'b'), notes)\n"
     )
     hashes = set()
-    for i in range(3):
+    for i in range(2):
         path = tmp_path / f"{i}.safetensors"
         assert python(script, path).code == 0
         hashes.add(hashlib.sha256(path.read_bytes()).hexdigest())

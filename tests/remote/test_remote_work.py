@@ -87,7 +87,9 @@ def test_pictures_are_evaluated_there_and_sent_once(
     assert str(device) not in again.out, "a person knows the bundle by its name"
 
 
-@pytest.mark.parametrize("task", ["segmentation", "detection"])
+@pytest.mark.parametrize(
+    "task", ["segmentation", pytest.param("detection", marks=pytest.mark.slow)]
+)
 def test_masks_and_boxes_are_evaluated_there(
     task: str,
     device: Path,

@@ -79,7 +79,8 @@ def test_quantized_products_keep_the_part_of_their_module(
 ) -> None:
     """An INT8 profile once counted all of them as attention: "MLP 2115 % of the limit"."""
     name = int8_variant(this_target() if variant == "int8" else variant)
-    ended = edgevit("profile", quantized_bundle, *_each("--variant", "float", name), "--json")
+    options = (*_each("--variant", "float", name), "--runs", 3, "--json")
+    ended = edgevit("profile", quantized_bundle, *options)
     assert ended.code == 0, ended.err
     as_float, as_int8 = json.loads(ended.out)["profiles"]
     products = find_products(float_model_of(quantized_bundle))
@@ -132,7 +133,9 @@ def test_openvino_is_profiled_beside_it(tmp_path: Path, edgevit: Command) -> Non
     assert ended.code == 0, ended.err
     assert "inlined, openvino float32" in ended.out
     assert "FullyConnected" in ended.out
-    content = json.loads(edgevit("profile", bundle, "--variant", "inlined", "--json").out)
+    content = json.loads(
+        edgevit("profile", bundle, "--variant", "inlined", "--runs", 3, "--json").out
+    )
     (found,) = content["profiles"]
     assert {row["group"] for row in found["groups"]} == set(GROUPS)
 

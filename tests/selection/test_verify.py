@@ -69,6 +69,12 @@ def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Co
     assert differing[0] == "blocks.2.mlp.0/Gemm"
     assert [each["parted"] for each in compared] == [each["differs"] for each in compared]
     assert not any(each["differs"] for each in content["tensors"]["float"])
+
+
+@pytest.mark.slow
+def test_the_first_layer_that_differs_is_in_the_heading(tmp_path: Path, edgevit: Command) -> None:
+    wrong = scaled(float_model(), "module.blocks.2.mlp.0.weight", -3)
+    bundle = with_variant(tmp_path, "wrong", wrong)
     table = edgevit("verify", bundle, "--bisect", "--variant", "wrong")
     assert "wrong against float: differs first at blocks.2.mlp.0/Gemm" in table.out
 

@@ -280,6 +280,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_it_needs_torch_numpy_and_opencv_alone(packed: Path, tmp_path: Path) -> None:
     """The command from end to end, where nothing else is installed; then weights to export."""
     alone = tmp_path / "alone.py"
