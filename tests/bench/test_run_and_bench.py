@@ -76,7 +76,7 @@ def test_a_fixed_or_dynamic_batch_answers_any_number(
 ) -> None:
     with (
         BundleClassifier(Bundle.open(lla_bundle)) as dynamic,
-        BundleClassifier(Bundle.open(PREBUILT_BUNDLE)) as single,
+        BundleClassifier(Bundle.open(PREBUILT_BUNDLE), "float") as single,
     ):
         assert [[a.label for a in answers] for answers in dynamic.answer(photos[:count], 3)] == [
             [a.label for a in answers] for answers in single.answer(photos[:count], 3)
@@ -101,7 +101,7 @@ def result() -> dict[str, object]:
     from support import python
 
     options = ("--samples", 700, "--frames", 70, "--fps", 200, "--warmup", 5, "--json")
-    ended = python("-m", "edgevit", "bench", *options)
+    ended = python("-m", "edgevit", "bench", "--variant", "float", *options)
     assert ended.code == 0, ended.err
     return json.loads(ended.out)
 

@@ -88,7 +88,8 @@ def test_the_page_lives(
 ) -> None:
     port = free_port()
     with mjpeg_camera(clip, port, "--frames", 60):
-        browser.get(run_page(f"http://me:s3cret@127.0.0.1:{port}/?key=s3cret"))
+        address = f"http://me:s3cret@127.0.0.1:{port}/?key=s3cret"
+        browser.get(run_page(address, "--variant", "float"))
         wait_for(lambda: text_of(browser, "#state") == "live", "the state")
         wait_for(lambda: len(text_of(browser, "#bars li:first-child .label")) > 2, "bars")
         first, shares = picture_of(browser), text_of(browser, "#bars")

@@ -31,7 +31,7 @@ from support.needs import needs_openvino, needs_tensorrt
 
 
 def test_onnx_runtime_is_profiled_by_part(edgevit: Command) -> None:
-    ended = edgevit("profile", "--runs", 3, "--json")
+    ended = edgevit("profile", "--variant", "float", "--runs", 3, "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
     assert content["peak"]["float32_gmacs_per_s"] > 0

@@ -31,7 +31,8 @@ def scaled(model: onnx.ModelProto, weight: str, by: float) -> onnx.ModelProto:
 
 
 def test_a_good_bundle_passes_on_real_pictures(photo_folder: Path, edgevit: Command) -> None:
-    ended = edgevit("verify", "--images", photo_folder, "--count", 3, "--json")
+    options = ("--variant", "float", "--images", photo_folder, "--count", 3)
+    ended = edgevit("verify", *options, "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)
     assert content["holds"]
