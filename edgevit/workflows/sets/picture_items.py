@@ -147,8 +147,8 @@ def _named_rows(path: Path) -> Iterator[PictureItem]:
                 raise InputError(f"{path}: the column '{_PATH}' holds {kind}, expected a name.")
             if len(name) > _LONGEST_NAME:
                 raise InputError(
-                    f"{path}: the column '{_PATH}' holds a name of {len(name)} characters; a file's "
-                    f"has at most {_LONGEST_NAME}."
+                    f"{path}: the column '{_PATH}' holds a name of {len(name)} characters; "
+                    f"a file's has at most {_LONGEST_NAME}."
                 )
             yield PictureItem(name, name)
 
