@@ -75,7 +75,10 @@ def read_member(archive: Path, member: Member, most_bytes: int = _MOST_BYTES) ->
     if not 0 <= min(member.stored, member.size) <= max(member.stored, member.size) <= most_bytes:
         claimed = f"it claims {member.size} bytes; at most {most_bytes} are read"
         raise _damaged(archive, member, claimed)
-    with open_regular(archive, "archive") as file:
+    with (
+        parsing(lambda why: _damaged(archive, member, why)),
+        open_regular(archive, "archive") as file,
+    ):
         if member.method is None:
             file.seek(member.offset - tarfile.BLOCKSIZE)
             header = _exactly(file, tarfile.BLOCKSIZE, archive, member)
