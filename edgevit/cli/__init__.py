@@ -11,10 +11,11 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 
@@ -106,7 +107,7 @@ def _print_error(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        _drop_output(2)
+        _drop_output(sys.stderr)
 
 
 def _run() -> int:
@@ -127,13 +128,13 @@ def _run() -> int:
     except MemoryError:
         _say("error: there is not enough memory for this. Take smaller pictures or batches.")
         return 2
-    except (SystemExit, BrokenPipeError):  # typer makes the first of the second
+    except (SystemExit, BrokenPipeError):  # typer and rich make the first of the second
         return _end_of_pipe()
     except OSError as error:
         # What no function below explained: an unreadable folder, a name too long, a full pipe.
         where = f"{error.filename}: " if error.filename else ""
         _say(f"error: {where}{error.strerror or error}")
-        _drop_output(1)
+        _drop_output(sys.stdout)
         return 2
     return code if isinstance(code, int) else 0
 
@@ -142,16 +143,18 @@ def _end_of_pipe() -> int:
     """Quiet where whoever read standard output is gone, as in ``| head -1``; else an error."""
     watched = select.poll()
     watched.register(1, 0)
-    if watched.poll(0):  # whatever is not asked for is an error, or a hang-up
-        _drop_output(1)
+    # rich has put the null device there already; what poll tells unasked is an error or a hang-up.
+    if os.path.samestat(os.fstat(1), Path(os.devnull).stat()) or watched.poll(0):
+        _drop_output(sys.stdout)
         return 128 + signal.SIGPIPE
     _say(f"error: {os.strerror(errno.EPIPE)}: a program that edgevit wrote to has ended.")
     return 2
 
 
-def _drop_output(descriptor: int) -> None:
+def _drop_output(stream: TextIO) -> None:
     """What is still buffered cannot be written either; Python would try again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    with suppress(OSError, ValueError):  # a stream of a test has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _say_usage(error: Any) -> None:

@@ -77,7 +77,7 @@ def finite(loss: float, state: RunState) -> float:
 
 @contextmanager
 def interrupt_flag() -> Iterator[threading.Event]:
-    """Ctrl-C, SIGTERM and SIGHUP set an event, so that the step in flight ends and the state is saved."""
+    """A signal that asks for the end sets an event: the step in flight ends, the state is saved."""
     event = threading.Event()
 
     def on_signal(signum: int, frame: FrameType | None) -> None:
