@@ -6,13 +6,16 @@ their command is run, so every start is quick and a device needs neither torch n
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import signal
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 
@@ -20,7 +23,7 @@ from edgevit.cli.commands import application, application_for
 from edgevit.cli.last_resort import BUG_EXIT_CODE, bug_report
 from edgevit.cli.renamed import with_current_names
 from edgevit.common.errors import EdgevitError, options_as_typed
-from edgevit.common.storage.interruption import is_put_off
+from edgevit.common.storage.interruption import ending_signals, is_put_off
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.common.untrusted.native_output import native_output_filtered
 from edgevit.common.untrusted.sanitize import printable, shortened
@@ -38,7 +41,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C or SIGTERM. No ``except Exception`` on the way swallows it."""
+    """Ctrl-C, SIGTERM or SIGHUP. No ``except Exception`` on the way swallows it."""
 
 
 _received: list[int] = []  # signals that asked for the end
@@ -50,7 +53,7 @@ def main() -> NoReturn:
     A check that does not hold is 1; an exception that nothing expected, which is a bug, is 70.
     """
     _received.clear()
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in ending_signals():
         signal.signal(signum, _interrupt)
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by the caller
@@ -65,11 +68,11 @@ def main() -> NoReturn:
     except BaseException as error:
         # Code in C may turn the interruption into an error of its own, such as ImportError.
         if _received:
-            print("interrupted; nothing was left half-written", file=sys.stderr)
+            _say("interrupted; nothing was left half-written")
             _end_now(128 + _received[0])
         if isinstance(error, SystemExit):
             raise
-        print(bug_report(error, _command()), file=sys.stderr)
+        _print_error(bug_report(error, _command()))
         _end_now(BUG_EXIT_CODE)
 
 
@@ -96,7 +99,15 @@ def _end_now(code: int) -> NoReturn:
 
 def _say(message: str) -> None:
     """On standard error, without passwords and without orders to a terminal."""
-    print(shortened(printable(without_passwords(message))), file=sys.stderr)
+    _print_error(shortened(printable(without_passwords(message))))
+
+
+def _print_error(text: str) -> None:
+    """Where standard error is gone or full, the exit code alone says it."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        _drop_output(sys.stderr)
 
 
 def _run() -> int:
@@ -117,14 +128,33 @@ def _run() -> int:
     except MemoryError:
         _say("error: there is not enough memory for this. Take smaller pictures or batches.")
         return 2
+    except (SystemExit, BrokenPipeError):  # typer and rich make the first of the second
+        return _end_of_pipe()
     except OSError as error:
         # What no function below explained: an unreadable folder, a name too long, a full pipe.
         where = f"{error.filename}: " if error.filename else ""
         _say(f"error: {where}{error.strerror or error}")
-        # What is still buffered cannot be written either; Python would try again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output(sys.stdout)
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _end_of_pipe() -> int:
+    """Quiet where whoever read standard output is gone, as in ``| head -1``; else an error."""
+    watched = select.poll()
+    watched.register(1, 0)
+    # rich has put the null device there already; what poll tells unasked is an error or a hang-up.
+    if os.path.samestat(os.fstat(1), Path(os.devnull).stat()) or watched.poll(0):
+        _drop_output(sys.stdout)
+        return 128 + signal.SIGPIPE
+    _say(f"error: {os.strerror(errno.EPIPE)}: a program that edgevit wrote to has ended.")
+    return 2
+
+
+def _drop_output(stream: TextIO) -> None:
+    """What is still buffered cannot be written either; Python would try again at exit."""
+    with suppress(OSError, ValueError):  # a stream of a test has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _say_usage(error: Any) -> None:

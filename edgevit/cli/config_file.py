@@ -90,6 +90,8 @@ def _value(file: Path, key: str, value: Any) -> Any:
             f"{file}: {key} is a {type(value).__name__}; expected a text, a number, true or false, "
             "or a list of them."
         )
+    if any("\0" in item for item in items if isinstance(item, str)):
+        raise InputError(f"{file}: {key} holds a NUL character, which no option takes.")
     return value
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from edgevit.common.errors import CheckpointError, EdgevitError, InputError
 from edgevit.common.storage.files import cannot_write, held
+from edgevit.common.storage.interruption import ending_signals
 from edgevit.training.state import STATE_FILE, RunState
 
 
@@ -76,7 +77,7 @@ def finite(loss: float, state: RunState) -> float:
 
 @contextmanager
 def interrupt_flag() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set an event, so that the step in flight ends and the state is saved."""
+    """A signal that asks for the end sets an event: the step in flight ends, the state is saved."""
     event = threading.Event()
 
     def on_signal(signum: int, frame: FrameType | None) -> None:
@@ -86,7 +87,7 @@ def interrupt_flag() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    former = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+    former = {s: signal.signal(s, on_signal) for s in ending_signals()}
     try:
         yield event
     finally:

@@ -6,11 +6,13 @@ import errno
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.bounded import kind_of
 
 _PARTIAL = re.compile(r"\..+\.(?P<pid>\d+)\.partial")
 
@@ -21,6 +23,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         InputError: the folder cannot be written to, or the disk is full.
     """
+    refuse_special(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,8 +100,10 @@ def refuse_target(path: Path) -> None:
     """Refuses a file that could not be written, before the work is done.
 
     Raises:
-        InputError: it is a folder, or lies in one that cannot be written to.
+        InputError: it is a folder, a device or a pipe, or lies in a folder that cannot be written
+            to.
     """
+    refuse_special(path)
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -109,6 +114,23 @@ def refuse_target(path: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def refuse_special(path: Path) -> None:
+    """Refuses a device or a pipe: a rename would put a file in its place, for everybody.
+
+    Raises:
+        InputError: it is one, or a link to one, such as ``/dev/stdout``.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # nothing is there, or it cannot be: writing says why
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InputError(
+            f"Cannot write {path}: it is {kind_of(mode)}, and only a regular file is replaced. "
+            "Name a file."
+        )
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

@@ -1,6 +1,6 @@
 """Signals that ask for the end wait for moments that must not be left halfway.
 
-The command line turns SIGINT and SIGTERM into an exception, which may come between any two steps:
+The command line turns these signals into an exception, which may come between any two steps:
 also between making a file and the code that removes it again. Such steps stand in a block of
 ``uninterrupted``.
 """
@@ -14,6 +14,14 @@ from contextlib import contextmanager
 
 _blocks: list[None] = []  # as many as the main thread is in; signals are handled in that thread
 _waiting: list[int] = []
+
+
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Ctrl-C, SIGTERM, and the end of the terminal, where ``nohup`` does not ignore that."""
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
+    return tuple(signals)
 
 
 @contextmanager

@@ -50,9 +50,13 @@ def open_regular(path: Path, what: str = "file") -> BinaryIO:
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
-        raise InputError(f"{path} is {kind}; a regular file was expected ({what}).")
+        raise InputError(f"{path} is {kind_of(mode)}; a regular file was expected ({what}).")
     return os.fdopen(descriptor, "rb")
+
+
+def kind_of(mode: int) -> str:
+    """What is behind a name instead of a regular file, such as ``a pipe``."""
+    return next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
 
 
 def native_name(path: Path) -> str | None:

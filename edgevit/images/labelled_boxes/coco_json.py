@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevit.common.errors import InputError
-from edgevit.common.schema import plain_json, typed
-from edgevit.common.untrusted.bounded import read_bytes
+from edgevit.common.schema import typed_json
+from edgevit.common.untrusted.bounded import read_text
 from edgevit.images.labelled_boxes.boxed_picture import Findings, RawBox
 
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 512 << 20  # COCO's own largest file has 448 MiB
 _SIDES = 4
 NO_BOX = "annotations have no box, only a segmentation perhaps, and are left out"
 UNKNOWN_CLASS = "boxes of a category that the file does not list"
 UNKNOWN_PICTURE = "boxes of a picture that the file does not list"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CocoImage:
     """As in the format's ``images``."""
 
@@ -28,7 +28,7 @@ class CocoImage:
     height: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CocoCategory:
     """As in the format's ``categories``."""
 
@@ -36,7 +36,7 @@ class CocoCategory:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CocoAnnotation:
     """As in the format's ``annotations``; bbox: left, top, width, height, or nothing."""
 
@@ -62,10 +62,10 @@ def read_coco(path: Path) -> CocoFile:
     Raises:
         InputError: no JSON, or not in this format; the field that does not fit is named.
     """
-    data = read_bytes(path, _MOST_BYTES, "annotation file")
+    text = read_text(path, _MOST_BYTES, "annotation file")
     try:
-        return _consistent(typed(CocoFile, plain_json(data), unknown_fields=True))
-    except (ValueError, UnicodeDecodeError) as error:
+        return _consistent(typed_json(CocoFile, text))
+    except ValueError as error:
         raise InputError(
             f"{path} is not a COCO annotation file: {error}. Expected an object with the lists "
             "images, categories and annotations."

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.bounded import open_regular
@@ -23,6 +23,7 @@ from edgevit.common.untrusted.parsers import parsing
 SUFFIXES = (".tar", ".zip")
 _COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _MOST_BYTES = 512 << 20  # of a member
+_MOST_HEADER_BYTES = 1 << 20  # of a tar's header: a long name, or what pax adds
 _ZIP_HEADER = 30  # then the name and an extra field, whose lengths are in its last four bytes
 
 
@@ -65,15 +66,19 @@ def members_of(archive: Path) -> list[Member]:
         return list(list_members(archive, file))
 
 
-def read_member(archive: Path, member: Member) -> bytes:
+def read_member(archive: Path, member: Member, most_bytes: int = _MOST_BYTES) -> bytes:
     """The bytes of a file in an archive.
 
     Raises:
         InputError: it is cut off, altered, too large, or cannot be decompressed.
     """
-    if max(member.stored, member.size) > _MOST_BYTES:
-        raise _damaged(archive, member, f"it claims {member.size} bytes")
-    with open_regular(archive, "archive") as file:
+    if not 0 <= min(member.stored, member.size) <= max(member.stored, member.size) <= most_bytes:
+        claimed = f"it claims {member.size} bytes; at most {most_bytes} are read"
+        raise _damaged(archive, member, claimed)
+    with (
+        parsing(lambda why: _damaged(archive, member, why)),
+        open_regular(archive, "archive") as file,
+    ):
         if member.method is None:
             file.seek(member.offset - tarfile.BLOCKSIZE)
             header = _exactly(file, tarfile.BLOCKSIZE, archive, member)
@@ -87,8 +92,25 @@ def read_member(archive: Path, member: Member) -> bytes:
     return stored if member.method is None else _unzipped(stored, archive, member)
 
 
+class _Headers:
+    """A tar of which tarfile reads headers only: it believes the sizes that they say."""
+
+    def __init__(self, archive: Path, file: BinaryIO) -> None:
+        self._archive, self._file = archive, file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MOST_HEADER_BYTES:
+            raise InputError(
+                f"{self._archive} is damaged: a header in it claims {size} bytes; at most "
+                f"{_MOST_HEADER_BYTES} are read. Fetch it again."
+            )
+        return self._file.read(size)
+
+
 def _tar_members(archive: Path, file: BinaryIO) -> Iterator[Member]:
-    with tarfile.open(fileobj=file, mode="r:") as tar:
+    headers = cast(BinaryIO, _Headers(archive, file))
+    with tarfile.open(fileobj=headers, mode="r:") as tar:
         last = "its beginning"
         for info in tar:
             last = info.name

@@ -36,6 +36,7 @@ from edgevit.images.picture_set import PictureSet, picture_set_of_hashes
 from edgevit.images.shards.archive import Member, is_archive, members_of, read_member
 
 LABEL_SUFFIX = ".cls"
+_MOST_LABEL_BYTES = 1 << 16
 _WINDOW = 16  # archives whose pictures are shuffled with each other
 _LISTING_THREADS = 8
 
@@ -185,4 +186,4 @@ def _labelled_members(archive: Path) -> list[tuple[str, Member]]:
 
 def _text(archive: Path, label: Member) -> str:
     with parsing(lambda _: InputError(f"{archive}: {label.name} is not text in UTF-8.")):
-        return read_member(archive, label).decode().strip()
+        return read_member(archive, label, _MOST_LABEL_BYTES).decode().strip()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgevit.common.errors import InputError
 from edgevit.common.progress import is_quiet
+from edgevit.common.storage.interruption import ending_signals
 from edgevit.results.bundle_summary import knowledge
 from edgevit.results.dense.box_prediction import StreamBoxPrediction
 from edgevit.results.dense.mask_prediction import StreamMaskPrediction
@@ -184,7 +185,7 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
         signal.signal(signum, former[signal.Signals(signum)])
         stop()
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in ending_signals():
         former[signum] = signal.signal(signum, end)
     try:
         yield

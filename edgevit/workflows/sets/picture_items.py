@@ -141,14 +141,15 @@ def _named_rows(path: Path) -> Iterator[PictureItem]:
     batches = _parquet(path, _PATH).iter_batches(batch_size=_NAMES_AT_ONCE, columns=[_PATH])
     while (batch := _next(path, batches)) is not None:
         for value in batch.column(0):  # one at a time: a short dictionary may stand for gigabytes
-            name = value.as_py()
+            with parsing(lambda error: InputError(f"{path} cannot be read: {error}.")):
+                name = value.as_py()  # which may be no UTF-8
             if not isinstance(name, str):
                 kind = "nothing" if name is None else type(name).__name__
                 raise InputError(f"{path}: the column '{_PATH}' holds {kind}, expected a name.")
             if len(name) > _LONGEST_NAME:
                 raise InputError(
-                    f"{path}: the column '{_PATH}' holds a name of {len(name)} characters; a file's "
-                    f"has at most {_LONGEST_NAME}."
+                    f"{path}: the column '{_PATH}' holds a name of {len(name)} characters; "
+                    f"a file's has at most {_LONGEST_NAME}."
                 )
             yield PictureItem(name, name)
 
