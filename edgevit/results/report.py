@@ -39,8 +39,8 @@ class ReportResult(Result):
         return {"report": str(self.path), "results": self.results, "bytes": self.bytes}
 
     def sections(self) -> list[Section]:
-        size = f"{self.bytes / 1024:.0f} KiB"
-        return [f"{self.path}: {self.results} results, {size}, no other file needed"]
+        count = "1 result" if self.results == 1 else f"{self.results} results"
+        return [f"{self.path}: {count}, {self.bytes / 1024:.0f} KiB, no other file needed"]
 
 
 def report(
