@@ -10,7 +10,7 @@ from typing import Any
 from edgevit.common.errors import InputError
 from edgevit.common.result import Result
 from edgevit.common.storage.files import refuse_target, resolved, write_atomically
-from edgevit.common.tables import Section
+from edgevit.common.tables import Section, counted
 from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.picture_set import pictures_key
 from edgevit.inference.accuracy import Proportion
@@ -39,7 +39,7 @@ class ReportResult(Result):
         return {"report": str(self.path), "results": self.results, "bytes": self.bytes}
 
     def sections(self) -> list[Section]:
-        count = "1 result" if self.results == 1 else f"{self.results} results"
+        count = counted(self.results, "result")
         return [f"{self.path}: {count}, {self.bytes / 1024:.0f} KiB, no other file needed"]
 
 
