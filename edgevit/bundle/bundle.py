@@ -198,10 +198,8 @@ def is_onnx_file(path: Path) -> bool:
 def _not_a_bundle(path: Path) -> str:
     """What it is instead, and what to do."""
     if not is_onnx_file(path) or not path.is_file():
-        return (
-            f"{path} is not a bundle (no {MANIFEST_FILE} in it). "
-            "Make one with: edgevit export --model lla_tiny"
-        )
+        why = f"no {MANIFEST_FILE} in it" if path.exists() else "nothing is there"
+        return f"{path} is not a bundle ({why}). Make one with: edgevit export --model lla_tiny"
     if (path.parent / MANIFEST_FILE).is_file():
         return f"{path} is a file of a bundle. Give the bundle: {quote(str(path.parent))}"
     return (

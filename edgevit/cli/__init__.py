@@ -68,12 +68,22 @@ def main() -> NoReturn:
     except BaseException as error:
         # Code in C may turn the interruption into an error of its own, such as ImportError.
         if _received:
-            _say("interrupted; nothing was left half-written")
+            _say_interrupted()
             _end_now(128 + _received[0])
         if isinstance(error, SystemExit):
             raise
         _print_error(bug_report(error, _command()))
         _end_now(BUG_EXIT_CODE)
+
+
+def _is_first_process() -> bool:
+    """Of those that torchrun started, all of which Ctrl-C reaches."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
+def _say_interrupted() -> None:
+    if _is_first_process():
+        _say("interrupted; nothing was left half-written")
 
 
 def _command() -> str:
@@ -123,7 +133,10 @@ def _run() -> int:
         _say_usage(error)
         return 2
     except EdgevitError as error:
-        _say(f"error: {error}")
+        if _received:  # the error is what the interruption led to, here or in another process
+            raise
+        if _is_first_process() or not error.said_once:
+            _say(f"error: {error}")
         return error.exit_code
     except MemoryError:
         _say("error: there is not enough memory for this. Take smaller pictures or batches.")

@@ -68,6 +68,19 @@ class _Command(TyperCommand):
         del ctx
         return ["[OPTIONS]", *map(_usage_of, self._arguments())]
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The arguments, and the options in the groups that they were given."""
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for each in self.get_params(ctx):
+            usual = "Arguments" if each.param_type_name == "argument" else "Options"
+            if record := each.get_help_record(ctx):
+                group = getattr(each, "rich_help_panel", None) or usual
+                groups.setdefault(group, []).append(record)
+        for name, records in groups.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl(records)
+
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The examples as they are: what is broken over lines cannot be pasted."""
         del ctx

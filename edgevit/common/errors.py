@@ -32,9 +32,13 @@ def options_as_typed() -> Iterator[None]:
 
 
 class EdgevitError(Exception):
-    """Base of every error that edgevit raises on purpose; ``exit_code`` is the CLI's."""
+    """Base of every error that edgevit raises on purpose; ``exit_code`` is the CLI's.
+
+    said_once: of processes that work together all raise it, and the first one says it.
+    """
 
     exit_code = 2
+    said_once = False
 
     def __str__(self) -> str:
         text = super().__str__()

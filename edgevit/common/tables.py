@@ -60,6 +60,11 @@ def as_text(sections: Iterable[Section]) -> str:
     return page.getvalue().rstrip("\n")
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 thread``, ``2 threads``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _print_on(sections: Iterable[Section], file: TextIO) -> None:
     from rich.console import Console
 

@@ -10,7 +10,7 @@ from typing import Any
 from edgevit.common.errors import InputError
 from edgevit.common.result import Result
 from edgevit.common.storage.files import refuse_target, resolved, write_atomically
-from edgevit.common.tables import Section
+from edgevit.common.tables import Section, counted
 from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.picture_set import pictures_key
 from edgevit.inference.accuracy import Proportion
@@ -39,8 +39,8 @@ class ReportResult(Result):
         return {"report": str(self.path), "results": self.results, "bytes": self.bytes}
 
     def sections(self) -> list[Section]:
-        size = f"{self.bytes / 1024:.0f} KiB"
-        return [f"{self.path}: {self.results} results, {size}, no other file needed"]
+        count = counted(self.results, "result")
+        return [f"{self.path}: {count}, {self.bytes / 1024:.0f} KiB, no other file needed"]
 
 
 def report(

@@ -21,6 +21,7 @@ class TrainingInterruptedError(EdgevitError):
     """Ctrl-C or SIGTERM; the state was saved."""
 
     exit_code = 130
+    said_once = True
 
     @classmethod
     def after(cls, run: Path, state: RunState) -> TrainingInterruptedError:

@@ -51,7 +51,7 @@ class ExportResult(Result):
             ("size", f"{sum(f.bytes for f in manifest.files.values()) / 2**20:.1f} MiB"),
             (
                 "parity",
-                f"memberships match on {parity['membership_matches']}; {parity_text(parity)}",
+                f"same superpixels on {parity['membership_matches']}; {parity_text(parity)}",
             ),
         ]
         return [Table(f"{self.bundle.path}", ("exported", ""), rows)]

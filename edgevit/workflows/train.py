@@ -12,7 +12,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import PlannedWork, Result
-from edgevit.common.tables import Section, Table
+from edgevit.common.tables import Section, Table, counted
 from edgevit.images.data_folders import training_folders
 from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
 from edgevit.images.labelled_images import LabelledImages
@@ -80,7 +80,7 @@ class TrainResult(Result):
         }
 
     def sections(self) -> list[Section]:
-        took = f"{self.epochs} epochs, {self.seconds:.0f} s"
+        took = f"{counted(self.epochs, 'epoch')}, {self.seconds:.0f} s"
         rows = [
             ("weights", str(self.weights)),
             (

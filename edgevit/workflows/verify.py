@@ -35,6 +35,7 @@ _COLUMNS = (
     "same superpixels",
     "passes",
 )
+_SUPERPIXELS = 5  # a column that a model without them does not have
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,10 @@ class VerifyResult(Result):
             compared.setdefault((one.reference, one.agreement.images), []).append(one)
         for (reference, images), alike in compared.items():
             title = f"{self.bundle.path} against {reference}, on {images} pictures"
-            yield Table(title, _COLUMNS, [_row(one) for one in alike], _COLUMNS[2:6])
+            rows = [_row(one) for one in alike]
+            left_out = None if any(row[_SUPERPIXELS] != "-" for row in rows) else _SUPERPIXELS
+            columns, *rows = (_without(row, left_out) for row in (_COLUMNS, *rows))
+            yield Table(title, columns, rows, _COLUMNS[2:6])
 
 
 def verify(
@@ -223,9 +227,13 @@ def _row(comparison: Comparison) -> tuple[str, ...]:
         f"{comparison.runtime}, {found.precision}",
         found.answers_text,
         *found.differences_text,
-        "not seen" if same is None else _percent(same, found.images),
+        "-" if same is None else _percent(same, found.images),
         "NO" if comparison.failures() else "yes",
     )
+
+
+def _without(row: Sequence[str], place: int | None) -> list[str]:
+    return [cell for at, cell in enumerate(row) if at != place]
 
 
 def _percent(part: int, whole: int) -> str:

@@ -146,7 +146,7 @@ def test_a_damaged_picture_is_named_or_skipped(labelled: Path, edgevit: Command)
     [
         (["--data", "{data}", "--model", "nothing"], "Unknown model"),
         (["{bundle}", "--data", "{data}", "--model", "lla_tiny"], "give one of them"),
-        (["{bundle}"], "expected one folder"),
+        (["{bundle}"], "give their folder with --data"),
         (["--data", "{data}", "{data}/espresso"], "expected one folder"),
         (["--data", "nowhere"], "is not a folder"),
         (["--data", "{data}/espresso"], "has no class folders"),

@@ -88,10 +88,15 @@ def test_the_page_lives(
 ) -> None:
     port = free_port()
     with mjpeg_camera(clip, port, "--frames", 60):
-        address = f"http://me:s3cret@127.0.0.1:{port}/?key=s3cret"
-        browser.get(run_page(address, "--variant", "float"))
+        source = f"http://me:s3cret@127.0.0.1:{port}/?key=s3cret"
+        browser.get(run_page(source, "--variant", "float", "--unsure-below", 1))
         wait_for(lambda: text_of(browser, "#state") == "live", "the state")
         wait_for(lambda: len(text_of(browser, "#bars li:first-child .label")) > 2, "bars")
+        bars = browser.execute_script(
+            "return [...document.querySelectorAll('#bars li')]"
+            ".map((bar) => [bar.className, bar.innerText.startsWith('unsure: ')])"
+        )
+        assert bars == [["unsure", True], ["", False], ["", False]]
         first, shares = picture_of(browser), text_of(browser, "#bars")
         wait_for(lambda: picture_of(browser) != first, "another picture")
         wait_for(lambda: text_of(browser, "#bars") != shares, "other shares")

@@ -236,3 +236,19 @@ def test_without_restarts_the_run_ends_and_is_resumed_from_its_state(
     resumed = finished([*arguments, "--resume"])
     assert resumed.returncode == 0, resumed.stderr
     assert_same_bits(run, undisturbed)
+
+
+@pytest.mark.slow
+def test_an_interruption_is_said_once(data: Path, tmp_path: Path) -> None:
+    """Ctrl-C in a terminal reaches torchrun and all its processes."""
+    run = tmp_path / "run"
+    arguments = [*command(TWO, data, run, "lla_micro", 4), "--epochs", "100"]
+    process = subprocess.Popen(
+        arguments, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until((run / "last.pt").exists, process)
+    os.killpg(process.pid, signal.SIGINT)
+    stderr = process.communicate(timeout=300)[1]
+    assert process.returncode != 0
+    assert stderr.count("Go on with --resume.") == 1
+    assert "interrupted" not in stderr

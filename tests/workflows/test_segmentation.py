@@ -125,6 +125,8 @@ def test_masks_are_in_the_pictures_own_pixels(bundle: Bundle, data: Path) -> Non
         np.testing.assert_array_equal(
             result.where(result.label), result.mask == NAMES.index(result.label)
         )
+        with pytest.raises(InputError, match=f"no class 'horse'; it knows {NAMES[0]}"):
+            result.where("horse")
         document = result.to_dict()
         np.testing.assert_array_equal(mask_of_runs(document["mask"]), result.mask)
         drawn = result.plot()

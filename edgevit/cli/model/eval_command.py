@@ -152,6 +152,11 @@ def _split(paths: list[Path], data: Path | None, model: str | None) -> tuple[Pat
             f"works until edgevit {REMOVED_IN}"
         )
     found = [*folders, *([data] if data is not None else [])]
+    if not found:
+        raise InputError(
+            "The accuracy is measured on labelled images: give their folder with --data, such as "
+            "edgevit eval mine.edgevit --data images/val"
+        )
     if len(found) != 1 or len(bundles) > 1:
         raise InputError(
             f"Got {len(bundles)} bundles and {len(found)} folders of images; expected one folder, "

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.common.errors import InputError, some_of
 from edgevit.common.tables import Section, Table
 from edgevit.images.image_io import Image
 from edgevit.inference.dense.masks import runs_of
@@ -30,7 +31,15 @@ class MaskPrediction(DensePrediction):
     rank: ClassVar[str] = "area"
 
     def where(self, label: str) -> NDArray[np.bool_]:
-        """bool [H, W]: the pixels of a class, by its name."""
+        """bool [H, W]: the pixels of a class, by its name.
+
+        Raises:
+            InputError: the model has no such class.
+        """
+        if label not in self.classes:
+            raise InputError(
+                f"The model has no class {label!r}; it knows {some_of(list(self.classes))}."
+            )
         return np.asarray(self.mask == list(self.classes).index(label))
 
     def drawn(self) -> Image:

@@ -32,7 +32,7 @@ svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; fill: var(--i
 .narrow { display: none }
 svg .grid { stroke: var(--line) } svg .weak { fill: var(--weak) } svg .strong { font-weight: 600 }
 svg .spread { stroke-width: 1.5; opacity: .55 }
-svg .number { paint-order: stroke; stroke: var(--paper); stroke-width: 3px }
+svg .number, svg .weak, svg .strong { paint-order: stroke; stroke: var(--paper); stroke-width: 3px }
 svg .density { opacity: .75 } svg .p50, svg .p90, svg .p99 { stroke: var(--ink); stroke-width: 1.6 }
 svg .p90 { stroke-dasharray: 4 2 } svg .p99 { stroke-dasharray: 1 2 }
 svg .load { fill: var(--load) } svg .steady { fill: var(--steady) }
@@ -102,12 +102,14 @@ def _accuracy(entries: Sequence[Entry]) -> str:
     return "".join(parts)
 
 
-_ACCURACY_COLUMNS = ("point", "result", "{} (95 %)", "images", "p50", "accuracy from")
+_ACCURACY_COLUMNS = ("point", "result", "{}", "images", "p50", "accuracy from")
 
 
 def _accuracy_table(chart: AccuracyChart) -> str:
     """What the numbers in a chart stand for, with figures, number of images and source."""
-    columns = [column.format(escape(chart.metric)) for column in _ACCURACY_COLUMNS]
+    has_intervals = any(each.accuracy.low < each.accuracy.high for each in chart.points)
+    metric = f"{escape(chart.metric)} (95 %)" if has_intervals else escape(chart.metric)
+    columns = [column.format(metric) for column in _ACCURACY_COLUMNS]
     return _table(columns, map(_accuracy_row, chart.points))
 
 

@@ -8,7 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevit.common.result import Result
-from edgevit.common.tables import Section, Table
+from edgevit.common.tables import Section, Table, counted
 
 if TYPE_CHECKING:
     from edgevit.zoo.spec import ModelSpec
@@ -65,7 +65,7 @@ class DenseTrainResult(Result):
         }
 
     def sections(self) -> list[Section]:
-        took = f"{self.epochs} epochs, {self.seconds:.0f} s"
+        took = f"{counted(self.epochs, 'epoch')}, {self.seconds:.0f} s"
         best = f"{100 * self.best:.2f} % on {self.validation_images} validation pictures"
         rows = [
             ("weights", str(self.weights)),

@@ -74,8 +74,8 @@ class Access:
             raise InputError(f"A page on {self.listen.host} needs a token.")
         if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
             raise InputError(
-                f"The token has {len(self.token)} characters; at least {_SHORTEST_TOKEN} make it "
-                "hard to guess. Leave it out, and edgevit makes one."
+                f"The token is too short ({len(self.token)}); at least {_SHORTEST_TOKEN} "
+                "characters make it hard to guess. Leave it out, and edgevit makes one."
             )
 
     def knows_host(self, header: str | None) -> bool:

@@ -77,7 +77,7 @@ function showFacts(status) {
     dropped: frames.dropped,
     answered: frames.answered,
     reconnects: frames.reconnects,
-    percentiles: ["p50", "p90", "p99"].map((p) => milliseconds(latency[p])).join(" / "),
+    percentiles: `${["p50", "p90", "p99"].map((p) => rounded(latency[p])).join(" / ")} ms`,
     viewers: status.viewers,
     model: `${status.model}, ${status.variant}, ${status.runtime}`,
     device: status.device,
@@ -90,8 +90,8 @@ function showFacts(status) {
   by("bars").setAttribute("aria-label", ROWS[status.task]);
 }
 
-function milliseconds(value) {
-  return value === null ? "-" : `${value.toFixed(1)} ms`;
+function rounded(value) {
+  return value === null ? "-" : value.toFixed(1);
 }
 
 // Of a mask the areas of the classes; of a detector how many objects of each, and the best score.
@@ -106,7 +106,8 @@ function rowsOf(answer) {
     });
   }
   return answer.answers.map(({ label, probability }, place) => {
-    return { label, text: answer.unsure && place === 0 ? `unsure: ${label}` : label, share: probability };
+    const unsure = answer.unsure && place === 0;
+    return { label, text: unsure ? `unsure: ${label}` : label, share: probability, unsure };
   });
 }
 
@@ -118,8 +119,9 @@ function showBars(rows, colours) {
   while (list.children.length > rows.length) {
     list.lastChild.remove();
   }
-  rows.forEach(({ label, text, share }, place) => {
+  rows.forEach(({ label, text, share, unsure }, place) => {
     const bar = list.children[place];
+    bar.classList.toggle("unsure", Boolean(unsure));
     bar.querySelector(".label").textContent = text;
     bar.querySelector(".probability").textContent = `${(100 * share).toFixed(1)} %`;
     bar.querySelector(".fill").style.transform = `scaleX(${share})`;
@@ -142,7 +144,7 @@ function addLatency(value) {
   if (latencies.length > POINTS) {
     latencies.shift();
   }
-  by("latency").textContent = milliseconds(value);
+  by("latency").textContent = `${rounded(value)} ms`;
   drawChart();
 }
 
