@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,16 @@ def newer(wheel: Path, folder: Path) -> None:
             if not name.endswith("/RECORD"):
                 new.writestr(renamed, content)
         new.writestr(f"edgevit-{_NEWER}.dist-info/RECORD", "")
+
+
+def test_a_device_gets_the_prebuilt_bundle_in_six_megabytes(wheel: Path) -> None:
+    if find_spec("ziglang") is None:
+        missing("ziglang is not installed: pip install ziglang")
+    assert wheel.stat().st_size <= 6e6
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
+    assert "edgevit/zoo/lla_tiny.edgevit/model.native-int8.native" in names
+    assert not [name for name in names if name.endswith(".safetensors")]
 
 
 def install(python: Path, *words: object) -> None:
