@@ -40,6 +40,10 @@ def __getattr__(name: str) -> Any:
     return application()
 
 
+# What the dynamic linker says of a library for which there is no memory.
+_NO_MEMORY = ("failed to map segment", "annot allocate memory")
+
+
 class _Interrupted(BaseException):
     """Ctrl-C, SIGTERM or SIGHUP. No ``except Exception`` on the way swallows it."""
 
@@ -138,7 +142,9 @@ def _run() -> int:
         if _is_first_process() or not error.said_once:
             _say(f"error: {error}")
         return error.exit_code
-    except MemoryError:
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and not any(said in str(error) for said in _NO_MEMORY):
+            raise
         _say("error: there is not enough memory for this. Take smaller pictures or batches.")
         return 2
     except (SystemExit, BrokenPipeError):  # typer and rich make the first of the second

@@ -45,9 +45,15 @@ def main() -> None:
 
 def all_subjects(scratch: Path, seed: int) -> list[Subject]:
     """Every kind of file that edgevit reads from outside."""
-    from support.fuzzing import damaged_pictures, documents, model_files, stored_arrays
+    from support.fuzzing import (
+        damaged_pictures,
+        data_sets,
+        documents,
+        model_files,
+        stored_arrays,
+    )
 
-    modules = (damaged_pictures, documents, stored_arrays, model_files)
+    modules = (damaged_pictures, documents, stored_arrays, data_sets, model_files)
     return [subject for module in modules for subject in module.subjects(scratch, seed)]
 
 
