@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgevit.common.tables import Section, Table
+from edgevit.common.tables import Section, Table, counted
 from edgevit.results.bench_result import (
     FUNCTION_BODIES,
     BenchResult,
@@ -36,7 +36,7 @@ def result_sections(result: BenchResult) -> list[Section]:
         (
             f"{model.name} {model.variant}",
             result.device,
-            f"{conditions.threads} thread(s), batch {conditions.batch}",
+            f"{counted(conditions.threads, 'thread')}, batch {conditions.batch}",
             f"{conditions.runtime}{by_kernels}",
         )
     )

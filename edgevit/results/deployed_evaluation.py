@@ -10,6 +10,7 @@ from typing import Any
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.result import Result
+from edgevit.common.tables import counted
 from edgevit.images.picture_set import PictureSet
 
 
@@ -47,7 +48,7 @@ class DeployedEvaluation(Result):
 
     @property
     def how(self) -> str:
-        return f"{self.runtime}, {self.threads} thread(s), {self._resize}"
+        return f"{self.runtime}, {counted(self.threads, 'thread')}, {self._resize}"
 
     @property
     def _resize(self) -> str:

@@ -11,7 +11,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
-from edgevit.common.tables import Section
+from edgevit.common.tables import Section, counted
 from edgevit.common.workers import refuse_too_many_threads
 from edgevit.results.bench_result import BenchResult, Comparison, read_result
 from edgevit.results.bench_tables import comparison_table, results_table
@@ -156,7 +156,7 @@ def compare_results(paths: Sequence[Path | str]) -> ComparisonResult:
     """
     if len(paths) < 2:
         raise InputError(
-            f"--compare got {len(paths)} results; it needs two or more: "
+            f"--compare got {counted(len(paths), 'result')}; it needs two or more: "
             "edgevit bench --compare before.json after.json"
         )
     results = [read_result(Path(path)) for path in paths]

@@ -13,7 +13,7 @@ from edgevit.common.installation.install_command import install_command
 from edgevit.common.libraries import is_installed
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
-from edgevit.common.tables import Section, Table
+from edgevit.common.tables import Section, Table, counted
 from edgevit.results.plots import check_picture
 from edgevit.workflows.trial.trial_opening import try_untrusted
 
@@ -56,8 +56,8 @@ class ProfileResult(Result):
         tables = [table for p in self.profiles for table in _tables(self._content(p))]
         lines = [
             f"limit: {peak.macs_per_s / 1e9:.0f} GMAC/s in float32 and "
-            f"{peak.bytes_per_s / 1e9:.1f} GB/s from memory, measured here with {peak.threads} "
-            "thread(s)"
+            f"{peak.bytes_per_s / 1e9:.1f} GB/s from memory, measured here with "
+            f"{counted(peak.threads, 'thread')}"
         ]
         if not self.work:
             lines.append(f"for MACs and weights of the parts: {install_command('export')}")
@@ -157,7 +157,7 @@ def _draw(result: ProfileResult, runs: int, target: Path) -> None:
         reasons = "; ".join(f"{name}: {why}" for name, why in result.left_out.items())
         raise InputError(f"No variant was profiled, so there is nothing to draw: {reasons}")
     name, threads = result.bundle.manifest.model.name, result.peak.threads
-    title = f"{name}: medians of {runs} inferences, {threads} thread(s)"
+    title = f"{name}: medians of {runs} inferences, {counted(threads, 'thread')}"
     draw_profile(result.to_dict(), target, title)
 
 

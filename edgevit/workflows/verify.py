@@ -116,9 +116,9 @@ class VerifyResult(Result):
             compared.setdefault((one.reference, one.agreement.images), []).append(one)
         for (reference, images), alike in compared.items():
             title = f"{self.bundle.path} against {reference}, on {images} pictures"
-            rows = [_row(one) for one in alike]
-            left_out = None if any(row[_SUPERPIXELS] != "-" for row in rows) else _SUPERPIXELS
-            columns, *rows = (_without(row, left_out) for row in (_COLUMNS, *rows))
+            whole = [_COLUMNS, *(_row(one) for one in alike)]
+            has_superpixels = any(row[_SUPERPIXELS] != "-" for row in whole[1:])
+            columns, *rows = whole if has_superpixels else map(_without_superpixels, whole)
             yield Table(title, columns, rows, _COLUMNS[2:6])
 
 
@@ -232,8 +232,8 @@ def _row(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def _without(row: Sequence[str], place: int | None) -> list[str]:
-    return [cell for at, cell in enumerate(row) if at != place]
+def _without_superpixels(row: tuple[str, ...]) -> tuple[str, ...]:
+    return (*row[:_SUPERPIXELS], *row[_SUPERPIXELS + 1 :])
 
 
 def _percent(part: int, whole: int) -> str:

@@ -32,7 +32,10 @@ def test_a_bundle_of_somebodys_model(place: Path, edgevit: Command) -> None:
     ended = edgevit("run", "my.edgevit", "photo.png", "--json")
     assert ended.code == 0, ended.err
     assert len(json.loads(ended.out)["results"][0]["answers"]) == 3
-    assert edgevit("verify", "my.edgevit").code == 0
+    verified = edgevit("verify", "my.edgevit")
+    assert verified.code == 0
+    assert "answers agree" in verified.out
+    assert "superpixels" not in verified.out  # the model has none
     assert edgevit("profile", "my.edgevit", "--runs", 2).code == 0
     again = edgevit("import", "my.onnx", "--classes", "names.txt")
     assert again.code == 2
