@@ -137,11 +137,7 @@ def _run() -> int:
         _say_usage(error)
         return 2
     except EdgevitError as error:
-        if _received:  # the error is what the interruption led to, here or in another process
-            raise
-        if _is_first_process() or not error.said_once:
-            _say(f"error: {error}")
-        return error.exit_code
+        return _code_of(error)
     except (MemoryError, ImportError) as error:
         if isinstance(error, ImportError) and not any(said in str(error) for said in _NO_MEMORY):
             raise
@@ -156,6 +152,15 @@ def _run() -> int:
         _drop_output(sys.stdout)
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _code_of(error: EdgevitError) -> int:
+    """The exit code of an error, which is said here."""
+    if _received:  # the error is what the interruption led to, here or in another process
+        raise error
+    if _is_first_process() or not error.said_once:
+        _say(f"error: {error}")
+    return error.exit_code
 
 
 def _end_of_pipe() -> int:
