@@ -34,19 +34,21 @@ def memory_and_start(bundle: Path, folder: Path) -> dict[str, str]:
     model = Bundle.open(bundle).variant("native-int8")
     program, picture = _program(folder), _picture(folder)
     command = [str(program), str(model), str(picture)]
-    peak, start = _peak_mib(command, folder), _median_ms(command)
+    peak, (start,) = _peak_mib(command, folder), _medians_ms(command)
     bare = _python("import numpy")
     engine = _python(_ENGINE.format(file=str(model)))
     runtime = _python("import numpy, onnxruntime")
     run = [sys.executable, "-m", "edgevit", "run", str(bundle), str(folder / "picture.png")]
+    forms = ([*run, "--variant", name] for name in ("native-int8", "float"))
+    native, plain = _medians_ms(*forms)
     return {
         "C program, peak MiB": f"{peak:.1f}",
         "C program, start to answer, ms": f"{start:.1f}",
         "Python with numpy, peak MiB": f"{bare:.1f}",
         "... and the engine, one answer": f"+{engine - bare:.1f}",
         "... and onnxruntime, imported only": f"+{runtime - bare:.1f}",
-        "edgevit run, native-int8, ms": f"{_median_ms([*run, '--variant', 'native-int8']):.0f}",
-        "edgevit run, ONNX Runtime float, ms": f"{_median_ms([*run, '--variant', 'float']):.0f}",
+        "edgevit run, native-int8, ms": f"{native:.0f}",
+        "edgevit run, ONNX Runtime float, ms": f"{plain:.0f}",
     }
 
 
@@ -84,10 +86,12 @@ def _python(code: str) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def _median_ms(command: list[str]) -> float:
-    times = []
+def _medians_ms(*commands: list[str]) -> list[float]:
+    """Of whole processes, started in turn: what disturbs one disturbs the others."""
+    times: list[list[float]] = [[] for _ in commands]
     for _ in range(_STARTS):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        times.append((time.perf_counter() - started) * 1000)
-    return median(times)
+        for place, command in enumerate(commands):
+            started = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            times[place].append((time.perf_counter() - started) * 1000)
+    return [median(each) for each in times]
