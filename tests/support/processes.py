@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,14 +32,19 @@ class Finished:
 
     @property
     def one_message(self) -> str:
-        """The error of a user's mistake: one line, no traceback."""
-        lines = self.err.strip().splitlines()
+        """The error of a user's mistake: one line, no traceback.
+
+        A bar that is at work for ten seconds, as on a busy machine, says so in lines of its own.
+        """
+        said = self.err.strip().splitlines()
+        lines = [line for line in said if not _PROGRESS.fullmatch(line)]
         assert len(lines) == 1, self.err
         assert lines[0].startswith("error: ")
         return lines[0]
 
 
 Command = Callable[..., Finished]
+_PROGRESS = re.compile(r".*  \d+/\d+(  .*)?")  # as PlainProgress writes it
 
 
 def environment() -> dict[str, str]:
