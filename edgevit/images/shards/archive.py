@@ -24,6 +24,7 @@ SUFFIXES = (".tar", ".zip")
 _COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _MOST_BYTES = 512 << 20  # of a member
 _MOST_HEADER_BYTES = 1 << 20  # of a tar's header: a long name, or what pax adds
+_MOST_LIST_BYTES = 256 << 20  # of a zip's list of its members: three million of them
 _ZIP_HEADER = 30  # then the name and an extra field, whose lengths are in its last four bytes
 
 
@@ -93,23 +94,27 @@ def read_member(archive: Path, member: Member, most_bytes: int = _MOST_BYTES) ->
 
 
 class _Headers:
-    """A tar of which tarfile reads headers only: it believes the sizes that they say."""
+    """An archive of which tarfile or zipfile reads headers only: they believe what sizes these say.
 
-    def __init__(self, archive: Path, file: BinaryIO) -> None:
-        self._archive, self._file = archive, file
+    most_bytes: of a header.
+    """
+
+    def __init__(self, archive: Path, file: BinaryIO, most_bytes: int) -> None:
+        self._archive, self._file, self._most_bytes = archive, file, most_bytes
         self.seek, self.tell = file.seek, file.tell
 
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= _MOST_HEADER_BYTES:
+    def read(self, size: int = -1) -> bytes:
+        """As a file's; without a size, zipfile reads the last 64 KiB."""
+        if size > self._most_bytes:
             raise InputError(
                 f"{self._archive} is damaged: a header in it claims {size} bytes; at most "
-                f"{_MOST_HEADER_BYTES} are read. Fetch it again."
+                f"{self._most_bytes} are read. Fetch it again."
             )
-        return self._file.read(size)
+        return self._file.read(size if size >= 0 else self._most_bytes)
 
 
 def _tar_members(archive: Path, file: BinaryIO) -> Iterator[Member]:
-    headers = cast(BinaryIO, _Headers(archive, file))
+    headers = cast(BinaryIO, _Headers(archive, file, _MOST_HEADER_BYTES))
     with tarfile.open(fileobj=headers, mode="r:") as tar:
         last = "its beginning"
         for info in tar:
@@ -132,7 +137,7 @@ def _tar_members(archive: Path, file: BinaryIO) -> Iterator[Member]:
 
 
 def _zip_members(archive: Path, file: BinaryIO) -> Iterator[Member]:
-    with zipfile.ZipFile(file) as found:
+    with zipfile.ZipFile(cast(BinaryIO, _Headers(archive, file, _MOST_LIST_BYTES))) as found:
         for info in found.infolist():
             if info.is_dir():
                 continue
