@@ -62,7 +62,7 @@ def test_the_help_ends_with_the_examples(command: str, edgevit: Command) -> None
     assert [line.strip() for line in lines if line.strip()] == expected
 
 
-@pytest.mark.parametrize("path", ["", *EXAMPLES, *LEAVES.keys() - EXAMPLES.keys()])
+@pytest.mark.parametrize("path", ["", *EXAMPLES, *sorted(LEAVES.keys() - EXAMPLES.keys())])
 def test_help_cuts_no_name_at_80_columns(
     path: str, edgevit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
