@@ -16,6 +16,7 @@ import pytest
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.bundle.compiled import Built, Wanted, ensure, reasons_to_build
 from edgevit.bundle.edit import edit
+from edgevit.bundle.manifest import Manifest, Variant
 from edgevit.common.errors import BundleError, CheckFailedError, InputError
 from edgevit.common.progress import SilentProgress
 from edgevit.inference.agreement import (
@@ -556,7 +557,6 @@ def test_auto_may_be_held_to_a_precision_and_keep_everything(
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
     """``choose_fastest`` on agreements and times that are given."""
-    bundle = Bundle.open(path)
 
     def run(
         times: dict[str, float],
@@ -583,6 +583,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
         evaluation = EvalSet(
             np.empty((0, 8, 8, 3), np.uint8), {"logits": np.empty((0, 10), np.float32)}, "none"
         )
+        bundle = Bundle.open(path)
         _, choice = choose.choose_fastest(bundle, candidates, evaluation, 1, SilentProgress())
         return {"variant": choice.variant, "table": {row["variant"]: row for row in choice.table}}
 
@@ -636,9 +637,10 @@ def test_a_lucky_first_measurement_is_not_believed(pretended: Any) -> None:
 def test_what_quantize_judged_too_inaccurate_is_not_chosen(
     pretended: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        choose, "_quantized_report", lambda *_: {"holds": False, "max_drop_points": 0.5}
-    )
+    def measured(manifest: Manifest, name: str) -> Variant:
+        return replace(manifest.variants[name], report={"holds": False, "max_drop_points": 0.5})
+
+    monkeypatch.setattr(Manifest, "measured", measured)
     found = pretended({"float": 2.0, "onnx-int8-openvino": 1.0})
     assert found["variant"] == "float"
     assert "loses more than 0.5 points" in found["table"]["onnx-int8-openvino"]["reason"]
