@@ -21,11 +21,15 @@ from edgevit.common.errors import (
     EdgevitError,
     InputError,
 )
+from edgevit.common.progress import SilentProgress
 from edgevit.common.untrusted.parsers import parsing
+from edgevit.inference.calibration import Pictures
 from edgevit.models.checkpoint import read_checkpoint
+from edgevit.zoo.tasks import LOGITS
 from edgevit_export.inspect.expose import exposed, inner_tensors
 from edgevit_export.inspect.work import product_work
 from edgevit_export.quantize.precision import layer_precisions
+from edgevit_export.quantize.quantize_pipeline import quantize_bundle
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.remote.pending import read_pending, state_folder
 from support import ROOT
@@ -33,6 +37,7 @@ from support.fuzzing import documents, stored_arrays
 from support.fuzzing.sandbox import Subject, outcome_of
 from support.fuzzing.small_bundle import put_file, small_bundle, small_model
 from support.processes import python
+from support.quantize_requests import quantize_request
 
 INPUTS = 60
 SLOW_INPUTS = 3
@@ -157,6 +162,22 @@ def test_a_product_without_inputs_is_damage(bundle: Bundle) -> None:
     for look in ("precisions", "work"):
         with pytest.raises(DamagedError, match="is no ONNX model that can be read"):
             LOOKS[look](bundle)
+
+
+def of_another_name(model: onnx.ModelProto) -> None:
+    """An output that belongs to no task, and is made by the node that made the logits."""
+    last = next(each for each in model.graph.node if LOGITS in each.output)
+    last.output[list(last.output).index(LOGITS)] = model.graph.output[0].name = "other"
+
+
+def test_quantize_refuses_a_model_without_the_answers_of_a_task(bundle: Bundle) -> None:
+    """It was a ValueError, which make fuzz found."""
+    pictures = Pictures((), bundle.manifest.preprocess)
+    request = quantize_request(
+        changed(bundle, of_another_name), pictures, "tensorrt", max_drop=1.0, replace_variants=True
+    )
+    with pytest.raises(DamagedError, match="the outputs other are those of no task"):
+        quantize_bundle(request, {"onnxruntime": OnnxRuntimeRunner}, SilentProgress())
 
 
 def test_a_figure_that_is_not_finite_is_not_written(bundle: Bundle) -> None:

@@ -193,6 +193,15 @@ def test_coco_names_may_begin_at_the_folder_of_the_file(tmp_path):
     assert opened(root)[0].boxes == 2
 
 
+def test_coco_names_longer_than_any_file_has_are_missing_pictures(tmp_path):
+    """To ask for such a file was an OSError, which make fuzz found."""
+    with edited_coco(tmp_path / "data") as (root, content):
+        content["images"][0]["file_name"] = "x" * 300
+    folder, said = opened(root)
+    assert [len(picture.boxes) for picture in folder.pictures] == [0]
+    assert "1 annotations without a picture are left out" in said
+
+
 def test_objects_that_do_not_count_are_no_boxes_to_learn_from(tmp_path):
     root = write_voc(tmp_path, TWO)
     for file in (root / "annotations").iterdir():

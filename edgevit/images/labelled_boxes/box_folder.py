@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -189,7 +190,9 @@ def _coco_pictures(root: Path, json_file: Path, findings: Findings) -> tuple[lis
         name = Path(image.file_name)
         if name.is_absolute() or ".." in name.parts:
             raise InputError(f"{json_file} names a picture outside of {folder}: {name}.")
-        file = next((at / name for at in (folder, root) if (at / name).is_file()), None)
+        # os.path's: Path.is_file raises for a name that is too long; to this it is just missing.
+        places = (at / name for at in (folder, root) if os.path.isfile(at / name))  # noqa: PTH113
+        file = next(places, None)
         if file is None:
             findings.add(NO_PICTURE, image.file_name)
             continue

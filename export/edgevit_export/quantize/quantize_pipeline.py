@@ -26,7 +26,7 @@ from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.calibration import Pictures
 from edgevit.inference.drop import drop_of
 from edgevit.inference.runner import OpenRunner
-from edgevit.zoo.tasks import LOGITS
+from edgevit.zoo.tasks import LOGITS, task_of_outputs
 from edgevit_export.convert.graph import with_stored_weights
 from edgevit_export.convert.read_onnx import read_onnx, understood
 from edgevit_export.passes.widen_weights import widen_weights
@@ -109,6 +109,7 @@ def quantize_bundle(
     with understood(file):
         read = read_onnx(file)
         onnx.checker.check_model(read, full_check=True)  # as of what is made of it, below
+        task_of_outputs([value.name for value in read.graph.output])  # else nothing can be compared
         model = ir.from_proto(read)
         widen_weights(model)
         model = with_stored_weights(model)
