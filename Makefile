@@ -23,7 +23,7 @@ TEST_WORKERS ?= $(shell expr 2 '*' $$(nproc))
 # A worker whose test neither ends nor fails after its time (pyproject.toml) is ended and replaced.
 IN_PARALLEL = --numprocesses $(TEST_WORKERS) --dist loadfile \
 	-o faulthandler_timeout=660 -o faulthandler_exit_on_timeout=true
-# Processes that tests start find our modules compiled, also where the variable forbids to.
+# Compiled once for all child processes of the tests, even where the environment sets this variable.
 test test-slow test-all: export PYTHONDONTWRITEBYTECODE =
 test: $(READY)
 	$(BIN)/python -m compileall -q edgevit export runtimes

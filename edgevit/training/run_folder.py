@@ -18,7 +18,7 @@ from edgevit.training.state import STATE_FILE, RunState
 
 
 class TrainingInterruptedError(EdgevitError):
-    """Ctrl-C or SIGTERM; the state was saved."""
+    """Ctrl-C, SIGTERM or SIGHUP; the state was saved."""
 
     exit_code = 130
     said_once = True

@@ -35,7 +35,7 @@ _COLUMNS = (
     "same superpixels",
     "passes",
 )
-_SUPERPIXELS = 5  # a column that a model without them does not have
+_SUPERPIXELS = _COLUMNS.index("same superpixels")  # a model without them has no such column
 
 
 @dataclass(frozen=True)

@@ -121,20 +121,27 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path, edgevit: Command) -
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "message"),
+    ("command", "name", "text", "message"),
     [
-        ("no.toml", "a = ", "is not TOML"),
-        ("no.yaml", "a: [", "is not YAML"),
-        ("list.yaml", "[1]", "holds no options"),
-        ("table.toml", "json = {a = 1}", "json is a dict"),
-        ("text.toml", 'models = "x"', "expected a table"),
+        ("models", "no.toml", "a = ", "is not TOML"),
+        ("models", "no.yaml", "a: [", "is not YAML"),
+        ("models", "list.yaml", "[1]", "holds no options"),
+        ("models", "table.toml", "json = {a = 1}", "json is a dict"),
+        ("models", "text.toml", 'models = "x"', "expected a table"),
+        ("eval", "a.toml", f"a = {'[' * 5000}", "nested too deep"),
+        ("eval", "a.toml", f"a{'.a' * 30_000} = 1", "a key has more than 20 parts (at line 1)"),
+        ("eval", "a.toml", f"a = {'9' * 5000}", "a number is too long"),
+        ("eval", "a.toml", 'data = "a\\u0000b"', "data holds a NUL character"),
+        ("eval", "a.yaml", "- " * 5000, "maximum recursion depth"),
+        ("eval", "a.yaml", f"a: {'9' * 5000}", "4300 digits"),
+        ("eval", "a.yaml", "a: 2001-99-99", "month must be in 1..12"),
     ],
 )
 def test_a_file_that_cannot_be_used(
-    name: str, text: str, message: str, tmp_path: Path, edgevit: Command
+    command: str, name: str, text: str, message: str, tmp_path: Path, edgevit: Command
 ) -> None:
     (tmp_path / name).write_text(text)
-    ended = edgevit("models", "--config", tmp_path / name)
+    ended = edgevit(command, "--config", tmp_path / name)
     assert ended.code == 2
     assert message in ended.one_message
 

@@ -55,28 +55,7 @@ def test_a_changed_file_is_read_or_refused(kind: str, subjects: dict[str, Subjec
     assert outcomes == {"answer", "refusal"}
 
 
-# Option files ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("a.toml", f"a = {'[' * 5000}", "nested too deep"),
-        ("a.toml", f"a{'.a' * 30_000} = 1", "a key has more than 20 parts (at line 1)"),
-        ("a.toml", f"a = {'9' * 5000}", "a number is too long"),
-        ("a.toml", 'data = "a\\u0000b"', "data holds a NUL character"),
-        ("a.yaml", "- " * 5000, "maximum recursion depth"),
-        ("a.yaml", f"a: {'9' * 5000}", "4300 digits"),
-        ("a.yaml", "a: 2001-99-99", "month must be in 1..12"),
-    ],
-)
-def test_an_option_file_that_cannot_be_read(
-    name: str, text: str, message: str, tmp_path: Path, edgevit: Command
-) -> None:
-    (tmp_path / name).write_text(text)
-    ended = edgevit("eval", "--config", tmp_path / name)
-    assert ended.code == 2
-    assert message in ended.one_message
+# The list of devices -----------------------------------------------------------------------------
 
 
 def test_a_long_key_in_the_list_of_devices(

@@ -89,9 +89,9 @@ def _is_alive(pid: int) -> bool:
 
 
 def resolved(path: Path) -> Path:
-    """The place that a name leads to, links followed; of links that lead round, the name itself.
+    """The absolute path with symbolic links followed; a loop of links is left as it is.
 
-    ``Path.resolve`` raises RuntimeError for those, before Python 3.13.
+    ``Path.resolve`` raises RuntimeError for a loop, before Python 3.13.
     """
     return Path(os.path.realpath(path))
 

@@ -32,4 +32,4 @@ def parse_toml(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError:
         raise
     except ValueError as error:  # such as a number of more digits than Python converts
-        raise ValueError("a number is too long, or a date is none") from error
+        raise ValueError("a number is too long, or a date is not valid") from error

@@ -117,7 +117,7 @@ def _rows(path: Path) -> Iterator[PictureItem]:
 
 def _refuse_large(path: Path, group: Any, column: str) -> None:
     """Raises InputError for a row group that is more than a worker should hold in memory."""
-    parts = [part for part in _parts(group) if part.path_in_schema == column]
+    parts = _parts(group, column)
     if any(_FRONT_CODED in part.encodings for part in parts):
         raise InputError(
             f"{path} stores '{column}' as {_FRONT_CODED}, in which some bytes may stand for "
@@ -132,9 +132,10 @@ def _refuse_large(path: Path, group: Any, column: str) -> None:
         )
 
 
-def _parts(group: Any) -> list[Any]:
-    """What the file says of every column in a row group."""
-    return [group.column(place) for place in range(group.num_columns)]
+def _parts(group: Any, column: str) -> list[Any]:
+    """What the file says of a column in a row group; several, where two have the name."""
+    parts = map(group.column, range(group.num_columns))
+    return [part for part in parts if part.path_in_schema == column]
 
 
 def _named_rows(path: Path) -> Iterator[PictureItem]:
@@ -206,13 +207,15 @@ def _parquet(path: Path, column: str | None = None) -> Any:
     source = native_name(path) or opened
     with parsing(lambda error: InputError(f"{path} is damaged or no parquet file: {error}.")):
         file = pyarrow.parquet.ParquetFile(source)
+        if column is None:
+            return file
         groups = (file.metadata.row_group(group) for group in range(file.num_row_groups))
         if not any(_stored_once(group, column) for group in groups):
             return file
         return pyarrow.parquet.ParquetFile(source, read_dictionary=[column])
 
 
-def _stored_once(group: Any, column: str | None) -> bool:
+def _stored_once(group: Any, column: str) -> bool:
     """Whether equal values of a column are stored once; else it is not read as a dictionary."""
-    parts = [part for part in _parts(group) if part.path_in_schema == column]
+    parts = _parts(group, column)
     return any("DICTIONARY" in encoding for part in parts for encoding in part.encodings)
