@@ -110,6 +110,32 @@ def test_parquet_that_is_no_set_of_pictures(
     assert len(str(refused.value)) < 500 + len(str(tmp_path))
 
 
+def test_every_changed_bit_of_a_parquet_footer_is_read_or_refused(tmp_path: Path) -> None:
+    """Some of them end the process in pyarrow 26, once it is asked for a column's metadata."""
+    file = tmp_path / "set.parquet"
+    pq.write_table(pyarrow.table({"path": ["a.png"]}), file)
+    whole = file.read_bytes()
+    footer_bytes = int.from_bytes(whole[-8:-4], "little") + 8
+    refused = 0
+    for bit in range(8 * (len(whole) - footer_bytes), 8 * len(whole)):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(changed)
+        try:
+            list(items_of([str(file)]))
+        except InputError:
+            refused += 1
+    assert 0 < refused < 8 * footer_bytes
+
+
+def test_a_nested_column_is_measured_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevit.workflows.sets.picture_items._LARGEST_GROUP_BYTES", 100)
+    file = tmp_path / "set.parquet"
+    pq.write_table(pyarrow.table({"bytes": [[b"x" * 1000]]}), file)
+    with pytest.raises(InputError, match="in one row group; at most"):
+        list(items_of([str(file)]))
+
+
 def test_pictures_and_answers_whose_names_are_not_utf8(
     tmp_path: Path, edgevit: Command, photo: Image
 ) -> None:

@@ -24,6 +24,7 @@ from edgevit.images.image_io import Picture
 from edgevit.images.shards.archive import Member, is_archive, members_of, read_member
 from edgevit.images.shards.image_shards import archives_in, picture_members
 from edgevit.workflows.predict.pictures import files_of
+from edgevit.workflows.sets.parquet_columns import column_parts
 
 PARQUET = ".parquet"
 _PATH, _BYTES = "path", "bytes"
@@ -110,14 +111,13 @@ def _rows(path: Path) -> Iterator[PictureItem]:
             f"{path} has the columns {some_of(columns)}; expected '{_PATH}' with names of "
             f"picture files, or '{_BYTES}' with encoded pictures."
         )
-    for group in range(file.num_row_groups):
-        _refuse_large(path, file.metadata.row_group(group), known)
+    for parts in column_parts(path, file, known):
+        _refuse_large(path, known, parts)
     yield from _named_rows(path) if known == _PATH else _encoded_rows(path, file)
 
 
-def _refuse_large(path: Path, group: Any, column: str) -> None:
+def _refuse_large(path: Path, column: str, parts: list[Any]) -> None:
     """Raises InputError for a row group that is more than a worker should hold in memory."""
-    parts = _parts(group, column)
     if any(_FRONT_CODED in part.encodings for part in parts):
         raise InputError(
             f"{path} stores '{column}' as {_FRONT_CODED}, in which some bytes may stand for "
@@ -130,12 +130,6 @@ def _refuse_large(path: Path, group: Any, column: str) -> None:
             f"{_LARGEST_GROUP_BYTES >> 20} MiB are read at once. Write it again with a smaller "
             "row_group_size."
         )
-
-
-def _parts(group: Any, column: str) -> list[Any]:
-    """What the file says of a column in a row group; several, where two have the name."""
-    parts = map(group.column, range(group.num_columns))
-    return [part for part in parts if part.path_in_schema == column]
 
 
 def _named_rows(path: Path) -> Iterator[PictureItem]:
@@ -207,15 +201,12 @@ def _parquet(path: Path, column: str | None = None) -> Any:
     source = native_name(path) or opened
     with parsing(lambda error: InputError(f"{path} is damaged or no parquet file: {error}.")):
         file = pyarrow.parquet.ParquetFile(source)
-        if column is None:
-            return file
-        groups = (file.metadata.row_group(group) for group in range(file.num_row_groups))
-        if not any(_stored_once(group, column) for group in groups):
-            return file
-        return pyarrow.parquet.ParquetFile(source, read_dictionary=[column])
+    if column is None:
+        return file
+    stored_once = any(map(_is_stored_once, column_parts(path, file, column)))
+    return pyarrow.parquet.ParquetFile(source, read_dictionary=[column]) if stored_once else file
 
 
-def _stored_once(group: Any, column: str) -> bool:
+def _is_stored_once(parts: list[Any]) -> bool:
     """Whether equal values of a column are stored once; else it is not read as a dictionary."""
-    parts = _parts(group, column)
     return any("DICTIONARY" in encoding for part in parts for encoding in part.encodings)
