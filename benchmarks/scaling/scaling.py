@@ -78,7 +78,7 @@ def _measured(part: str, scratch: Path, arguments: argparse.Namespace) -> list[C
     if part == "training":
         return [work_curves.training(scratch, arguments.processes)]
     if part == "ray":
-        return ray_curves.measure(scratch, arguments.processes, arguments.pictures)
+        return ray_curves.measure(arguments.processes, arguments.pictures)
     return [work_curves.memory(scratch)]
 
 

@@ -80,13 +80,13 @@ def main() -> NoReturn:
         _end_now(BUG_EXIT_CODE)
 
 
-def _is_first_process() -> bool:
-    """Of those that torchrun started, all of which Ctrl-C reaches."""
-    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
+def _speaks_for_machine() -> bool:
+    """Whether this process says what all of them meet that torchrun started on this machine."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _say_interrupted() -> None:
-    if _is_first_process():
+    if _speaks_for_machine():
         _say("interrupted; nothing was left half-written")
 
 
@@ -158,7 +158,7 @@ def _code_of(error: EdgevitError) -> int:
     """The exit code of an error, which is said here."""
     if _received:  # the error is what the interruption led to, here or in another process
         raise error
-    if _is_first_process() or not error.said_once:
+    if _speaks_for_machine() or not error.said_once:
         _say(f"error: {error}")
     return error.exit_code
 
@@ -183,7 +183,8 @@ def _drop_output(stream: TextIO) -> None:
 
 def _say_usage(error: Any) -> None:
     """What a command line lacks or has too much of, as one line; after the help, nothing."""
-    if message := error.format_message().strip():
+    message = error.format_message().strip()
+    if message and _speaks_for_machine():
         command = error.ctx.command_path if error.ctx else "edgevit"
         stop = "" if message[-1] in ".?!" else "."
         _say(f"error: {message}{stop} See '{command} --help'.")

@@ -34,7 +34,7 @@ def options_as_typed() -> Iterator[None]:
 class EdgevitError(Exception):
     """Base of every error that edgevit raises on purpose; ``exit_code`` is the CLI's.
 
-    said_once: of processes that work together all raise it, and the first one says it.
+    said_once: of processes that work together all raise it, and one of each machine says it.
     """
 
     exit_code = 2
@@ -47,6 +47,16 @@ class EdgevitError(Exception):
 
 def _as_parameter(found: re.Match[str]) -> str:
     return found[1] or f"'{found[2].replace('-', '_')}'"
+
+
+@contextmanager
+def raised_alike() -> Iterator[None]:
+    """What the block refuses, every process of the machine refuses: one of them says it."""
+    try:
+        yield
+    except EdgevitError as error:
+        error.said_once = True
+        raise
 
 
 class InputError(EdgevitError):

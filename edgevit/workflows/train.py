@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from edgevit.common.errors import InputError
+from edgevit.common.errors import InputError, raised_alike
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import PlannedWork, Result
@@ -179,34 +179,35 @@ def train(
     from edgevit.training.hardware import prepare
 
     progress = progress or SilentProgress()
-    _refuse_key_without_weights(weights_key, init)
-    entry = find(model)
-    if entry.chosen is not None:
-        raise InputError(
-            f"'{model}' names weights, but --model names what is trained. Use "
-            f"--model {entry.spec.name} --init {model}."
-        )
-    start = None if init is None else _initial_weights(init)
-    spec = entry.spec
-    if image_px is not None and image_px != spec.image_px:
-        spec = spec.at_size(image_px)
-    options = InputOptions(preprocess, mean, std, scale, resize, crop_pct)
-    options.check()
-    run = Path(output) if output else Path("runs") / spec.name
-    if spec.task != "classification":
-        _refuse_recipe(teacher, recipe)
-        _refuse_for_dense(options, save_every)
-        where = DenseRun(
-            spec, run, start or _usual_start(entry), weights_key, resume, device, threads
-        )
-        labelled = _labelled(data, val_data, void, classes, skip_corrupt)
-        return _train_dense(where, labelled, recipe_options, progress)
-    if void is not None or classes is not None:
-        raise InputError("--void and --classes are for models that give masks. Leave them out.")
-    start_says = InputOptions() if start is None else input_stated_in(start)
-    spec = options.applied_to(start_says.applied_to(spec))
-    chosen = _recipe(recipe, recipe_options)
-    device, loader_threads = prepare(device, threads)
+    with raised_alike():
+        _refuse_key_without_weights(weights_key, init)
+        entry = find(model)
+        if entry.chosen is not None:
+            raise InputError(
+                f"'{model}' names weights, but --model names what is trained. Use "
+                f"--model {entry.spec.name} --init {model}."
+            )
+        start = None if init is None else _initial_weights(init)
+        spec = entry.spec
+        if image_px is not None and image_px != spec.image_px:
+            spec = spec.at_size(image_px)
+        options = InputOptions(preprocess, mean, std, scale, resize, crop_pct)
+        options.check()
+        run = Path(output) if output else Path("runs") / spec.name
+        if spec.task != "classification":
+            _refuse_recipe(teacher, recipe)
+            _refuse_for_dense(options, save_every)
+            where = DenseRun(
+                spec, run, start or _usual_start(entry), weights_key, resume, device, threads
+            )
+            labelled = _labelled(data, val_data, void, classes, skip_corrupt)
+            return _train_dense(where, labelled, recipe_options, progress)
+        if void is not None or classes is not None:
+            raise InputError("--void and --classes are for models that give masks. Leave them out.")
+        start_says = InputOptions() if start is None else input_stated_in(start)
+        spec = options.applied_to(start_says.applied_to(spec))
+        chosen = _recipe(recipe, recipe_options)
+        device, loader_threads = prepare(device, threads)
     with joined(device) as processes:
         return _together(
             _Plan(
@@ -255,11 +256,12 @@ def _together(plan: _Plan, processes: Processes, progress: Progress, resume: boo
     from edgevit.training.state import STATE_FILE
     from edgevit.workflows.teacher_bundle import open_teacher
 
-    training, validation = (
-        images.readable(plan.skip_corrupt, plan.threads, progress, processes)
-        for images in _image_sets(plan.data, plan.val_data, plan.recipe.seed, progress)
-    )
-    _refuse_uneven_parts(plan.recipe, len(training), processes.count)
+    with raised_alike():
+        training, validation = (
+            images.readable(plan.skip_corrupt, plan.threads, progress, processes)
+            for images in _image_sets(plan.data, plan.val_data, plan.recipe.seed, progress)
+        )
+        _refuse_uneven_parts(plan.recipe, len(training), processes.count)
     if processes.restart:  # torchrun gives the same options again
         resume = processes.from_first((plan.run / STATE_FILE).is_file)
     with (

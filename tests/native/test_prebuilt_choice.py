@@ -84,6 +84,17 @@ def test_asked_for_without_the_engine_it_is_an_error(photo_folder: Path, edgevit
 
 
 @pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_compiling_for_it_is_refused_before_any_work(
+    options: tuple[str, ...], tmp_path: Path, edgevit: Command
+) -> None:
+    path = shutil.copytree(PREBUILT_BUNDLE, tmp_path / "mine.edgevit")
+    ended = edgevit("compile", path, "--target", "native", "--force", *options)
+    assert ended.code == 2
+    assert "The native engine" in ended.one_message
+
+
+@pytest.mark.usefixtures("no_engine")
 def test_what_was_measured_here_needs_no_note() -> None:
     shipped = Bundle.open(PREBUILT_BUNDLE)
     choice = MachineChoice("float", 1, (), "today")

@@ -116,6 +116,9 @@ def test_files_are_told_by_what_is_in_them(
         (["rtsp://host:99999/x"], "no usable host"),
         (["csi://front"], "csi://0"),
         (["0", "1"], "once for every camera"),
+        (["notes.json"], "notes.json holds text, no picture or video"),
+        (["notes.json", "notes.json"], "a bundle, which is a folder, goes before it"),
+        (["clips"], "clips holds no image, but videos.* give the file itself: clips/a.MP4"),
         (["9999"], "No such camera: /dev/video9999. Cameras on this machine:"),
     ],
 )
@@ -123,6 +126,9 @@ def test_bad_names(
     texts: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("notes.json").write_text("{}\n")
+    Path("clips").mkdir()
+    Path("clips/a.MP4").touch()
     with pytest.raises(InputError, match=message) as error:
         opened(*texts)
     assert "s3cret" not in str(error.value)

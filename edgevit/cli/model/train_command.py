@@ -25,7 +25,7 @@ from edgevit.cli.picture_options import (
     StdOption,
     input_options,
 )
-from edgevit.common.errors import InputError
+from edgevit.common.errors import InputError, raised_alike
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
@@ -201,11 +201,12 @@ def train(
         "ema_decay": ema,
         "seed": seed,
     }
-    if _classifies(model):
-        fields |= {"teacher_views": teacher_views, "guidance": guidance}
-        fields |= _classifier_recipe(strength, least_crop, mix, diagonality)
-    else:
-        fields = _dense_recipe(context, fields)
+    with raised_alike():
+        if _classifies(model):
+            fields |= {"teacher_views": teacher_views, "guidance": guidance}
+            fields |= _classifier_recipe(strength, least_crop, mix, diagonality)
+        else:
+            fields = _dense_recipe(context, fields)
     result = train_model(
         model,
         data=data,

@@ -11,6 +11,7 @@ from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress
 from edgevit.workflows.targets.compile_request import CompileRequest, Precision
 from edgevit.zoo.spec import LOGITS
+from edgevit_runtimes.backends.native.native_library import library
 
 
 def plan_native(bundle: Bundle, request: CompileRequest, progress: Progress) -> Plan:
@@ -18,7 +19,8 @@ def plan_native(bundle: Bundle, request: CompileRequest, progress: Progress) -> 
 
     Raises:
         MissingExtraError: onnx is not installed, as on a device.
-        InputError: the engine has no such precision, or gives less than the bundle's model.
+        InputError: the engine has no such precision, gives less than the bundle's model, or was not
+            built here.
     """
     del progress  # it takes a moment
     require_modules("--target native", "export", ("onnx", "onnx_ir"))
@@ -27,6 +29,7 @@ def plan_native(bundle: Bundle, request: CompileRequest, progress: Progress) -> 
             f"The native engine computes in fp32 or int8; got --precision "
             f"{request.precision.value}."
         )
+    library()  # which answers the bundle's pictures, before the variant is kept
     _refuse_other_tasks(bundle)
     _refuse_more_outputs(bundle)
     wanted = Wanted(

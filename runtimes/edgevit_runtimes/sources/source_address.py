@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from edgevit.bundle.bundle import is_onnx_file
 from edgevit.common.errors import InputError
+from edgevit.common.untrusted.bounded import open_regular
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.images import image_files, image_io
 from edgevit.images.image_io import IMAGE_SUFFIXES, UNREAD_SUFFIXES
@@ -32,6 +33,10 @@ _SECRET_IN_PATH = re.compile(
     r"((?:pass(?:wor[dt])?|pwd|pw|token|key|secret|auth|user(?:name)?)=)[^/&;]*", re.IGNORECASE
 )
 _PICTURE_SUFFIXES = IMAGE_SUFFIXES | UNREAD_SUFFIXES  # of the latter, an error says so
+_VIDEO_SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}  # to name one in a hint
+_SNIFFED_BYTES = 512
+_PRINTABLE = bytes([*b"\t\n\r\f", *range(32, 127), *range(128, 256)])
+_PLAYLISTS = (b"#EXTM3U", b"v=0")  # HLS, SDP
 _NETWORK = {"rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp", "srt"}
 
 
@@ -157,7 +162,7 @@ def _check_host(text: str) -> None:
 def _parse_path(text: str) -> Address:
     path = Path(text)
     if path.is_dir():
-        return Address(Kind.PICTURES, text, tuple(image_files.files_in(path)))
+        return Address(Kind.PICTURES, text, _pictures_in(path))
     if not path.exists() and _GLOB.search(text):
         return Address(Kind.PICTURES, text, _matches(path))
     shown = without_credentials(text)
@@ -174,7 +179,33 @@ def _parse_path(text: str) -> Address:
             f"{text} is an ONNX model, no picture or video. Import it with: edgevit import "
             f"{quote(text)} --classes FILE; and name the bundle before the pictures."
         )
+    if _is_text(path):
+        raise InputError(
+            f"{text} holds text, no picture or video. A source is a picture, a folder, a video or "
+            "a camera; a bundle, which is a folder, goes before it."
+        )
     return Address(Kind.VIDEO, text)
+
+
+def _pictures_in(folder: Path) -> tuple[Path, ...]:
+    """Raises InputError where there are none; it names a video that is there instead."""
+    listing = image_files.list_images(folder)
+    others = listing.left_out.get(image_files.OTHER, ())
+    videos = [file for file in others if file.suffix.lower() in _VIDEO_SUFFIXES]
+    if not listing.files and videos:
+        raise InputError(
+            f"{folder} holds no image, but videos. These are answered one at a time; give the file "
+            f"itself: {quote(str(videos[0]))}"
+        )
+    return tuple(image_files.files_in(folder))
+
+
+def _is_text(file: Path) -> bool:
+    """By its first bytes; lists of a stream's parts are text too, and read as a video."""
+    with open_regular(file, "video") as opened:
+        start = opened.read(_SNIFFED_BYTES)
+    is_printable = not start.translate(None, _PRINTABLE)
+    return bool(start) and is_printable and not start.startswith(_PLAYLISTS)
 
 
 def _matches(pattern: Path) -> tuple[Path, ...]:
