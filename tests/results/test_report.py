@@ -359,6 +359,8 @@ def test_no_text_lies_on_another_or_is_cut_off(
     assert _evaluate(chromium, "document.querySelectorAll('svg text').length") > 20
     assert _evaluate(chromium, _OVERLAPS.strip()) == []
     assert _evaluate(chromium, _CUT_OFF.strip()) == []
+    sources = "[...document.querySelectorAll('svg text.weak')].map(e => e.textContent).join(' ')"
+    assert "…" not in _evaluate(chromium, sources), "where it was measured is said whole"
     assert _evaluate(chromium, "document.documentElement.scrollWidth") <= screen
 
 

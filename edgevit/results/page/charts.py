@@ -7,6 +7,7 @@ be too small to read if the wide one were shrunk. The names of a row stand above
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,11 @@ from edgevit.results.page.svg import (
     shortened,
     text,
     tooltip,
+    wrapped,
 )
 
-_LEFT, _TOP, _NAMES, _BARS = 14, 4, 34, 34
-_ROW = _NAMES + _BARS + 8
+_LEFT, _TOP, _BARS = 14, 4, 34
+_NAME, _LINE, _MOST_LINES = 20, 14, 3  # heights of the two names, and lines of the second
 _BINS_PER_PIXEL = 0.14
 _BAR_LABEL = 70  # pixels for "1234 steady" beside the longest bar
 
@@ -36,22 +38,51 @@ def distributions(entries: Sequence[Entry], width: int) -> str:
     low = min(float(t.min()) for t in times)
     high = max(float(np.percentile(t, 99.5)) for t in times)
     scale = Scale(low, high, _LEFT, width - _LEFT)
-    bottom = _TOP + _ROW * len(entries)
-    parts = [axis_x(scale, bottom, _TOP, "ms")]
+    rows = _Rows(entries, width)
+    parts = [axis_x(scale, rows.bottom, _TOP, "ms")]
     for i, (entry, taken) in enumerate(zip(entries, times, strict=True)):
-        base = _TOP + _ROW * (i + 1) - 4
-        parts.append(_names(entry, base - _BARS, width))
+        base = rows.base(i)
+        parts.append(rows.names(i))
         parts.append(_density(taken, scale, base, colours(entries)[entry.device]))
         parts += _percentiles(entry, scale, base)
-    return chart(width, bottom + 36, "Latency distributions", parts)
+    return chart(width, rows.bottom + 36, "Latency distributions", parts)
 
 
-def _names(entry: Entry, bottom: float, width: int) -> str:
-    """Two lines above the row: which model, and where that was measured."""
-    room = width - 2 * _LEFT
-    return text(
-        shortened(entry.label, room, strong=True), x=_LEFT, y=bottom - 19, class_="strong"
-    ) + text(shortened(entry.source, room), x=_LEFT, y=bottom - 5, class_="weak")
+@dataclass(frozen=True)
+class _Rows:
+    """A row for every result: two names, which model and where it was measured, then the bars.
+
+    Every row has room for as many lines as the longest name of where it was measured takes.
+    """
+
+    entries: Sequence[Entry]
+    width: int
+
+    def source_lines(self, entry: Entry) -> list[str]:
+        return wrapped(entry.source, self.width - 2 * _LEFT, _MOST_LINES)
+
+    @property
+    def height(self) -> int:
+        lines = max(len(self.source_lines(entry)) for entry in self.entries)
+        return _NAME + _LINE * lines + _BARS + 8
+
+    @property
+    def bottom(self) -> int:
+        return _TOP + self.height * len(self.entries)
+
+    def base(self, number: int) -> int:
+        """Where the bars of a row stand."""
+        return _TOP + self.height * (number + 1) - 4
+
+    def names(self, number: int) -> str:
+        entry = self.entries[number]
+        label = shortened(entry.label, self.width - 2 * _LEFT, strong=True)
+        lines = self.source_lines(entry)
+        first = self.base(number) - _BARS - 5 - _LINE * (len(lines) - 1)
+        return text(label, x=_LEFT, y=first - _LINE, class_="strong") + "".join(
+            text(line, x=_LEFT, y=first + _LINE * place, class_="weak")
+            for place, line in enumerate(lines)
+        )
 
 
 def _density(taken: Any, scale: Scale, base: float, colour: str) -> str:
@@ -83,20 +114,20 @@ def _percentiles(entry: Entry, scale: Scale, base: float) -> list[str]:
 
 def memory(entries: Sequence[Entry], width: int) -> str:
     """Peaks of resident memory while loading and while running."""
-    figures = [
-        (entry, [figure(entry.result, f"peak_memory_mib.{part}") for part in ("load", "steady")])
+    peaks = [
+        [figure(entry.result, f"peak_memory_mib.{part}") for part in ("load", "steady")]
         for entry in entries
     ]
-    most = max((v for _, values in figures for v in values if v is not None), default=1.0)
+    most = max((v for values in peaks for v in values if v is not None), default=1.0)
     scale = Scale(0.0, most, _LEFT, width - _BAR_LABEL)
-    bottom = _TOP + _ROW * len(entries)
-    parts = [axis_x(scale, bottom, _TOP, "MiB")]
-    for i, (entry, values) in enumerate(figures):
-        base = _TOP + _ROW * (i + 1) - 4
-        parts.append(_names(entry, base - _BARS, width))
+    rows = _Rows(entries, width)
+    parts = [axis_x(scale, rows.bottom, _TOP, "MiB")]
+    for i, values in enumerate(peaks):
+        base = rows.base(i)
+        parts.append(rows.names(i))
         for place, (name, value) in enumerate(zip(("load", "steady"), values, strict=True)):
             parts.append(_bar(name, value, scale, base - _BARS + 2 + 16 * place))
-    return chart(width, bottom + 36, "Peak memory", parts)
+    return chart(width, rows.bottom + 36, "Peak memory", parts)
 
 
 def _bar(name: str, value: float | None, scale: Scale, y: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -111,6 +112,11 @@ def shortened(line: str, room_px: float, strong: bool = False) -> str:
     """As much of a line as surely fits a width, in the page's letters of 11 pixels."""
     most = int(room_px / (_STRONG_LETTER_PX if strong else _LETTER_PX))
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def wrapped(line: str, room_px: float, most_lines: int) -> list[str]:
+    """A line as several that surely fit a width, in the page's letters of 11 pixels."""
+    return textwrap.wrap(line, int(room_px / _LETTER_PX), max_lines=most_lines, placeholder="…")
 
 
 def _shown(value: object) -> str:
