@@ -21,7 +21,7 @@ demo: $(READY)
 # Twice as many workers as cores: many tests wait for other processes, devices and clocks.
 TEST_WORKERS ?= $(shell expr 2 '*' $$(nproc))
 # A worker whose test neither ends nor fails after its time (pyproject.toml) is ended and replaced.
-IN_PARALLEL = --numprocesses $(TEST_WORKERS) --dist loadfile \
+IN_PARALLEL = --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
 	-o faulthandler_timeout=660 -o faulthandler_exit_on_timeout=true
 # Compiled once for all child processes of the tests, even where the environment sets this variable.
 test test-slow test-all: export PYTHONDONTWRITEBYTECODE =

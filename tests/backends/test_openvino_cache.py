@@ -18,7 +18,7 @@ from support import Command
 from support.needs import needs_openvino
 from support.zoo import float_copy
 
-pytestmark = needs_openvino
+pytestmark = [pytest.mark.early, needs_openvino]
 
 
 @pytest.fixture(scope="module")

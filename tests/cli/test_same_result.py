@@ -28,6 +28,8 @@ from support import Command
 from support.onnx_classifiers import small_classifier
 from support.zoo import float_copy
 
+pytestmark = pytest.mark.early
+
 # What differs from run to run: times, and what follows from them.
 _MEASURED = {
     "built_for",

@@ -18,6 +18,8 @@ from support.chaos.kills import Edit, kill_often
 from support.fuzzing.small_bundle import small_bundle
 from support.processes import python
 
+pytestmark = pytest.mark.early
+
 KILLS = 40
 _STEPS, _STEP_S = 20, 0.003
 

@@ -8,12 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from edgevit.common.telemetry import SWITCHES
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import environment
 from support.cameras import jpeg
 from support.needs import needs_openvino, needs_strace, not_here
+
+pytestmark = pytest.mark.early
 
 _INTERNET = re.compile(r"sa_family=AF_INET6?,")
 _HERE = re.compile(r"127\.0\.0\.1|::1")

@@ -42,6 +42,8 @@ from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, shallow
 from support.traces import begin_with_traces
 
+pytestmark = pytest.mark.early
+
 _HANGS_S = 600  # no limit of a test: it would never end
 CLASSIFIERS = [name for name in MODELS if MODELS[name].spec.task == "classification"]
 TINY = [name for name in CLASSIFIERS if "tiny" in name]
@@ -64,7 +66,7 @@ EVERY_KIND = ("lla_tiny", "lla_tiny_32", "vit_tiny_32")
 DYNAMIC = [
     pytest.param(name, None, marks=[] if name in EVERY_KIND else pytest.mark.slow) for name in TINY
 ]
-FIXED = [pytest.param(n, 1, marks=[] if n == "lla_tiny" else pytest.mark.slow) for n in TINY]
+FIXED = [pytest.param(name, 1, marks=pytest.mark.slow) for name in TINY]
 
 
 @pytest.mark.parametrize(("name", "batch"), [*DYNAMIC, *FIXED])
@@ -104,8 +106,7 @@ def test_every_model_in_full_depth_passes_the_gate(
     ("name", "batch"),
     [
         *DYNAMIC,
-        ("lla_tiny", 3),
-        pytest.param("lavit_tiny_128", 3, marks=pytest.mark.slow),
+        *(pytest.param(name, 3, marks=pytest.mark.slow) for name in ("lla_tiny", "lavit_tiny_128")),
     ],
 )
 def test_batches_answer_like_single_pictures(
@@ -295,6 +296,7 @@ def test_bad_options(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_weights_far_too_large_are_the_weights_fault(tmp_path: Path, edgevit: Command) -> None:
     state = build(find("vit_tiny_32").spec.with_classes(3)).state_dict()
     state = {key: value * 1e30 for key, value in state.items()}

@@ -18,6 +18,8 @@ from edgevit_export.quantize.precision import layer_precisions
 from edgevit_export.quantize.products import find_products
 from support import shallow
 
+pytestmark = pytest.mark.early
+
 
 def named(model: str) -> ir.Model:
     traced = ir.from_proto(trace(build(shallow(model).spec), batch=1))

@@ -160,7 +160,7 @@ def test_what_grows_while_it_is_read_is_bounded(tmp_path: Path) -> None:
         read_bytes(Path("/proc/self/status"), 9)
 
 
-@pytest.mark.parametrize("command", ["run", "eval"])
+@pytest.mark.parametrize("command", [pytest.param("run", marks=pytest.mark.slow), "eval"])
 def test_a_signal_ends_the_reading_at_once(
     tmp_path: Path, photos: list[Image], command: str
 ) -> None:
@@ -181,7 +181,9 @@ def test_a_signal_ends_the_reading_at_once(
     assert "Traceback" not in err + out
 
 
-@pytest.mark.parametrize("name", [b"x\xff.jpg", b"x\xff", b"\xc3\x28.png"])
+@pytest.mark.parametrize(
+    "name", [b"x\xff.jpg", b"x\xff", pytest.param(b"\xc3\x28.png", marks=pytest.mark.slow)]
+)
 def test_a_name_that_is_not_utf8(tmp_path: Path, photos: list[Image], name: bytes) -> None:
     """OpenCV 5 crashed when it was given one."""
     path = os.fsencode(tmp_path) + b"/" + name

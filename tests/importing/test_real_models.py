@@ -33,6 +33,8 @@ from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command
 from support.needs import needs_teacher, needs_transformers
 
+pytestmark = pytest.mark.early
+
 EFFICIENTNET_PX = 96  # it takes any size; small pictures are quick
 
 
@@ -119,6 +121,7 @@ def test_a_file_of_too_few_names_is_refused_with_both_numbers(
     assert not (tmp_path / "x.edgevit").exists()
 
 
+@pytest.mark.slow
 def test_mobilenet_as_anybody_would_export_it(tmp_path: Path, photos: list[Image]) -> None:
     """It takes float pictures with channels last, 0 to 255, and normalises them itself."""
     entry = find("mobilenet_v3_small")

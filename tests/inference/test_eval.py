@@ -111,6 +111,7 @@ def test_a_table_for_people_and_the_default_model(labelled: Path, edgevit: Comma
         assert word in ended.out
 
 
+@pytest.mark.slow
 def test_a_model_of_the_zoo_is_exported_first(labelled: Path, edgevit: Command) -> None:
     """Every class is known to an untrained model only by number."""
     numbered = labelled.parent / "numbered"

@@ -23,6 +23,8 @@ from support.browser import browser as start_browser
 from support.browser import complaints
 from support.cameras import free_port, mjpeg_camera, wait_for
 
+pytestmark = pytest.mark.early
+
 TOKEN = "a-token-of-the-tests"
 
 

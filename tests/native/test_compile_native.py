@@ -26,8 +26,10 @@ from support.models.exported_models import exported_model
 from support.models.native_interpreter import NativeModel
 from support.models.quantized_models import quantized_natively
 
+pytestmark = pytest.mark.early
+
 # One of every family, the smallest; the others are in the slow tests.
-_FEW = ("lla_micro", "vit_tiny_32", "sppp_tiny", "lla_tiny_joint", "mobilenet_v3_small")
+_FEW = ("lla_micro", "vit_tiny_32", "mobilenet_v3_small")
 _TAKEN = [
     name
     for name, entry in MODELS.items()
@@ -143,6 +145,7 @@ def test_a_dynamic_batch_is_one_picture(photos: list[Image]) -> None:
     np.testing.assert_allclose(native_answers(model, pictures), answers(model, pictures), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_lavit_is_refused_by_the_layer_that_is_new() -> None:
     with pytest.raises(InputError, match=r"layer stages\.\d\.blocks\.\d+\.attention.*MatMul"):
         compile_native(exported_model("lavit_tiny_32"))

@@ -7,6 +7,8 @@ import pytest
 from edgevit.common.installation.install_command import install_command
 from support import ROOT, python
 
+pytestmark = pytest.mark.early
+
 _OPTIONAL = ("torch", "onnx", "onnxsim", "onnxscript", "safetensors", "skimage", "av", "aiohttp")
 _NEEDS_TORCH = ("edgevit.models", "edgevit.training")
 _NEEDS_AIOHTTP = ("edgevit_runtimes.live.page",)

@@ -42,6 +42,8 @@ from support import Command
 from support.quantize_requests import quantize_request
 from support.zoo import float_copy
 
+pytestmark = pytest.mark.early
+
 RUNNERS = {"onnxruntime": OnnxRuntimeRunner}
 
 
@@ -394,6 +396,7 @@ def test_the_same_picture_must_not_calibrate_and_judge(answered: Path, tmp_path:
 # The command --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_whole_command(bundle: Path, answered: Path, edgevit: Command, tmp_path: Path) -> None:
     plot = tmp_path / "trade.png"
     options = ("--data", answered / "train", "--val-data", answered / "val", "--count", 24)

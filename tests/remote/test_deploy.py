@@ -31,6 +31,8 @@ from support.machines.fleet_servers import FleetOfServers, fleet_of_servers
 from support.machines.ssh_server import stand_in_device
 from support.made_results import made_result
 
+pytestmark = pytest.mark.early
+
 NAMES = ("one", "two", "three")
 SHIPPED = sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)
 
@@ -133,7 +135,14 @@ def with_service(device: Path, link: Path, state: str) -> Path:
     ("state", "options", "said", "asked", "code"),
     [
         ("active", (), "service 'camera' was restarted", True, 0),
-        ("active", ("--no-restart-service",), "still runs the bundle before", False, 0),
+        pytest.param(
+            "active",
+            ("--no-restart-service",),
+            "still runs the bundle before",
+            False,
+            0,
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "inactive", (), "service 'camera' does not run", False, 0, marks=pytest.mark.slow
         ),

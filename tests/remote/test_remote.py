@@ -458,6 +458,7 @@ def test_a_lost_connection_is_picked_up(
     assert "No run" in edgevit("bench", "--resume", pending.stem).one_message
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_pick_it_up(device: Path, edgevit: Command, home: Path) -> None:
     process = _begin("--samples", 30, "--frames", 60, "--max-seconds", 1)
     _until(lambda: _under_way(device))

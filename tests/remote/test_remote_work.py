@@ -20,6 +20,8 @@ from support.machines.ssh_server import Loopback, loopback, stand_in_device
 from support.pictures.boxed_pictures import Objects, write_voc
 from support.pictures.labelled_pictures import write_labelled
 
+pytestmark = pytest.mark.early
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
@@ -87,6 +89,7 @@ def test_pictures_are_evaluated_there_and_sent_once(
     assert str(device) not in again.out, "a person knows the bundle by its name"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task", ["segmentation", pytest.param("detection", marks=pytest.mark.slow)]
 )

@@ -40,10 +40,10 @@ def test_processes_that_differ_widen_the_interval() -> None:
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     inside = 0
-    for seed in range(20):
+    for seed in range(12):
         ratio = latency_ratio(made_result(1.5, seed=2 * seed), made_result(1.53, seed=2 * seed + 1))
         inside += ratio.low <= 1.02 <= ratio.high
-    assert inside >= 17, "95 % of 20 is 19"
+    assert inside >= 10, "95 % of 12 is 11.4"
 
 
 def test_what_one_of_them_could_not_read_is_no_ratio() -> None:

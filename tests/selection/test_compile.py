@@ -47,6 +47,8 @@ from support.needs import (
 )
 from support.zoo import float_copy
 
+pytestmark = pytest.mark.early
+
 
 @pytest.fixture
 def path(all_forms: Path, tmp_path: Path) -> Path:
@@ -542,6 +544,7 @@ def test_auto_measures_what_runs_here_and_says_what_does_not(
     assert content["variant"] in edgevit("inspect", path).out
 
 
+@pytest.mark.slow
 def test_auto_may_be_held_to_a_precision_and_keep_everything(
     path: Path, photo_folder: Path, edgevit: Command
 ) -> None:

@@ -29,6 +29,8 @@ from support import Command
 from support.compiled_bundles import float_model, with_variant
 from support.needs import needs_openvino, needs_tensorrt
 
+pytestmark = pytest.mark.early
+
 
 def test_onnx_runtime_is_profiled_by_part(edgevit: Command) -> None:
     ended = edgevit("profile", "--variant", "float", "--runs", 3, "--json")
@@ -125,6 +127,7 @@ def test_quantized_products_without_a_name_belong_to_no_part() -> None:
     assert groups == ["embedding", "attention", UNNAMED, "attention"]
 
 
+@pytest.mark.slow
 @needs_openvino
 def test_openvino_is_profiled_beside_it(tmp_path: Path, edgevit: Command) -> None:
     model = inliner.inline_local_functions(float_model())

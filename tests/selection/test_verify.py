@@ -21,6 +21,8 @@ from support.fuzzing.small_bundle import put_file
 from support.needs import needs_openvino
 from support.zoo import float_copy
 
+pytestmark = pytest.mark.early
+
 
 def scaled(model: onnx.ModelProto, weight: str, by: float) -> onnx.ModelProto:
     """A model of which one weight is wrong."""
@@ -54,6 +56,7 @@ def test_openvino_agrees_down_to_the_superpixels(tmp_path: Path, edgevit: Comman
     assert found["inlined"]["max_difference"] < 1e-4
 
 
+@pytest.mark.slow
 def test_a_wrong_weight_fails_and_its_layer_is_found(tmp_path: Path, edgevit: Command) -> None:
     wrong = scaled(float_model(), "module.blocks.2.mlp.0.weight", -3)
     bundle = with_variant(tmp_path, "wrong", wrong)

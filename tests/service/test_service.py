@@ -139,7 +139,7 @@ def test_what_cannot_be_started_leaves_what_was_there(
     ("arguments", "message"),
     [
         ((PREBUILT_BUNDLE, "-"), "wants a camera or a stream"),
-        ((PREBUILT_BUNDLE, PREBUILT_BUNDLE / "manifest.json"), "wants a camera or a stream"),
+        ((PREBUILT_BUNDLE, PREBUILT_BUNDLE / "manifest.json"), "no picture or video"),
         ((PREBUILT_BUNDLE, "csi://0", "--serve", "nowhere"), "expected HOST:PORT"),
         ((PREBUILT_BUNDLE, "csi://0", "--name", "../x"), "no name for a service"),
         (("/nowhere.edgevit", "csi://0"), "is not a bundle"),

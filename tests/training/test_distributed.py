@@ -136,6 +136,7 @@ def test_normalisation_of_two_processes_is_that_of_the_whole_batch(tmp_path: Pat
         torch.testing.assert_close(state, layer.state_dict())
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_twice_the_batch(data: Path, tmp_path: Path) -> None:
     """lla_micro has BatchNorm, whose statistics are those of both processes' pictures."""
     assert_equal_runs(data, tmp_path, "lla_micro")

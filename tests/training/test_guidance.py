@@ -32,6 +32,8 @@ from edgevit.zoo.spec import LavitSpec, Preprocess, StageSpec
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, StopAfter
 
+pytestmark = pytest.mark.early
+
 STAGES = (StageSpec(16, 1, 1, patch=4), StageSpec(32, 2, 2, less=1))
 STUDENT = LavitSpec("student", STAGES, image_px=32, local_perception=True, stem="convolution")
 RECIPE = Recipe(epochs=2, batch=6, mix=0.0, guidance=2.0, teacher_views=2, seed=3)

@@ -31,6 +31,8 @@ from edgevit.training.run_folder import TrainingInterruptedError
 from edgevit.zoo.spec import LlaSpec, ModelSpec, Preprocess, SuperpixelSpec, VitSpec
 from support import Command, StopAfter, environment, write_png
 
+pytestmark = pytest.mark.early
+
 LLA = LlaSpec(
     "small_lla", 48, 3, 2, image_px=32, patch_px=8, superpixels=SuperpixelSpec((2, 2), cell_px=2)
 )
@@ -306,11 +308,13 @@ def test_bad_options(
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_the_command_line_saves_and_resume_ends(
     class_folder: Path, tmp_path: Path, edgevit: Command
 ) -> None:
     """The real command, a real signal; then the weights are exported."""
-    options = ["--data", class_folder, "--output", tmp_path / "run", "--epochs", 2, "--batch", 4]
+    small = ["--model", "lla_tiny_32", "--epochs", 2, "--batch", 4, "--threads", 1]
+    options = ["--data", class_folder, "--output", tmp_path / "run", *small]
     command = [sys.executable, "-m", "edgevit", "train", *map(str, options)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as child:
         time.sleep(1)
@@ -325,8 +329,10 @@ def test_ctrl_c_on_the_command_line_saves_and_resume_ends(
         assert "Go on with --resume" in err
         ended = edgevit("train", *options, "--resume")
         assert ended.code == 0, ended.err
-    weights = tmp_path / "run" / "lla_tiny.safetensors"
+    weights = tmp_path / "run" / "lla_tiny_32.safetensors"
     target = tmp_path / "mine.edgevit"
-    exported = edgevit("export", "--checkpoint", weights, "--output", target, "--json")
+    exported = edgevit(
+        "export", "--model", "lla_tiny_32", "--checkpoint", weights, "--output", target, "--json"
+    )
     assert exported.code == 0, exported.err
     assert json.loads(exported.out)["classes"] == ["blue", "red"]

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from support import ROOT, python
 
 SCRIPT = ROOT / "benchmarks" / "training" / "train_zoo.py"
 
 
+@pytest.mark.slow
 def test_a_step_is_done_once(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for part in ("train", "val"):

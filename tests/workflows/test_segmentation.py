@@ -37,6 +37,8 @@ from support.made_once import folder_of_the_run, made_once
 from support.models.bundle_with_split import bundle_with_split
 from support.pictures.labelled_pictures import COLOURS, write_labelled
 
+pytestmark = pytest.mark.early
+
 STAGES = (
     StageSpec(16, 1, 1, patch=4),
     StageSpec(24, 1, 1),

@@ -21,6 +21,7 @@ from edgevit.zoo.registry import find
 from support import Command
 
 
+@pytest.mark.slow
 def test_from_training_to_answers(tmp_path: Path, photos: list[Image], edgevit: Command) -> None:
     for label, photo in zip("ab", photos, strict=False):
         for number in range(10):

@@ -12,6 +12,8 @@ from edgevit.common.errors import InputError
 from edgevit.images.training_split import SPLIT_FILE, read_split
 from support import Command
 
+pytestmark = pytest.mark.early
+
 
 @pytest.fixture(scope="module")
 def trained(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

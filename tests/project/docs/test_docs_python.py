@@ -13,6 +13,8 @@ from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from support import ROOT
 
+pytestmark = pytest.mark.early
+
 PAGE = ROOT / "docs" / "python.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 

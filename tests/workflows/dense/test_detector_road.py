@@ -40,6 +40,8 @@ from support.models.detectors import small_detector
 from support.needs import needs_openvino
 from support.pictures.boxed_pictures import drawn_objects, write_voc
 
+pytestmark = pytest.mark.early
+
 CLASSES = ("blue", "red")
 SIZE = (96, 64)
 
