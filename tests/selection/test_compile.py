@@ -45,6 +45,7 @@ from support.needs import (
     needs_openvino,
     needs_tensorrt,
 )
+from support.processes import full_disk
 from support.zoo import float_copy
 
 pytestmark = pytest.mark.early
@@ -195,6 +196,20 @@ def test_force_compiles_what_is_fresh(path: Path, edgevit: Command) -> None:
     edgevit("compile", path, "--target", "onnxruntime")
     ended = edgevit("compile", path, "--target", "onnxruntime", "--force", "--json")
     assert json.loads(ended.out)["reasons"] == ["--force was given"]
+
+
+@pytest.mark.parametrize(
+    ("target", "place"), [("onnxruntime", "TMPDIR"), ("native", "Cannot write")]
+)
+def test_a_full_disk_is_not_the_models_fault(
+    target: str, place: str, path: Path, edgevit: Command
+) -> None:
+    before = {file.name for file in path.iterdir()}
+    with full_disk(100_000):
+        ended = edgevit("compile", path, "--target", target, "--precision", "fp32")
+    assert ended.code == 2
+    assert place in ended.one_message
+    assert {file.name for file in path.iterdir()} == before
 
 
 def test_what_a_compiler_raises_leaves_the_bundle_as_it_was(path: Path) -> None:

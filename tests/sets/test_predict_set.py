@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +12,6 @@ import tarfile
 import weakref
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +35,7 @@ from edgevit.workflows.sets.ray_engine import ClusterError
 from edgevit.workflows.sets.set_listing import SetListing, opened
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from support import ROOT, environment
+from support.processes import full_disk
 
 RAY = EngineOptions("ray", workers=2)
 
@@ -179,19 +177,6 @@ def test_photographs_are_not_held_at_full_size(
     answerer.close()
     assert [row["place"] for row in rows] == list(range(20))
     assert most <= 2
-
-
-@contextmanager
-def full_disk(bytes_left: int) -> Iterator[None]:
-    """No file of this process may grow above a size."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, former)
 
 
 def test_a_full_disk_leaves_no_output(bundle: Bundle, class_folder: Path, tmp_path: Path) -> None:

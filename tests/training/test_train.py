@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import signal
 import subprocess
@@ -30,6 +29,7 @@ from edgevit.training.recipe import Recipe
 from edgevit.training.run_folder import TrainingInterruptedError
 from edgevit.zoo.spec import LlaSpec, ModelSpec, Preprocess, SuperpixelSpec, VitSpec
 from support import Command, StopAfter, environment, write_png
+from support.processes import full_disk
 
 pytestmark = pytest.mark.early
 
@@ -120,13 +120,8 @@ def test_a_full_disk_leaves_the_last_good_state(class_folder: Path, tmp_path: Pa
         train(job(class_folder, tmp_path), StopAfter(2))
     state = tmp_path / "last.pt"
     before = state.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
-    try:
-        with pytest.raises(InputError, match=r"last\.pt"):
-            train(job(class_folder, tmp_path), StopAfter(1), resume=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(len(before) // 2), pytest.raises(InputError, match=r"last\.pt"):
+        train(job(class_folder, tmp_path), StopAfter(1), resume=True)
     assert state.read_bytes() == before
     assert train(job(class_folder, tmp_path), SilentProgress(), resume=True).epochs == 3
 

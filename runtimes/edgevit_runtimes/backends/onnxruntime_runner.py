@@ -14,7 +14,7 @@ from edgevit.bundle.compiled import Built
 from edgevit.common.errors import BundleError, CheckFailedError, DamagedError, InputError, some_of
 from edgevit.common.installation.install_command import pip_install, uninstall
 from edgevit.common.untrusted.bounded import native_name
-from edgevit.common.untrusted.parsers import parsing
+from edgevit.common.untrusted.parsers import parsing, reason_of
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
 from edgevit.zoo.spec import TensorSpec
 from edgevit_runtimes.backends.onnxruntime_profile import read_profile, start_profiling
@@ -168,16 +168,34 @@ def compile_onnxruntime(model: Path, placement: Placement = ON_CPU) -> Built:
     written down: its artefact is the model itself.
 
     Raises:
-        as :class:`OnnxRuntimeRunner` does.
+        InputError: there is no room for it in the folder of temporary files.
+        others as :class:`OnnxRuntimeRunner` does.
     """
     with TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
-        options = _options(1, placement)
-        if placement.provider != "tensorrt":
-            options.optimized_model_filepath = str(optimised)
-        fallback_nodes = _fallback_nodes(_session(model, options, placement), placement)
+        session = (
+            _session(model, _options(1, placement), placement)
+            if placement.provider == "tensorrt"
+            else _writing_session(model, placement, optimised)
+        )
+        fallback_nodes = _fallback_nodes(session, placement)
         content = (optimised if optimised.is_file() else model).read_bytes()
     return Built(content, {"fallback_nodes": list(fallback_nodes)})
+
+
+def _writing_session(model: Path, placement: Placement, optimised: Path) -> ort.InferenceSession:
+    """A session that wrote its optimised graph; ONNX Runtime blames the model for a full disk."""
+    options = _options(1, placement)
+    options.optimized_model_filepath = str(optimised)
+    try:
+        return _session(model, options, placement)
+    except BundleError as error:
+        _session(model, _options(1, placement), placement)  # raises if it is the model after all
+        reason = reason_of(error.__cause__ or error)
+        raise InputError(
+            f"ONNX Runtime cannot write the optimised model into {optimised.parent.parent}: "
+            f"{reason}. Make room there, or set TMPDIR to another folder."
+        ) from error
 
 
 def _options(threads: int, placement: Placement) -> ort.SessionOptions:
