@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -85,6 +86,21 @@ def test_without_a_cache_it_runs(
     ended = edgevit("run", compiled, photo, "--variant", "openvino-fp32")
     assert ended.code == 0, ended.err
     assert not (tmp_path / "nowhere").exists(), "a home that does not exist is not made"
+
+
+def test_the_newest_is_kept_though_the_clock_was_set_back(
+    compiled: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_cache, "_MOST_FILES", 3)
+    cache.mkdir(parents=True)
+    for number in range(3):
+        former = cache / f"{number}.compiled"
+        former.touch()
+        os.utime(former, (4e9 + number, 4e9 + number))
+    logits(compiled)
+    kept = {file.name for file in cache.iterdir()}
+    assert kept >= {"1.compiled", "2.compiled"}
+    assert len(kept) == 3, "and what was compiled now"
 
 
 def test_processes_at_once_keep_one_whole_file(compiled: Path, cache: Path) -> None:

@@ -82,6 +82,6 @@ def _keep(file: Path, compiled: Any) -> None:
     whole = hashlib.sha256(content).digest() + content
     with suppress(InputError, OSError):  # a full disk costs the next start some time, no more
         write_atomically(file, lambda aside: aside.write_bytes(whole))
-        kept = sorted(file.parent.glob("*.compiled"), key=lambda each: each.stat().st_mtime)
-        for oldest in kept[:-_MOST_FILES]:
+        others = set(file.parent.glob("*.compiled")) - {file}  # it is the newest, whatever its time
+        for oldest in sorted(others, key=lambda each: each.stat().st_mtime)[: 1 - _MOST_FILES]:
             oldest.unlink(missing_ok=True)

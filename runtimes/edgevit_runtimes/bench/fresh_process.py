@@ -30,7 +30,8 @@ class MeasurementJob:
         :class:`.bench_options.BenchOptions`.
     shared_memory: the GPU's memory is the machine's own.
     variants: those that are measured in turn, in blocks of ``block`` inferences.
-    spawned_s: when the process was started, as its parent saw it, in seconds since 1970.
+    spawned_s: when the process was started, as its parent saw it, in seconds of the clock that
+        all processes of a machine share and that nobody sets (CLOCK_MONOTONIC).
     """
 
     measurement: str
@@ -76,7 +77,7 @@ def measure_in_fresh_process(job: MeasurementJob, timeout_s: float) -> dict[str,
         CheckFailedError: it failed, was killed, or did not end in time.
     """
     measurement = job.measurement
-    spawned = replace(job, spawned_s=time.time())
+    spawned = replace(job, spawned_s=time.monotonic())
     try:
         ended = subprocess.run(
             [sys.executable, "-m", _MODULE, spawned.to_json()],
