@@ -61,6 +61,7 @@ def test_only_the_options_of_that_command_are_renamed() -> None:
     assert with_current_names(after_the_end) == after_the_end
 
 
+@pytest.mark.slow
 def test_a_former_name_does_the_same(tmp_path: Path, edgevit: Command) -> None:
     target = tmp_path / "small.edgevit"
     ended = edgevit("export", "--half-storage", "--parity-count", 1, "--output", target)

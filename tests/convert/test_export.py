@@ -254,6 +254,7 @@ def test_nan_weights_are_refused(tmp_path: Path, edgevit: Command) -> None:
     assert not target.exists()
 
 
+@pytest.mark.slow
 def test_untrained_is_said_everywhere(tmp_path: Path, photo_folder: Path, edgevit: Command) -> None:
     target = tmp_path / "vit.edgevit"
     ended = edgevit("export", "--model", "vit_tiny_32", "--output", target)
@@ -357,6 +358,7 @@ def _export_process(
     return begin_with_traces(traces, "export", "--output", target, preexec_fn=limit)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing(tmp_path: Path, known_trace: Path) -> None:
     """The system refuses to let the model file grow (EFBIG, like ENOSPC an OSError)."""
     with _export_process(tmp_path / "out.edgevit", known_trace, limit_bytes=1_000_000) as child:

@@ -33,7 +33,7 @@ def named(model: str) -> ir.Model:
     "model",
     [
         "lla_tiny_32",
-        "vit_tiny_32",
+        pytest.param("vit_tiny_32", marks=pytest.mark.slow),
         pytest.param("lavit_tiny_32", marks=pytest.mark.slow),  # half a minute in torch.onnx
     ],
 )
