@@ -33,17 +33,19 @@ def made_bundle(model: str, folder: Path) -> Path:
     shutil.rmtree(aside, ignore_errors=True)
     if model == PREBUILT:
         shutil.copytree(PREBUILT_BUNDLE, aside)
-        _run(["trust", aside])
+        run_edgevit(["trust", aside])
     else:
-        _run(["export", "--model", model, "--output", aside])
-    classes = _two_classes(aside, _photos(folder))
+        run_edgevit(["export", "--model", model, "--output", aside])
+    classes = two_classes(aside, written_photos(folder))
     targets = [
         part for name in ("native", "openvino", this_target()) for part in ("--target", name)
     ]
-    _run(["quantize", aside, "--data", classes, *targets, "--max-drop", "100", "--images", "40"])
+    run_edgevit(
+        ["quantize", aside, "--data", classes, *targets, "--max-drop", "100", "--images", "40"]
+    )
     for target, precision in _forms():
         try:
-            _run(["compile", aside, "--target", target, "--precision", precision])
+            run_edgevit(["compile", aside, "--target", target, "--precision", precision])
         except EdgevitError as error:  # bfloat16 takes a processor that has it
             print(f"{model} {target}-{precision}: {error}", file=sys.stderr)
     aside.rename(bundle)
@@ -55,12 +57,12 @@ def _forms() -> list[tuple[str, str]]:
     return native + [("openvino", precision) for precision in ("fp32", "bf16", "int8")]
 
 
-def _photos(folder: Path) -> list[Path]:
+def written_photos(folder: Path) -> list[Path]:
     photos = folder / "photos"
     return sorted(photos.iterdir()) if photos.exists() else write_photos(photos)
 
 
-def _two_classes(bundle: Path, photos: list[Path]) -> Path:
+def two_classes(bundle: Path, photos: list[Path]) -> Path:
     """Parts of the photographs in two folders that are called as two of the bundle's classes."""
     root = bundle.with_suffix(".classes")
     for name in Bundle.open(bundle).manifest.classes[:2]:
@@ -80,7 +82,8 @@ def _parts(photo: Image) -> list[Image]:
     return [photo, *(photo[y : y + height, x : x + width] for y, x in corners)]
 
 
-def _run(command: Sequence[object]) -> None:
+def run_edgevit(command: Sequence[object]) -> None:
+    """Raises EdgevitError with what the command said, if it failed."""
     finished = subprocess.run(
         [sys.executable, "-m", "edgevit", *map(str, command)],
         capture_output=True,
