@@ -40,9 +40,11 @@ from edgevit.common.storage.files import resolved
 from edgevit.common.storage.folders import recover
 from edgevit.common.storage.hashes import checked_sha256
 from edgevit.common.untrusted.bounded import read_text
+from edgevit.zoo.registry import DEFAULT_MODEL, MODELS
 
 _MOST_MANIFEST_BYTES = 64 << 20
 ONNX_SUFFIX = ".onnx"
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 __all__ = [
     "FLOAT_VARIANT",
@@ -197,12 +199,32 @@ def is_onnx_file(path: Path) -> bool:
 
 def _not_a_bundle(path: Path) -> str:
     """What it is instead, and what to do."""
-    if not is_onnx_file(path) or not path.is_file():
-        why = f"no {MANIFEST_FILE} in it" if path.exists() else "nothing is there"
-        return f"{path} is not a bundle ({why}). Make one with: edgevit export --model lla_tiny"
-    if (path.parent / MANIFEST_FILE).is_file():
+    if (path.parent / MANIFEST_FILE).is_file() and path.is_file():
         return f"{path} is a file of a bundle. Give the bundle: {quote(str(path.parent))}"
+    named = quote(str(path))
+    if not path.is_file():
+        return _no_bundle_there(path)
+    if is_onnx_file(path):
+        return (
+            f"{path} is an ONNX model, not a bundle; import it with: edgevit import {named} "
+            "--classes FILE"
+        )
+    if path.suffix.lower() in WEIGHT_SUFFIXES:
+        return (
+            f"{path} is a file of weights, not a bundle. Make one with: edgevit export "
+            f"--checkpoint {named}"
+        )
     return (
-        f"{path} is an ONNX model, not a bundle; import it with: edgevit import "
-        f"{quote(str(path))} --classes FILE"
+        f"{path} is not a bundle but a file; a bundle is a folder. Make one with: "
+        f"edgevit export --model {DEFAULT_MODEL}"
     )
+
+
+def _no_bundle_there(path: Path) -> str:
+    if path.name.partition(":")[0] in MODELS and not path.exists():
+        return (
+            f"{path} is not a bundle: '{path.name}' is the name of a model. Make a bundle of it "
+            f"with: edgevit export --model {path.name}; then give the folder that this makes."
+        )
+    why = f"no {MANIFEST_FILE} in it" if path.exists() else "nothing is there"
+    return f"{path} is not a bundle ({why}). Make one with: edgevit export --model {DEFAULT_MODEL}"

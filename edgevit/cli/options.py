@@ -236,10 +236,13 @@ def _names_in(path: Path) -> tuple[str, ...]:
 def looks_like_bundle(path: Path) -> bool:
     """By its suffix or by what is in it; it need not be a good one.
 
-    An ONNX file is no picture and no video either: opening it says how to import it.
+    An ONNX file and a file of weights are no picture and no video either: opening one says how to
+    make a bundle of it.
     """
-    suffix = path.suffix.lower()
-    return suffix in (".edgevit", ".onnx") or (path / "manifest.json").is_file()
+    from edgevit.bundle.bundle import WEIGHT_SUFFIXES
+
+    known = (".edgevit", ".onnx", *WEIGHT_SUFFIXES)
+    return path.suffix.lower() in known or (path / "manifest.json").is_file()
 
 
 def open_bundle(path: Path | None, check_hashes: bool = False) -> Bundle:

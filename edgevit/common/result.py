@@ -39,5 +39,6 @@ class PlannedWork(Result):
         return {"dry_run": True, "command": self.command, **self.facts}
 
     def sections(self) -> list[Section]:
-        title = f"edgevit {self.command}: would be done; nothing was"
-        return [Table(title, ("", ""), list(self.facts.items()))]
+        title = f"edgevit {self.command} would do this; nothing was done"
+        words = {name.replace("_", " "): said for name, said in self.facts.items()}
+        return [Table(title, ("", ""), list(words.items()))]

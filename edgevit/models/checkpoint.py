@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -69,6 +70,11 @@ def read_checkpoint(path: Path, weights_key: str | None = None) -> Checkpoint:
     """
     if not path.exists():
         raise CheckpointError(f"No such checkpoint: {path}.{_of_device_wheel(path)}")
+    if path.is_dir():
+        raise CheckpointError(
+            f"{path} is a folder; give a file of weights (.safetensors, .pth or .pt), such as "
+            "runs/MODEL/MODEL.safetensors of 'edgevit train'."
+        )
     refuse_large_file(path)
     if path.suffix == ".safetensors":
         if weights_key is not None:
@@ -78,6 +84,11 @@ def read_checkpoint(path: Path, weights_key: str | None = None) -> Checkpoint:
         return _read_safetensors(path)
     if path.suffix in {".pth", ".pt"}:
         return _read_pth(path, weights_key)
+    if path.suffix == ".onnx":
+        raise CheckpointError(
+            f"{path} is an ONNX model, not a file of weights. A bundle is made of it with: "
+            f"edgevit import {quote(str(path))} --classes FILE"
+        )
     raise CheckpointError(
         f"{path} has the suffix '{path.suffix}'; expected .safetensors, .pth or .pt."
     )

@@ -218,7 +218,7 @@ def _refuse_other_device(device: str) -> None:
         raise InputError(
             f"--machine {device} was asked for, but this machine is {here.kind} "
             f"({here.architecture}). Measure another one with --host user@address, or this one "
-            "with --device auto."
+            "with --machine auto."
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
@@ -227,6 +228,12 @@ def _folders(
     from edgevit.images.image_folder import open_image_folder
     from edgevit.inference.calibration import refuse_overlap, split_for_gate
 
+    if (calibration / "train").is_dir() and (calibration / "val").is_dir():
+        train, val = (quote(str(calibration / part)) for part in ("train", "val"))
+        raise InputError(
+            f"{calibration} holds the folders train and val, not one folder for each class. Give "
+            f"--data {train} --val-data {val}."
+        )
     calibrating = open_image_folder(calibration, progress)
     if evaluation is None:
         progress.line(f"no evaluation images given: half of {calibration} measures accuracy")

@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError, raised_alike
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress, SilentProgress
@@ -324,6 +325,8 @@ def plan_training(
     val_data: Path | str | None = None,
     output: Path | str | None = None,
     init: Path | str | None = None,
+    weights_key: str | None = None,
+    teacher: str | Path | None = None,
     progress: Progress | None = None,
     **recipe_options: Any,
 ) -> PlannedWork:
@@ -333,6 +336,9 @@ def plan_training(
         InputError: as :func:`train`.
     """
     require_modules("edgevit train", "train", _MODULES)
+    from edgevit.models.checkpoint import read_checkpoint
+    from edgevit.workflows.teacher_bundle import EFFICIENTNET
+
     entry = find(model)
     if entry.spec.task != "classification":
         raise InputError(f"--dry-run is for classifiers; {model}'s task is {entry.spec.task}.")
@@ -343,16 +349,22 @@ def plan_training(
         recipe.seed,
         progress or SilentProgress(),
     )
-    steps = recipe.epochs * (len(training) // recipe.batch)
+    start = None if init is None else _initial_weights(init)
+    if start is not None:
+        read_checkpoint(start, weights_key)  # refuses what is no file of weights
+    if teacher is not None and str(teacher) != EFFICIENTNET:
+        Bundle.open(Path(teacher))
+    batch = min(recipe.batch, len(training))
+    steps = recipe.epochs * max(1, len(training) // recipe.batch)
     return PlannedWork(
         "train",
         {
             "model": entry.spec.name,
-            "start": "random weights" if init is None else str(_initial_weights(init)),
+            "start": "random weights" if start is None else str(start),
             "classes": str(len(training.classes)),
             "training_images": str(len(training)),
             "validation_images": str(len(validation)),
-            "epochs": f"{recipe.epochs}, {steps} steps of {recipe.batch} images",
+            "epochs": f"{recipe.epochs}, {counted(steps, 'step')} of {counted(batch, 'image')}",
             "output": str(Path(output) if output else Path("runs") / entry.spec.name),
         },
     )
@@ -437,6 +449,7 @@ def _image_sets(
 ) -> tuple[LabelledImages, LabelledImages]:
     """(training, validation); no picture is in both."""
     everything, validation_folder = training_folders(data, val_data)
+    _refuse_dense_data(everything)
     training = open_labelled(everything, progress)
     if validation_folder is None:
         progress.line(f"no validation images given: a tenth of {everything} is held out")
@@ -444,6 +457,18 @@ def _image_sets(
     validation = open_labelled(validation_folder, progress)
     _refuse_shared(training, validation)
     return training, validation
+
+
+def _refuse_dense_data(folder: Path) -> None:
+    """Two folders that are no classes: the pictures, and what is said of them."""
+    found = {each.name for each in folder.iterdir() if each.is_dir()} if folder.is_dir() else set()
+    for name, kind in (("labels", "segmentation model"), ("annotations", "detector")):
+        if found == {"images", name}:
+            raise InputError(
+                f"{folder} holds data for a {kind} (the folders images and {name}), and this model "
+                "is a classifier, which takes one folder for each class. Name another --model; "
+                "'edgevit models' lists them."
+            )
 
 
 def _refuse_shared(training: LabelledImages, validation: LabelledImages) -> None:

@@ -428,7 +428,7 @@ def test_names_that_are_no_devices_are_named_with_those_that_are(
     )
     assert ended.code == 1
     for name in ("nowhere.invalid", "typo.invalid"):
-        assert f"FAILED: {name}: no device, host of your ssh config, or address" in ended.out
+        assert f"FAILED: {name}: no device that was added, host of your ssh config or" in ended.out
     assert "Known: one, two, three." in ended.out
     assert "failed on 2 of 2 devices" in ended.err
 
@@ -527,7 +527,7 @@ def test_fleets_are_kept_beside_devices(devices: dict[str, Path], edgevit: Comma
     assert "No device can be called" in edgevit("devices", "add", "fleets", "me@x").one_message
     assert "is no address" in edgevit("devices", "fleet", "b", "a b;c").err
     assert edgevit("devices", "fleet", "all", "--remove").code == 0
-    assert "None is known" in edgevit("bench", "--fleet", "all").one_message
+    assert "No fleet has been made yet" in edgevit("bench", "--fleet", "all").one_message
 
 
 def test_a_malformed_fleet_is_one_message(

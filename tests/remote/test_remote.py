@@ -217,7 +217,10 @@ def test_what_hangs_is_ended(reachable: Loopback) -> None:
 def test_an_unknown_host(edgevit: Command) -> None:
     ended = edgevit("devices", "check", "me@no-such-host.invalid")
     assert ended.code == 2
-    assert "no device, host of your ssh config, or address is called so" in ended.one_message
+    assert (
+        "no device that was added, host of your ssh config or address has this name"
+        in ended.one_message
+    )
 
 
 def test_nothing_answers(edgevit: Command) -> None:

@@ -16,10 +16,9 @@ from edgevit.cli.options import (
     RayWorkersOption,
     ThreadsOption,
     VariantOption,
-    looks_like_bundle,
     open_bundle,
 )
-from edgevit.common.errors import InputError
+from edgevit.cli.sources import split_sources
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
 
@@ -55,7 +54,7 @@ def predict(
 
     set_max_pixels(max_pixels)
     options = EngineOptions.of(engine, workers, address)
-    path, rest = _split(sources)
+    path, rest = split_sources(sources, "predict", "photos --output answers.parquet")
     result = predict_set(
         open_bundle(path, check_hashes),
         rest,
@@ -70,14 +69,3 @@ def predict(
     show(result, json)
     if result.failed:
         raise typer.Exit(1)
-
-
-def _split(sources: list[str]) -> tuple[Path | None, list[str]]:
-    """Takes the first source for a bundle if it looks like one."""
-    bundle = Path(sources[0]) if looks_like_bundle(Path(sources[0])) else None
-    rest = sources[1:] if bundle else sources
-    if not rest:
-        raise InputError(
-            f"No images given. Usage: edgevit predict {bundle} photos/ --output answers.parquet"
-        )
-    return bundle, rest

@@ -16,10 +16,10 @@ from edgevit.cli.options import (
     ThreadsOption,
     TimeoutOption,
     VariantOption,
-    looks_like_bundle,
     open_bundle,
     refuse_timeout_here,
 )
+from edgevit.cli.sources import split_sources
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.limits import DEFAULT_MAX_PIXELS
 
@@ -160,7 +160,7 @@ def run(
     from edgevit_runtimes.sources.source_address import Kind
 
     set_max_pixels(max_pixels)
-    bundle_path, texts = _split(sources)
+    bundle_path, texts = split_sources(sources, "run", "photo.jpg")
     if host is not None:
         _refuse_here_only({"--output": save, "--serve": serve, "--show": show, "--bench": bench})
         asked: dict[str, object] = {
@@ -277,18 +277,6 @@ def _answer_feed(
         status.say(f"note: {note}")
     if summary.errors:
         raise typer.Exit(2)
-
-
-def _split(sources: list[str]) -> tuple[Path | None, list[str]]:
-    """Takes the first source for a bundle if it looks like one."""
-    first = Path(sources[0])
-    is_bundle = bool(sources[0]) and looks_like_bundle(first)
-    bundle, rest = (first, sources[1:]) if is_bundle else (None, sources)
-    if not rest:
-        if is_bundle:
-            open_bundle(first)  # what is none says what it is
-        raise InputError(f"No pictures given. Usage: edgevit run {first} photo.jpg")
-    return bundle, rest
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -205,7 +205,7 @@ def _one_bundle(paths: list[Path] | None) -> Path | None:
 
 
 def _limit(text: str | None) -> float | None:
-    """``5%`` or ``5`` is 0.05."""
+    """``5%`` or ``5`` is 0.05; ``0.05`` may mean 5 % or a two-thousandth, and is refused."""
     if text is None:
         return None
     try:
@@ -214,4 +214,9 @@ def _limit(text: str | None) -> float | None:
         percent = -1.0
     if not 0 <= percent <= 1000:
         raise InputError(f"--fail-if-slower got '{text}'; expected a percentage such as 5%.")
+    if 0 < percent < 1 and not text.endswith("%"):
+        raise InputError(
+            f"--fail-if-slower got '{text}', which may be a share or a percentage. Give "
+            f"{100 * percent:g}% or {percent:g}%."
+        )
     return percent / 100

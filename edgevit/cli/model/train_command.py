@@ -181,18 +181,6 @@ def train(
     from edgevit.workflows.train import train as train_model
 
     set_max_pixels(max_pixels)
-    if dry_run:
-        planned = plan_training(
-            model,
-            data=data,
-            val_data=val_data,
-            output=output,
-            init=weights,
-            **{"epochs": epochs, "batch": batch, "seed": seed},
-            progress=progress_for_stderr(),
-        )
-        show(planned, json)
-        return
     fields: dict[str, Any] = {
         "epochs": epochs,
         "batch": batch,
@@ -207,6 +195,20 @@ def train(
             fields |= _classifier_recipe(strength, least_crop, mix, diagonality)
         else:
             fields = _dense_recipe(context, fields)
+    if dry_run:
+        planned = plan_training(
+            model,
+            data=data,
+            val_data=val_data,
+            output=output,
+            init=weights,
+            weights_key=weights_key,
+            teacher=teacher,
+            **fields,
+            progress=progress_for_stderr(),
+        )
+        show(planned, json)
+        return
     result = train_model(
         model,
         data=data,

@@ -108,6 +108,8 @@ def _decoded(content: bytes, encoding: str, path: Path) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
+        if encoding == "utf-8" and b"\0" in content:  # a picture or an archive
+            raise InputError(f"{path} is no text file: line {line} holds binary data.") from None
         raise InputError(
             f"{path} is not text in {encoding.upper()}: line {line} holds the byte "
             f"0x{content[error.start]:02x}. Save it as UTF-8; if it is Latin-1: "

@@ -102,7 +102,7 @@ def import_onnx(
     """
     require_modules("edgevit import", "export", _IMPORT_MODULES)
     from edgevit.common.storage.hashes import sha256_of
-    from edgevit_export.importing.read_classifier import read_classifier
+    from edgevit_export.importing.read_classifier import read_classifier, refuse_other_files
 
     options = ImportOptions(
         classes,
@@ -123,6 +123,7 @@ def import_onnx(
     )
     options.check()
     file, progress = Path(file), progress or SilentProgress()
+    refuse_other_files(file)
     target = _free_target(output, file.stem, force)
     with stage(progress, f"read {file.name}"):
         model = read_classifier(file)

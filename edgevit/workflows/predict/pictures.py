@@ -103,7 +103,7 @@ def files_of(name: str | os.PathLike[str]) -> tuple[Path, ...]:
     if address.kind is not Kind.PICTURES:
         raise InputError(
             f"{address.name} is {address.kind.value}, not a picture. Follow it with "
-            "'for result in model.stream(source)'."
+            "'edgevit run', or in Python: for result in model.stream(source)."
         )
     return address.files
 

@@ -27,7 +27,8 @@ def on_all(
         try:
             return do(host, own)
         except EdgevitError as error:
-            own.line(f"FAILED: {error}")
+            if len(hosts) > 1:  # of one device alone the command says it at its end
+                own.line(f"FAILED: {error}")
             return error
         except OSError as error:  # such as no more processes here
             return DeviceError(f"{host}: {error.strerror or error}.")

@@ -93,7 +93,10 @@ def _items(source: str) -> Iterator[PictureItem]:
     elif path.suffix.lower() == PARQUET:
         yield from _rows(path)
     else:
-        for file in files_of(source):
+        files = files_of(source)
+        if files == (path,) and not path.exists():  # a picture by its suffix alone
+            raise InputError(f"No such image: {source}. Give files that are there, or a folder.")
+        for file in files:
             yield PictureItem(str(file), str(file))
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 import onnx
 from onnx import external_data_helper, inliner
 
+from edgevit.bundle.bundle import WEIGHT_SUFFIXES
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.storage.files import resolved
 from edgevit.common.untrusted.bounded import open_regular
+from edgevit.images.image_io import IMAGE_SUFFIXES
 from edgevit_export.convert.graph import OPSET
 from edgevit_export.convert.read_onnx import read_onnx, understood
 from edgevit_export.importing.opset import opset_of
@@ -29,7 +32,7 @@ def read_classifier(file: Path) -> onnx.ModelProto:
         InputError: there is no such file, weights are missing beside it, it needs ops that no
             runtime has, or is larger than 2 GiB.
     """
-    _refuse_other_files(file)
+    refuse_other_files(file)
     model = read_onnx(file)
     with understood(file):
         _read_external_weights(model, file)
@@ -66,13 +69,24 @@ def check_classifier(model: onnx.ModelProto) -> None:
     onnx.checker.check_model(inferred)
 
 
-def _refuse_other_files(file: Path) -> None:
+def refuse_other_files(file: Path) -> None:
+    """Raises InputError for what is no ONNX file at first sight; says what to do with it."""
     if file.is_dir():
         bundle = (file / "manifest.json").is_file()
         what = "a bundle already; use it as it is" if bundle else "a folder"
         raise InputError(f"{file} is {what}. edgevit import takes an ONNX file.")
     if not file.exists():
         raise InputError(f"{file} is not there. Give the path of an ONNX file.")
+    if (suffix := file.suffix.lower()) in WEIGHT_SUFFIXES:
+        raise InputError(
+            f"{file} holds weights, and edgevit import takes an ONNX file. Weights of a model of "
+            f"the zoo become a bundle with: edgevit export --checkpoint {quote(str(file))}"
+        )
+    if suffix in IMAGE_SUFFIXES:
+        raise InputError(
+            f"{file} is a picture, and edgevit import takes an ONNX file. To answer a picture: "
+            f"edgevit run {quote(str(file))}"
+        )
     with open_regular(file):
         pass
     if not file.stat().st_size:

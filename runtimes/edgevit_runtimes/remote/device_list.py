@@ -180,7 +180,7 @@ def _refuse_members(members: Sequence[str]) -> None:
 
 def _refuse_unknown_fleet(name: str, fleets: Fleets) -> None:
     if name not in fleets:
-        known = f"Known: {', '.join(fleets)}." if fleets else "None is known yet."
+        known = f"Known: {', '.join(fleets)}." if fleets else "No fleet has been made yet."
         raise InputError(
             f"There is no fleet '{name}'. {known} Make one with: edgevit devices fleet {name} "
             "DEVICE DEVICE"
@@ -211,4 +211,4 @@ def find_device(name_or_host: str) -> Device:
 
 def known_names(devices: Mapping[str, Device]) -> str:
     """For messages: the names that there are."""
-    return f"Known: {', '.join(devices)}." if devices else "None is known yet."
+    return f"Known: {', '.join(devices)}." if devices else "No device has been added yet."

@@ -37,7 +37,8 @@ _REFUSALS = (
     ),
     (
         "could not resolve hostname",
-        "no device, host of your ssh config, or address is called so. {known} Check the name.",
+        "no device that was added, host of your ssh config or address has this name. {known} Check "
+        "the name, or add the device with: edgevit devices add NAME USER@ADDRESS",
     ),
     ("permission denied", "it refuses our key. Bring it there with: ssh-copy-id {host}"),
     ("connection refused", "nothing answers there. Is its SSH server running?"),

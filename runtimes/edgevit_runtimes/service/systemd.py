@@ -166,7 +166,11 @@ def _refuse_unknown(name: str) -> None:
     refuse_service_name(name)
     if not unit_path(name).is_file():
         known = installed_services()
-        listed = f"There are: {', '.join(known)}." if known else "There is none."
+        listed = (
+            f"There are: {', '.join(known)}."
+            if known
+            else "No service is installed; install one with: edgevit service install BUNDLE SOURCE"
+        )
         raise InputError(f"There is no service '{name}'. {listed}")
 
 
