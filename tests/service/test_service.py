@@ -114,7 +114,8 @@ def test_a_service_is_installed_asked_and_removed(
     assert not unit.exists()
     assert not secret.exists()
     assert (
-        "There is no service 'camera'. No service is installed; install one with:" in edgevit("service", "status").one_message
+        "There is no service 'camera'. No service is installed; install one with:"
+        in edgevit("service", "status").one_message
     )
 
 
