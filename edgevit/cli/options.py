@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -242,7 +243,8 @@ def looks_like_bundle(path: Path) -> bool:
     from edgevit.bundle.bundle import WEIGHT_SUFFIXES
 
     known = (".edgevit", ".onnx", *WEIGHT_SUFFIXES)
-    return path.suffix.lower() in known or (path / "manifest.json").is_file()
+    # os.path: a pipeline of GStreamer is longer than a name may be, which pathlib raises.
+    return path.suffix.lower() in known or os.path.isfile(path / "manifest.json")  # noqa: PTH113
 
 
 def open_bundle(path: Path | None, check_hashes: bool = False) -> Bundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from shlex import quote
 
@@ -42,7 +43,8 @@ def _is_model_name(word: str) -> bool:
 
 
 def _is_bundle(word: str) -> bool:
-    return bool(word) and (Path(word) / MANIFEST_FILE).is_file()
+    # os.path: a pipeline of GStreamer is longer than a name may be, which pathlib raises.
+    return bool(word) and os.path.isfile(os.path.join(word, MANIFEST_FILE))  # noqa: PTH113, PTH118
 
 
 def _refuse_late_bundle(sources: list[str], command: str) -> None:

@@ -66,6 +66,16 @@ def test_of_bundle_and_pictures(
     assert message in ended.one_message
 
 
+@pytest.mark.parametrize("bundle", [(), (PREBUILT_BUNDLE,)])
+def test_a_source_that_is_longer_than_a_file_name(
+    bundle: tuple[Path, ...], edgevit: Command
+) -> None:
+    pipeline = " ! ".join(["nosuchelement"] * 40)
+    ended = edgevit("run", *bundle, pipeline, "--frames", 1, "--quiet")
+    assert ended.code == 2
+    assert "GStreamer" in ended.one_message
+
+
 def test_what_is_given_in_the_place_of_a_bundle(tmp_path: Path, edgevit: Command) -> None:
     weights, page = tmp_path / "my weights.safetensors", tmp_path / "result.json"
     for file in (weights, page):
