@@ -169,8 +169,8 @@ def _ratios(comparison: Comparison) -> list[tuple[str, str, str]]:
         ("energy per inference", comparison.energy_per_inference),
     ):
         rows.append((name, "unavailable" if value is None else f"{value:.3f}", ""))
-    for which, disturbed in zip(("the first", "this one"), comparison.disturbed, strict=True):
+    for which, disturbed in zip(("first", "second"), comparison.disturbed, strict=True):
         if disturbed:
-            rows.append(("DISTURBED", which, "see its disturbances"))
+            rows.append(("DISTURBED", which, "measure that result again on an idle machine"))
     rows += [("differs", condition, "") for condition in comparison.differing_conditions]
     return rows

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgevit.bundle.bundle import Bundle, Variant
+from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle, Variant
 from edgevit.bundle.reports import AccuracyReport
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
@@ -54,6 +54,7 @@ class BundleSummary(Result):
             Table(str(self.bundle.path), ("", ""), facts),
             variants_table("variants", self.bundle),
             *accuracy_notes(self.bundle),
+            *choice_notes(self.bundle),
             *(line for item in manifest.variants.items() for line in _quantization_lines(*item)),
             *(
                 Table(f"{name}: layers", ("layer", "precision"), list(precisions.items()))
@@ -107,17 +108,30 @@ def variants_table(title: str, bundle: Bundle) -> Table:
     """A row for every variant."""
     metric = _METRICS[bundle.manifest.task]
     columns = ("variant", "file MiB", metric, "drop, points", "times faster", "layers in float")
-    used_on = {variant: target for target, variant in bundle.manifest.chosen.items()}
-    used_on |= {choice.variant: label for label, choice in bundle.manifest.machines.items()}
     rows = [
-        (
-            f"{name} (used on {used_on[name]})" if name in used_on else name,
-            f"{bundle.manifest.files[variant.file].bytes / 2**20:.1f}",
-            *_figures(variant),
-        )
+        (name, f"{bundle.manifest.files[variant.file].bytes / 2**20:.1f}", *_figures(variant))
         for name, variant in bundle.manifest.variants.items()
     ]
+    if (known := _float_accuracy(bundle)) is not None:
+        rows = [(*row[:2], known, *row[3:]) if row[0] == FLOAT_VARIANT else row for row in rows]
     return Table(title, columns, rows, numeric=("file MiB", metric, "times faster"))
+
+
+def _float_accuracy(bundle: Bundle) -> str | None:
+    """What the drops are measured against, if all of them are against the same."""
+    reports = [variant.report for variant in bundle.manifest.variants.values() if variant.report]
+    texts = {_accuracy_text({**report, "top1": report["float_top1"]}) for report in reports}
+    sets = {pictures_key(r) for v in bundle.manifest.variants.values() if (r := v.accuracy())}
+    return texts.pop() if len(texts) == len(sets) == 1 else None
+
+
+def choice_notes(bundle: Bundle) -> list[str]:
+    """Which variant answers, where nobody names one."""
+    manifest = bundle.manifest
+    return [
+        *(f"chosen for {target}: {variant}" for target, variant in manifest.chosen.items()),
+        *(f"chosen for {label}: {c.variant}" for label, c in manifest.machines.items()),
+    ]
 
 
 def accuracy_notes(bundle: Bundle) -> list[str]:

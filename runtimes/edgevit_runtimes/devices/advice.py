@@ -79,18 +79,18 @@ def _energy(machine: Machine, source: str | None, why_not: str) -> Advice:
         fix = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
     elif machine.jetson is not None:
         fix = "run as a user who may read /sys/class/hwmon, or with sudo"
-    return Advice(purpose, False, f"unavailable: {why_not}", fix)
+    return Advice(purpose, False, why_not, fix)
 
 
 def _clocks(machine: Machine) -> Advice:
-    purpose, clock = "clocks that stand still", machine.cpu_clock
+    purpose, clock = "fixed clocks", machine.cpu_clock
     if machine.governor is None:
-        return Advice(purpose, False, "unavailable: the system does not show its clocks")
+        return Advice(purpose, False, "the system does not show its clocks")
     locked = clock.min_mhz is not None and clock.min_mhz == clock.max_mhz
     if machine.governor == "performance" or locked:
         return Advice(purpose, True, f"governor {machine.governor}{', locked' if locked else ''}")
     fix = "sudo jetson_clocks" if machine.jetson else "sudo cpupower frequency-set -g performance"
-    return Advice(purpose, False, f"governor {machine.governor}: they move", fix)
+    return Advice(purpose, False, f"governor {machine.governor} changes them", fix)
 
 
 def _power_mode(machine: Machine) -> Advice:
