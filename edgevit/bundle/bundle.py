@@ -40,7 +40,6 @@ from edgevit.common.storage.files import resolved
 from edgevit.common.storage.folders import recover
 from edgevit.common.storage.hashes import checked_sha256
 from edgevit.common.untrusted.bounded import read_text
-from edgevit.zoo.registry import DEFAULT_MODEL, MODELS
 
 _MOST_MANIFEST_BYTES = 64 << 20
 ONNX_SUFFIX = ".onnx"
@@ -214,17 +213,22 @@ def _not_a_bundle(path: Path) -> str:
             f"{path} is a file of weights, not a bundle. Make one with: edgevit export "
             f"--checkpoint {named}"
         )
-    return (
-        f"{path} is not a bundle but a file; a bundle is a folder. Make one with: "
-        f"edgevit export --model {DEFAULT_MODEL}"
-    )
+    return f"{path} is not a bundle but a file; a bundle is a folder. {_make_one()}"
 
 
 def _no_bundle_there(path: Path) -> str:
-    if path.name.partition(":")[0] in MODELS and not path.exists():
+    from edgevit.zoo.registry import is_model_name
+
+    if is_model_name(path.name) and not path.exists():
         return (
             f"{path} is not a bundle: '{path.name}' is the name of a model. Make a bundle of it "
             f"with: edgevit export --model {path.name}; then give the folder that this makes."
         )
     why = f"no {MANIFEST_FILE} in it" if path.exists() else "nothing is there"
-    return f"{path} is not a bundle ({why}). Make one with: edgevit export --model {DEFAULT_MODEL}"
+    return f"{path} is not a bundle ({why}). {_make_one()}"
+
+
+def _make_one() -> str:
+    from edgevit.zoo.registry import DEFAULT_MODEL  # what opens a good bundle needs no registry
+
+    return f"Make one with: edgevit export --model {DEFAULT_MODEL}"

@@ -21,7 +21,6 @@ import typer
 
 from edgevit.cli.commands import application, application_for
 from edgevit.cli.last_resort import BUG_EXIT_CODE, bug_report
-from edgevit.cli.mistakes import explained
 from edgevit.cli.renamed import with_current_names
 from edgevit.common.errors import EdgevitError, options_as_typed
 from edgevit.common.storage.interruption import ending_signals, is_put_off
@@ -185,6 +184,8 @@ def _drop_output(stream: TextIO) -> None:
 def _say_usage(error: Any) -> None:
     """What a command line lacks or has too much of, as one line; after the help, nothing."""
     if error.format_message().strip() and _speaks_for_machine():
+        from edgevit.cli.mistakes import explained  # no start that succeeds needs it
+
         message = explained(error, sys.argv[1:])
         command = error.ctx.command_path if error.ctx else "edgevit"
         stop = "" if message[-1] in ".?!" else "."

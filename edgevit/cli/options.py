@@ -243,8 +243,15 @@ def looks_like_bundle(path: Path) -> bool:
     from edgevit.bundle.bundle import WEIGHT_SUFFIXES
 
     known = (".edgevit", ".onnx", *WEIGHT_SUFFIXES)
+    return path.suffix.lower() in known or holds_manifest(path)
+
+
+def holds_manifest(path: Path) -> bool:
+    """Whether it is a folder with a manifest, as a bundle is."""
+    from edgevit.bundle.manifest import MANIFEST_FILE
+
     # os.path: a pipeline of GStreamer is longer than a name may be, which pathlib raises.
-    return path.suffix.lower() in known or os.path.isfile(path / "manifest.json")  # noqa: PTH113
+    return os.path.isfile(path / MANIFEST_FILE)  # noqa: PTH113
 
 
 def open_bundle(path: Path | None, check_hashes: bool = False) -> Bundle:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from shlex import quote
 
-from edgevit.bundle.manifest import MANIFEST_FILE
-from edgevit.cli.options import looks_like_bundle, open_bundle
+from edgevit.cli.options import holds_manifest, looks_like_bundle, open_bundle
 from edgevit.common.errors import InputError
 
 
@@ -37,14 +35,13 @@ def _is_meant_as_bundle(word: str) -> bool:
 
 
 def _is_model_name(word: str) -> bool:
-    from edgevit.zoo.registry import MODELS
+    from edgevit.zoo.registry import is_model_name
 
-    return word.partition(":")[0] in MODELS and not Path(word).exists()
+    return is_model_name(word) and not Path(word).exists()
 
 
 def _is_bundle(word: str) -> bool:
-    # os.path: a pipeline of GStreamer is longer than a name may be, which pathlib raises.
-    return bool(word) and os.path.isfile(os.path.join(word, MANIFEST_FILE))  # noqa: PTH113, PTH118
+    return bool(word) and holds_manifest(Path(word))
 
 
 def _refuse_late_bundle(sources: list[str], command: str) -> None:

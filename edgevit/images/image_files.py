@@ -78,10 +78,15 @@ def images_in(folder: Path) -> Listing:
     """The same, with what was left out."""
     listing = list_images(folder)
     if not listing.files:
-        known = ", ".join(sorted(IMAGE_SUFFIXES))
-        note = f" {listing.note}." if listing.note else ""
-        raise InputError(f"No image found below {folder} (looked for {known}).{note}")
+        raise no_image(folder, listing)
     return listing
+
+
+def no_image(folder: Path, listing: Listing) -> InputError:
+    """The error for a folder in which no image was found."""
+    known = ", ".join(sorted(IMAGE_SUFFIXES))
+    note = f" {listing.note}." if listing.note else ""
+    return InputError(f"No image found below {folder} (looked for {known}).{note}")
 
 
 def _entries(root: Path) -> Iterator[tuple[Path, str | None]]:

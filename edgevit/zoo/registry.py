@@ -302,6 +302,11 @@ _ENTRIES = (
 MODELS: dict[str, ModelEntry] = {entry.spec.name: entry for entry in _ENTRIES}
 
 
+def is_model_name(word: str) -> bool:
+    """Whether it names a model of the zoo, with or without weights: ``lla_tiny:imagenette``."""
+    return word.partition(":")[0] in MODELS
+
+
 def did_you_mean(name: str) -> str:
     """`` Did you mean ...?`` with the nearest models' names; empty where none is near."""
     near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4)

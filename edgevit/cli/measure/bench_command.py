@@ -205,7 +205,7 @@ def _one_bundle(paths: list[Path] | None) -> Path | None:
 
 
 def _limit(text: str | None) -> float | None:
-    """``5%`` or ``5`` is 0.05; ``0.05`` may mean 5 % or a two-thousandth, and is refused."""
+    """``5%`` or ``5`` is 0.05; ``0.05`` could be 5 % or 0.05 %, and is refused."""
     if text is None:
         return None
     try:

@@ -190,14 +190,16 @@ def _parse_path(text: str) -> Address:
 def _pictures_in(folder: Path) -> tuple[Path, ...]:
     """Raises InputError where there are none; it names a video that is there instead."""
     listing = image_files.list_images(folder)
+    if listing.files:
+        return listing.files
     others = listing.left_out.get(image_files.OTHER, ())
     videos = [file for file in others if file.suffix.lower() in _VIDEO_SUFFIXES]
-    if not listing.files and videos:
+    if videos:
         raise InputError(
             f"{folder} holds no image, but videos. These are answered one at a time; give the file "
             f"itself: {quote(str(videos[0]))}"
         )
-    return tuple(image_files.files_in(folder))
+    raise image_files.no_image(folder, listing)
 
 
 def _is_text(file: Path) -> bool:
