@@ -21,7 +21,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parent
-SOURCES = ("api", "check", "crc32", "isa", "plan", "slic_tables", "threads")
+SOURCES = (
+    "api",
+    "check",
+    "crc32",
+    "depthwise_tables",
+    "isa",
+    "plan",
+    "slic_tables",
+    "threads",
+)
 # Flags of the files that each instruction set has for itself, by processor.
 KERNELS: dict[str, dict[str, tuple[str, ...]]] = {
     "x86_64": {

@@ -20,6 +20,7 @@
 #include "threads.h"
 
 using edgevit::Call;
+using edgevit::DepthwiseTables;
 using edgevit::Kernel;
 using edgevit::Kernels;
 using edgevit::Kind;
@@ -97,17 +98,24 @@ class Bytes {
   Memory copy_;
 };
 
-// Memory that a part needs beside the arena: a block of windows, or one place of padding.
+// Memory that a part needs beside the arena: a block of windows, some mixed columns, or one place of
+// padding.
 size_t staging_bytes(const Plan& plan) {
   size_t most = 0;
   for (const Operation& operation : plan.operations) {
     if (operation.kind != Kind::conv && operation.kind != Kind::depthwise) continue;
     const edgevit::Conv& op = operation.conv;
     const size_t window = size_t{op.kernel_h} * op.kernel_w * op.channels;
-    const size_t count = operation.kind == Kind::conv ? edgevit::kBlockRows * window : op.channels;
+    const size_t count = operation.kind == Kind::conv ? edgevit::kBlockRows * window
+                         : op.is_float               ? op.channels
+                                                     : DepthwiseTables::mixed_numbers(op);
     most = std::max(most, count * edgevit::kStagedBytes);
   }
   return round_up(most + edgevit::kSlack);
+}
+
+bool is_quantized_depthwise(const Operation& operation) {
+  return operation.kind == Kind::depthwise && !operation.conv.is_float;
 }
 
 uint64_t nanoseconds_now() {
@@ -122,12 +130,16 @@ struct edgevit_model {
   Bytes bytes;
   Plan plan;
   std::map<const Operation*, SlicTables> slic;
+  std::map<const Operation*, DepthwiseTables> depthwise;
 
   Refusal read() {
     const Refusal refusal = edgevit::read_plan(bytes.data(), bytes.size(), plan);
     if (refusal.status != 0) return refusal;
-    for (const Operation& operation : plan.operations)
+    for (const Operation& operation : plan.operations) {
       if (operation.kind == Kind::slic) slic.emplace(&operation, SlicTables(operation.slic));
+      if (is_quantized_depthwise(operation))
+        depthwise.emplace(&operation, DepthwiseTables(plan, operation.conv));
+    }
     return {};
   }
 };
@@ -149,6 +161,7 @@ struct edgevit_context {
   void run(const Operation& operation) {
     call.operation = &operation;
     if (operation.kind == Kind::slic) call.slic = &model->slic.at(&operation);
+    if (is_quantized_depthwise(operation)) call.depthwise = &model->depthwise.at(&operation);
     for (const Kernel phase : kernels->run[static_cast<uint32_t>(operation.kind)]) {
       if (phase == nullptr) break;
       kernel = phase;

@@ -6,11 +6,14 @@
 //   kInputOffset       what is taken off inputs before they are multiplied: 0, or 128
 //   Staged             an input in the form that is multiplied, less kInputOffset
 //   Sum, Input, Weight and broadcast(), load_weights(), dot(), store_sums()
-//   dot_pairs()        a * w[..][0] + b * w[..][1] of 8 channels
+//   mix_four()         four rows of 16 bytes, staged, as 16 columns of four
+//   dot_each()         sums of 16 outputs that each have four inputs of their own
 //   store_bytes(), store_panel()   whole numbers 0..255 as bytes
 //   is_usable()        whether this processor has it
 #include "functions.h"
 #include "output.h"
+#include "windows.h"
+#include "finish.h"
 #include "conv.h"
 #include "depthwise.h"
 #include "rows.h"
@@ -19,7 +22,7 @@
 #include "slic.h"
 #include "pool.h"
 
-static_assert(kBlockRows % kRows == 0 && sizeof(Staged) <= kStagedBytes, "tiles fill a block");
+static_assert(sizeof(Staged) <= kStagedBytes, "a block fits into the staging memory");
 
 #define EDGEVIT_KERNELS(NAME)                                                                 \
   {NAME,                                                                                      \

@@ -15,19 +15,12 @@ inline Input broadcast(const Staged* from) {
 
 inline Weight load_weights(const int8_t* from, int part) { return vld1q_s8(from + 16 * part); }
 
-inline I8 dot_pairs(I8 sum, const uint8_t* a, const uint8_t* b, const int8_t* weights) {
-  const int8x8x2_t pairs = vld2_s8(weights);
-  const int16x8_t first = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(a)));
-  const int16x8_t second = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(b)));
-  const int16x8_t w0 = vmovl_s8(pairs.val[0]), w1 = vmovl_s8(pairs.val[1]);
-  int32x4_t low = vmull_s16(vget_low_s16(first), vget_low_s16(w0));
-  int32x4_t high = vmull_high_s16(first, w0);
-  low = vmlal_s16(low, vget_low_s16(second), vget_low_s16(w1));
-  high = vmlal_high_s16(high, second, w1);
-  I8 products;
-  std::memcpy(&products, &low, 16);
-  std::memcpy(reinterpret_cast<char*>(&products) + 16, &high, 16);
-  return sum + products;
+// Four rows of 16 bytes become 16 columns of four.
+inline void mix_four(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, Staged* to) {
+  const uint8x16_t offset = vdupq_n_u8(kInputOffset);
+  const uint8x16x4_t rows = {{veorq_u8(vld1q_u8(a), offset), veorq_u8(vld1q_u8(b), offset),
+                              veorq_u8(vld1q_u8(c), offset), veorq_u8(vld1q_u8(d), offset)}};
+  vst4q_u8(reinterpret_cast<uint8_t*>(to), rows);
 }
 
 inline void store_bytes(uint8_t* to, I8 value) {

@@ -31,9 +31,15 @@ inline Weight load_weights(const int8_t* from, int part) {
 inline Sum dot(Sum sum, Input input, Weight weight) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(input, weight));
 }
+inline Sum dot_each(Sum sum, const Staged* inputs, int part, Weight weight) {
+  return dot(sum, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(inputs) + part), weight);
+}
 inline void store_sums(Sum sum, int part, int32_t* to) {
   const __m128i low = _mm256_castsi256_si128(sum), high = _mm256_extracti128_si256(sum, 1);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to) + part, _mm_hadd_epi32(low, high));
+}
+inline void store_staged(Staged* to, __m128i bytes) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepu8_epi16(bytes));
 }
 
 #include "x86.h"

@@ -10,7 +10,7 @@ namespace avx512_vnni {
 
 #include "vector.h"
 
-constexpr int kRows = 12, kParts = 1, kPartsAtOnce = 1;
+constexpr int kRows = 12, kParts = 1, kPartsAtOnce = 2;
 constexpr int32_t kInputOffset = 0;
 
 using Sum = __m512i;
@@ -28,7 +28,13 @@ inline Weight load_weights(const int8_t* from, int) { return _mm512_loadu_si512(
 inline Sum dot(Sum sum, Input input, Weight weight) {
   return _mm512_dpbusd_epi32(sum, input, weight);
 }
+inline Sum dot_each(Sum sum, const Staged* inputs, int, Weight weight) {
+  return dot(sum, _mm512_loadu_si512(inputs), weight);
+}
 inline void store_sums(Sum sum, int, int32_t* to) { _mm512_storeu_si512(to, sum); }
+inline void store_staged(Staged* to, __m128i bytes) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+}
 
 #include "x86.h"
 

@@ -30,8 +30,14 @@ inline Weight load_weights(const int8_t* from, int part) {
 inline Sum dot(Sum sum, Input input, Weight weight) {
   return _mm256_dpbusd_avx_epi32(sum, input, weight);
 }
+inline Sum dot_each(Sum sum, const Staged* inputs, int part, Weight weight) {
+  return dot(sum, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(inputs) + part), weight);
+}
 inline void store_sums(Sum sum, int part, int32_t* to) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + part, sum);
+}
+inline void store_staged(Staged* to, __m128i bytes) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
 }
 
 #include "x86.h"

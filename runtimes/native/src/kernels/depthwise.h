@@ -1,12 +1,124 @@
-// Depthwise convolutions: every channel by itself, some of them at a time.
+// Depthwise convolutions: every channel by itself.
+//
+// Quantized ones are computed 16 channels at a time. Four values that stand below each other, of
+// every one of the 16, are first brought side by side ("mixed"): then what multiplies four inputs
+// with the weights of 16 outputs multiplies four taps of 16 channels. A mixed column serves all
+// windows that it lies in.
+
+// One row of results: 16 channels of its columns, mixed: [columns][quads][16][4].
+struct MixedRow {
+  const Conv& op;
+  const uint8_t* src;
+  const uint8_t* outside;  // 16 values of padding
+  const uint32_t quads, columns;
+  Staged* mixed;
+
+  // The values of the map's rows from `top` on, channels [first, first + 16).
+  void mix(int64_t top, size_t first) const {
+    for (uint32_t quad = 0; quad < quads; ++quad) {
+      const uint8_t* row[4];
+      size_t step[4];
+      for (int i = 0; i < 4; ++i) {
+        const int64_t ky = 4 * quad + i, y = top + ky;
+        const bool is_inside = ky < op.kernel_h && y >= 0 && y < op.height;
+        row[i] = is_inside ? src + y * op.width * op.src_stride + first : outside;
+        step[i] = is_inside ? op.src_stride : 0;
+      }
+      Staged* to = mixed + quad * kQuadOfPanel;
+      for (uint32_t column = 0; column < columns; ++column, to += quads * kQuadOfPanel) {
+        if (column < op.pad_w || column - op.pad_w >= op.width) {
+          std::fill_n(to, kQuadOfPanel, staged(*outside));
+          continue;
+        }
+        mix_four(row[0], row[1], row[2], row[3], to);
+        for (int i = 0; i < 4; ++i) row[i] += step[i];
+      }
+    }
+  }
+
+  static constexpr size_t kQuadOfPanel = 4 * kPanel;
+};
+
+// Sums of one window: `count` quads times their weights. A count that is known lets the weights of a
+// panel stay in registers.
+template <int kCount>
+inline void add_quads(const Staged* mixed, uint32_t count, const int8_t* weights, int32_t* sums) {
+  Sum sum[kParts] = {};
+  for (uint32_t quad = 0; quad < (kCount ? kCount : count); ++quad)
+    for (int part = 0; part < kParts; ++part) {
+      const size_t place = quad * MixedRow::kQuadOfPanel;
+      sum[part] = dot_each(sum[part], mixed + place, part, load_weights(weights + place, part));
+    }
+  for (int part = 0; part < kParts; ++part) store_sums(sum[part], part, sums);
+}
+
+template <Activation kActivation, int kCount>
+[[gnu::noinline]] void depthwise_row(const MixedRow& row, const Finish& finish, const int8_t* weights,
+                                     size_t place, size_t first) {
+  const PanelFinish<int32_t, kActivation> results(finish, first);
+  const uint32_t width = row.op.out_width, quads = row.op.kernel_w * row.quads;
+  const size_t count = finish.outputs - first;
+  const size_t step = row.op.stride_w * row.quads * MixedRow::kQuadOfPanel;
+  const Staged* mixed = row.mixed;
+  PanelRows to(finish, place, first);
+  for (uint32_t x = 0; x < width; ++x, mixed += step, to.next()) {
+    int32_t sums[kPanel];
+    add_quads<kCount>(mixed, quads, weights, sums);
+    if (count < kPanel)
+      put_first(results, count, sums, to);
+    else
+      results.put(sums, nullptr, to.f32, to.u8);
+  }
+}
+
+using DepthwiseRow = void (*)(const MixedRow&, const Finish&, const int8_t*, size_t, size_t);
+
+template <Activation kActivation>
+inline DepthwiseRow depthwise_row_of(uint32_t quads) {
+  return quads == 3 ? depthwise_row<kActivation, 3> : depthwise_row<kActivation, 0>;
+}
+
+inline DepthwiseRow depthwise_row_of(uint32_t activation, uint32_t quads) {
+  switch (static_cast<Activation>(activation)) {
+    case Activation::relu: return depthwise_row_of<Activation::relu>(quads);
+    case Activation::gelu: return depthwise_row_of<Activation::gelu>(quads);
+    case Activation::hard_swish: return depthwise_row_of<Activation::hard_swish>(quads);
+    case Activation::none: break;
+  }
+  return depthwise_row_of<Activation::none>(quads);
+}
+
+inline void depthwise_bytes(const Call& call, uint32_t part, uint32_t parts) {
+  const Conv& op = call.operation->conv;
+  const DepthwiseTables& tables = *call.depthwise;
+  Finish finish(call);
+  finish.scales = tables.scales.data();
+  finish.bias = tables.bias.data();
+  finish.column_sums = tables.sums.data();
+  uint8_t outside[kPanel];
+  std::fill_n(outside, kPanel, static_cast<uint8_t>(op.zero));
+  const MixedRow row{op, call.read<uint8_t>(op.src), outside, tables.quads, DepthwiseTables::columns(op),
+                     reinterpret_cast<Staged*>(call.staging_of(part))};
+  const size_t quads = size_t{op.kernel_w} * tables.quads;
+  const DepthwiseRow run = depthwise_row_of(finish.activation, quads);
+  const Share rows(op.out_height, part, parts);
+  for (uint32_t y = rows.begin; y < rows.end; ++y) {
+    const int8_t* weights = tables.weights.data();
+    for (size_t first = 0; first < op.channels; first += kPanel, weights += quads * MixedRow::kQuadOfPanel) {
+      row.mix(int64_t{y} * op.stride_h - op.pad_h, first);
+      run(row, finish, weights, size_t{y} * op.out_width, first);
+    }
+  }
+}
 
 // Where the taps of one window lie; `outside` is a place of padding.
-template <typename T>
-inline void find_taps(const Conv& op, const T* src, const Places& at, const T* outside,
-                      const T** taps) {
+inline void find_taps(const Conv& op, const float* src, uint32_t place, const float* outside,
+                      const float** taps) {
+  const int64_t top = int64_t{place / op.out_width} * op.stride_h - op.pad_h;
+  const int64_t left = int64_t{place % op.out_width} * op.stride_w - op.pad_w;
   for (uint32_t ky = 0; ky < op.kernel_h; ++ky)
     for (uint32_t kx = 0; kx < op.kernel_w; ++kx) {
-      const int64_t y = at.top() + ky, x = at.left() + kx;
+      const int64_t y = top + ky, x = left + kx;
       const bool inside = y >= 0 && y < op.height && x >= 0 && x < op.width;
       *taps++ = inside ? src + (y * op.width + x) * op.src_stride : outside;
     }
@@ -14,80 +126,31 @@ inline void find_taps(const Conv& op, const T* src, const Places& at, const T* o
 
 constexpr uint32_t kMostTaps = 256;
 
-// Channels come by 16 here, and results are bytes only.
-inline void depthwise_panels(const ByteFinish& finish, const uint8_t* const* taps,
-                             uint32_t channels, uint32_t pairs, uint32_t place,
-                             const int8_t* weights) {
-  uint8_t* row = finish.row(place);
-  for (uint32_t c = 0; c < channels; c += kPanel) {
-    I8 low = {}, high = {};
-    for (uint32_t pair = 0; pair < pairs; ++pair) {
-      const uint8_t *first = taps[2 * pair] + c, *second = taps[2 * pair + 1] + c;
-      const int8_t* of_pair = weights + (size_t{pair} * channels + c) * 2;
-      low = dot_pairs(low, first, second, of_pair);
-      high = dot_pairs(high, first + 8, second + 8, of_pair + 16);
-    }
-    int32_t sums[kPanel];
-    store(sums, low);
-    store(sums + 8, high);
-    finish.panel(sums, c, row);
+inline void depthwise_floats(const Call& call, uint32_t part, uint32_t parts) {
+  const Finish finish(call);
+  const Conv& op = call.operation->conv;
+  const float* weights = call.read<float>(op.weights);
+  const uint32_t count = op.kernel_h * op.kernel_w;
+  float* outside = reinterpret_cast<float*>(call.staging_of(part));
+  std::fill_n(outside, op.channels, 0.0f);
+  const float* taps[kMostTaps];
+  const Share places(op.out_height * op.out_width, part, parts);
+  for (uint32_t place = places.begin; place < places.end; ++place) {
+    find_taps(op, call.read<float>(op.src), place, outside, taps);
+    put_row<F>(finish.destination.row(place), op.channels, [&](size_t c, size_t lanes) {
+      F sum = {};
+      for (uint32_t tap = 0; tap < count; ++tap) {
+        const F weight = load_first<F>(weights + size_t{tap} * op.channels + c, lanes);
+        sum += load_first<F>(taps[tap] + c, lanes) * weight;
+      }
+      return activated(F(sum + load_first<F>(finish.bias + c, lanes)), finish.activation);
+    });
   }
-}
-
-inline void depthwise_bytes(const Finish& finish, const uint8_t* const* taps, uint32_t channels,
-                            uint32_t pairs, uint32_t place, const int8_t* weights) {
-  const Target target = finish.destination.row(place);
-  for (uint32_t c = 0; c < channels; c += 8) {
-    I8 sum = {};
-    for (uint32_t pair = 0; pair < pairs; ++pair)
-      sum = dot_pairs(sum, taps[2 * pair] + c, taps[2 * pair + 1] + c,
-                      weights + (size_t{pair} * channels + c) * 2);
-    target.put(c, activated(finish.value<F8>(sum, c), finish.activation));
-  }
-}
-
-inline void depthwise_floats(const Finish& finish, const float* const* taps, uint32_t channels,
-                             uint32_t count, uint32_t place, const float* weights) {
-  put_row<F>(finish.destination.row(place), channels, [&](size_t c, size_t lanes) {
-    F sum = {};
-    for (uint32_t tap = 0; tap < count; ++tap) {
-      const F weight = load_first<F>(weights + size_t{tap} * channels + c, lanes);
-      sum += load_first<F>(taps[tap] + c, lanes) * weight;
-    }
-    return activated(F(sum + load_first<F>(finish.bias + c, lanes)), finish.activation);
-  });
 }
 
 inline void depthwise(const Call& call, uint32_t part, uint32_t parts) {
-  Finish finish(call);
-  const Conv& op = call.operation->conv;
-  finish.offset = -static_cast<int32_t>(op.zero);  // bytes are taken as they are
-  const Share places(op.out_height * op.out_width, part, parts);
-  const uint32_t taps = op.kernel_h * op.kernel_w;
-  Places at(op, places.begin);
-  if (op.is_float) {
-    float* outside = reinterpret_cast<float*>(call.staging_of(part));
-    std::fill_n(outside, op.channels, 0.0f);
-    const float* found[kMostTaps];
-    for (uint32_t place = places.begin; place < places.end; ++place, at.next()) {
-      find_taps(op, call.read<float>(op.src), at, outside, found);
-      depthwise_floats(finish, found, op.channels, taps, place, call.read<float>(op.weights));
-    }
-    return;
-  }
-  uint8_t* outside = call.staging_of(part);
-  std::memset(outside, static_cast<int>(op.zero), op.channels);
-  const uint8_t* found[kMostTaps + 1];
-  const ByteFinish bytes(finish);
-  const bool by_panel = ByteFinish::fits(finish) && op.channels % kPanel == 0;
-  const uint32_t pairs = (taps + 1) / 2;
-  const int8_t* weights = call.read<int8_t>(op.weights);
-  for (uint32_t place = places.begin; place < places.end; ++place, at.next()) {
-    find_taps(op, call.read<uint8_t>(op.src), at, outside, found);
-    found[taps] = outside;  // the second of an odd last pair; its weight is 0
-    if (by_panel)
-      depthwise_panels(bytes, found, op.channels, pairs, place, weights);
-    else
-      depthwise_bytes(finish, found, op.channels, pairs, place, weights);
-  }
+  if (call.operation->conv.is_float)
+    depthwise_floats(call, part, parts);
+  else
+    depthwise_bytes(call, part, parts);
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../depthwise_tables.h"
 #include "../plan.h"
 #include "../slic_tables.h"
 
@@ -20,6 +21,7 @@ struct Call {
   uint8_t* staging;        // staging_bytes for every part
   size_t staging_bytes;
   const SlicTables* slic;  // of a slic operation
+  const DepthwiseTables* depthwise;  // of a quantized depthwise convolution
 
   template <typename T>
   const T* read(uint32_t address) const {
@@ -45,8 +47,8 @@ struct Kernels {
   Kernel run[kKinds][kPhases];
 };
 
-// Rows of a product whose inputs are staged together: a multiple of every instruction set's tile.
-constexpr uint32_t kBlockRows = 24;
+// Rows of a product whose inputs are staged together, at most.
+constexpr uint32_t kBlockRows = 48;
 constexpr uint32_t kStagedBytes = 4;  // of a number in staging, at most
 // Bytes behind the arena and every part's staging that may be read and written, and mean nothing.
 constexpr size_t kSlack = 64;

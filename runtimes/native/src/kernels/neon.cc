@@ -21,6 +21,9 @@ inline Sum dot(Sum sum, Input input, Weight weight) {
   const int16x8_t high = vmull_high_s8(input, weight);
   return {vpadalq_s16(sum.low, low), vpadalq_s16(sum.high, high)};
 }
+inline Sum dot_each(Sum sum, const Staged* inputs, int part, Weight weight) {
+  return dot(sum, vld1q_s8(inputs + 16 * part), weight);
+}
 inline void store_sums(const Sum& sum, int part, int32_t* to) {
   vst1q_s32(to + 4 * part, vpaddq_s32(sum.low, sum.high));
 }

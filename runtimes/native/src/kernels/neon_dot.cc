@@ -17,6 +17,9 @@ constexpr int kRows = 6, kParts = 4, kPartsAtOnce = 4;
 using Sum = int32x4_t;
 
 inline Sum dot(Sum sum, Input input, Weight weight) { return vdotq_s32(sum, input, weight); }
+inline Sum dot_each(Sum sum, const Staged* inputs, int part, Weight weight) {
+  return dot(sum, vld1q_s8(inputs + 16 * part), weight);
+}
 inline void store_sums(Sum sum, int part, int32_t* to) { vst1q_s32(to + 4 * part, sum); }
 
 // HWCAP_ASIMDDP of Linux.

@@ -21,6 +21,24 @@ struct Quantization {
   }
 };
 
+// The same with its constants in registers already.
+template <typename V>
+struct WideQuantization {
+  V inverse_scale, least, greatest;
+  IntsOf<V> shift;
+
+  explicit WideQuantization(const Quantization& q)
+      : inverse_scale(fill<V>(q.inverse_scale)),
+        least(fill<V>(q.least)),
+        greatest(fill<V>(q.greatest)),
+        shift(IntsOf<V>{} + (q.zero - kShiftBits)) {}
+
+  IntsOf<V> operator()(V value) const {
+    const V x = lesser_of(greater_of(V(value * inverse_scale), least), greatest);
+    return same_bits<IntsOf<V>>(V(x + kShift)) + shift;
+  }
+};
+
 // One row of a result.
 struct Target {
   float* f32;

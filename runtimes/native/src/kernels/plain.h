@@ -1,8 +1,8 @@
 // The parts of an instruction set in plain C++.
 
-inline I8 dot_pairs(I8 sum, const uint8_t* a, const uint8_t* b, const int8_t* weights) {
-  for (int i = 0; i < 8; ++i) sum[i] += a[i] * weights[2 * i] + b[i] * weights[2 * i + 1];
-  return sum;
+// Four rows of 16 bytes become 16 columns of four.
+inline void mix_four(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, Staged* to) {
+  for (uint32_t i = 0; i < kPanel; ++i, to += 4) to[0] = a[i], to[1] = b[i], to[2] = c[i], to[3] = d[i];
 }
 
 template <typename Ints>

@@ -24,6 +24,10 @@ inline Sum dot(Sum sum, const Input& input, Weight weight) {
     for (int k = 0; k < 4; ++k) sum.of[n] += input.of[k] * weight[4 * n + k];
   return sum;
 }
+inline Sum dot_each(Sum sum, const Staged* inputs, int, Weight weight) {
+  for (uint32_t i = 0; i < 4 * kPanel; ++i) sum.of[i / 4] += inputs[i] * weight[i];
+  return sum;
+}
 inline void store_sums(const Sum& sum, int, int32_t* to) { std::memcpy(to, sum.of, sizeof sum.of); }
 
 #include "plain.h"

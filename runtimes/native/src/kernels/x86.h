@@ -28,13 +28,19 @@ struct Cpu {
   }
 };
 
-inline I8 dot_pairs(I8 sum, const uint8_t* a, const uint8_t* b, const int8_t* weights) {
-  const __m128i first = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(a));
-  const __m128i second = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(b));
-  const __m256i inputs = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(first, second));
-  const __m256i pairs =
-      _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(weights)));
-  return sum + same_bits<I8>(_mm256_madd_epi16(inputs, pairs));
+inline __m128i load_16(const uint8_t* from) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+}
+
+// Four rows of 16 bytes become 16 columns of four.
+inline void mix_four(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, Staged* to) {
+  const __m128i rows[4] = {load_16(a), load_16(b), load_16(c), load_16(d)};
+  const __m128i ab[2] = {_mm_unpacklo_epi8(rows[0], rows[1]), _mm_unpackhi_epi8(rows[0], rows[1])};
+  const __m128i cd[2] = {_mm_unpacklo_epi8(rows[2], rows[3]), _mm_unpackhi_epi8(rows[2], rows[3])};
+  for (int half = 0; half < 2; ++half, to += 32) {
+    store_staged(to, _mm_unpacklo_epi16(ab[half], cd[half]));
+    store_staged(to + 16, _mm_unpackhi_epi16(ab[half], cd[half]));
+  }
 }
 
 inline void store_bytes(uint8_t* to, I8 value) {
