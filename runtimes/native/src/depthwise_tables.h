@@ -9,6 +9,8 @@
 
 namespace edgevit {
 
+constexpr uint32_t kMixedRows = 5;  // of results, that are computed together
+
 // All are padded with zeros to whole panels of 16 channels.
 struct DepthwiseTables {
   uint32_t quads = 0;           // of a column of the kernel: four of its taps each
@@ -22,9 +24,9 @@ struct DepthwiseTables {
   // Columns of a padded map that one row of results sees.
   static uint32_t columns(const Conv& op) { return (op.out_width - 1) * op.stride_w + op.kernel_w; }
 
-  // Memory for 16 channels of them, in numbers.
+  // Memory for 16 channels of what kMixedRows of them see, in numbers.
   static size_t mixed_numbers(const Conv& op) {
-    return size_t{columns(op)} * ((op.kernel_h + 3) / 4) * 4 * kPanel;
+    return kMixedRows * size_t{columns(op)} * ((op.kernel_h + 3) / 4) * 4 * kPanel;
   }
 };
 

@@ -24,9 +24,10 @@
 
 static_assert(sizeof(Staged) <= kStagedBytes, "a block fits into the staging memory");
 
-#define EDGEVIT_KERNELS(NAME)                                                                 \
+// PICTURE: `picture`, or what reads pixels faster.
+#define EDGEVIT_KERNELS(NAME, PICTURE)                                                        \
   {NAME,                                                                                      \
    is_usable,                                                                                 \
-   {{nullptr, nullptr}, {picture, nullptr}, {conv, nullptr}, {depthwise, nullptr},            \
+   {{nullptr, nullptr}, {PICTURE, nullptr}, {conv, nullptr}, {depthwise, nullptr},            \
     {slic, nullptr}, {pool, nullptr}, {layer_norm, nullptr}, {transpose_keys, attend},        \
     {binary, nullptr}, {unary, nullptr}, {mean, nullptr}}}

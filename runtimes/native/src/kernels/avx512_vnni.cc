@@ -32,14 +32,23 @@ inline Sum dot_each(Sum sum, const Staged* inputs, int, Weight weight) {
   return dot(sum, _mm512_loadu_si512(inputs), weight);
 }
 inline void store_sums(Sum sum, int, int32_t* to) { _mm512_storeu_si512(to, sum); }
-inline void store_staged(Staged* to, __m128i bytes) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
-}
 
 #include "x86.h"
 
 inline void store_bytes(uint8_t* to, I value) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(same_bits<__m512i>(value)));
+}
+
+// Four rows of 16 bytes become 16 columns of four.
+inline void mix_four(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, Staged* to) {
+  const __m256i ab = _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(a)), load_16(b), 1);
+  const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(c)), load_16(d), 1);
+  const __m512i rows = _mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1);
+  const __m512i fours = _mm512_permutexvar_epi32(
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), rows);
+  const __m512i turned = _mm512_broadcast_i32x4(
+      _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  _mm512_storeu_si512(to, _mm512_shuffle_epi8(fours, turned));
 }
 
 inline void store_panel(uint8_t* to, const I (&values)[1]) { store_bytes(to, values[0]); }
@@ -48,9 +57,46 @@ bool is_usable() { return Cpu().has_avx512_vnni(); }
 
 #include "all.h"
 
+// Bytes looked up 64 at a time: for processors that have VBMI too (Ice Lake, Zen 4 and later).
+struct PermutedBytes {
+  const uint8_t* table;
+  uint8_t fourth;
+
+  [[gnu::target("avx512vbmi")]] void operator()(const uint8_t* from, size_t count, uint8_t* to) const {
+    __m512i tables[3][4];
+    for (int i = 0; i < 12; ++i) tables[i / 4][i % 4] = _mm512_loadu_si512(table + 64 * i);
+    const __m512i three_to_four = _mm512_add_epi32(  // bytes 3 p, 3 p + 1, 3 p + 2, 3 p + 3 of pixel p
+        _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                           _mm512_set1_epi32(0x03030303)),
+        _mm512_set1_epi32(0x03020100));
+    for (size_t i = 0; i < count; i += 16, from += 48, to += 64) {
+      const size_t pixels = std::min<size_t>(count - i, 16);
+      const __m512i rgb = _mm512_maskz_loadu_epi8((__mmask64{1} << 3 * pixels) - 1, from);
+      const __m512i index = _mm512_permutexvar_epi8(three_to_four, rgb);
+      const __mmask64 is_high = _mm512_movepi8_mask(index);
+      __m512i pixel = _mm512_set1_epi8(static_cast<char>(fourth));
+      for (int c = 0; c < 3; ++c) {
+        const __m512i low = _mm512_permutex2var_epi8(tables[c][0], index, tables[c][1]);
+        const __m512i high = _mm512_permutex2var_epi8(tables[c][2], index, tables[c][3]);
+        const __m512i value = _mm512_mask_blend_epi8(is_high, low, high);
+        pixel = _mm512_mask_blend_epi8(__mmask64{0x1111111111111111} << c, pixel, value);
+      }
+      _mm512_mask_storeu_epi8(to, ~__mmask64{0} >> (64 - 4 * pixels), pixel);
+    }
+  }
+};
+
+void picture_by_permutation(const Call& call, uint32_t part, uint32_t parts) {
+  static const bool has_vbmi = Cpu().has_avx512_vbmi();
+  const Picture& op = call.operation->picture;
+  if (!has_vbmi || op.is_float || op.channels != 4) return picture(call, part, parts);
+  const PermutedBytes map{call.read<uint8_t>(op.table), static_cast<uint8_t>(op.fill)};
+  map_rows<uint8_t>(call, part, parts, map);
+}
+
 }  // namespace avx512_vnni
 
 using namespace avx512_vnni;
-const Kernels kAvx512Vnni = EDGEVIT_KERNELS("avx512-vnni");
+const Kernels kAvx512Vnni = EDGEVIT_KERNELS("avx512-vnni", picture_by_permutation);
 
 }  // namespace edgevit

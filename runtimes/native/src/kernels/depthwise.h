@@ -5,17 +5,28 @@
 // with the weights of 16 outputs multiplies four taps of 16 channels. A mixed column serves all
 // windows that it lies in.
 
-// One row of results: 16 channels of its columns, mixed: [columns][quads][16][4].
-struct MixedRow {
+// What some rows of results see of 16 channels, mixed: [rows][columns][quads][16][4].
+struct Mixed {
   const Conv& op;
   const uint8_t* src;
   const uint8_t* outside;  // 16 values of padding
   const uint32_t quads, columns;
   Staged* mixed;
 
-  // The values of the map's rows from `top` on, channels [first, first + 16).
-  void mix(int64_t top, size_t first) const {
-    for (uint32_t quad = 0; quad < quads; ++quad) {
+  static constexpr size_t kQuadOfPanel = 4 * kPanel;
+
+  size_t row_numbers() const { return size_t{columns} * quads * kQuadOfPanel; }
+
+  // For the rows of results from y on, channels [first, first + 16).
+  void mix(uint32_t y, uint32_t rows, size_t first) const {
+    for (uint32_t row = 0; row < rows; ++row)
+      mix_row(int64_t{y + row} * op.stride_h - op.pad_h, first, mixed + row * row_numbers());
+  }
+
+ private:
+  // The values of the map's rows from `top` on.
+  void mix_row(int64_t top, size_t first, Staged* to) const {
+    for (uint32_t quad = 0; quad < quads; ++quad, to += kQuadOfPanel) {
       const uint8_t* row[4];
       size_t step[4];
       for (int i = 0; i < 4; ++i) {
@@ -24,19 +35,21 @@ struct MixedRow {
         row[i] = is_inside ? src + y * op.width * op.src_stride + first : outside;
         step[i] = is_inside ? op.src_stride : 0;
       }
-      Staged* to = mixed + quad * kQuadOfPanel;
-      for (uint32_t column = 0; column < columns; ++column, to += quads * kQuadOfPanel) {
-        if (column < op.pad_w || column - op.pad_w >= op.width) {
-          std::fill_n(to, kQuadOfPanel, staged(*outside));
-          continue;
-        }
-        mix_four(row[0], row[1], row[2], row[3], to);
+      const uint32_t left = std::min(op.pad_w, columns), inside = std::min(op.width, columns - left);
+      Staged* column = pad(to, left);
+      for (uint32_t x = 0; x < inside; ++x, column += quads * kQuadOfPanel) {
+        mix_four(row[0], row[1], row[2], row[3], column);
         for (int i = 0; i < 4; ++i) row[i] += step[i];
       }
+      pad(column, columns - left - inside);
     }
   }
 
-  static constexpr size_t kQuadOfPanel = 4 * kPanel;
+  Staged* pad(Staged* column, uint32_t count) const {
+    for (; count > 0; --count, column += quads * kQuadOfPanel)
+      std::fill_n(column, kQuadOfPanel, staged(*outside));
+    return column;
+  }
 };
 
 // Sums of one window: `count` quads times their weights. A count that is known lets the weights of a
@@ -46,46 +59,64 @@ inline void add_quads(const Staged* mixed, uint32_t count, const int8_t* weights
   Sum sum[kParts] = {};
   for (uint32_t quad = 0; quad < (kCount ? kCount : count); ++quad)
     for (int part = 0; part < kParts; ++part) {
-      const size_t place = quad * MixedRow::kQuadOfPanel;
+      const size_t place = quad * Mixed::kQuadOfPanel;
       sum[part] = dot_each(sum[part], mixed + place, part, load_weights(weights + place, part));
     }
   for (int part = 0; part < kParts; ++part) store_sums(sum[part], part, sums);
 }
 
-template <Activation kActivation, int kCount>
-[[gnu::noinline]] void depthwise_row(const MixedRow& row, const Finish& finish, const int8_t* weights,
-                                     size_t place, size_t first) {
-  const PanelFinish<int32_t, kActivation> results(finish, first);
-  const uint32_t width = row.op.out_width, quads = row.op.kernel_w * row.quads;
-  const size_t count = finish.outputs - first;
-  const size_t step = row.op.stride_w * row.quads * MixedRow::kQuadOfPanel;
-  const Staged* mixed = row.mixed;
-  PanelRows to(finish, place, first);
-  for (uint32_t x = 0; x < width; ++x, mixed += step, to.next()) {
-    int32_t sums[kPanel];
-    add_quads<kCount>(mixed, quads, weights, sums);
-    if (count < kPanel)
-      put_first(results, count, sums, to);
-    else
-      results.put(sums, nullptr, to.f32, to.u8);
+// Calls `put(sums)` for every place, after which its result belongs.
+template <int kCount, typename Put>
+inline void for_each_place(const Mixed& mixed, uint32_t rows, const int8_t* weights, Put put) {
+  const uint32_t width = mixed.op.out_width, quads = mixed.op.kernel_w * mixed.quads;
+  const size_t row_numbers = mixed.row_numbers();
+  const size_t step = mixed.op.stride_w * mixed.quads * Mixed::kQuadOfPanel;
+  const Staged* row = mixed.mixed;
+  for (uint32_t y = 0; y < rows; ++y, row += row_numbers) {
+    const Staged* window = row;
+    for (uint32_t x = 0; x < width; ++x, window += step) {
+      int32_t sums[kPanel];
+      add_quads<kCount>(window, quads, weights, sums);
+      put(sums);
+    }
   }
 }
 
-using DepthwiseRow = void (*)(const MixedRow&, const Finish&, const int8_t*, size_t, size_t);
+template <Activation kActivation, int kCount>
+[[gnu::noinline]] void depthwise_panel(const Mixed& mixed, uint32_t rows, const Finish& finish,
+                                       const int8_t* weights, size_t place, size_t first) {
+  const PanelFinish<int32_t, kActivation> results(finish, first);
+  const size_t count = finish.outputs - first;
+  PanelRows to(finish, place, first);
+  if (count >= kPanel && !to.f32) {
+    uint8_t* u8 = to.u8;
+    for_each_place<kCount>(mixed, rows, weights, [&](const int32_t* sums) {
+      results.put(sums, nullptr, nullptr, u8);
+      u8 += to.u8_stride;
+    });
+    return;
+  }
+  for_each_place<kCount>(mixed, rows, weights, [&](const int32_t* sums) {
+    put_first(results, std::min<size_t>(count, kPanel), sums, to);
+    to.next();
+  });
+}
+
+using DepthwisePanel = void (*)(const Mixed&, uint32_t, const Finish&, const int8_t*, size_t, size_t);
 
 template <Activation kActivation>
-inline DepthwiseRow depthwise_row_of(uint32_t quads) {
-  return quads == 3 ? depthwise_row<kActivation, 3> : depthwise_row<kActivation, 0>;
+inline DepthwisePanel depthwise_panel_of(uint32_t quads) {
+  return quads == 3 ? depthwise_panel<kActivation, 3> : depthwise_panel<kActivation, 0>;
 }
 
-inline DepthwiseRow depthwise_row_of(uint32_t activation, uint32_t quads) {
+inline DepthwisePanel depthwise_panel_of(uint32_t activation, uint32_t quads) {
   switch (static_cast<Activation>(activation)) {
-    case Activation::relu: return depthwise_row_of<Activation::relu>(quads);
-    case Activation::gelu: return depthwise_row_of<Activation::gelu>(quads);
-    case Activation::hard_swish: return depthwise_row_of<Activation::hard_swish>(quads);
+    case Activation::relu: return depthwise_panel_of<Activation::relu>(quads);
+    case Activation::gelu: return depthwise_panel_of<Activation::gelu>(quads);
+    case Activation::hard_swish: return depthwise_panel_of<Activation::hard_swish>(quads);
     case Activation::none: break;
   }
-  return depthwise_row_of<Activation::none>(quads);
+  return depthwise_panel_of<Activation::none>(quads);
 }
 
 inline void depthwise_bytes(const Call& call, uint32_t part, uint32_t parts) {
@@ -97,16 +128,17 @@ inline void depthwise_bytes(const Call& call, uint32_t part, uint32_t parts) {
   finish.column_sums = tables.sums.data();
   uint8_t outside[kPanel];
   std::fill_n(outside, kPanel, static_cast<uint8_t>(op.zero));
-  const MixedRow row{op, call.read<uint8_t>(op.src), outside, tables.quads, DepthwiseTables::columns(op),
-                     reinterpret_cast<Staged*>(call.staging_of(part))};
+  const Mixed mixed{op, call.read<uint8_t>(op.src), outside, tables.quads, DepthwiseTables::columns(op),
+                    reinterpret_cast<Staged*>(call.staging_of(part))};
   const size_t quads = size_t{op.kernel_w} * tables.quads;
-  const DepthwiseRow run = depthwise_row_of(finish.activation, quads);
+  const DepthwisePanel run = depthwise_panel_of(finish.activation, quads);
   const Share rows(op.out_height, part, parts);
-  for (uint32_t y = rows.begin; y < rows.end; ++y) {
+  for (uint32_t y = rows.begin; y < rows.end; y += kMixedRows) {
+    const uint32_t count = std::min(kMixedRows, rows.end - y);
     const int8_t* weights = tables.weights.data();
-    for (size_t first = 0; first < op.channels; first += kPanel, weights += quads * MixedRow::kQuadOfPanel) {
-      row.mix(int64_t{y} * op.stride_h - op.pad_h, first);
-      run(row, finish, weights, size_t{y} * op.out_width, first);
+    for (size_t first = 0; first < op.channels; first += kPanel, weights += quads * Mixed::kQuadOfPanel) {
+      mixed.mix(y, count, first);
+      run(mixed, count, finish, weights, size_t{y} * op.out_width, first);
     }
   }
 }

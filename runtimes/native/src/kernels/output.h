@@ -39,6 +39,20 @@ struct WideQuantization {
   }
 };
 
+// The first `count` of 8 whole numbers as bytes.
+inline void put_bytes(uint8_t* to, I8 values, size_t count) {
+  if (count >= 8) return store_bytes(to, values);
+  uint8_t bytes[8];
+  store_bytes(bytes, values);
+  std::memcpy(to, bytes, count);
+}
+
+// The same of floats.
+inline void put_floats(float* to, F8 values, size_t count) {
+  if (count >= 8) return store(to, values);
+  std::memcpy(to, &values, count * sizeof(float));
+}
+
 // One row of a result.
 struct Target {
   float* f32;

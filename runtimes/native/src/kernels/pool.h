@@ -1,14 +1,20 @@
 // Superpixel pooling: the mean of the patches of every superpixel, and where it lies.
 
+// The sum of some bytes of 0 or 1, eight at a time.
+inline uint32_t sum_of_bytes(const uint8_t* bytes, uint32_t count) {
+  uint32_t sum = 0, i = 0;
+  for (; i + 8 <= count; i += 8)
+    sum += static_cast<uint32_t>(load<uint64_t>(bytes + i) * 0x0101010101010101u >> 56);
+  for (; i < count; ++i) sum += bytes[i];
+  return sum;
+}
+
 // Scratch: how many cells of every patch a superpixel has, float [K][patches].
 inline void count_overlaps(const SlicShape& shape, const uint8_t* assignment, float* overlap) {
   const size_t pairs = size_t{shape.superpixels()} * shape.patches();
   const uint32_t per_patch = shape.patch_cells();
-  for (size_t i = 0; i < pairs; ++i, assignment += per_patch) {
-    uint32_t sum = 0;
-    for (uint32_t c = 0; c < per_patch; ++c) sum += assignment[c];
-    overlap[i] = static_cast<float>(sum);
-  }
+  for (size_t i = 0; i < pairs; ++i, assignment += per_patch)
+    overlap[i] = static_cast<float>(sum_of_bytes(assignment, per_patch));
 }
 
 // (y, x) of a superpixel's middle, in patches from the middle of the picture.
@@ -16,6 +22,7 @@ inline void find_centroid(const SlicShape& shape, const uint8_t* assignment, con
                           float* centroid) {
   const uint32_t side = shape.patch_side(), per_patch = shape.patch_cells();
   const double middle = (shape.side() - 1) / 2.0;
+  const int64_t of_whole = int64_t{per_patch} * (side - 1) / 2;  // y or x of all cells of a patch
   int64_t y = 0, x = 0, cells = 0;  // whole numbers: exact in any order
   for (uint32_t p = 0; p < shape.patches(); ++p, assignment += per_patch) {
     if (overlap[p] == 0.0f) continue;
@@ -23,8 +30,14 @@ inline void find_centroid(const SlicShape& shape, const uint8_t* assignment, con
     y += in_patch * (p / shape.patches_per_side() * side);
     x += in_patch * (p % shape.patches_per_side() * side);
     cells += in_patch;
-    for (uint32_t c = 0; c < per_patch; ++c)
-      if (assignment[c]) y += c / side, x += c % side;
+    if (in_patch == per_patch) {
+      y += of_whole, x += of_whole;
+      continue;
+    }
+    const uint8_t* cell = assignment;
+    for (uint32_t row = 0; row < side; ++row)
+      for (uint32_t column = 0; column < side; ++column, ++cell)
+        if (*cell) y += row, x += column;
   }
   const float divisor = static_cast<float>(cells > 1 ? cells : 1);
   const double all = static_cast<double>(cells);
@@ -40,11 +53,19 @@ inline void decide_members(const Pool& op, float* overlap) {
     for (size_t i = 0; i < count * patches; ++i) overlap[i] /= per_patch;
     return;
   }
-  for (size_t p = 0; p < patches; ++p) {
-    size_t owner = 0;
-    for (size_t k = 1; k < count; ++k)
-      if (overlap[k * patches + p] > overlap[owner * patches + p]) owner = k;
-    for (size_t k = 0; k < count; ++k) overlap[k * patches + p] = k == owner ? 1.0f : 0.0f;
+  for (size_t p = 0; p < patches; p += 8) {
+    const size_t left = patches - p;
+    F8 most = load_first<F8>(overlap + p, left);
+    I8 owner = {};
+    for (size_t k = 1; k < count; ++k) {
+      const F8 cells = load_first<F8>(overlap + k * patches + p, left);
+      owner = cells > most ? I8{} + static_cast<int32_t>(k) : owner;
+      most = greater_of(cells, most);
+    }
+    for (size_t k = 0; k < count; ++k) {
+      const F8 is_member = owner == static_cast<int32_t>(k) ? fill<F8>(1.0f) : F8{};
+      put_floats(overlap + k * patches + p, is_member, left);
+    }
   }
 }
 

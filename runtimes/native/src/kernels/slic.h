@@ -52,22 +52,43 @@ inline F8 floor_of_cubic(F8 x, const float* c) {
   return floored(((x * c[3] + c[2]) * x + c[1]) * x + c[0]);
 }
 
+constexpr size_t kStrip = 768;  // bytes of a row of pixels that are added up together: whole pixels
+
+// Sums of a strip's bytes over some rows of pixels.
+inline void add_rows(const uint8_t* strip, size_t bytes, size_t row_bytes, uint32_t rows,
+                     uint32_t* __restrict sums) {
+  std::fill_n(sums, bytes, 0);
+  for (uint32_t y = 0; y < rows; ++y, strip += row_bytes)
+    for (size_t i = 0; i < bytes; ++i) sums[i] += strip[i];
+}
+
+// Adds the sums of pixels [x, end) to the cells that they lie in. `cells` is where the first cell of
+// their row lies in the order of cells, which is patch by patch.
+inline void add_to_cells(const SlicShape& shape, const uint32_t* sums, uint32_t x, uint32_t end,
+                         float* const* rgb, size_t cells) {
+  while (x < end) {
+    const uint32_t column = x / shape.cell_px, side = shape.patch_side();
+    const uint32_t next = std::min(end, (column + 1) * shape.cell_px);
+    uint32_t sum[3] = {};
+    for (; x < next; ++x, sums += 3)
+      for (int c = 0; c < 3; ++c) sum[c] += sums[c];
+    const size_t cell = cells + size_t{column / side} * shape.patch_cells() + column % side;
+    for (int c = 0; c < 3; ++c) rgb[c][cell] += static_cast<float>(sum[c]);
+  }
+}
+
 // Sums of the pixels of every cell, cells patch by patch.
 inline void pixel_sums(const Call& call, const SlicShape& shape, float* const* rgb) {
-  const uint32_t side = shape.patch_side(), cell = shape.cell_px;
-  size_t out = 0;
-  for (uint32_t patch = 0; patch < shape.patches(); ++patch) {
-    const size_t top = patch / shape.patches_per_side() * shape.patch_px;
-    const size_t left = patch % shape.patches_per_side() * shape.patch_px;
-    for (uint32_t inside = 0; inside < shape.patch_cells(); ++inside, ++out) {
-      uint32_t sum[3] = {};
-      for (uint32_t y = 0; y < cell; ++y) {
-        const uint8_t* pixel = call.rgb + (top + inside / side * cell + y) * call.row_bytes +
-                               (left + inside % side * cell) * 3;
-        for (uint32_t x = 0; x < cell; ++x, pixel += 3)
-          for (int c = 0; c < 3; ++c) sum[c] += pixel[c];
-      }
-      for (int c = 0; c < 3; ++c) rgb[c][out] = static_cast<float>(sum[c]);
+  for (int c = 0; c < 3; ++c) std::fill_n(rgb[c], shape.cells(), 0.0f);
+  const uint32_t side = shape.patch_side();
+  uint32_t sums[kStrip];
+  for (uint32_t row = 0; row < shape.side(); ++row) {
+    const size_t cells = size_t{row / side} * shape.patches_per_side() * shape.patch_cells() + row % side * side;
+    const uint8_t* pixels = call.rgb + size_t{row} * shape.cell_px * call.row_bytes;
+    for (uint32_t x = 0; x < shape.image_px; x += kStrip / 3) {
+      const uint32_t end = std::min<uint32_t>(x + kStrip / 3, shape.image_px);
+      add_rows(pixels + 3 * x, 3 * (end - x), call.row_bytes, shape.cell_px, sums);
+      add_to_cells(shape, sums, x, end, rgb, cells);
     }
   }
 }
@@ -108,12 +129,18 @@ inline void coarsen(const SlicShape& shape, const Cells& fine, Cells& coarse) {
   }
 }
 
+// Sums of the superpixels that cells start in. Neighbours start in the same one, mostly: their sums
+// stay in registers until another one comes.
 inline void seed_sums(const Cells& cells, const std::vector<uint32_t>& seed, float* sums, size_t count) {
   std::fill_n(sums, count * kSums, 0.0f);
-  for (uint32_t i = 0; i < cells.count; ++i) {
-    float* sum = sums + seed[i] * kSums;
-    for (int j = 0; j < kFeatures; ++j) sum[j] += cells.feature[j][i];
-    sum[kFeatures] += cells.half[i];
+  for (uint32_t i = 0; i < cells.count;) {
+    const uint32_t superpixel = seed[i];
+    float of_run[kSums] = {};
+    for (; i < cells.count && seed[i] == superpixel; ++i) {
+      for (int j = 0; j < kFeatures; ++j) of_run[j] += cells.feature[j][i];
+      of_run[kFeatures] += cells.half[i];
+    }
+    for (int j = 0; j < kSums; ++j) sums[superpixel * kSums + j] += of_run[j];
   }
 }
 
@@ -175,17 +202,16 @@ inline void assign(const Call& call, const Slic& op, const SlicMemory& memory, c
   const size_t count = op.shape.superpixels();
   uint8_t* assignment = call.write<uint8_t>(op.assignment);
   int32_t* map = call.write<int32_t>(op.map);
-  for (uint32_t start = 0; start < cells.padded; start += kBlock) {
+  for (uint32_t start = 0; start < cells.count; start += kBlock) {
     const F8 nearest = block_distances(memory, cells, start, count);
-    const uint32_t inside = cells.count - start < kBlock ? cells.count - start : kBlock;
+    const uint32_t inside = std::min(cells.count - start, kBlock);
+    I8 owner = {};
     for (size_t k = count; k-- > 0;) {
-      const float* distance = memory.distances + k * kBlock;
-      uint8_t* row = assignment + k * cells.count + start;
-      for (uint32_t i = 0; i < inside; ++i) {
-        row[i] = distance[i] == nearest[i];
-        if (map && row[i]) map[call.slic->raster[start + i]] = static_cast<int32_t>(k);
-      }
+      const I8 member = load<F8>(memory.distances + k * kBlock) == nearest;
+      put_bytes(assignment + k * cells.count + start, I8(member & 1), inside);
+      owner = member ? I8{} + static_cast<int32_t>(k) : owner;
     }
+    for (uint32_t i = 0; map && i < inside; ++i) map[call.slic->raster[start + i]] = owner[i];
   }
 }
 

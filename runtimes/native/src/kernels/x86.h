@@ -26,12 +26,20 @@ struct Cpu {
     return has_avx2() && (saved & 0xE6) == 0xE6 && (ebx >> 16 & 1) && (ebx >> 30 & 1) &&
            (ebx >> 31 & 1) && (ecx >> 11 & 1);
   }
+  bool has_avx512_vbmi() const { return has_avx512_vnni() && (ecx >> 1 & 1); }
 };
 
 inline __m128i load_16(const uint8_t* from) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
 }
 
+inline void store_bytes(uint8_t* to, I8 value) {
+  const __m256i v = same_bits<__m256i>(value);
+  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+}
+
+#if EDGEVIT_LANES == 8
 // Four rows of 16 bytes become 16 columns of four.
 inline void mix_four(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, Staged* to) {
   const __m128i rows[4] = {load_16(a), load_16(b), load_16(c), load_16(d)};
@@ -43,13 +51,6 @@ inline void mix_four(const uint8_t* a, const uint8_t* b, const uint8_t* c, const
   }
 }
 
-inline void store_bytes(uint8_t* to, I8 value) {
-  const __m256i v = same_bits<__m256i>(value);
-  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
-}
-
-#if EDGEVIT_LANES == 8
 inline void store_panel(uint8_t* to, const I (&values)[2]) {
   const __m256i words =
       _mm256_packus_epi32(same_bits<__m256i>(values[0]), same_bits<__m256i>(values[1]));
