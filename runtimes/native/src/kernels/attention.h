@@ -29,15 +29,26 @@ inline void transpose_keys(const Call& call, uint32_t part, uint32_t parts) {
   }
 }
 
+// Products of one query with the keys of kBlocks times 8 tokens: more than one, so that an addition
+// need not wait for the one before.
+template <int kBlocks>
+inline void raw_scores(const float* query, size_t width, const float* keys, size_t padded, float* scores) {
+  F8 sum[kBlocks] = {};
+  for (size_t d = 0; d < width; ++d)
+    for (int i = 0; i < kBlocks; ++i) sum[i] += load<F8>(keys + d * padded + 8 * i) * query[d];
+  for (int i = 0; i < kBlocks; ++i) store(scores + 8 * i, sum[i]);
+}
+
 // Scores of one query with all tokens, made to probabilities; gives what they must be divided by.
 inline float soft_scores(const Attention& op, const float* query, const float* keys,
                          const float* mask, float* scores) {
-  const size_t padded = op.padded_tokens();
+  const size_t padded = op.padded_tokens(), width = op.head_width;
+  size_t first = 0;
+  for (; first + 32 <= padded; first += 32) raw_scores<4>(query, width, keys + first, padded, scores + first);
+  for (; first < padded; first += 8) raw_scores<1>(query, width, keys + first, padded, scores + first);
   F8 greatest = fill<F8>(-INFINITY);
   for (size_t t = 0; t < padded; t += 8) {
-    F8 sum = {};
-    for (size_t d = 0; d < op.head_width; ++d) sum += load<F8>(keys + d * padded + t) * query[d];
-    sum *= op.scale;
+    F8 sum = load<F8>(scores + t) * op.scale;
     if (mask) sum += load_first<F8>(mask + t, op.tokens - t);
     for (size_t i = op.tokens > t ? op.tokens - t : 0; i < 8; ++i) sum[i] = -INFINITY;
     greatest = greater_of(sum, greatest);

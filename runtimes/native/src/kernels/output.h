@@ -39,17 +39,17 @@ struct WideQuantization {
   }
 };
 
-// The first `count` of 8 whole numbers as bytes.
-inline void put_bytes(uint8_t* to, I8 values, size_t count) {
-  if (count >= 8) return store_bytes(to, values);
-  uint8_t bytes[8];
+// The first `count` of some whole numbers as bytes.
+inline void put_bytes(uint8_t* to, I values, size_t count) {
+  if (count >= kLanes) return store_bytes(to, values);
+  uint8_t bytes[kLanes];
   store_bytes(bytes, values);
   std::memcpy(to, bytes, count);
 }
 
 // The same of floats.
-inline void put_floats(float* to, F8 values, size_t count) {
-  if (count >= 8) return store(to, values);
+inline void put_floats(float* to, F values, size_t count) {
+  if (count >= kLanes) return store(to, values);
   std::memcpy(to, &values, count * sizeof(float));
 }
 

@@ -37,7 +37,7 @@ inline void find_centroid(const SlicShape& shape, const uint8_t* assignment, con
     const uint8_t* cell = assignment;
     for (uint32_t row = 0; row < side; ++row)
       for (uint32_t column = 0; column < side; ++column, ++cell)
-        if (*cell) y += row, x += column;
+        y += *cell * row, x += *cell * column;
   }
   const float divisor = static_cast<float>(cells > 1 ? cells : 1);
   const double all = static_cast<double>(cells);
@@ -53,17 +53,17 @@ inline void decide_members(const Pool& op, float* overlap) {
     for (size_t i = 0; i < count * patches; ++i) overlap[i] /= per_patch;
     return;
   }
-  for (size_t p = 0; p < patches; p += 8) {
+  for (size_t p = 0; p < patches; p += kLanes) {
     const size_t left = patches - p;
-    F8 most = load_first<F8>(overlap + p, left);
-    I8 owner = {};
+    F most = load_first<F>(overlap + p, left);
+    I owner = {};
     for (size_t k = 1; k < count; ++k) {
-      const F8 cells = load_first<F8>(overlap + k * patches + p, left);
-      owner = cells > most ? I8{} + static_cast<int32_t>(k) : owner;
+      const F cells = load_first<F>(overlap + k * patches + p, left);
+      owner = cells > most ? I{} + static_cast<int32_t>(k) : owner;
       most = greater_of(cells, most);
     }
     for (size_t k = 0; k < count; ++k) {
-      const F8 is_member = owner == static_cast<int32_t>(k) ? fill<F8>(1.0f) : F8{};
+      const F is_member = owner == static_cast<int32_t>(k) ? fill<F>(1.0f) : F{};
       put_floats(overlap + k * patches + p, is_member, left);
     }
   }

@@ -5,7 +5,7 @@
 
 constexpr int kFeatures = 5;         // L*, a*, b*, y, x
 constexpr int kSums = kFeatures + 1;  // and half the number of cells
-constexpr uint32_t kBlock = 8;        // cells that are handled together
+constexpr uint32_t kBlock = kLanes;  // cells that are handled together
 
 // Features of cells (or of coarse ones), one array each, padded with cells of no weight.
 struct Cells {
@@ -48,7 +48,7 @@ inline V floored(V x) {  // of |x| < 2^22
   return near > x ? near - 1.0f : near;
 }
 
-inline F8 floor_of_cubic(F8 x, const float* c) {
+inline F floor_of_cubic(F x, const float* c) {
   return floored(((x * c[3] + c[2]) * x + c[1]) * x + c[0]);
 }
 
@@ -66,14 +66,18 @@ inline void add_rows(const uint8_t* strip, size_t bytes, size_t row_bytes, uint3
 // their row lies in the order of cells, which is patch by patch.
 inline void add_to_cells(const SlicShape& shape, const uint32_t* sums, uint32_t x, uint32_t end,
                          float* const* rgb, size_t cells) {
-  while (x < end) {
-    const uint32_t column = x / shape.cell_px, side = shape.patch_side();
-    const uint32_t next = std::min(end, (column + 1) * shape.cell_px);
-    uint32_t sum[3] = {};
-    for (; x < next; ++x, sums += 3)
-      for (int c = 0; c < 3; ++c) sum[c] += sums[c];
-    const size_t cell = cells + size_t{column / side} * shape.patch_cells() + column % side;
-    for (int c = 0; c < 3; ++c) rgb[c][cell] += static_cast<float>(sum[c]);
+  const uint32_t side = shape.patch_side(), width = shape.cell_px, to_next_patch = shape.patch_cells() - side;
+  uint32_t in_patch = x / width % side, left = width - x % width;  // pixels of the cell
+  size_t cell = cells + size_t{x / width / side} * shape.patch_cells() + in_patch;
+  for (; x < end; left = width, ++cell) {
+    left = std::min(left, end - x);
+    x += left;
+    uint32_t red = 0, green = 0, blue = 0;
+    for (; left > 0; --left, sums += 3) red += sums[0], green += sums[1], blue += sums[2];
+    rgb[0][cell] += static_cast<float>(red);
+    rgb[1][cell] += static_cast<float>(green);
+    rgb[2][cell] += static_cast<float>(blue);
+    if (++in_patch == side) in_patch = 0, cell += to_next_patch;
   }
 }
 
@@ -102,11 +106,11 @@ inline void cell_features(const Call& call, const Slic& op, Cells& cells) {
   std::copy(tables.place_x.begin(), tables.place_x.end(), cells.feature[4]);
   pixel_sums(call, op.shape, cells.feature);  // where their colours will be
   for (uint32_t i = 0; i < cells.padded; i += kBlock) {
-    F8 light[3], f[3];
-    for (int c = 0; c < 3; ++c) light[c] = floor_of_cubic(load<F8>(cells.feature[c] + i), tables.light);
+    F light[3], f[3];
+    for (int c = 0; c < 3; ++c) light[c] = floor_of_cubic(load<F>(cells.feature[c] + i), tables.light);
     constexpr float xyz[3][3] = {{445, 385, 194}, {218, 732, 74}, {18, 112, 894}};
     for (int c = 0; c < 3; ++c) {
-      const F8 sum = xyz[c][0] * light[0] + xyz[c][1] * light[1] + xyz[c][2] * light[2];
+      const F sum = xyz[c][0] * light[0] + xyz[c][1] * light[1] + xyz[c][2] * light[2];
       f[c] = floor_of_cubic(square_root(square_root(sum)), tables.f);
     }
     store(cells.feature[0] + i, floored(116 * to_lab * f[1]));
@@ -163,13 +167,13 @@ inline void move_centres(const Slic& op, SlicMemory& memory, bool relax) {
 }
 
 // Distances of a block of cells to every centre; gives the least of each.
-inline F8 block_distances(const SlicMemory& memory, const Cells& cells, uint32_t start, size_t count) {
-  F8 feature[kFeatures], nearest = fill<F8>(INFINITY);
-  for (int j = 0; j < kFeatures; ++j) feature[j] = load<F8>(cells.feature[j] + start);
-  const F8 half = load<F8>(cells.half + start);
+inline F block_distances(const SlicMemory& memory, const Cells& cells, uint32_t start, size_t count) {
+  F feature[kFeatures], nearest = fill<F>(INFINITY);
+  for (int j = 0; j < kFeatures; ++j) feature[j] = load<F>(cells.feature[j] + start);
+  const F half = load<F>(cells.half + start);
   for (size_t k = 0; k < count; ++k) {
     const float* plane = memory.planes + k * kSums;
-    F8 distance = half * plane[kFeatures];
+    F distance = half * plane[kFeatures];
     for (int j = 0; j < kFeatures; ++j) distance += feature[j] * plane[j];
     store(memory.distances + k * kBlock, distance);
     nearest = lesser_of(distance, nearest);
@@ -177,24 +181,30 @@ inline F8 block_distances(const SlicMemory& memory, const Cells& cells, uint32_t
   return nearest;
 }
 
+inline float sum_of_lanes(F values) {  // whole numbers: exact in any order
+  float sum = 0;
+  for (int i = 0; i < kLanes; ++i) sum += values[i];
+  return sum;
+}
+
 // Every cell joins its nearest centres (all that tie): the sums of the new superpixels.
 inline void regroup(SlicMemory& memory, const Cells& cells, size_t count) {
   std::fill_n(memory.lanes, count * kSums * kBlock, 0.0f);
   for (uint32_t start = 0; start < cells.padded; start += kBlock) {
-    const F8 nearest = block_distances(memory, cells, start, count);
-    const F8 half = load<F8>(cells.half + start);
+    const F nearest = block_distances(memory, cells, start, count);
+    const F half = load<F>(cells.half + start);
     for (size_t k = 0; k < count; ++k) {
-      const auto member = load<F8>(memory.distances + k * kBlock) == nearest;
+      const auto member = load<F>(memory.distances + k * kBlock) == nearest;
       float* lane = memory.lanes + k * kSums * kBlock;
-      const auto add = [&](int j, F8 value) {
-        const F8 chosen = member ? value : F8{};
-        store(lane + j * kBlock, load<F8>(lane + j * kBlock) + chosen);
+      const auto add = [&](int j, F value) {
+        const F chosen = member ? value : F{};
+        store(lane + j * kBlock, load<F>(lane + j * kBlock) + chosen);
       };
-      for (int j = 0; j < kFeatures; ++j) add(j, load<F8>(cells.feature[j] + start));
+      for (int j = 0; j < kFeatures; ++j) add(j, load<F>(cells.feature[j] + start));
       add(kFeatures, half);
     }
   }
-  for (size_t s = 0; s < count * kSums; ++s) memory.sums[s] = sum_of(load<F8>(memory.lanes + s * kBlock));
+  for (size_t s = 0; s < count * kSums; ++s) memory.sums[s] = sum_of_lanes(load<F>(memory.lanes + s * kBlock));
 }
 
 // The last round: bytes [K][cells], 1 where a cell belongs; and the map, where a tie shows the lower.
@@ -203,13 +213,13 @@ inline void assign(const Call& call, const Slic& op, const SlicMemory& memory, c
   uint8_t* assignment = call.write<uint8_t>(op.assignment);
   int32_t* map = call.write<int32_t>(op.map);
   for (uint32_t start = 0; start < cells.count; start += kBlock) {
-    const F8 nearest = block_distances(memory, cells, start, count);
+    const F nearest = block_distances(memory, cells, start, count);
     const uint32_t inside = std::min(cells.count - start, kBlock);
-    I8 owner = {};
+    I owner = {};
     for (size_t k = count; k-- > 0;) {
-      const I8 member = load<F8>(memory.distances + k * kBlock) == nearest;
-      put_bytes(assignment + k * cells.count + start, I8(member & 1), inside);
-      owner = member ? I8{} + static_cast<int32_t>(k) : owner;
+      const I member = load<F>(memory.distances + k * kBlock) == nearest;
+      put_bytes(assignment + k * cells.count + start, I(member & 1), inside);
+      owner = member ? I{} + static_cast<int32_t>(k) : owner;
     }
     for (uint32_t i = 0; map && i < inside; ++i) map[call.slic->raster[start + i]] = owner[i];
   }

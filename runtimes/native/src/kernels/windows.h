@@ -67,11 +67,19 @@ struct Windows {
     const uint32_t first = inside ? std::clamp(first_inside, x, end) : end;
     const uint32_t last = inside ? std::clamp(end_inside, first, end) : end;
     for (; x < first; ++x, to += size) lay_edge(top, x, to);
-    const size_t row = size_t{op.width} * op.src_stride;
+    if (x < last) lay_inside(top, x, last - x, to);
+    to += (last - x) * size;
+    for (x = last; x < end; ++x, to += size) lay_edge(top, x, to);
+  }
+
+  // Windows that lie inside the map. Numbers are copied out first: what is laid could be any of them,
+  // for all that a compiler knows.
+  void lay_inside(int64_t top, uint32_t x, uint32_t count, To* to) const {
+    const size_t row = size_t{op.width} * op.src_stride, step = size_t{op.stride_w} * op.src_stride;
+    const size_t length = stretch, height = op.kernel_h;
     const T* from = src + (top * op.width + int64_t{x} * op.stride_w - op.pad_w) * op.src_stride;
-    for (; x < last; ++x, from += op.stride_w * size_t{op.src_stride})
-      for (uint32_t ky = 0; ky < op.kernel_h; ++ky, to += stretch) stage(from + ky * row, stretch, to);
-    for (; x < end; ++x, to += size) lay_edge(top, x, to);
+    for (; count > 0; --count, from += step)
+      for (size_t ky = 0; ky < height; ++ky, to += length) stage(from + ky * row, length, to);
   }
 
   void lay_edge(int64_t top, uint32_t column, To* to) const {
