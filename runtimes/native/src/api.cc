@@ -98,15 +98,14 @@ class Bytes {
   Memory copy_;
 };
 
-// Memory that a part needs beside the arena: a block of windows, some mixed columns, or one place of
+// Memory that a part needs beside the arena: the map under a block of windows, some mixed columns, or one place of
 // padding.
 size_t staging_bytes(const Plan& plan) {
   size_t most = 0;
   for (const Operation& operation : plan.operations) {
     if (operation.kind != Kind::conv && operation.kind != Kind::depthwise) continue;
     const edgevit::Conv& op = operation.conv;
-    const size_t window = size_t{op.kernel_h} * op.kernel_w * op.channels;
-    const size_t count = operation.kind == Kind::conv ? edgevit::kBlockRows * window
+    const size_t count = operation.kind == Kind::conv ? edgevit::staged_numbers(op)
                          : op.is_float               ? op.channels
                                                      : DepthwiseTables::mixed_numbers(op);
     most = std::max(most, count * edgevit::kStagedBytes);

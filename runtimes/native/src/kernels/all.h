@@ -5,7 +5,7 @@
 //   kParts             registers that hold the sums of 16 outputs; kPartsAtOnce of them in one pass
 //   kInputOffset       what is taken off inputs before they are multiplied: 0, or 128
 //   Staged             an input in the form that is multiplied, less kInputOffset
-//   Sum, Input, Weight and broadcast(), load_weights(), dot(), store_sums()
+//   Sum, Input, Weight and broadcast(), load_weights(), dot(); store_sums() of some parts
 //   mix_four()         four rows of 16 bytes, staged, as 16 columns of four
 //   dot_each()         sums of 16 outputs that each have four inputs of their own
 //   store_bytes(), store_panel()   whole numbers 0..255 as bytes

@@ -10,7 +10,7 @@ namespace avx2 {
 
 #include "vector.h"
 
-constexpr int kRows = 4, kParts = 4, kPartsAtOnce = 2;
+constexpr int kRows = 6, kParts = 4, kPartsAtOnce = 2;
 constexpr int32_t kInputOffset = 0;
 
 // A part holds 4 outputs, each as two halves of its sum.
@@ -34,9 +34,11 @@ inline Sum dot(Sum sum, Input input, Weight weight) {
 inline Sum dot_each(Sum sum, const Staged* inputs, int part, Weight weight) {
   return dot(sum, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(inputs) + part), weight);
 }
-inline void store_sums(Sum sum, int part, int32_t* to) {
-  const __m128i low = _mm256_castsi256_si128(sum), high = _mm256_extracti128_si256(sum, 1);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to) + part, _mm_hadd_epi32(low, high));
+inline void store_sums(const Sum* sums, int count, int32_t* to) {
+  for (int i = 0; i < count; i += 2, to += 8) {
+    const __m256i eight = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sums[i], sums[i + 1]), 0xD8);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), eight);
+  }
 }
 inline void store_staged(Staged* to, __m128i bytes) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepu8_epi16(bytes));

@@ -31,7 +31,7 @@ inline Sum dot(Sum sum, Input input, Weight weight) {
 inline Sum dot_each(Sum sum, const Staged* inputs, int, Weight weight) {
   return dot(sum, _mm512_loadu_si512(inputs), weight);
 }
-inline void store_sums(Sum sum, int, int32_t* to) { _mm512_storeu_si512(to, sum); }
+inline void store_sums(const Sum* sums, int, int32_t* to) { _mm512_storeu_si512(to, *sums); }
 
 #include "x86.h"
 

@@ -10,7 +10,7 @@ namespace avx_vnni {
 
 #include "vector.h"
 
-constexpr int kRows = 4, kParts = 2, kPartsAtOnce = 2;
+constexpr int kRows = 6, kParts = 2, kPartsAtOnce = 2;
 constexpr int32_t kInputOffset = 0;
 
 using Sum = __m256i;
@@ -33,8 +33,8 @@ inline Sum dot(Sum sum, Input input, Weight weight) {
 inline Sum dot_each(Sum sum, const Staged* inputs, int part, Weight weight) {
   return dot(sum, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(inputs) + part), weight);
 }
-inline void store_sums(Sum sum, int part, int32_t* to) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + part, sum);
+inline void store_sums(const Sum* sums, int count, int32_t* to) {
+  for (int i = 0; i < count; ++i) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + i, sums[i]);
 }
 inline void store_staged(Staged* to, __m128i bytes) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);

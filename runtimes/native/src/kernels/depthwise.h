@@ -52,32 +52,24 @@ struct Mixed {
   }
 };
 
-// Sums of one window: `count` quads times their weights. A count that is known lets the weights of a
-// panel stay in registers.
+// Sums of `places` windows, `step` apart: `count` quads each, times their weights, int32 [places][16].
+// A count that is known lets the weights of some parts stay in registers.
 template <int kCount>
-inline void add_quads(const Staged* mixed, uint32_t count, const int8_t* weights, int32_t* sums) {
-  Sum sum[kParts] = {};
-  for (uint32_t quad = 0; quad < (kCount ? kCount : count); ++quad)
-    for (int part = 0; part < kParts; ++part) {
-      const size_t place = quad * Mixed::kQuadOfPanel;
-      sum[part] = dot_each(sum[part], mixed + place, part, load_weights(weights + place, part));
-    }
-  for (int part = 0; part < kParts; ++part) store_sums(sum[part], part, sums);
-}
-
-// Calls `put(sums)` for every place, after which its result belongs.
-template <int kCount, typename Put>
-inline void for_each_place(const Mixed& mixed, uint32_t rows, const int8_t* weights, Put put) {
-  const uint32_t width = mixed.op.out_width, quads = mixed.op.kernel_w * mixed.quads;
-  const size_t row_numbers = mixed.row_numbers();
-  const size_t step = mixed.op.stride_w * mixed.quads * Mixed::kQuadOfPanel;
-  const Staged* row = mixed.mixed;
-  for (uint32_t y = 0; y < rows; ++y, row += row_numbers) {
-    const Staged* window = row;
-    for (uint32_t x = 0; x < width; ++x, window += step) {
-      int32_t sums[kPanel];
-      add_quads<kCount>(window, quads, weights, sums);
-      put(sums);
+inline void add_quads(const Staged* mixed, size_t step, uint32_t places, uint32_t count,
+                      const int8_t* weights, int32_t* sums) {
+  constexpr int kAtOnce = kParts < 2 ? kParts : 2;
+  for (int first = 0; first < kParts; first += kAtOnce) {
+    int32_t* to = sums + first * (kPanel / kParts);
+    const Staged* window = mixed;
+    for (uint32_t x = 0; x < places; ++x, window += step, to += kPanel) {
+      Sum sum[kAtOnce] = {};
+      for (uint32_t quad = 0; quad < (kCount ? kCount : count); ++quad)
+        for (int i = 0; i < kAtOnce; ++i) {
+          const size_t place = quad * Mixed::kQuadOfPanel;
+          const Weight weight = load_weights(weights + place, first + i);
+          sum[i] = dot_each(sum[i], window + place, first + i, weight);
+        }
+      store_sums(sum, kAtOnce, to);
     }
   }
 }
@@ -86,20 +78,17 @@ template <Activation kActivation, int kCount>
 [[gnu::noinline]] void depthwise_panel(const Mixed& mixed, uint32_t rows, const Finish& finish,
                                        const int8_t* weights, size_t place, size_t first) {
   const PanelFinish<int32_t, kActivation> results(finish, first);
-  const size_t count = finish.outputs - first;
+  const uint32_t width = mixed.op.out_width, quads = mixed.op.kernel_w * mixed.quads;
+  const size_t count = std::min<size_t>(finish.outputs - first, kPanel), row_numbers = mixed.row_numbers();
+  const size_t step = mixed.op.stride_w * mixed.quads * Mixed::kQuadOfPanel;
   PanelRows to(finish, place, first);
-  if (count >= kPanel && !to.f32) {
-    uint8_t* u8 = to.u8;
-    for_each_place<kCount>(mixed, rows, weights, [&](const int32_t* sums) {
-      results.put(sums, nullptr, nullptr, u8);
-      u8 += to.u8_stride;
-    });
-    return;
-  }
-  for_each_place<kCount>(mixed, rows, weights, [&](const int32_t* sums) {
-    put_first(results, std::min<size_t>(count, kPanel), sums, to);
-    to.next();
-  });
+  int32_t sums[kBlockRows * kPanel];
+  for (uint32_t y = 0; y < rows; ++y)
+    for (uint32_t x = 0; x < width; x += kBlockRows) {
+      const uint32_t places = std::min(kBlockRows, width - x);
+      add_quads<kCount>(mixed.mixed + y * row_numbers + x * step, step, places, quads, weights, sums);
+      put_rows(results, count, sums, places, to);
+    }
 }
 
 using DepthwisePanel = void (*)(const Mixed&, uint32_t, const Finish&, const int8_t*, size_t, size_t);

@@ -104,19 +104,27 @@ template <typename SumT, Activation kActivation>
   if (to.u8) std::memcpy(to.u8, u8, count);
 }
 
-// Rows of one panel's sums, [rows][16], to their places.
+// Rows of one panel's sums, [rows][16], to their places, of which `count` outputs are wanted.
 template <typename SumT, Activation kActivation>
-[[gnu::noinline]] void finish_rows(const Finish& finish, const SumT* sums, uint32_t rows, size_t place,
-                                   size_t panel) {
-  const size_t first = panel * kPanel, count = finish.outputs - first;
-  const PanelFinish<SumT, kActivation> results(finish, first);
-  PanelRows to(finish, place, first);
+inline void put_rows(const PanelFinish<SumT, kActivation>& results, size_t count, const SumT* sums,
+                     uint32_t rows, PanelRows& to) {
   if (count < kPanel)
     for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next()) put_first(results, count, sums, to);
   else if (!to.residual && !to.f32)
-    for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next()) results.put(sums, nullptr, nullptr, to.u8);
+    for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next())
+      results.put(sums, nullptr, nullptr, to.u8);
   else
-    for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next()) results.put(sums, to.residual, to.f32, to.u8);
+    for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next())
+      results.put(sums, to.residual, to.f32, to.u8);
+}
+
+template <typename SumT, Activation kActivation>
+[[gnu::noinline]] void finish_rows(const Finish& finish, const SumT* sums, uint32_t rows, size_t place,
+                                   size_t panel) {
+  const size_t first = panel * kPanel, count = std::min<size_t>(finish.outputs - first, kPanel);
+  const PanelFinish<SumT, kActivation> results(finish, first);
+  PanelRows to(finish, place, first);
+  put_rows(results, count, sums, rows, to);
 }
 
 template <typename SumT>

@@ -47,8 +47,15 @@ struct Kernels {
   Kernel run[kKinds][kPhases];
 };
 
-// Rows of a product whose inputs are staged together, at most.
+// Places of a convolution's result whose windows are staged together, at most.
 constexpr uint32_t kBlockRows = 48;
+
+// Numbers of the map that they see.
+inline uint64_t staged_numbers(const Conv& op) {
+  const uint64_t places = uint64_t{op.out_height} * op.out_width;
+  const uint64_t count = places < kBlockRows ? places : kBlockRows;
+  return op.kernel_h * ((count - 1) * op.stride_w + op.kernel_w) * op.channels;
+}
 constexpr uint32_t kStagedBytes = 4;  // of a number in staging, at most
 // Bytes behind the arena and every part's staging that may be read and written, and mean nothing.
 constexpr size_t kSlack = 64;

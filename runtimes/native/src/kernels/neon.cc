@@ -24,8 +24,8 @@ inline Sum dot(Sum sum, Input input, Weight weight) {
 inline Sum dot_each(Sum sum, const Staged* inputs, int part, Weight weight) {
   return dot(sum, vld1q_s8(inputs + 16 * part), weight);
 }
-inline void store_sums(const Sum& sum, int part, int32_t* to) {
-  vst1q_s32(to + 4 * part, vpaddq_s32(sum.low, sum.high));
+inline void store_sums(const Sum* sums, int count, int32_t* to) {
+  for (int i = 0; i < count; ++i) vst1q_s32(to + 4 * i, vpaddq_s32(sums[i].low, sums[i].high));
 }
 
 bool is_usable() { return true; }

@@ -20,7 +20,9 @@ inline Sum dot(Sum sum, Input input, Weight weight) { return vdotq_s32(sum, inpu
 inline Sum dot_each(Sum sum, const Staged* inputs, int part, Weight weight) {
   return dot(sum, vld1q_s8(inputs + 16 * part), weight);
 }
-inline void store_sums(Sum sum, int part, int32_t* to) { vst1q_s32(to + 4 * part, sum); }
+inline void store_sums(const Sum* sums, int count, int32_t* to) {
+  for (int i = 0; i < count; ++i) vst1q_s32(to + 4 * i, sums[i]);
+}
 
 // HWCAP_ASIMDDP of Linux.
 bool is_usable() { return (getauxval(AT_HWCAP) >> 20 & 1) != 0; }

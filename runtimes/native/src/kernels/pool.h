@@ -17,28 +17,34 @@ inline void count_overlaps(const SlicShape& shape, const uint8_t* assignment, fl
     overlap[i] = static_cast<float>(sum_of_bytes(assignment, per_patch));
 }
 
+// Adds the rows and columns, in a patch, of those of its cells that belong.
+inline void add_places(const uint8_t* cells, uint32_t side, int64_t& y, int64_t& x) {
+  uint32_t rows = 0, columns = 0;
+  for (uint32_t row = 0; row < side; ++row)
+    for (uint32_t column = 0; column < side; ++column, ++cells)
+      rows += *cells * row, columns += *cells * column;
+  y += rows, x += columns;
+}
+
 // (y, x) of a superpixel's middle, in patches from the middle of the picture.
 inline void find_centroid(const SlicShape& shape, const uint8_t* assignment, const float* overlap,
                           float* centroid) {
-  const uint32_t side = shape.patch_side(), per_patch = shape.patch_cells();
+  const uint32_t side = shape.patch_side(), per_patch = shape.patch_cells(), across = shape.patches_per_side();
   const double middle = (shape.side() - 1) / 2.0;
-  const int64_t of_whole = int64_t{per_patch} * (side - 1) / 2;  // y or x of all cells of a patch
+  const int64_t of_whole = int64_t{per_patch} * (side - 1) / 2;  // rows or columns of all cells of a patch
   int64_t y = 0, x = 0, cells = 0;  // whole numbers: exact in any order
-  for (uint32_t p = 0; p < shape.patches(); ++p, assignment += per_patch) {
-    if (overlap[p] == 0.0f) continue;
-    const int64_t in_patch = static_cast<int64_t>(overlap[p]);
-    y += in_patch * (p / shape.patches_per_side() * side);
-    x += in_patch * (p % shape.patches_per_side() * side);
-    cells += in_patch;
-    if (in_patch == per_patch) {
-      y += of_whole, x += of_whole;
-      continue;
+  for (uint32_t row = 0; row < across; ++row)
+    for (uint32_t column = 0; column < across; ++column, ++overlap, assignment += per_patch) {
+      const int64_t in_patch = static_cast<int64_t>(*overlap);
+      if (in_patch == 0) continue;
+      y += in_patch * row * side;
+      x += in_patch * column * side;
+      cells += in_patch;
+      if (in_patch == per_patch)
+        y += of_whole, x += of_whole;
+      else
+        add_places(assignment, side, y, x);
     }
-    const uint8_t* cell = assignment;
-    for (uint32_t row = 0; row < side; ++row)
-      for (uint32_t column = 0; column < side; ++column, ++cell)
-        y += *cell * row, x += *cell * column;
-  }
   const float divisor = static_cast<float>(cells > 1 ? cells : 1);
   const double all = static_cast<double>(cells);
   centroid[0] = static_cast<float>((static_cast<double>(y) - all * middle) / side) / divisor;
@@ -70,21 +76,23 @@ inline void decide_members(const Pool& op, float* overlap) {
 }
 
 inline void pool_means(const Call& call, const Pool& op, const float* membership) {
-  const size_t patches = op.shape.patches();
+  const size_t patches = op.shape.patches(), channels = op.channels;
   const float* src = call.read<float>(op.src);
   float* occupied = call.write<float>(op.occupied);
   for (size_t k = 0; k < op.shape.superpixels(); ++k, membership += patches) {
-    float* mean = call.write<float>(op.means) + k * op.channels;
-    std::fill_n(mean, op.channels, 0.0f);
+    float* __restrict mean = call.write<float>(op.means) + k * channels;
+    std::fill_n(mean, channels, 0.0f);
     float members = 0;
     for (size_t p = 0; p < patches; ++p) {
-      if (membership[p] == 0.0f) continue;
-      members += membership[p];
-      const float* value = src + p * op.src_stride;
-      for (size_t c = 0; c < op.channels; ++c) mean[c] += membership[p] * value[c];
+      const float share = membership[p];
+      if (share == 0.0f) continue;
+      members += share;
+      const float* __restrict value = src + p * op.src_stride;
+      for (size_t c = 0; c < channels; ++c) mean[c] += share * value[c];
     }
     if (occupied) occupied[k] = members > 0 ? 1.0f : 0.0f;
-    for (size_t c = 0; c < op.channels; ++c) mean[c] /= members > 0 ? members : 1.0f;
+    const float divisor = members > 0 ? members : 1.0f;
+    for (size_t c = 0; c < channels; ++c) mean[c] /= divisor;
   }
 }
 

@@ -28,7 +28,7 @@ inline Sum dot_each(Sum sum, const Staged* inputs, int, Weight weight) {
   for (uint32_t i = 0; i < 4 * kPanel; ++i) sum.of[i / 4] += inputs[i] * weight[i];
   return sum;
 }
-inline void store_sums(const Sum& sum, int, int32_t* to) { std::memcpy(to, sum.of, sizeof sum.of); }
+inline void store_sums(const Sum* sums, int, int32_t* to) { std::memcpy(to, sums->of, sizeof sums->of); }
 
 #include "plain.h"
 

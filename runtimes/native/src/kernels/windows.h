@@ -1,8 +1,8 @@
-// The windows of a convolution, laid side by side in the form that an instruction set multiplies.
+// The map under the windows of a convolution, in the form that an instruction set multiplies.
 
 // Brings numbers into the form that is multiplied. It works on 16 at a time and goes on beyond the
-// last one: what it writes there belongs to the next window, which comes after, or to the slack at
-// the end; what it reads there is the slack of the arena.
+// last one: what it writes there is written again by what comes next, or lies in the slack at the
+// end; what it reads there is the slack of the arena.
 inline void stage(const uint8_t* from, size_t count, Staged* to) {
   typedef uint8_t From __attribute__((vector_size(16)));
   typedef Staged To __attribute__((vector_size(16 * sizeof(Staged))));
@@ -17,80 +17,66 @@ inline void stage(const float* from, size_t count, float* to) {
 inline float staged(float value) { return value; }
 inline Staged staged(uint8_t value) { return static_cast<Staged>(value ^ kInputOffset); }
 
-// Whether numbers are multiplied as they lie in memory.
-template <typename T, typename To>
-constexpr bool kAsTheyAre = std::is_same<T, To>::value &&
-                            (std::is_same<T, float>::value || kInputOffset == 0);
-
-// Windows over one operation's map; `pad` stands for what lies outside of it.
-template <typename T, typename To>
+// Windows of places that follow each other, each `step` after the one before: `rows` stretches of
+// numbers, `row_step` apart.
+template <typename T>
 struct Windows {
-  const Conv& op;
-  const T* src;
-  const T pad;
-  const size_t stretch, size;  // of a window's row, and of a window
-  // The columns of the result whose windows lie inside the map's width: [first_inside, end_inside)
-  const uint32_t first_inside, end_inside;
+  const T* first;
+  size_t step, rows, row_step, stretch;
+};
 
-  Windows(const Conv& op, const T* src, T pad)
-      : op(op),
-        src(src),
-        pad(pad),
-        stretch(size_t{op.kernel_w} * op.channels),
-        size(op.kernel_h * stretch),
-        first_inside((op.pad_w + op.stride_w - 1) / op.stride_w),
-        end_inside(op.width + op.pad_w >= op.kernel_w ? (op.width + op.pad_w - op.kernel_w) / op.stride_w + 1
-                                                      : 0) {}
+// What makes windows of one operation's map; `pad` stands for what lies outside of it.
+template <typename T, typename To>
+class WindowMaker {
+ public:
+  WindowMaker(const Conv& op, const T* src, T pad, To* staging)
+      : op_(op),
+        src_(src),
+        pad_(pad),
+        staging_(staging),
+        is_pointwise_(op.kernel_h * op.kernel_w * op.stride_h * op.stride_w == 1 && op.out_width == op.width) {}
 
-  // Whether places are windows already, `op.src_stride` apart.
-  bool are_places() const {
-    return kAsTheyAre<T, To> && op.kernel_h * op.kernel_w == 1 && op.stride_h * op.stride_w == 1;
-  }
+  // Places of the result that one row of windows has: all, where a window is a place.
+  uint32_t row_places() const { return is_pointwise_ ? op_.out_height * op_.out_width : op_.out_width; }
 
-  // Lays the windows of `count` places from `place` on side by side.
-  void lay(uint32_t place, uint32_t count, To* to) const {
-    for (const uint32_t end = place + count; place < end;) {
-      const uint32_t y = place / op.out_width, x = place % op.out_width;
-      const uint32_t run = std::min(end - place, op.out_width - x);
-      lay_row(y, x, x + run, to);
-      place += run;
-      to += run * size;
-    }
+  // The windows of places [x, x + count) of row y.
+  Windows<To> at(uint32_t y, uint32_t x, uint32_t count) const {
+    constexpr bool as_they_are =
+        std::is_same<T, To>::value && (std::is_same<T, float>::value || kInputOffset == 0);
+    const size_t channels = op_.channels, stretch = op_.kernel_w * channels;
+    if constexpr (as_they_are)
+      if (is_pointwise_) return {src_ + size_t{x} * op_.src_stride, op_.src_stride, 1, 0, stretch};
+    const uint32_t columns = (count - 1) * op_.stride_w + op_.kernel_w;
+    const int64_t left = int64_t{x} * op_.stride_w - op_.pad_w;
+    for (uint32_t ky = 0; ky < op_.kernel_h; ++ky)
+      lay_row(int64_t{y} * op_.stride_h - op_.pad_h + ky, left, columns, staging_ + ky * columns * channels);
+    return {staging_, op_.stride_w * channels, op_.kernel_h, columns * channels, stretch};
   }
 
  private:
-  // The windows of one row of the result, columns [x, end).
-  void lay_row(uint32_t y, uint32_t x, uint32_t end, To* to) const {
-    const int64_t top = int64_t{y} * op.stride_h - op.pad_h;
-    const bool is_whole = op.kernel_w == 1 || op.src_stride == op.channels;  // its rows are stretches
-    const bool inside = is_whole && top >= 0 && top + op.kernel_h <= op.height;
-    const uint32_t first = inside ? std::clamp(first_inside, x, end) : end;
-    const uint32_t last = inside ? std::clamp(end_inside, first, end) : end;
-    for (; x < first; ++x, to += size) lay_edge(top, x, to);
-    if (x < last) lay_inside(top, x, last - x, to);
-    to += (last - x) * size;
-    for (x = last; x < end; ++x, to += size) lay_edge(top, x, to);
+  // Columns [left, left + columns) of row y of the map, or what stands for them.
+  void lay_row(int64_t y, int64_t left, uint32_t columns, To* to) const {
+    const size_t channels = op_.channels;
+    const int64_t width = is_pointwise_ ? int64_t{op_.height} * op_.width : op_.width;
+    const int64_t end = left + columns;
+    const bool is_inside = y >= 0 && y < op_.height;
+    const int64_t first = is_inside ? std::clamp<int64_t>(0, left, end) : end;
+    const int64_t last = is_inside ? std::clamp<int64_t>(width, first, end) : end;
+    to = std::fill_n(to, (first - left) * channels, staged(pad_));
+    const T* from = src_ + (y * op_.width + first) * op_.src_stride;
+    if (op_.src_stride == channels && first < last) {
+      stage(from, (last - first) * channels, to);
+      to += (last - first) * channels;
+    } else {
+      for (int64_t x = first; x < last; ++x, from += op_.src_stride, to += channels)
+        stage(from, channels, to);
+    }
+    std::fill_n(to, (end - last) * channels, staged(pad_));
   }
 
-  // Windows that lie inside the map. Numbers are copied out first: what is laid could be any of them,
-  // for all that a compiler knows.
-  void lay_inside(int64_t top, uint32_t x, uint32_t count, To* to) const {
-    const size_t row = size_t{op.width} * op.src_stride, step = size_t{op.stride_w} * op.src_stride;
-    const size_t length = stretch, height = op.kernel_h;
-    const T* from = src + (top * op.width + int64_t{x} * op.stride_w - op.pad_w) * op.src_stride;
-    for (; count > 0; --count, from += step)
-      for (size_t ky = 0; ky < height; ++ky, to += length) stage(from + ky * row, length, to);
-  }
-
-  void lay_edge(int64_t top, uint32_t column, To* to) const {
-    const int64_t left = int64_t{column} * op.stride_w - op.pad_w;
-    for (uint32_t ky = 0; ky < op.kernel_h; ++ky)
-      for (uint32_t kx = 0; kx < op.kernel_w; ++kx, to += op.channels) {
-        const int64_t y = top + ky, x = left + kx;
-        if (y >= 0 && y < op.height && x >= 0 && x < op.width)
-          stage(src + (y * op.width + x) * op.src_stride, op.channels, to);
-        else
-          std::fill_n(to, op.channels, staged(pad));
-      }
-  }
+  const Conv& op_;
+  const T* src_;
+  const T pad_;
+  To* staging_;
+  const bool is_pointwise_;
 };
