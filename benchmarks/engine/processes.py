@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from edgevit.images import image_io
 
 ROOT = Path(__file__).parents[2]
 _STARTS = 15
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"  # with it every start compiles edgevit anew
 _PEAK = "print(int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024)"
 _ENGINE = """
 from pathlib import Path
@@ -89,9 +91,12 @@ def _python(code: str) -> float:
 def _medians_ms(*commands: list[str]) -> list[float]:
     """Of whole processes, started in turn: what disturbs one disturbs the others."""
     times: list[list[float]] = [[] for _ in commands]
+    environment = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
+    for command in commands:  # once before: Python compiles what it imports
+        subprocess.run(command, check=True, capture_output=True, env=environment)
     for _ in range(_STARTS):
         for place, command in enumerate(commands):
             started = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run(command, check=True, capture_output=True, env=environment)
             times[place].append((time.perf_counter() - started) * 1000)
     return [median(each) for each in times]
