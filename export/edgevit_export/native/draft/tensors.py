@@ -175,6 +175,15 @@ def strides_of(places: Places) -> tuple[int, tuple[int | None, ...]] | None:
     return (first, tuple(strides)) if np.array_equal(expected, places) else None
 
 
+def first_and_stride(places: Places) -> tuple[int, int] | None:
+    """(the first place, from row to row) of rows of neighbours."""
+    found = strides_of(places)
+    if found is None or found[1][1] not in (1, None):
+        return None
+    first, (stride, _) = found
+    return first, places.shape[1] if stride is None else stride
+
+
 def order_of(places: Places) -> Places:
     """In which order the elements of a tensor lie in memory."""
     return np.argsort(places, axis=None, kind="stable")

@@ -15,12 +15,14 @@ from edgevit_export.native.draft.draft import Draft
 from edgevit_export.native.draft.reading import Rows, byte_rows, float_rows
 from edgevit_export.native.draft.tensors import (
     Floats,
+    Numbers,
     Pixels,
     Scaling,
     UnsupportedError,
     View,
     whole,
 )
+from edgevit_export.native.draft.turning import in_column_order, in_row_order
 from edgevit_export.native.lowering.pack_weights import (
     float_panels,
     int8_panels,
@@ -76,36 +78,69 @@ def gemm(draft: Draft, node: ir.Node) -> View:
     if any(options.get(name, usual) != usual for name, usual in _PLAIN.items()):
         raise UnsupportedError("it scales or transposes its input")
     view = draft.view(node.inputs[0])
+    if isinstance(view.tensor, Numbers) and node.op_type == "MatMul":
+        return _of_columns(draft, node)
     weight = matrix(draft.view(node.inputs[1]), bool(options.get("transB", 0)))
+    return _of_rows(draft, view, weight, _bias(draft, node, weight))
+
+
+def _of_columns(draft: Draft, node: ir.Node) -> View:
+    """A constant [N, K] with columns [.., K, M]: their rows, turned, with the turned constant."""
+    view = draft.view(node.inputs[1])
+    weight = matrix(draft.view(node.inputs[0]), is_turned=True)
+    columns = view.at(view.places.swapaxes(-1, -2))
+    result = _of_rows(draft, columns, weight, np.zeros(weight.outputs, np.float32))
+    return result.at(result.places.swapaxes(-1, -2))
+
+
+def _of_rows(draft: Draft, view: View, weight: Weight, bias: Floats) -> View:
+    """[.., K] to [.., N]: rows are multiplied in the order in which they lie."""
     *outer, inputs = view.shape
-    rows = view.places.size // inputs
-    over = _Map((1, rows), (1, rows))
-    operand = _operand(draft, view, weight, over)
-    result = _emitted(draft, plan.Conv, operand, weight, _bias(draft, node, weight), over)
-    return result.at(result.places.reshape(*outer, weight.outputs))
+    rows, order = in_row_order(draft, view, inputs)
+    over = _Map((1, len(order)), (1, len(order)))
+    operand = _operand(draft, rows, weight, over)
+    result = _emitted(draft, plan.Conv, operand, weight, bias, over)
+    places = np.empty_like(result.places)
+    places[order] = result.places
+    return result.at(places.reshape(*outer, weight.outputs))
 
 
 def conv(draft: Draft, node: ir.Node) -> View:
-    """A map [1, C, H, W], which lies as rows (y, x) of channels."""
+    """Maps [B, C, H, W]: one lies as rows (y, x) of channels."""
     view = draft.view(node.inputs[0])
-    _, channels, height, width = view.shape
+    batch, channels, height, width = view.shape
     weight = kernel(draft.view(node.inputs[1]))
     options = {name: attribute.value for name, attribute in node.attributes.items()}
     over = _over_map((height, width), draft.view(node.inputs[1]).shape[2:], options)
-    rows = view.at(view.places.transpose(0, 2, 3, 1))
     group = options.get("group", 1)
     bias = _bias(draft, node, weight)
-    if group == 1:
-        operand = _operand(draft, rows, weight, over)
-        result = _emitted(draft, plan.Conv, operand, weight, bias, over)
-    elif group == channels == weight.outputs:
-        operand = _operand_by_channel(draft, rows, weight, over)
-        result = _emitted(draft, plan.Depthwise, operand, weight, bias, over)
-    else:
+    if group == channels == weight.outputs and (group > 1 or batch > 1):
+        return _by_channel(draft, view, weight, bias, over)
+    if group != 1:
         raise UnsupportedError(
             f"it takes {channels} channels to {weight.outputs} in {group} groups"
         )
-    return result.at(result.places.reshape(1, *over.result, -1).transpose(0, 3, 1, 2))
+    rows = view.at(view.places.transpose(0, 2, 3, 1))
+    if over == _Map(over.source, over.source) and batch > 1:
+        result = _of_rows(draft, rows, weight, bias)
+    elif batch > 1:
+        raise UnsupportedError("it takes several maps at once")
+    else:
+        operand = _operand(draft, rows, weight, over)
+        result = _emitted(draft, plan.Conv, operand, weight, bias, over)
+    return result.at(result.places.reshape(batch, *over.result, -1).transpose(0, 3, 1, 2))
+
+
+def _by_channel(draft: Draft, view: View, weight: Weight, bias: Floats, over: _Map) -> View:
+    """A convolution of every channel with itself: more maps are more channels."""
+    batch, channels = view.shape[:2]
+    rows, order = in_column_order(draft, view.at(view.places.transpose(2, 3, 0, 1)), over.places)
+    weight, bias = weight.of_outputs(order % channels), bias[order % channels]
+    operand = _operand_by_channel(draft, rows, weight, over)
+    result = _emitted(draft, plan.Depthwise, operand, weight, bias, over)
+    places = np.empty_like(result.places)
+    places[:, order] = result.places
+    return result.at(places.reshape(*over.result, batch, channels).transpose(2, 3, 0, 1))
 
 
 def _over_map(source: tuple[int, int], size: tuple[int, ...], options: Mapping[str, Any]) -> _Map:
