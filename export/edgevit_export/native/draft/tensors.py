@@ -184,6 +184,12 @@ def first_and_stride(places: Places) -> tuple[int, int] | None:
     return first, places.shape[1] if stride is None else stride
 
 
+def steady(places: Places) -> int:
+    """How many of the first places are equally far apart."""
+    breaks = np.flatnonzero(np.diff(places, 2))
+    return int(breaks[0]) + 2 if breaks.size else places.size
+
+
 def order_of(places: Places) -> Places:
     """In which order the elements of a tensor lie in memory."""
     return np.argsort(places, axis=None, kind="stable")

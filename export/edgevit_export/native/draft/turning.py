@@ -18,6 +18,7 @@ from edgevit_export.native.draft.tensors import (
     Result,
     View,
     first_and_stride,
+    steady,
     strides_of,
     whole,
 )
@@ -61,21 +62,15 @@ def _turn(places: Places) -> tuple[int, int, int] | None:
     """(batches, columns, rows) whose transposition brings numbers into a row; None if none does."""
     if places.size < 2 or places[1] - places[0] < 2:  # they are neighbours already
         return None
-    rows = _steady(places)
+    rows = steady(places)
     has_neighbours = rows < places.size and places[rows] - places[0] == 1
-    columns = _steady(places[::rows]) if has_neighbours else 1
+    columns = steady(places[::rows]) if has_neighbours else 1
     if places.size % (rows * columns):
         return None
     shape = (places.size // (rows * columns), columns, rows)
     found = strides_of(places.reshape(shape))
     is_forward = found is not None and all((stride or 0) >= 0 for stride in found[1])
     return shape if is_forward else None
-
-
-def _steady(places: Places) -> int:
-    """How many of the first places are equally far apart."""
-    breaks = np.flatnonzero(np.diff(places, 2))
-    return int(breaks[0]) + 2 if breaks.size else places.size
 
 
 def in_row_order(draft: Draft, view: View, columns: int) -> tuple[View, Places]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgevit_export.native import plan
 from edgevit_export.native.draft.draft import Draft
+from edgevit_export.native.draft.maps import Map, map_of_rows
 from edgevit_export.native.draft.reading import Rows, byte_rows, float_rows
 from edgevit_export.native.draft.tensors import (
     Floats,
@@ -37,25 +38,6 @@ _LEAST_INPUTS = 16  # smaller products gain nothing from eight bits
 _GROUP = 4  # inputs that an instruction for eight bits takes at once
 _CHANNELS = 8  # that the eight-bit kernel for depthwise convolutions takes at once
 _PLAIN = {"alpha": 1.0, "beta": 1.0, "transA": 0}  # of a Gemm that adds a bias to a product
-
-
-@dataclass(frozen=True)
-class _Map:
-    """How a kernel goes over a map: (height, width) of all that has both."""
-
-    source: tuple[int, int]
-    result: tuple[int, int]
-    kernel: tuple[int, int] = (1, 1)
-    strides: tuple[int, int] = (1, 1)
-    pads: tuple[int, int] = (0, 0)
-
-    @property
-    def places(self) -> int:
-        return self.source[0] * self.source[1]
-
-    @property
-    def places_of_result(self) -> int:
-        return self.result[0] * self.result[1]
 
 
 @dataclass(frozen=True)
@@ -97,7 +79,10 @@ def _of_rows(draft: Draft, view: View, weight: Weight, bias: Floats) -> View:
     """[.., K] to [.., N]: rows are multiplied in the order in which they lie."""
     *outer, inputs = view.shape
     rows, order = in_row_order(draft, view, inputs)
-    over = _Map((1, len(order)), (1, len(order)))
+    over = map_of_rows(rows) or Map((1, len(order)), (1, len(order)))
+    if not over.is_by_place:  # as windows, which need not be copied
+        weight = weight.in_taps(over.kernel[0] * over.kernel[1])
+        rows = rows.at(np.arange(rows.places.size))
     operand = _operand(draft, rows, weight, over)
     result = _emitted(draft, plan.Conv, operand, weight, bias, over)
     places = np.empty_like(result.places)
@@ -121,7 +106,7 @@ def conv(draft: Draft, node: ir.Node) -> View:
             f"it takes {channels} channels to {weight.outputs} in {group} groups"
         )
     rows = view.at(view.places.transpose(0, 2, 3, 1))
-    if over == _Map(over.source, over.source) and batch > 1:
+    if over.is_by_place and batch > 1:
         result = _of_rows(draft, rows, weight, bias)
     elif batch > 1:
         raise UnsupportedError("it takes several maps at once")
@@ -131,7 +116,7 @@ def conv(draft: Draft, node: ir.Node) -> View:
     return result.at(result.places.reshape(batch, *over.result, -1).transpose(0, 3, 1, 2))
 
 
-def _by_channel(draft: Draft, view: View, weight: Weight, bias: Floats, over: _Map) -> View:
+def _by_channel(draft: Draft, view: View, weight: Weight, bias: Floats, over: Map) -> View:
     """A convolution of every channel with itself: more maps are more channels."""
     batch, channels = view.shape[:2]
     rows, order = in_column_order(draft, view.at(view.places.transpose(2, 3, 0, 1)), over.places)
@@ -143,7 +128,7 @@ def _by_channel(draft: Draft, view: View, weight: Weight, bias: Floats, over: _M
     return result.at(places.reshape(*over.result, batch, channels).transpose(2, 3, 0, 1))
 
 
-def _over_map(source: tuple[int, int], size: tuple[int, ...], options: Mapping[str, Any]) -> _Map:
+def _over_map(source: tuple[int, int], size: tuple[int, ...], options: Mapping[str, Any]) -> Map:
     if set(options.get("dilations", (1, 1))) != {1}:
         raise UnsupportedError("its kernel has gaps")
     if options.get("auto_pad", "NOTSET") != "NOTSET":
@@ -151,7 +136,7 @@ def _over_map(source: tuple[int, int], size: tuple[int, ...], options: Mapping[s
     (down, across), pads = options.get("strides", (1, 1)), options.get("pads", (0, 0, 0, 0))
     height = (source[0] + pads[0] + pads[2] - size[0]) // down + 1
     width = (source[1] + pads[1] + pads[3] - size[1]) // across + 1
-    return _Map(source, (height, width), (size[0], size[1]), (down, across), (pads[0], pads[1]))
+    return Map(source, (height, width), (size[0], size[1]), (down, across), (pads[0], pads[1]))
 
 
 def _bias(draft: Draft, node: ir.Node, weight: Weight) -> Floats:
@@ -163,7 +148,7 @@ def _bias(draft: Draft, node: ir.Node, weight: Weight) -> Floats:
 # Operands ----------------------------------------------------------------------------------------
 
 
-def _operand(draft: Draft, view: View, weight: Weight, over: _Map) -> _Operand:
+def _operand(draft: Draft, view: View, weight: Weight, over: Map) -> _Operand:
     """Of a product: bytes where the view and the weight have them and the kernel takes them."""
     channels = weight.channels
     if view.scaling is None or weight.int8 is None or not _takes_bytes(view, weight):
@@ -183,7 +168,7 @@ def _takes_bytes(view: View, weight: Weight) -> bool:
     return fits and weight.taps * weight.channels >= _LEAST_INPUTS
 
 
-def _operand_by_channel(draft: Draft, view: View, weight: Weight, over: _Map) -> _Operand:
+def _operand_by_channel(draft: Draft, view: View, weight: Weight, over: Map) -> _Operand:
     """Of a convolution of every channel with itself."""
     channels = weight.outputs
     if view.scaling is None or weight.int8 is None or channels % _CHANNELS:
@@ -197,7 +182,7 @@ def _operand_by_channel(draft: Draft, view: View, weight: Weight, over: _Map) ->
 
 
 def _emitted(  # noqa: PLR0913, PLR0917
-    draft: Draft, kind: type[plan.Conv], operand: _Operand, weight: Weight, bias: Floats, over: _Map
+    draft: Draft, kind: type[plan.Conv], operand: _Operand, weight: Weight, bias: Floats, over: Map
 ) -> View:
     """Rows [places of the map, C] to rows [places of the result, N]."""
     op = kind(
