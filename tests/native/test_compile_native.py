@@ -6,18 +6,25 @@ The plans run in tests/support/models/native_interpreter.py, which knows the spe
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import torch
 
 from edgevit.bundle.bundle import SUPERPIXEL_FILE
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
+from edgevit.models.build import build as build_module
 from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.spec import LavitSpec, Preprocess, StageSpec
+from edgevit_export.convert.graph import rewritten
+from edgevit_export.convert.simplify import simplify
+from edgevit_export.convert.trace import trace
 from edgevit_export.native.compile_native import compile_native
+from edgevit_export.passes.regroup_gelu import regroup_gelu
 from edgevit_export.quantize.products import find_products
 from edgevit_export.quantize.schemes import ir
 from edgevit_runtimes.backends.open_model import open_model
@@ -145,3 +152,33 @@ def test_the_model_stays_as_it_was(shipped: onnx.ModelProto) -> None:
     compile_native(shipped)
     assert shipped.SerializeToString() == before
     assert Path(PREBUILT_BUNDLE / "model.onnx").read_bytes() is not None
+
+
+STAGES = (StageSpec(8, 1, 2, 1, patch=2), StageSpec(16, 2, 3, 2))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"residual": "raster"},
+        {"residual": "none"},
+        {"transform_rank": 3},
+        {"stem": "convolution", "local_perception": True},
+        {"stages": (StageSpec(8, 2, 1, 0, patch=2), StageSpec(16, 4, 2, 0))},
+        {"stages": (StageSpec(8, 2, 1, 0, patch=2, reduction=2), StageSpec(12, 3, 3, 1))},
+    ],
+    ids=str,
+)
+def test_every_form_of_lavit_is_taken(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    spec = LavitSpec(**{"name": "tiny", "stages": STAGES, "image_px": 16, "classes": 5} | options)
+    model = rewritten(simplify(trace(build_module(spec).eval(), 1)), regroup_gelu)
+    pictures = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8).numpy()
+    expected = answers(model, pictures)
+    np.testing.assert_allclose(
+        native_answers(model, pictures), expected, rtol=0, atol=1e-4 * np.abs(expected).max()
+    )
+    quantized = quantized_natively(model, pictures)
+    expected = answers(quantized, pictures)
+    assert np.abs(native_answers(quantized, pictures) - expected).max() < 0.03 * np.ptp(expected)
