@@ -43,6 +43,10 @@ ZOO = [
     if name != "lla_base_strips"  # as lla_small_strips, four times as large
 ]
 
+# In the deepest one, roundings add up: one pixel that changes by one moves the logits of the Q/DQ
+# model itself, in ONNX Runtime, by 4 %.
+STEPS = {"lavit_base": 0.06}
+
 
 def pictures_for(name: str, photos: list[Image], count: int = 2) -> Image:
     return image_io.batch(photos[:count], Preprocess(find(name).spec.image_px))
@@ -82,7 +86,7 @@ def test_an_int8_plan_answers_as_its_qdq_model(name: str, photos: list[Image]) -
     got = native_answers(quantized, pictures)
     # A rounding that goes the other way in one place moves the logits by a part of a step, and
     # classes of untrained models are closer than that.
-    step = 0.03 * np.abs(expected).max()
+    step = STEPS.get(name, 0.03) * np.abs(expected).max()
     assert np.abs(got - expected).max() < step
     taken = np.take_along_axis(expected, got.argmax(1)[:, None], 1)[:, 0]
     assert (taken > expected.max(1) - step).all()
