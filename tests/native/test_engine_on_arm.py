@@ -52,11 +52,18 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("processor", "isa"), [("max", "neon-dot"), ("cortex-a76", "neon-dot"), ("cortex-a72", "neon")]
 )
 @pytest.mark.parametrize("form", ["float", "int8"])
+@pytest.mark.parametrize("name", ["lla_micro", "lavit_tiny_32"])
 def test_it_answers_as_here(
-    processor: str, isa: str, form: str, program: Path, photos: list[Image], tmp_path: Path
+    name: str,
+    processor: str,
+    isa: str,
+    form: str,
+    program: Path,
+    photos: list[Image],
+    tmp_path: Path,
 ) -> None:
-    pictures = image_io.batch(photos[:2], Preprocess(find("lla_micro").spec.image_px))
-    model = exported_model("lla_micro")
+    pictures = image_io.batch(photos[:2], Preprocess(find(name).spec.image_px))
+    model = exported_model(name)
     plan = compile_native(model if form == "float" else quantized_natively(model, pictures))
     file = tmp_path / "model.native"
     file.write_bytes(plan)

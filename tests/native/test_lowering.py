@@ -43,6 +43,9 @@ CONSTANTS = {
     "by_plane": np.random.default_rng(8).normal(0, 0.3, (2, 1, 2, 2)).astype(np.float32),
     "mixed": np.random.default_rng(9).normal(0, 0.3, (3, 2, 1, 1)).astype(np.float32),
     "raster": np.random.default_rng(10).normal(0, 0.3, (2, 1, 4, 4)).astype(np.float32),
+    "by_square": np.array([1, 4, 2, 4, 32]),
+    "merged_rows": np.array([16, 64]),
+    "merge": np.random.default_rng(12).normal(0, 0.1, (64, 16)).astype(np.float32),
     "planes_of_heads": np.array([4, 4, 8, 8]),
     "mixing": np.random.default_rng(11).normal(0, 0.3, (2, 4, 3, 3)).astype(np.float32),
     "four_axes": np.array([8, 8, 4, 4]),
@@ -170,6 +173,13 @@ GRAPHS = {
         m = MatMul (x, t)
         y = Mul (m, scale)
     """,
+    "squares of a map that are merged": """
+        a = MatMul (x, matrix)
+        g = Reshape (a, by_square)
+        t = Transpose <perm = [0, 1, 3, 2, 4]> (g)
+        r = Reshape (t, merged_rows)
+        y = MatMul (r, merge)
+    """,
     "scores that are added to in every place": HEADS
     + """
         m = Mul (s, theta)
@@ -293,6 +303,10 @@ def test_views_need_no_operation() -> None:
     assert found[:2] == ["picture", "conv"]
 
 
+def test_merged_squares_are_read_as_they_lie() -> None:
+    assert kinds(GRAPHS["squares of a map that are merged"]) == ["picture", "conv", "conv"]
+
+
 def test_scores_are_written_only_where_something_else_reads_them() -> None:
     alone = f"""{HEADS}
         p = Softmax <axis = -1> (s)
@@ -315,6 +329,11 @@ def test_scores_are_written_only_where_something_else_reads_them() -> None:
         (
             f"{HEADS} g = Gather <axis = 1> (k, first)\n y = MatMul (q, g)",
             ("MatMul", "different shapes"),
+        ),
+        (
+            "m = ReduceMean <keepdims = 0> (x, axis_1)\n v = Gather <axis = 0> (m, first)\n"
+            "y = MatMul (x, v)",
+            ("MatMul", "vector"),
         ),
         ("y = Softmax (x)", ("Softmax", "no product with values")),
         (

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from edgevit_export.native.draft.tensors import Result, View, steady, strides_of
 
+_LARGEST_KERNEL = 64  # a side
+
 
 @dataclass(frozen=True)
 class Map:
@@ -53,4 +55,5 @@ def map_of_rows(view: View) -> Map | None:
         step in (None, wanted) for step, wanted in zip(found[1], steps, strict=True)
     )
     is_whole = matrix.size == result.size == over.places * channels
-    return over if is_regular and is_whole else None
+    fits = max(kernel) <= _LARGEST_KERNEL
+    return over if is_regular and is_whole and fits else None

@@ -78,9 +78,9 @@ def _attention(draft: Draft, first: ir.Node, found: _Attention) -> View:
     is_one_mask = mask is None or (mask.places.size == tokens == mask.shape[-1])
     if not is_one_mask or value.shape[-1] != width:
         written = _scores(draft, query, key, found.scale)
-        return _weighted(
-            draft, of_two(draft, plan.ADD, (written, mask)) if mask else written, value
-        )
+        if mask is not None:
+            written = of_two(draft, plan.ADD, (written, mask))
+        return _weighted(draft, written, value)
     heads, rows = _heads(query), query.shape[-2]
     _require_shape(value, heads, tokens)
     q, k, v = (_head_rows(draft, view, heads) for view in (query, key, value))
@@ -108,6 +108,8 @@ def _attention(draft: Draft, first: ir.Node, found: _Attention) -> View:
 def _query_and_key(draft: Draft, node: ir.Node) -> tuple[View, View]:
     """[.., rows, width] and [.., tokens, width], of the same heads."""
     query, turned_key = (draft.view(value) for value in node.inputs)
+    if min(len(query.shape), len(turned_key.shape)) < 2:
+        raise UnsupportedError("it multiplies with a vector that depends on the picture")
     key = turned_key.at(turned_key.places.swapaxes(-1, -2))
     _require_shape(key, _heads(query), key.shape[-2])
     return query, key
