@@ -54,6 +54,14 @@ struct PanelFinish {
     return __builtin_convertvector(whole, F) * scale[v] + bias[v];
   }
 
+  // Nothing but bytes, 16 of them.
+  void put_bytes(const SumT* sums, uint8_t* u8) const {
+    I bytes[kVectors];
+    for (int v = 0; v < kVectors; ++v)
+      bytes[v] = quantized(activated(value(sums + v * kLanes, v), static_cast<uint32_t>(kActivation)));
+    store_panel(u8, bytes);
+  }
+
   // Any of the places may be NULL; 16 numbers each.
   void put(const SumT* sums, const float* residual, float* f32, uint8_t* u8) const {
     I bytes[kVectors];
@@ -111,8 +119,8 @@ inline void put_rows(const PanelFinish<SumT, kActivation>& results, size_t count
   if (count < kPanel)
     for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next()) put_first(results, count, sums, to);
   else if (!to.residual && !to.f32)
-    for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next())
-      results.put(sums, nullptr, nullptr, to.u8);
+    for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.u8 += to.u8_stride)
+      results.put_bytes(sums, to.u8);
   else
     for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next())
       results.put(sums, to.residual, to.f32, to.u8);
