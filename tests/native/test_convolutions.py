@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,17 +44,17 @@ class Shape:
         return (size + 2 * self.padding[axis] - self.kernel[axis]) // self.stride[axis] + 1
 
 
-POINT = {"kernel": (1, 1), "padding": (0, 0)}
+point_by_point = partial(Shape, kernel=(1, 1), padding=(0, 0))
 SHAPES = {
     "a stem": Shape(13, 22, 4, 16, stride=(2, 2)),
     "wider than a block": Shape(4, 61, 8, 24, kernel=(5, 5), padding=(2, 2)),
     "squares that do not overlap": Shape(6, 8, 4, 20, kernel=(2, 2), stride=(2, 2), padding=(0, 0)),
     "higher than wide": Shape(9, 4, 8, 32, kernel=(5, 1), padding=(2, 0), activation=plan.GELU),
     "a kernel larger than its map": Shape(2, 3, 4, 16, kernel=(7, 7), padding=(3, 3)),
-    "places": Shape(7, 13, 12, 40, **POINT),
-    "places, added to": Shape(7, 13, 16, 33, has_residual=True, activation=plan.NONE, **POINT),
-    "every second place": Shape(8, 10, 8, 16, stride=(2, 2), **POINT),
-    "one place": Shape(1, 1, 64, 200, activation=plan.NONE, **POINT),
+    "places": point_by_point(7, 13, 12, 40),
+    "places, added to": point_by_point(7, 13, 16, 33, has_residual=True, activation=plan.NONE),
+    "every second place": point_by_point(8, 10, 8, 16, stride=(2, 2)),
+    "one place": point_by_point(1, 1, 64, 200, activation=plan.NONE),
     "depthwise": Shape(6, 9, 64),
     "depthwise, half a panel": Shape(6, 9, 24, activation=plan.HARD_SWISH),
     "depthwise, every second": Shape(9, 10, 16, stride=(2, 2), activation=plan.NONE),
@@ -117,7 +118,7 @@ def whole_pixels(
 
 def reading_back(source: Place, places: int, columns: int, output: Output) -> plan.Conv:
     """Every byte as the float that it stands for: a product with the identity."""
-    shape = Shape(1, places, columns, columns, **POINT, activation=plan.NONE)
+    shape = point_by_point(1, places, columns, columns, activation=plan.NONE)
     identity = np.zeros((columns, -(-columns // 16) * 16), np.int8)
     np.fill_diagonal(identity, 1)
     room = identity.shape[1]
