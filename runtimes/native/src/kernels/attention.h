@@ -57,7 +57,9 @@ inline float soft_scores(const Attention& op, const float* query, const float* k
   const float top = greatest_of(greatest);
   F8 total = {};
   for (size_t t = 0; t < padded; t += 8) {
-    F8 value = exponential(load<F8>(scores + t) - top);
+    const F8 below = load<F8>(scores + t) - top;
+    // Nothing instead of next to nothing: processors are slow with numbers as small as its products.
+    F8 value = below < -80.0f ? F8{} : exponential(below);
     for (size_t i = op.tokens > t ? op.tokens - t : 0; i < 8; ++i) value[i] = 0.0f;
     total += value;
     store(scores + t, value);
