@@ -13,11 +13,10 @@ import onnxruntime as ort
 import pytest
 
 from edgevit.bundle.bundle import SUPERPIXEL_FILE
-from edgevit.common.errors import InputError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
-from edgevit.zoo.spec import LavitSpec, Preprocess
+from edgevit.zoo.spec import Preprocess
 from edgevit_export.native.compile_native import compile_native
 from edgevit_export.quantize.products import find_products
 from edgevit_export.quantize.schemes import ir
@@ -29,12 +28,8 @@ from support.models.quantized_models import quantized_natively
 pytestmark = pytest.mark.early
 
 # One of every family, the smallest; the others are in the slow tests.
-_FEW = ("lla_micro", "vit_tiny_32", "mobilenet_v3_small")
-_TAKEN = [
-    name
-    for name, entry in MODELS.items()
-    if entry.spec.task == "classification" and not isinstance(entry.spec, LavitSpec)
-]
+_FEW = ("lla_micro", "vit_tiny_32", "mobilenet_v3_small", "lavit_tiny_32")
+_TAKEN = [name for name, entry in MODELS.items() if entry.spec.task == "classification"]
 ZOO = [
     pytest.param(name, marks=[] if name in _FEW else pytest.mark.slow)
     for name in _TAKEN
@@ -143,12 +138,6 @@ def test_layers_that_are_kept_float_are_computed_in_float(
 def test_a_dynamic_batch_is_one_picture(photos: list[Image]) -> None:
     model, pictures = exported_model("vit_tiny_32", None), pictures_for("vit_tiny_32", photos)
     np.testing.assert_allclose(native_answers(model, pictures), answers(model, pictures), atol=1e-4)
-
-
-@pytest.mark.slow
-def test_lavit_is_refused_by_the_layer_that_is_new() -> None:
-    with pytest.raises(InputError, match=r"layer stages\.\d\.blocks\.\d+\.attention.*MatMul"):
-        compile_native(exported_model("lavit_tiny_32"))
 
 
 def test_the_model_stays_as_it_was(shipped: onnx.ModelProto) -> None:

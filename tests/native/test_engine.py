@@ -29,9 +29,9 @@ from support.models.quantized_models import quantized_natively
 from support.needs import need_tool
 
 FORMS = ("float", "int8")
-MODELS = ("lla_micro", "mobilenet_v3_small", "vit_tiny_32", "sppp_tiny")
+MODELS = ("lla_micro", "mobilenet_v3_small", "lavit_tiny_32", "vit_tiny_32", "sppp_tiny")
 # Each is an export of its own.
-NAMES = [*MODELS[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[2:])]
+NAMES = [*MODELS[:3], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[3:])]
 
 
 @pytest.fixture(autouse=True)

@@ -30,6 +30,22 @@ CONSTANTS = {
     "square": np.random.default_rng(1).normal(0, 0.01, (16, 16)).astype(np.float32),
     "kernel": np.random.default_rng(2).normal(0, 0.01, (16, 3, 3, 3)).astype(np.float32),
     "by_channel": np.random.default_rng(3).normal(0, 0.1, (16, 1, 3, 3)).astype(np.float32),
+    "theta": np.random.default_rng(5).normal(0, 0.1, (64, 64)).astype(np.float32),
+    "down": np.random.default_rng(6).normal(0, 0.3, (5, 64)).astype(np.float32),
+    "up": np.random.default_rng(7).normal(0, 0.3, (64, 5)).astype(np.float32),
+    "by_query": np.linspace(-1, 1, 64, dtype=np.float32).reshape(64, 1),
+    "by_key": np.linspace(-1, 1, 64, dtype=np.float32),
+    "score_rows": np.array([128, 64]),
+    "score_heads": np.array([1, 2, 64, 64]),
+    "planes": np.array([64, 2, 8, 8]),
+    "halved": np.array([1, 64, 2, 16]),
+    "fewer_planes": np.array([16, 2, 8, 8]),
+    "by_plane": np.random.default_rng(8).normal(0, 0.3, (2, 1, 2, 2)).astype(np.float32),
+    "mixed": np.random.default_rng(9).normal(0, 0.3, (3, 2, 1, 1)).astype(np.float32),
+    "raster": np.random.default_rng(10).normal(0, 0.3, (2, 1, 4, 4)).astype(np.float32),
+    "planes_of_heads": np.array([4, 4, 8, 8]),
+    "mixing": np.random.default_rng(11).normal(0, 0.3, (2, 4, 3, 3)).astype(np.float32),
+    "four_axes": np.array([8, 8, 4, 4]),
     "pads": np.array([0, 1, 0, 0, 2, 0]),
     "first": np.array(0),
     "starts": np.array([1]),
@@ -40,6 +56,17 @@ CONSTANTS = {
     "int8": np.random.default_rng(4).integers(-127, 128, (16, 16), np.int8),
     "scales": np.linspace(0.001, 0.002, 16, dtype=np.float32),
 }
+
+# Queries, keys turned, values and scaled scores of two heads of 64 tokens.
+HEADS = """
+    a = MatMul (x, matrix)
+    n = LayerNormalization <epsilon = 0.001> (a, one)
+    h = Reshape (n, by_head)
+    q = Transpose <perm = [0, 2, 1, 3]> (h)
+    k = Transpose <perm = [0, 2, 3, 1]> (h)
+    r = MatMul (q, k)
+    s = Mul (r, scale)
+"""
 
 GRAPHS = {
     "rows of pixels": "y = MatMul (x, matrix)",
@@ -134,6 +161,75 @@ GRAPHS = {
         m = ReduceMean <keepdims = 1> (a, axis_1)
         y = Add (a, m)
     """,
+    "rows that become columns": """
+        a = MatMul (x, matrix)
+        y = Transpose <perm = [0, 2, 1]> (a)
+    """,
+    "a product of two that are computed": """
+        t = Transpose <perm = [0, 2, 1]> (x)
+        m = MatMul (x, t)
+        y = Mul (m, scale)
+    """,
+    "scores that are added to in every place": HEADS
+    + """
+        m = Mul (s, theta)
+        t = Add (s, m)
+        p = Softmax <axis = -1> (t)
+        z = MatMul (p, q)
+        y = Transpose <perm = [0, 2, 1, 3]> (z)
+    """,
+    "scores with a mask that has rows": HEADS
+    + """
+        t = Add (s, theta)
+        p = Softmax <axis = -1> (t)
+        z = MatMul (p, q)
+        y = Transpose <perm = [0, 2, 1, 3]> (z)
+    """,
+    "scores that are read after their softmax": HEADS
+    + """
+        p = Softmax <axis = -1> (s)
+        z = MatMul (p, q)
+        f2 = Reshape (s, score_rows)
+        g = Gemm (f2, theta, by_key)
+        f4 = Reshape (g, score_heads)
+        u = MatMul (theta, f4)
+        b = Add (u, by_query)
+        p2 = Softmax <axis = -1> (b)
+        z2 = MatMul (p2, q)
+        c = MatMul (b, theta)
+        p3 = Softmax <axis = -1> (c)
+        z3 = MatMul (p3, z2)
+        v = Add (z, z3)
+        y = Transpose <perm = [0, 2, 1, 3]> (v)
+    """,
+    "scores through few numbers": HEADS
+    + """
+        d = MatMul (s, up)
+        e = MatMul (d, down)
+        t = Add (s, e)
+        d2 = MatMul (down, t)
+        e2 = MatMul (up, d2)
+        t2 = Add (t, e2)
+        b = Add (t2, by_query)
+        p = Softmax <axis = -1> (b)
+        z = MatMul (p, q)
+        y = Transpose <perm = [0, 2, 1, 3]> (z)
+    """,
+    "planes of scores that shrink": HEADS
+    + """
+        t = Transpose <perm = [0, 3, 1, 2]> (s)
+        m = Reshape (t, planes)
+        c = Conv <kernel_shape = [2, 2], strides = [2, 2], group = 2> (m, by_plane)
+        t2 = Reshape (c, halved)
+        t3 = Transpose <perm = [0, 3, 2, 1]> (t2)
+        m2 = Reshape (t3, fewer_planes)
+        c2 = Conv <kernel_shape = [2, 2], strides = [2, 2], group = 2> (m2, by_plane)
+        y = Conv <kernel_shape = [1, 1]> (c2, mixed)
+    """,
+    "scores that shrink as they are numbered": HEADS
+    + """
+        y = Conv <kernel_shape = [4, 4], strides = [4, 4], group = 2> (s, raster)
+    """,
     "eight bits, read twice and as float": """
         a = MatMul (x, matrix)
         q = QuantizeLinear (a, scale, zero)
@@ -197,15 +293,39 @@ def test_views_need_no_operation() -> None:
     assert found[:2] == ["picture", "conv"]
 
 
+def test_scores_are_written_only_where_something_else_reads_them() -> None:
+    alone = f"""{HEADS}
+        p = Softmax <axis = -1> (s)
+        z = MatMul (p, q)
+        y = Transpose <perm = [0, 2, 1, 3]> (z)
+    """
+    assert kinds(alone)[-1] == "attention"
+    found = kinds(GRAPHS["scores that are read after their softmax"])
+    assert "attention" not in found
+    # Over keys as they lie; over queries, and back for the softmax and the next layer alike.
+    assert found.count("transpose") == 2
+    assert found.count("weighted") == 3
+    assert "unary" not in found
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
         ("y = Tanh (x)", ("Tanh", "no operation")),
-        ("t = Transpose <perm = [0, 2, 1]> (x)\n y = MatMul (x, t)", ("MatMul", "no softmax")),
-        ("y = Softmax (x)", ("Softmax", "no operation")),
+        (
+            f"{HEADS} g = Gather <axis = 1> (k, first)\n y = MatMul (q, g)",
+            ("MatMul", "different shapes"),
+        ),
+        ("y = Softmax (x)", ("Softmax", "no product with values")),
+        (
+            f"{HEADS} m = Reshape (q, planes_of_heads)\n"
+            "y = Conv <kernel_shape = [3, 3]> (m, mixing)",
+            ("Conv", "several maps"),
+        ),
         ("y = HardSigmoid (x)", ("HardSigmoid", "x / 6")),
         (
-            "a = MatMul (x, matrix)\n y = Transpose <perm = [0, 2, 1]> (a)",
+            "a = MatMul (x, matrix)\n r = Reshape (a, four_axes)\n"
+            "y = Transpose <perm = [3, 2, 1, 0]> (r)",
             ("logits", "scattered"),
         ),
     ],

@@ -240,6 +240,57 @@ class Mean(Op):
     output: Output = field(default_factory=Output)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scores(Op):
+    """scale * q k^T for every head, side by side: rows of heads * tokens."""
+
+    kind: ClassVar[int] = 11
+    query: Place
+    query_stride: int
+    key: Place
+    key_stride: int
+    heads: int
+    rows: int
+    tokens: int
+    head_width: int
+    scale: float
+    scratch: Place
+    scratch_bytes: int
+    output: Output = field(default_factory=Output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted(Op):
+    """softmax(scores) v for every head, of rows as those that Scores gives."""
+
+    kind: ClassVar[int] = 12
+    scores: Place
+    scores_stride: int
+    value: Place
+    value_stride: int
+    heads: int
+    rows: int
+    tokens: int
+    head_width: int
+    scratch: Place
+    scratch_bytes: int
+    output: Output = field(default_factory=Output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transpose(Op):
+    """The columns of every batch's rows as rows."""
+
+    kind: ClassVar[int] = 13
+    src: Place
+    batches: int
+    rows: int
+    columns: int
+    batch_stride: int
+    src_stride: int
+    output: Output = field(default_factory=Output)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a file holds.

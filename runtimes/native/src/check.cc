@@ -208,19 +208,50 @@ void check(Checker& c, const LayerNorm& op) {
   c.output(op.output, op.rows, op.channels);
 }
 
-void check(Checker& c, const Attention& op) {
+// Sizes of an operation that works head by head; whether they are sane.
+template <typename Op>
+bool check_heads(Checker& c, const Op& op) {
   c.sizes(op.heads, op.rows, op.tokens, op.head_width);
   c.require(op.heads <= 4096 && op.head_width <= 4096 && op.tokens <= 65536, "attention is too large");
-  if (c.refusal().status != 0) return;
+  return c.refusal().status == 0;
+}
+
+// Memory for `columns` transposed columns of keys, and a row of scores for every part.
+template <typename Op>
+void check_scratch(Checker& c, const Op& op, uint64_t columns) {
+  const uint64_t needed = 4 * (columns + kMaxParts) * padded_tokens(op.tokens);
+  c.require(needed < kConstant && op.scratch_bytes >= needed, "attention has too little memory");
+  c.written(op.scratch, 1, 0, op.scratch_bytes / 4, 4);
+}
+
+void check(Checker& c, const Attention& op) {
+  if (!check_heads(c, op)) return;
   const uint64_t width = uint64_t{op.heads} * op.head_width;
   c.span(op.query, op.rows, op.query_stride, width, 4);
   c.span(op.key, op.tokens, op.key_stride, width, 4);
   c.span(op.value, op.tokens, op.value_stride, width, 4);
   if (op.mask != kNone) c.span(op.mask, 1, 0, op.tokens, 4);
   c.require(std::isfinite(op.scale), "a scale is no number");
-  const uint64_t needed = 4 * (width + kMaxParts) * op.padded_tokens();
-  c.require(needed < kConstant && op.scratch_bytes >= needed, "attention has too little memory");
-  c.written(op.scratch, 1, 0, op.scratch_bytes / 4, 4);
+  check_scratch(c, op, width);
+  c.output(op.output, op.rows, width);
+}
+
+void check(Checker& c, const Scores& op) {
+  if (!check_heads(c, op)) return;
+  const uint64_t width = uint64_t{op.heads} * op.head_width;
+  c.span(op.query, op.rows, op.query_stride, width, 4);
+  c.span(op.key, op.tokens, op.key_stride, width, 4);
+  c.require(std::isfinite(op.scale), "a scale is no number");
+  check_scratch(c, op, width);
+  c.output(op.output, op.rows, uint64_t{op.heads} * op.tokens);
+}
+
+void check(Checker& c, const Weighted& op) {
+  if (!check_heads(c, op)) return;
+  const uint64_t width = uint64_t{op.heads} * op.head_width;
+  c.span(op.scores, op.rows, op.scores_stride, uint64_t{op.heads} * op.tokens, 4);
+  c.span(op.value, op.tokens, op.value_stride, width, 4);
+  check_scratch(c, op, 0);
   c.output(op.output, op.rows, width);
 }
 
@@ -246,6 +277,15 @@ void check(Checker& c, const Mean& op) {
   c.output(op.output, 1, op.columns);
 }
 
+void check(Checker& c, const Transpose& op) {
+  c.sizes(op.batches, op.rows, op.columns);
+  c.require(op.batch_stride <= kMost && op.src_stride <= kMost, "a size is too large");
+  if (c.refusal().status != 0) return;
+  const uint64_t last_batch = (op.batches - 1) * uint64_t{op.batch_stride};
+  c.span(op.src, 1, 0, last_batch + (op.rows - 1) * uint64_t{op.src_stride} + op.columns, 4);
+  c.output(op.output, uint64_t{op.batches} * op.columns, op.rows);
+}
+
 }  // namespace
 
 Refusal check_operation(const Plan& plan, const Operation& operation) {
@@ -261,12 +301,21 @@ Refusal check_operation(const Plan& plan, const Operation& operation) {
     case Kind::binary: check(c, operation.binary); break;
     case Kind::unary: check(c, operation.unary); break;
     case Kind::mean: check(c, operation.mean); break;
+    case Kind::scores: check(c, operation.scores); break;
+    case Kind::weighted: check(c, operation.weighted); break;
+    case Kind::transpose: check(c, operation.transpose); break;
   }
   return c.refusal();
 }
 
 // A number that is read, computed with by itself and written, in multiply-adds.
 constexpr double kElement = 64;
+
+// Of an operation that makes `products` products of every query and token.
+template <typename Op>
+double work_of_heads(const Op& op, double products) {
+  return double{1} * op.heads * op.rows * padded_tokens(op.tokens) * (products * op.head_width + kElement);
+}
 
 double work_of(const Plan& plan, const Operation& operation) {
   switch (operation.kind) {
@@ -289,13 +338,16 @@ double work_of(const Plan& plan, const Operation& operation) {
       return double{1} * op.shape.superpixels() * (op.shape.patches() * double{1} * op.channels + op.shape.cells());
     }
     case Kind::layer_norm: return kElement * operation.layer_norm.rows * operation.layer_norm.channels;
-    case Kind::attention: {
-      const Attention& op = operation.attention;
-      return double{1} * op.heads * op.rows * op.padded_tokens() * (2.0 * op.head_width + kElement);
-    }
+    case Kind::attention: return work_of_heads(operation.attention, 2);
     case Kind::binary: return kElement * operation.binary.rows * operation.binary.columns;
     case Kind::unary: return kElement * operation.unary.rows * operation.unary.columns;
     case Kind::mean: return kElement * operation.mean.rows * operation.mean.columns;
+    case Kind::scores: return work_of_heads(operation.scores, 1);
+    case Kind::weighted: return work_of_heads(operation.weighted, 1);
+    case Kind::transpose: {
+      const Transpose& op = operation.transpose;
+      return kElement * op.batches * op.rows * op.columns;
+    }
   }
   return 0;
 }

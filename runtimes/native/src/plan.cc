@@ -105,7 +105,7 @@ Refusal read_operations(Plan& plan, uint32_t count) {
 const char* kind_name(Kind kind) {
   static const char* const names[kKinds] = {"",     "picture",    "conv",      "depthwise", "slic",
                                             "pool", "layer_norm", "attention", "binary",    "unary",
-                                            "mean"};
+                                            "mean", "scores",     "weighted",  "transpose"};
   return names[static_cast<uint32_t>(kind)];
 }
 

@@ -14,9 +14,10 @@ constexpr uint32_t kMaxParts = 16;           // threads of an inference
 constexpr uint32_t kPanel = 16;              // outputs of a product that are computed together
 
 enum class Kind : uint32_t {
-  picture = 1, conv, depthwise, slic, pool, layer_norm, attention, binary, unary, mean
+  picture = 1, conv, depthwise, slic, pool, layer_norm, attention, binary, unary, mean,
+  scores, weighted, transpose
 };
-constexpr uint32_t kKinds = 11;
+constexpr uint32_t kKinds = 14;
 
 enum class Activation : uint32_t { none, relu, gelu, hard_swish };
 
@@ -74,14 +75,15 @@ struct LayerNorm {
   Output output;
 };
 
+// Of one row of scores, in floats: whole vectors.
+inline uint32_t padded_tokens(uint32_t tokens) { return (tokens + 7) / 8 * 8; }
+
 struct Attention {
   uint32_t query, query_stride, key, key_stride, value, value_stride;
   uint32_t heads, rows, tokens, head_width;
   float scale;
   uint32_t mask, scratch, scratch_bytes;
   Output output;
-
-  uint32_t padded_tokens() const { return (tokens + 7) / 8 * 8; }
 };
 
 struct BinaryOp {
@@ -100,6 +102,26 @@ struct Mean {
   Output output;
 };
 
+struct Scores {
+  uint32_t query, query_stride, key, key_stride;
+  uint32_t heads, rows, tokens, head_width;
+  float scale;
+  uint32_t scratch, scratch_bytes;
+  Output output;
+};
+
+struct Weighted {
+  uint32_t scores, scores_stride, value, value_stride;
+  uint32_t heads, rows, tokens, head_width;
+  uint32_t scratch, scratch_bytes;
+  Output output;
+};
+
+struct Transpose {
+  uint32_t src, batches, rows, columns, batch_stride, src_stride;
+  Output output;
+};
+
 struct Operation {
   Kind kind;
   const char* name;
@@ -114,6 +136,9 @@ struct Operation {
     BinaryOp binary;
     UnaryOp unary;
     Mean mean;
+    Scores scores;
+    Weighted weighted;
+    Transpose transpose;
   };
 };
 static_assert(sizeof(Conv) <= 30 * sizeof(uint32_t), "arguments of an operation are 30 numbers");

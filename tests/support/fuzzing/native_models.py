@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from edgevit.models.build import build as build_module
-from edgevit.zoo.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
+from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, StageSpec, SuperpixelSpec, VitSpec
 from edgevit.zoo.trunk_spec import Convolution, InvertedResidual, TrunkSpec
 from edgevit_export.convert import trace
 from edgevit_export.convert.graph import rewritten
@@ -46,6 +46,14 @@ def tiny_specs() -> list[ModelSpec]:
             picture_latents=True,
         ),
         VitSpec("tiny_vit", 16, 2, 1, **shared),
+        LavitSpec(
+            "tiny_lavit",
+            (StageSpec(16, 2, 2, 1, patch=4), StageSpec(16, 4, 2, 1)),
+            image_px=16,
+            mlp_ratio=1,
+            classes=5,
+            local_perception=True,
+        ),
     ]
 
 

@@ -150,6 +150,42 @@ def _attention() -> plan.Attention:
     )
 
 
+def _scores() -> plan.Scores:
+    scratch_bytes = 4 * (8 + 16) * 8
+    return plan.Scores(
+        name="scores",
+        query=_floats(2, 8),
+        query_stride=8,
+        key=_floats(3, 8),
+        key_stride=8,
+        heads=2,
+        rows=2,
+        tokens=3,
+        head_width=4,
+        scale=0.5,
+        scratch=_arena(scratch_bytes),
+        scratch_bytes=scratch_bytes,
+        output=_output(2, 6),
+    )
+
+
+def _weighted() -> plan.Weighted:
+    return plan.Weighted(
+        name="weighted",
+        scores=_floats(2, 6),
+        scores_stride=6,
+        value=_floats(3, 8),
+        value_stride=8,
+        heads=2,
+        rows=2,
+        tokens=3,
+        head_width=4,
+        scratch=_arena(4 * 16 * 8),
+        scratch_bytes=4 * 16 * 8,
+        output=_output(2, 8),
+    )
+
+
 def _operations() -> dict[str, Op]:
     rows = {"src": _floats(2, 8), "rows": 2, "src_stride": 8}
     table = Place(Constant(np.arange(768, dtype=np.uint32).astype(np.uint8).reshape(3, 256)))
@@ -193,4 +229,16 @@ def _operations() -> dict[str, Op]:
             name="unary", function=plan.ERF, columns=8, output=_output(2, 8), **rows
         ),
         "mean": plan.Mean(name="mean", columns=8, output=_output(1, 8), **rows),
+        "scores": _scores(),
+        "weighted": _weighted(),
+        "transpose": plan.Transpose(
+            name="transpose",
+            src=_floats(2, 3, 4),
+            batches=2,
+            rows=3,
+            columns=4,
+            batch_stride=12,
+            src_stride=4,
+            output=_output(8, 3),
+        ),
     }

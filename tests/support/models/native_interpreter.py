@@ -78,6 +78,24 @@ OPERATIONS: dict[int, tuple[str, tuple[str, ...]]] = {
     ),
     9: ("unary", ("function", "src", "rows", "columns", "src_stride", *OUTPUT)),
     10: ("mean", ("src", "rows", "columns", "src_stride", *OUTPUT)),
+    11: (
+        "scores",
+        (
+            *("query", "query_stride", "key", "key_stride", "heads", "rows", "tokens"),
+            *("head_width", "scale:f", "scratch", "scratch_bytes", *OUTPUT),
+        ),
+    ),
+    12: (
+        "weighted",
+        (
+            *("scores", "scores_stride", "value", "value_stride", "heads", "rows", "tokens"),
+            *("head_width", "scratch", "scratch_bytes", *OUTPUT),
+        ),
+    ),
+    13: (
+        "transpose",
+        ("src", "batches", "rows", "columns", "batch_stride", "src_stride", *OUTPUT),
+    ),
 }
 
 
@@ -295,22 +313,42 @@ class NativeModel:
             result = result + self.numbers(op.beta, np.float32, op.channels)
         self._give(op, result)
 
+    def _heads(self, address: int, op: Operation, rows: int, width: int, stride: int) -> Floats:
+        """[heads, rows, width] of rows that have all heads side by side."""
+        found = self.rows(address, np.float32, rows, op.heads * width, stride)
+        return found.reshape(rows, op.heads, width).swapaxes(0, 1)
+
+    def _raw_scores(self, op: Operation) -> Floats:
+        query = self._heads(op.query, op, op.rows, op.head_width, op.query_stride)
+        key = self._heads(op.key, op, op.tokens, op.head_width, op.key_stride)
+        return query @ key.swapaxes(1, 2) * np.float32(op.scale)
+
+    def _give_heads(self, op: Operation, result: Floats) -> None:
+        self._give(op, result.swapaxes(0, 1).reshape(op.rows, -1))
+
     def _attention(self, op: Operation, picture: NDArray[np.uint8]) -> None:
-        columns = op.heads * op.head_width
-
-        def heads(address: int, rows: int, stride: int) -> Floats:
-            found = self.rows(address, np.float32, rows, columns, stride)
-            return found.reshape(rows, op.heads, op.head_width).swapaxes(0, 1)
-
-        query = heads(op.query, op.rows, op.query_stride)
-        key = heads(op.key, op.tokens, op.key_stride)
-        value = heads(op.value, op.tokens, op.value_stride)
-        scores = query @ key.swapaxes(1, 2) * np.float32(op.scale)
+        value = self._heads(op.value, op, op.tokens, op.head_width, op.value_stride)
+        scores = self._raw_scores(op)
         if op.mask != NONE:
             scores = scores + self.numbers(op.mask, np.float32, op.tokens)
-        shares = np.exp(scores - scores.max(-1, keepdims=True))
-        shares /= shares.sum(-1, keepdims=True)
-        self._give(op, (shares @ value).swapaxes(0, 1).reshape(op.rows, columns))
+        self._give_heads(op, _softmax(scores) @ value)
+
+    def _scores(self, op: Operation, picture: NDArray[np.uint8]) -> None:
+        self._give_heads(op, self._raw_scores(op))
+
+    def _weighted(self, op: Operation, picture: NDArray[np.uint8]) -> None:
+        value = self._heads(op.value, op, op.tokens, op.head_width, op.value_stride)
+        scores = self._heads(op.scores, op, op.rows, op.tokens, op.scores_stride)
+        self._give_heads(op, _softmax(scores) @ value)
+
+    def _transpose(self, op: Operation, picture: NDArray[np.uint8]) -> None:
+        places = [
+            self.rows(
+                op.src + 4 * b * op.batch_stride, np.float32, op.rows, op.columns, op.src_stride
+            )
+            for b in range(op.batches)
+        ]
+        self._give(op, np.concatenate([batch.T for batch in places]))
 
     def _binary(self, op: Operation, picture: NDArray[np.uint8]) -> None:
         size = (op.rows, op.columns)
@@ -333,6 +371,11 @@ class NativeModel:
 def _exact(rows: NDArray[np.uint8], matrix: NDArray[np.int8]) -> NDArray[np.int64]:
     """The product in whole numbers; float64 holds all of them."""
     return (rows.astype(np.float64) @ matrix.astype(np.float64)).astype(np.int64)
+
+
+def _softmax(scores: Floats) -> Floats:
+    shares = np.exp(scores - scores.max(-1, keepdims=True))
+    return shares / shares.sum(-1, keepdims=True)
 
 
 def _same(x: Floats) -> Floats:

@@ -7,6 +7,7 @@ quantized products read is never written as float, and nobody has to look ahead.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,16 +36,19 @@ FLOAT_BYTES = 4
 class Draft:
     """node_name: of the node that is lowered now. done: nodes that need no operation of their own.
 
-    attentions: (the node of its scores, what was found) by the node that ends an attention.
+    endings: what gives the result of a pattern, by its last node.
     copies: results that are there once more, by what they are copies of.
+    turned: whole results that are there once more in another order, as the views of the copy that
+    have the results' own order.
     """
 
     def __init__(self) -> None:
         self.steps: list[Step[Any]] = []
         self.views: dict[ir.Value, View] = {}
         self.done: set[ir.Node] = set()
-        self.attentions: dict[ir.Node, Any] = {}
+        self.endings: dict[ir.Node, Callable[[], View]] = {}
         self.copies: dict[object, Result] = {}
+        self.turned: dict[Result, View] = {}
         self.node_name = ""
         self.superpixel_map: Place | None = None
         self.map_side = 0

@@ -20,9 +20,10 @@ from edgevit_export.native.draft.tensors import (
     Scaling,
     UnsupportedError,
     View,
-    strides_of,
+    first_and_stride,
     whole,
 )
+from edgevit_export.native.draft.turning import turned, ways_to
 from edgevit_export.native.plan import Buffer, Constant, Place
 
 _MOST_COPIES = 64
@@ -43,8 +44,11 @@ def float_rows(draft: Draft, view: View, rows: int, columns: int) -> Rows:
         return Rows(Place(Constant(values.reshape(rows, columns))), columns)
     if isinstance(view.tensor, Pixels):
         view = pixels_as_floats(draft, view)
-    found = rows_of(draft, view, rows, columns)
-    return found or float_rows(draft, gathered(draft, view, rows, columns), rows, columns)
+    for way in ways_to(draft, view):
+        found = rows_of(draft, way, rows, columns)
+        if found is not None:
+            return found
+    return float_rows(draft, copied(draft, view, rows, columns), rows, columns)
 
 
 def rows_of(draft: Draft, view: View, rows: int, columns: int) -> Rows | None:
@@ -61,30 +65,35 @@ def byte_rows(draft: Draft, view: View, scaling: Scaling, rows: int, columns: in
         view = pixels_as_bytes(draft, view, scaling)
     if not isinstance(view.tensor, Result):
         raise UnsupportedError("constants are quantized while the model runs")
-    result = _with_bytes(draft, view.tensor, scaling)
-    found = first_and_stride(view.places.reshape(rows, columns))
-    if found is None or result.u8 is None or found[0] % 4 or found[1] % 4:
-        copied = gathered(draft, view, rows, columns)
-        return byte_rows(draft, copied, scaling, rows, columns)
-    return Rows(Place(result.u8, found[0]), found[1])
+    for way in ways_to(draft, view):
+        found = first_and_stride(way.places.reshape(rows, columns))
+        is_aligned = found is not None and found[0] % 4 == 0 == found[1] % 4
+        if found is not None and is_aligned and isinstance(way.tensor, Result):
+            return Rows(Place(_as_bytes(draft, way.tensor, scaling), found[0]), found[1])
+    return byte_rows(draft, copied(draft, view, rows, columns), scaling, rows, columns)
 
 
-def _with_bytes(draft: Draft, result: Result, scaling: Scaling) -> Result:
-    """A result that is given as uint8: itself, or a copy."""
+def _as_bytes(draft: Draft, result: Result, scaling: Scaling) -> Buffer:
+    """The buffer of a result as uint8: its own, or a copy's."""
     if result.slot == RESULT and result.u8 is None:
-        draft.u8(result, scaling)
+        return draft.u8(result, scaling)
     if result.u8 is not None and result.scaling == scaling:
-        return result
+        return result.u8
     key = (id(result), scaling)
     if key not in draft.copies:
         rows = Rows(Place(draft.f32(result)), result.columns)
-        copied = _copy(draft, "Quantize", rows, result.rows, result.columns)
-        draft.u8(copied, scaling)
-        draft.copies[key] = copied
-    return draft.copies[key]
+        draft.copies[key] = _copy(draft, "Quantize", rows, result.rows, result.columns)
+    return draft.copies[key].u8 or draft.u8(draft.copies[key], scaling)
 
 
 # Copies ------------------------------------------------------------------------------------------
+
+
+def copied(draft: Draft, view: View, rows: int, columns: int) -> View:
+    """A copy of a view that lies in rows: one transposition where that will do, or some blocks."""
+    if isinstance(view.tensor, Pixels):
+        view = pixels_as_floats(draft, view)
+    return turned(draft, view) or gathered(draft, view, rows, columns)
 
 
 def _copy(draft: Draft, kind: str, rows: Rows, count: int, columns: int) -> Result:
@@ -113,9 +122,7 @@ def copy_to(draft: Draft, view: View, size: tuple[int, int], into: Result, start
 
 
 def gathered(draft: Draft, view: View, rows: int, columns: int) -> View:
-    """A copy of a view that lies in rows, made block by block."""
-    if isinstance(view.tensor, Pixels):
-        view = pixels_as_floats(draft, view)
+    """The same, made block by block."""
     places = view.places.reshape(rows, columns)
     down, across = _blocks(places)
     height, width = rows // down, columns // across
@@ -143,12 +150,3 @@ def _blocks(places: Places) -> tuple[int, int]:
 
 def _divisors(number: int) -> Iterator[int]:
     return (d for d in range(1, min(number, _MOST_COPIES) + 1) if number % d == 0)
-
-
-def first_and_stride(places: Places) -> tuple[int, int] | None:
-    """(the first place, from row to row) of rows of neighbours."""
-    found = strides_of(places)
-    if found is None or found[1][1] not in (1, None):
-        return None
-    first, (stride, _) = found
-    return first, places.shape[1] if stride is None else stride

@@ -175,6 +175,21 @@ def strides_of(places: Places) -> tuple[int, tuple[int | None, ...]] | None:
     return (first, tuple(strides)) if np.array_equal(expected, places) else None
 
 
+def first_and_stride(places: Places) -> tuple[int, int] | None:
+    """(the first place, from row to row) of rows of neighbours."""
+    found = strides_of(places)
+    if found is None or found[1][1] not in (1, None):
+        return None
+    first, (stride, _) = found
+    return first, places.shape[1] if stride is None else stride
+
+
+def steady(places: Places) -> int:
+    """How many of the first places are equally far apart."""
+    breaks = np.flatnonzero(np.diff(places, 2))
+    return int(breaks[0]) + 2 if breaks.size else places.size
+
+
 def order_of(places: Places) -> Places:
     """In which order the elements of a tensor lie in memory."""
     return np.argsort(places, axis=None, kind="stable")

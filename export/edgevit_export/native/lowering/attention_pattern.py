@@ -1,8 +1,13 @@
-"""softmax(scale * q k^T + mask) v, written as MatMul, Mul, Add, Softmax and MatMul."""
+"""softmax(scale * q k^T + mask) v, written as MatMul, Mul, Add, Softmax and MatMul.
+
+Where something else reads the scores, or adds to each of them, they are written down, and the
+softmax with the values is an operation of its own.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -12,8 +17,8 @@ from edgevit_export.native import plan
 from edgevit_export.native.draft.draft import Draft, scratch
 from edgevit_export.native.draft.reading import Rows, float_rows
 from edgevit_export.native.draft.tensors import Numbers, UnsupportedError, View, whole
+from edgevit_export.native.lowering.elementwise_nodes import of_two
 from edgevit_export.native.lowering.gelu_pattern import only_reader
-from edgevit_export.native.plan import Place
 
 _THREADS = 16  # for each of which a row of scores has room
 _VECTOR = 8
@@ -30,33 +35,56 @@ class _Attention:
 
 
 def scores(draft: Draft, node: ir.Node) -> bool:
-    """Takes a product of two computed tensors, if it is one: an attention has to begin there.
+    """Takes a product of two computed tensors, and what follows it up to the end of an attention.
 
-    Raises:
-        UnsupportedError: it is something else.
+    Returns:
+        Whether it is one.
     """
-    second = draft.view(node.inputs[1])
-    if isinstance(second.tensor, Numbers) and len(second.shape) == 2:
+    if node.op_type != "MatMul" or any(
+        isinstance(view.tensor, Numbers) and len(view.shape) == 2
+        for view in map(draft.view, node.inputs)
+    ):
         return False
     found = _match(draft, node)
-    draft.attentions[found.last] = (node, found)
+    if found is None:
+        _written_scores(draft, node)
+        return True
+    draft.endings[found.last] = partial(_attention, draft, node, found)
     draft.done.update(found.nodes)  # the last of which is the softmax
     return True
 
 
-def attention(draft: Draft, node: ir.Node, first: ir.Node, found: _Attention) -> View:
+def weighted_values(draft: Draft, node: ir.Node) -> bool:
+    """Takes the softmax of scores that are written down; whether it is one.
+
+    Raises:
+        UnsupportedError: no values are weighted by it.
+    """
+    if node.op_type != "Softmax":
+        return False
+    last = _product_after(node)
+    draft.endings[last] = lambda: _weighted(
+        draft, draft.view(node.inputs[0]), draft.view(last.inputs[1])
+    )
+    return True
+
+
+def _attention(draft: Draft, first: ir.Node, found: _Attention) -> View:
     """The operation, at the place of the last product, where all that it reads is there."""
-    query, turned_key = (draft.view(value) for value in first.inputs)
-    value = draft.view(node.inputs[1])
-    key = turned_key.at(turned_key.places.swapaxes(-1, -2))
-    heads = int(np.prod(query.shape[:-2], dtype=int))
-    rows, width = query.shape[-2:]
-    tokens = value.shape[-2]
-    if int(np.prod(value.shape[:-2], dtype=int)) != heads or value.shape[-1] != width:
-        raise UnsupportedError("its queries and values are of different shapes")
+    query, key = _query_and_key(draft, first)
+    value = draft.view(found.last.inputs[1])
+    mask = None if found.mask is None else draft.view(found.mask)
+    tokens, width = key.shape[-2:]
+    is_one_mask = mask is None or (mask.places.size == tokens == mask.shape[-1])
+    if not is_one_mask or value.shape[-1] != width:
+        written = _scores(draft, query, key, found.scale)
+        return _weighted(
+            draft, of_two(draft, plan.ADD, (written, mask)) if mask else written, value
+        )
+    heads, rows = _heads(query), query.shape[-2]
+    _require_shape(value, heads, tokens)
     q, k, v = (_head_rows(draft, view, heads) for view in (query, key, value))
-    whole_vectors = -(-tokens // _VECTOR) * _VECTOR
-    scratch_bytes = 4 * (heads * width + _THREADS) * whole_vectors
+    memory = _scratch_bytes(tokens, heads * width)
     op = plan.Attention(
         name=draft.name(),
         query=q.place,
@@ -70,13 +98,28 @@ def attention(draft: Draft, node: ir.Node, first: ir.Node, found: _Attention) ->
         tokens=tokens,
         head_width=width,
         scale=found.scale,
-        mask=_mask(draft, found.mask, tokens),
-        scratch=scratch(scratch_bytes),
-        scratch_bytes=scratch_bytes,
+        mask=None if mask is None else float_rows(draft, mask, 1, tokens).place,
+        scratch=scratch(memory),
+        scratch_bytes=memory,
     )
-    result = whole(draft.emit(op, rows, heads * width), (rows, heads, width))
-    shape = (*np.broadcast_shapes(query.shape[:-2], value.shape[:-2]), rows, width)
-    return result.at(result.places.swapaxes(0, 1).reshape(shape))
+    return _by_head(draft, op, query.shape[:-2], (rows, heads, width))
+
+
+def _query_and_key(draft: Draft, node: ir.Node) -> tuple[View, View]:
+    """[.., rows, width] and [.., tokens, width], of the same heads."""
+    query, turned_key = (draft.view(value) for value in node.inputs)
+    key = turned_key.at(turned_key.places.swapaxes(-1, -2))
+    _require_shape(key, _heads(query), key.shape[-2])
+    return query, key
+
+
+def _heads(view: View) -> int:
+    return int(np.prod(view.shape[:-2], dtype=int))
+
+
+def _require_shape(view: View, heads: int, tokens: int) -> None:
+    if _heads(view) != heads or view.shape[-2] != tokens:
+        raise UnsupportedError("its queries, keys and values are of different shapes")
 
 
 def _head_rows(draft: Draft, view: View, heads: int) -> Rows:
@@ -86,53 +129,119 @@ def _head_rows(draft: Draft, view: View, heads: int) -> Rows:
     return float_rows(draft, view.at(places), rows, heads * width)
 
 
-def _mask(draft: Draft, value: ir.Value | None, tokens: int) -> Place | None:
-    if value is None:
-        return None
-    view = draft.view(value)
-    if view.places.size != tokens or view.shape[-1] != tokens:
-        raise UnsupportedError(f"its mask is of shape {list(view.shape)}, not one for all rows")
-    return float_rows(draft, view, 1, tokens).place
+def _scratch_bytes(tokens: int, width: int = 0) -> int:
+    """Of keys of some width, and of a row of scores for each thread."""
+    return 4 * (width + _THREADS) * (-(-tokens // _VECTOR) * _VECTOR)
 
 
-def _match(draft: Draft, node: ir.Node) -> _Attention:
-    """What follows the scores, up to the product with the values.
+def _by_head(draft: Draft, op: plan.Op, outer: tuple[int, ...], size: tuple[int, int, int]) -> View:
+    """[.., heads, rows, width] of an operation whose rows have all heads side by side.
 
-    Raises:
-        UnsupportedError: it is something else.
+    Args:
+        size: rows, heads and width.
     """
+    rows, heads, width = size
+    result = whole(draft.emit(op, rows, heads * width), size)
+    return result.at(result.places.swapaxes(0, 1).reshape(*outer, rows, width))
+
+
+# Scores that are written down --------------------------------------------------------------------
+
+
+def _written_scores(draft: Draft, node: ir.Node) -> None:
+    """The product alone, and a constant that it is multiplied by."""
+    following = only_reader(node.outputs[0])
+    scale = None if following is None else _scale(draft, following, node.outputs[0])
+    view = _scores(draft, *_query_and_key(draft, node), 1.0 if scale is None else scale)
+    if following is None or scale is None:
+        draft.views[node.outputs[0]] = view
+    else:
+        draft.done.add(following)
+        draft.views[following.outputs[0]] = view
+
+
+def _scores(draft: Draft, query: View, key: View, scale: float) -> View:
+    heads, rows, (tokens, width) = _heads(query), query.shape[-2], key.shape[-2:]
+    q, k = (_head_rows(draft, view, heads) for view in (query, key))
+    memory = _scratch_bytes(tokens, heads * width)
+    op = plan.Scores(
+        name=draft.name(),
+        query=q.place,
+        query_stride=q.stride,
+        key=k.place,
+        key_stride=k.stride,
+        heads=heads,
+        rows=rows,
+        tokens=tokens,
+        head_width=width,
+        scale=scale,
+        scratch=scratch(memory),
+        scratch_bytes=memory,
+    )
+    return _by_head(draft, op, query.shape[:-2], (rows, heads, tokens))
+
+
+def _weighted(draft: Draft, written: View, value: View) -> View:
+    heads, (rows, tokens), width = _heads(written), written.shape[-2:], value.shape[-1]
+    _require_shape(value, heads, tokens)
+    s, v = (_head_rows(draft, view, heads) for view in (written, value))
+    memory = _scratch_bytes(tokens)
+    op = plan.Weighted(
+        name=draft.name(),
+        scores=s.place,
+        scores_stride=s.stride,
+        value=v.place,
+        value_stride=v.stride,
+        heads=heads,
+        rows=rows,
+        tokens=tokens,
+        head_width=width,
+        scratch=scratch(memory),
+        scratch_bytes=memory,
+    )
+    return _by_head(draft, op, written.shape[:-2], (rows, heads, width))
+
+
+# The pattern -------------------------------------------------------------------------------------
+
+
+def _match(draft: Draft, node: ir.Node) -> _Attention | None:
+    """What follows scores, up to the product with the values, if nothing else reads them."""
     scale, mask, nodes = 1.0, None, []
-    current, value = node, node.outputs[0]
+    value = node.outputs[0]
     while (following := only_reader(value)) is not None:
         nodes.append(following)
-        if following.op_type in ("Mul", "Div") and mask is None:
-            scale *= _scale(draft, following, value)
+        factor = _scale(draft, following, value)
+        if following.op_type == "Softmax":
+            return _Attention(scale, mask, tuple(nodes), _product_after(following))
+        if factor is not None and mask is None:
+            scale *= factor
         elif following.op_type == "Add" and mask is None:
             mask = next(given(v) for v in following.inputs if v is not value)
-        elif following.op_type == "Softmax":
-            return _ending(following, scale, mask, tuple(nodes))
         else:
             break
-        current, value = following, following.outputs[0]
-    raise UnsupportedError(f"after {current.name or current.op_type} comes no softmax")
+        value = following.outputs[0]
+    return None
 
 
-def _ending(
-    softmax: ir.Node, scale: float, mask: ir.Value | None, nodes: tuple[ir.Node, ...]
-) -> _Attention:
+def _product_after(softmax: ir.Node) -> ir.Node:
+    """Of the shares with the values."""
     last = only_reader(softmax.outputs[0])
     if last is None or last.op_type != "MatMul" or last.inputs[0] is not softmax.outputs[0]:
         raise UnsupportedError("what comes after its softmax is no product with values")
-    if softmax.attributes.get_int("axis", -1) not in (-1, 3):
+    dimensions = None if softmax.inputs[0] is None else softmax.inputs[0].shape
+    last_axis = 3 if dimensions is None else len(dimensions) - 1
+    if softmax.attributes.get_int("axis", -1) not in (-1, last_axis):
         raise UnsupportedError("its softmax is not over the last axis")
-    return _Attention(scale, mask, nodes, last)
+    return last
 
 
-def _scale(draft: Draft, node: ir.Node, value: ir.Value) -> float:
+def _scale(draft: Draft, node: ir.Node, value: ir.Value) -> float | None:
+    """By which number a node multiplies a tensor; None if it does something else."""
     other = next((v for v in node.inputs if v is not value), None)
     constant = draft.view(other).constant if other and draft.is_known(other) else None
     is_divisor = node.op_type == "Div" and node.inputs[1] is value
-    if constant is None or constant.size != 1 or is_divisor:
-        raise UnsupportedError("its scores are scaled by something that is no constant")
+    if node.op_type not in ("Mul", "Div") or constant is None or constant.size != 1 or is_divisor:
+        return None
     number = float(constant.item())
     return number if node.op_type == "Mul" else 1 / number

@@ -14,7 +14,7 @@ from edgevit_export.convert.graph import given
 from edgevit_export.native import plan
 from edgevit_export.native.draft.draft import FLOAT_BYTES, Draft
 from edgevit_export.native.draft.pictures import pixels_as_floats
-from edgevit_export.native.draft.reading import float_rows, gathered
+from edgevit_export.native.draft.reading import copied, float_rows
 from edgevit_export.native.draft.tensors import (
     Numbers,
     Pixels,
@@ -104,7 +104,7 @@ def power(draft: Draft, node: ir.Node) -> View:
     if isinstance(view.tensor, Pixels):
         table = view.tensor.table * view.tensor.table
         return View(replace(view.tensor, table=table), view.places)
-    return _binary_step(draft, plan.MULTIPLY, (view, view))
+    return of_two(draft, plan.MULTIPLY, (view, view))
 
 
 def binary(draft: Draft, node: ir.Node) -> View:
@@ -115,7 +115,7 @@ def binary(draft: Draft, node: ir.Node) -> View:
     found = found or _of_pixels(b, a.constant, lambda x, y: computed(y, x))
     if found is None and function == plan.ADD:
         found = added_to_product(draft, node)
-    return found or _binary_step(draft, function, (a, b))
+    return found or of_two(draft, function, (a, b))
 
 
 def _of_pixels(
@@ -141,7 +141,7 @@ def _of_pixels(
 # Two tensors -------------------------------------------------------------------------------------
 
 
-def _binary_step(draft: Draft, function: int, pair: Sequence[View]) -> View:
+def of_two(draft: Draft, function: int, pair: Sequence[View]) -> View:
     """In the order of the operand that lies in full; the other is repeated as it has to be."""
     views = [pixels_as_floats(draft, v) if isinstance(v.tensor, Pixels) else v for v in pair]
     shape = np.broadcast_shapes(*(view.shape for view in views))
@@ -165,7 +165,10 @@ def _binary_step(draft: Draft, function: int, pair: Sequence[View]) -> View:
 
 
 def _operands(draft: Draft, views: Sequence[View], last: int) -> tuple[int, list[_Operand]]:
-    """(columns, both operands): the first width that fits them, or copies of the last axis'."""
+    """(columns, both operands): the first width that fits them, or copies of the last axis'.
+
+    Where none fits both, an operand that does not lie in rows as long as the last axis is copied.
+    """
     size = views[0].places.size
     for columns in _widths(views, last):
         found = [_operand(draft, view, size // columns, columns) for view in views]
@@ -173,7 +176,9 @@ def _operands(draft: Draft, views: Sequence[View], last: int) -> tuple[int, list
         if len(operands) == len(views):
             return columns, operands
     copies = [
-        view if isinstance(view.tensor, Numbers) else gathered(draft, view, size // last, last)
+        view
+        if _operand(draft, view, size // last, last)
+        else copied(draft, view, size // last, last)
         for view in views
     ]
     return _operands(draft, copies, last)

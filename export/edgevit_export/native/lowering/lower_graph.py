@@ -15,7 +15,7 @@ from edgevit_export.native.draft.draft import Draft
 from edgevit_export.native.draft.reading import float_rows
 from edgevit_export.native.draft.tensors import Pixels, UnsupportedError, View
 from edgevit_export.native.lowering import elementwise_nodes, row_nodes, superpixel_nodes
-from edgevit_export.native.lowering.attention_pattern import attention, scores
+from edgevit_export.native.lowering.attention_pattern import scores, weighted_values
 from edgevit_export.native.lowering.constant_nodes import computed, is_constant
 from edgevit_export.native.lowering.gelu_pattern import gelu
 from edgevit_export.native.lowering.product_nodes import conv, gemm
@@ -113,11 +113,11 @@ def _lower(draft: Draft, node: ir.Node) -> None:
 
 def _views(draft: Draft, node: ir.Node) -> _Lowered:
     """Of the results; None where another node stands for this one."""
-    if node in draft.attentions:
-        return attention(draft, node, *draft.attentions[node])
+    if node in draft.endings:
+        return draft.endings[node]()
     if is_constant(draft, node):
         return computed(draft, node)
-    if gelu(draft, node) or (node.op_type == "MatMul" and scores(draft, node)):
+    if gelu(draft, node) or scores(draft, node) or weighted_values(draft, node):
         return None
     if node.op_type in VIEW_NODES:
         return _marked(draft, node, VIEW_NODES[node.op_type](draft, node))

@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 
 from edgevit_export.native import plan
 from edgevit_export.native.draft.draft import Draft
+from edgevit_export.native.draft.maps import Map, map_of_rows
 from edgevit_export.native.draft.reading import Rows, byte_rows, float_rows
 from edgevit_export.native.draft.tensors import (
     Floats,
+    Numbers,
     Pixels,
     Scaling,
     UnsupportedError,
     View,
     whole,
 )
+from edgevit_export.native.draft.turning import in_column_order, in_row_order
 from edgevit_export.native.lowering.pack_weights import (
     float_panels,
     int8_panels,
@@ -35,25 +38,6 @@ _LEAST_INPUTS = 16  # smaller products gain nothing from eight bits
 _GROUP = 4  # inputs that an instruction for eight bits takes at once
 _CHANNELS = 8  # that the eight-bit kernel for depthwise convolutions takes at once
 _PLAIN = {"alpha": 1.0, "beta": 1.0, "transA": 0}  # of a Gemm that adds a bias to a product
-
-
-@dataclass(frozen=True)
-class _Map:
-    """How a kernel goes over a map: (height, width) of all that has both."""
-
-    source: tuple[int, int]
-    result: tuple[int, int]
-    kernel: tuple[int, int] = (1, 1)
-    strides: tuple[int, int] = (1, 1)
-    pads: tuple[int, int] = (0, 0)
-
-    @property
-    def places(self) -> int:
-        return self.source[0] * self.source[1]
-
-    @property
-    def places_of_result(self) -> int:
-        return self.result[0] * self.result[1]
 
 
 @dataclass(frozen=True)
@@ -76,39 +60,75 @@ def gemm(draft: Draft, node: ir.Node) -> View:
     if any(options.get(name, usual) != usual for name, usual in _PLAIN.items()):
         raise UnsupportedError("it scales or transposes its input")
     view = draft.view(node.inputs[0])
+    if isinstance(view.tensor, Numbers) and node.op_type == "MatMul":
+        return _of_columns(draft, node)
     weight = matrix(draft.view(node.inputs[1]), bool(options.get("transB", 0)))
+    return _of_rows(draft, view, weight, _bias(draft, node, weight))
+
+
+def _of_columns(draft: Draft, node: ir.Node) -> View:
+    """A constant [N, K] with columns [.., K, M]: their rows, turned, with the turned constant."""
+    view = draft.view(node.inputs[1])
+    weight = matrix(draft.view(node.inputs[0]), is_turned=True)
+    columns = view.at(view.places.swapaxes(-1, -2))
+    result = _of_rows(draft, columns, weight, np.zeros(weight.outputs, np.float32))
+    return result.at(result.places.swapaxes(-1, -2))
+
+
+def _of_rows(draft: Draft, view: View, weight: Weight, bias: Floats) -> View:
+    """[.., K] to [.., N]: rows are multiplied in the order in which they lie."""
     *outer, inputs = view.shape
-    rows = view.places.size // inputs
-    over = _Map((1, rows), (1, rows))
-    operand = _operand(draft, view, weight, over)
-    result = _emitted(draft, plan.Conv, operand, weight, _bias(draft, node, weight), over)
-    return result.at(result.places.reshape(*outer, weight.outputs))
+    rows, order = in_row_order(draft, view, inputs)
+    over = map_of_rows(rows) or Map((1, len(order)), (1, len(order)))
+    if not over.is_by_place:  # as windows, which need not be copied
+        weight = weight.in_taps(over.kernel[0] * over.kernel[1])
+        rows = rows.at(np.arange(rows.places.size))
+    operand = _operand(draft, rows, weight, over)
+    result = _emitted(draft, plan.Conv, operand, weight, bias, over)
+    places = np.empty_like(result.places)
+    places[order] = result.places
+    return result.at(places.reshape(*outer, weight.outputs))
 
 
 def conv(draft: Draft, node: ir.Node) -> View:
-    """A map [1, C, H, W], which lies as rows (y, x) of channels."""
+    """Maps [B, C, H, W]: one lies as rows (y, x) of channels."""
     view = draft.view(node.inputs[0])
-    _, channels, height, width = view.shape
+    batch, channels, height, width = view.shape
     weight = kernel(draft.view(node.inputs[1]))
     options = {name: attribute.value for name, attribute in node.attributes.items()}
     over = _over_map((height, width), draft.view(node.inputs[1]).shape[2:], options)
-    rows = view.at(view.places.transpose(0, 2, 3, 1))
     group = options.get("group", 1)
     bias = _bias(draft, node, weight)
-    if group == 1:
-        operand = _operand(draft, rows, weight, over)
-        result = _emitted(draft, plan.Conv, operand, weight, bias, over)
-    elif group == channels == weight.outputs:
-        operand = _operand_by_channel(draft, rows, weight, over)
-        result = _emitted(draft, plan.Depthwise, operand, weight, bias, over)
-    else:
+    if group == channels == weight.outputs and (group > 1 or batch > 1):
+        return _by_channel(draft, view, weight, bias, over)
+    if group != 1:
         raise UnsupportedError(
             f"it takes {channels} channels to {weight.outputs} in {group} groups"
         )
-    return result.at(result.places.reshape(1, *over.result, -1).transpose(0, 3, 1, 2))
+    rows = view.at(view.places.transpose(0, 2, 3, 1))
+    if over.is_by_place and batch > 1:
+        result = _of_rows(draft, rows, weight, bias)
+    elif batch > 1:
+        raise UnsupportedError("it takes several maps at once")
+    else:
+        operand = _operand(draft, rows, weight, over)
+        result = _emitted(draft, plan.Conv, operand, weight, bias, over)
+    return result.at(result.places.reshape(batch, *over.result, -1).transpose(0, 3, 1, 2))
 
 
-def _over_map(source: tuple[int, int], size: tuple[int, ...], options: Mapping[str, Any]) -> _Map:
+def _by_channel(draft: Draft, view: View, weight: Weight, bias: Floats, over: Map) -> View:
+    """A convolution of every channel with itself: more maps are more channels."""
+    batch, channels = view.shape[:2]
+    rows, order = in_column_order(draft, view.at(view.places.transpose(2, 3, 0, 1)), over.places)
+    weight, bias = weight.of_outputs(order % channels), bias[order % channels]
+    operand = _operand_by_channel(draft, rows, weight, over)
+    result = _emitted(draft, plan.Depthwise, operand, weight, bias, over)
+    places = np.empty_like(result.places)
+    places[:, order] = result.places
+    return result.at(places.reshape(*over.result, batch, channels).transpose(2, 3, 0, 1))
+
+
+def _over_map(source: tuple[int, int], size: tuple[int, ...], options: Mapping[str, Any]) -> Map:
     if set(options.get("dilations", (1, 1))) != {1}:
         raise UnsupportedError("its kernel has gaps")
     if options.get("auto_pad", "NOTSET") != "NOTSET":
@@ -116,7 +136,7 @@ def _over_map(source: tuple[int, int], size: tuple[int, ...], options: Mapping[s
     (down, across), pads = options.get("strides", (1, 1)), options.get("pads", (0, 0, 0, 0))
     height = (source[0] + pads[0] + pads[2] - size[0]) // down + 1
     width = (source[1] + pads[1] + pads[3] - size[1]) // across + 1
-    return _Map(source, (height, width), (size[0], size[1]), (down, across), (pads[0], pads[1]))
+    return Map(source, (height, width), (size[0], size[1]), (down, across), (pads[0], pads[1]))
 
 
 def _bias(draft: Draft, node: ir.Node, weight: Weight) -> Floats:
@@ -128,7 +148,7 @@ def _bias(draft: Draft, node: ir.Node, weight: Weight) -> Floats:
 # Operands ----------------------------------------------------------------------------------------
 
 
-def _operand(draft: Draft, view: View, weight: Weight, over: _Map) -> _Operand:
+def _operand(draft: Draft, view: View, weight: Weight, over: Map) -> _Operand:
     """Of a product: bytes where the view and the weight have them and the kernel takes them."""
     channels = weight.channels
     if view.scaling is None or weight.int8 is None or not _takes_bytes(view, weight):
@@ -148,7 +168,7 @@ def _takes_bytes(view: View, weight: Weight) -> bool:
     return fits and weight.taps * weight.channels >= _LEAST_INPUTS
 
 
-def _operand_by_channel(draft: Draft, view: View, weight: Weight, over: _Map) -> _Operand:
+def _operand_by_channel(draft: Draft, view: View, weight: Weight, over: Map) -> _Operand:
     """Of a convolution of every channel with itself."""
     channels = weight.outputs
     if view.scaling is None or weight.int8 is None or channels % _CHANNELS:
@@ -162,7 +182,7 @@ def _operand_by_channel(draft: Draft, view: View, weight: Weight, over: _Map) ->
 
 
 def _emitted(  # noqa: PLR0913, PLR0917
-    draft: Draft, kind: type[plan.Conv], operand: _Operand, weight: Weight, bias: Floats, over: _Map
+    draft: Draft, kind: type[plan.Conv], operand: _Operand, weight: Weight, bias: Floats, over: Map
 ) -> View:
     """Rows [places of the map, C] to rows [places of the result, N]."""
     op = kind(

@@ -31,6 +31,20 @@ class Weight:
     def outputs(self) -> int:
         return int(self.values.shape[2])
 
+    def in_taps(self, taps: int) -> Weight:
+        """The same inputs as those of some taps."""
+        shape = (taps, -1, self.outputs)
+        int8 = None if self.int8 is None else self.int8.reshape(shape)
+        return Weight(self.values.reshape(shape), int8, self.scales)
+
+    def of_outputs(self, chosen: NDArray[np.int64]) -> Weight:
+        """Those of some outputs, which may be repeated."""
+        return Weight(
+            self.values[..., chosen],
+            None if self.int8 is None else self.int8[..., chosen],
+            None if self.scales is None else self.scales[chosen],
+        )
+
 
 def matrix(view: View, is_turned: bool) -> Weight:
     """[K, N], or [N, K] if it is turned, as one tap."""

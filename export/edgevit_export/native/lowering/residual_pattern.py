@@ -1,4 +1,7 @@
-"""product + x, where x was there before the product: the product adds it."""
+"""product + x, where x was there before the product: the product adds it.
+
+What is the same in every row becomes a part of the bias.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,16 @@ import onnx_ir as ir
 from edgevit_export.convert.graph import given
 from edgevit_export.native.draft.draft import Draft
 from edgevit_export.native.draft.reading import Rows, float_rows, rows_of
-from edgevit_export.native.draft.tensors import Numbers, Pixels, Result, Step, View, order_of
-from edgevit_export.native.plan import Conv, Depthwise
+from edgevit_export.native.draft.tensors import (
+    Floats,
+    Numbers,
+    Pixels,
+    Result,
+    Step,
+    View,
+    order_of,
+)
+from edgevit_export.native.plan import NONE, Constant, Conv, Depthwise, Place
 
 
 def added_to_product(draft: Draft, node: ir.Node) -> View | None:
@@ -22,6 +33,8 @@ def added_to_product(draft: Draft, node: ir.Node) -> View | None:
         step = unread_product(view)
         if step is None or len(value.uses()) != 1 or not draft.is_alone(value, node):
             continue
+        if _is_bias(view, other, step):
+            return View(view.tensor, view.places)
         rows = _residual_rows(draft, view, other, step)
         if rows is not None:
             step.op = replace(step.op, residual=rows.place, residual_stride=rows.stride)
@@ -38,6 +51,23 @@ def unread_product(view: View) -> Step[Conv] | None:
     if step is None or not isinstance(step.op, Conv) or not view.is_everything:
         return None
     return step
+
+
+def _is_bias(view: View, other: View, step: Step[Conv]) -> bool:
+    """Adds a constant to the bias of a product, if it is the same in every row; whether it is."""
+    result, values, bias = view.tensor, other.constant, step.op.bias
+    if values is None or not isinstance(result, Result) or step.op.activation != NONE:
+        return False
+    if np.broadcast_shapes(view.shape, values.shape) != view.shape:
+        return False
+    spread = np.broadcast_to(values, view.shape).ravel()[order_of(view.places)]
+    rows = spread.reshape(result.rows, result.columns)
+    if (rows != rows[:1]).any() or not isinstance(bias.block, Constant):
+        return False
+    former: Floats = bias.block.values
+    added = np.pad(rows[0], (0, former.size - result.columns))
+    step.op = replace(step.op, bias=Place(Constant((former + added).astype(np.float32))))
+    return True
 
 
 def _ready(view: View) -> int:

@@ -29,5 +29,6 @@ static_assert(sizeof(Staged) <= kStagedBytes, "a block fits into the staging mem
   {NAME,                                                                                      \
    is_usable,                                                                                 \
    {{nullptr, nullptr}, {PICTURE, nullptr}, {conv, nullptr}, {depthwise, nullptr},            \
-    {slic, nullptr}, {pool, nullptr}, {layer_norm, nullptr}, {transpose_keys, attend},        \
-    {binary, nullptr}, {unary, nullptr}, {mean, nullptr}}}
+    {slic, nullptr}, {pool, nullptr}, {layer_norm, nullptr}, {attention_keys, attend},        \
+    {binary, nullptr}, {unary, nullptr}, {mean, nullptr}, {scores_keys, scores},              \
+    {weighted, nullptr}, {transpose, nullptr}}}

@@ -1,4 +1,4 @@
-// What works on rows of floats: LayerNorm, elementwise functions, the mean.
+// What works on rows of floats: LayerNorm, elementwise functions, the mean, exchanged rows and columns.
 
 inline void layer_norm(const Call& call, uint32_t part, uint32_t parts) {
   const LayerNorm& op = call.operation->layer_norm;
@@ -87,4 +87,20 @@ inline void mean(const Call& call, uint32_t part, uint32_t) {
       sum += load_first<F>(src + row * op.src_stride + c, count);
     return sum / rows;
   });
+}
+
+// Neighbouring rows of the result read neighbouring columns, which share lines of the cache.
+inline void transpose(const Call& call, uint32_t part, uint32_t parts) {
+  const Transpose& op = call.operation->transpose;
+  const size_t stride = op.src_stride;
+  const Share results(op.batches * op.columns, part, parts);
+  for (uint32_t result = results.begin; result < results.end; ++result) {
+    const size_t batch = result / op.columns, column = result % op.columns;
+    const float* src = call.read<float>(op.src) + batch * op.batch_stride + column;
+    put_row<F>(Destination(call, op.output).row(result), op.rows, [&](size_t row, size_t count) {
+      float values[kLanes];
+      for (size_t i = 0; i < count; ++i) values[i] = src[(row + i) * stride];
+      return load_first<F>(values, count);
+    });
+  }
 }
