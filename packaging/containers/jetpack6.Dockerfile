@@ -16,7 +16,7 @@ WORKDIR /src
 COPY . .
 RUN python3 -m venv --system-site-packages /opt/edgevit \
     && /opt/edgevit/bin/pip install --no-cache-dir \
-        "numpy>=1.26,<2" "msgspec>=0.19,<1" "onnxruntime>=1.18,<2" "typer>=0.12,<1" "rich>=13,<16" \
+        "numpy>=1.26,<2" "msgspec>=0.19,<1" "onnxruntime>=1.18,<2" "typer>=0.12,<0.29" "rich>=13,<16" \
         "tomli>=2,<3" "aiohttp>=3.11,<4" "prometheus-client>=0.20,<1" "av>=14,<20" \
         "cuda-bindings>=12.8,<13" \
     && /opt/edgevit/bin/pip install --no-cache-dir --no-deps .

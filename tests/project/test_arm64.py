@@ -155,6 +155,20 @@ def test_run_and_bench(root: Path, bundle: Path, pictures: Path) -> None:
         assert any("emulated" in reason for reason in result["disturbances"])
 
 
+def test_an_emulator_that_ends_takes_no_folder_from_another(root: Path, tmp_path: Path) -> None:
+    """A device has several agents at once, and their folder is a bind."""
+    script = f"echo begun; read line; test -d {shlex.quote(str(tmp_path))}"
+    words = [*arm64_root.emulated(root, tmp_path), "/bin/sh", "-c", script]
+    begun = []
+    for _ in range(2):
+        begun.append(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        assert begun[-1].stdout is not None
+        assert begun[-1].stdout.readline() == b"begun\n"
+    for emulator in begun:
+        emulator.communicate(b"look\n")
+    assert [emulator.returncode for emulator in begun] == [0, 0]
+
+
 @pytest.fixture(scope="module")
 def arm(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A device called ``arm``: a real SSH server whose Python is the emulated one; its folder."""

@@ -36,11 +36,12 @@ from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import agent, bootstrap, protocol, setup
+from edgevit_runtimes.remote.calls import ask
 from edgevit_runtimes.remote.device_address import Device
 from edgevit_runtimes.remote.device_list import add_device, devices_file, read_devices
 from edgevit_runtimes.remote.pending import read_pending
 from edgevit_runtimes.remote.setup import _refuse_unfit, build_wheel
-from edgevit_runtimes.remote.ssh import Ssh
+from edgevit_runtimes.remote.ssh import Ssh, connection
 from edgevit_runtimes.remote.transfer.send_bundle import _refuse_full
 from edgevit_runtimes.sources.source_address import parse
 from support import Command, begin, environment
@@ -564,14 +565,16 @@ def by_verb(hostile: str) -> str:
 @pytest.mark.parametrize(
     ("hostile", "message"),
     [
+        ("hello: exec sleep 1000", "nothing was taken and nothing came for 2 s"),
         ("store: exec sleep 1000", "nothing was taken and nothing came for 2 s"),
         ("follow: exec sleep 1000", "nothing was taken and nothing came for 2 s"),
+        ("store: cat > /dev/null", "answered nothing that edgevit understands"),
         ("store: exec yes", "nothing was taken and nothing came|more than 500 lines"),
         ("follow: exec yes", "more than 500 lines"),
         ('follow: exec yes \'edgevit: {"line": "x"}\'', "more than 500 lines"),
         ("follow: exec cat /dev/zero", "a line of more than"),
         ("follow: yes $(printf %09999d) | tr -d 2", "sent more than 2 MiB"),
-        ("hello: exec yes", "says more than"),
+        ("hello: exec yes", "more than 500 lines"),
     ],
 )
 def test_a_device_that_never_reads_or_floods(
@@ -587,7 +590,6 @@ def test_a_device_that_never_reads_or_floods(
     monkeypatch.setattr("edgevit_runtimes.remote.protocol._MOST_LINES", 500)
     monkeypatch.setattr("edgevit_runtimes.remote.protocol._LONGEST_LINE", 1 << 20)
     monkeypatch.setattr("edgevit_runtimes.remote.protocol._MOST_BYTES", 2 << 20)
-    monkeypatch.setattr("edgevit_runtimes.remote.ssh._MOST_BYTES", 1 << 20)
     _hostile_device(tmp_path, edgevit, by_verb(hostile))
     if hostile.startswith("follow"):
         name = f"{sha256_of(PREBUILT_BUNDLE / MANIFEST_FILE)}.edgevit"
@@ -598,6 +600,25 @@ def test_a_device_that_never_reads_or_floods(
     assert "Traceback" not in ended.err
     if hostile.startswith("follow: exec sleep"):
         assert "Pick it up with" in ended.err
+
+
+def test_an_answer_counts_before_the_command_ends(
+    reachable: Loopback, tmp_path: Path, edgevit: Command
+) -> None:
+    """Under an emulator the command ends with the run that it started, which may take hours."""
+    _hostile_device(tmp_path, edgevit, "read line; printf 'edgevit: {\"a\": 1}\\n'; exec sleep 60")
+    began_s = time.monotonic()
+    with connection("box") as ssh:
+        assert ask(ssh, {"verb": "hello"}) == {"a": 1}
+    assert time.monotonic() - began_s < 30
+
+
+def test_an_answer_among_much_talk_is_given_up(
+    reachable: Loopback, tmp_path: Path, edgevit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgevit_runtimes.remote.calls._ANSWER_TIMEOUT_S", 2.0)
+    _hostile_device(tmp_path, edgevit, "while echo wait; do sleep 0.2; done")
+    assert "no end of 'python' in 2 s" in edgevit("bench", "--host", "box").one_message
 
 
 @pytest.mark.parametrize(
@@ -685,7 +706,6 @@ def test_a_run_that_goes_on_in_silence_is_waited_for(
 
 def test_a_greeting_is_passed_over() -> None:
     text = 'Welcome to the device!\nedgevit: {"a": 1}\nbye\n'
-    assert protocol.only_message(text, "box") == {"a": 1}
     assert list(protocol.messages(io.BytesIO(text.encode()), "box")) == [{"a": 1}]
 
 
@@ -804,7 +824,8 @@ def _agent(folder: Path, job: dict[str, Any], more: bytes = b"") -> dict[str, An
         check=True,
         env=environment(),
     )
-    return protocol.only_message(ended.stdout.decode(), "box")
+    (answer,) = protocol.messages(io.BytesIO(ended.stdout), "box")
+    return answer
 
 
 @pytest.mark.parametrize(

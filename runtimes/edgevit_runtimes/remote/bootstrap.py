@@ -20,7 +20,7 @@ NEEDED = [
     "numpy>=1.26,<3",
     "onnxruntime>=1.18,<2",
     "rich>=13,<16",
-    "typer>=0.12,<1",
+    "typer>=0.12,<0.29",
 ]
 NEEDED_BEFORE_3_11 = ["tomli>=2,<3"]
 # The page of a camera, and videos: extras "serve" and "video".

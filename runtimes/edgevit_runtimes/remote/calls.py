@@ -14,23 +14,25 @@ from edgevit_runtimes.remote import protocol
 from edgevit_runtimes.remote.running import Running
 from edgevit_runtimes.remote.ssh import Ssh
 
-_ANSWER_TIMEOUT_S = 120.0
+_ANSWER_TIMEOUT_S = 120.0  # of an answer, however much is said before it
 _SILENCE_S = 120.0  # a run says every few seconds that it goes on
 
 
 def ask(ssh: Ssh, job: dict[str, Any]) -> dict[str, Any]:
-    """One job, one answer.
+    """One job, one answer, which counts when it is there.
+
+    The end of the agent's command is not waited for: a run that it started may keep the output of
+    that command open as long as it lives, as every process under proot does.
 
     Raises:
         DeviceError, CheckFailedError: it cannot be reached, is not set up, or refuses.
     """
-    try:
-        text = ssh.run(_agent(ssh), _line(job), _ANSWER_TIMEOUT_S)
-    except DeviceError as error:
-        raise _explained(ssh, error) from error
-    answer = protocol.only_message(text, ssh.device.host)
-    refuse_error(answer, ssh.device.host)
-    return answer
+    with conversation(ssh, job, timeout_s=_ANSWER_TIMEOUT_S) as running:
+        running.end_input()
+        answer = next(protocol.messages(running, ssh.device.host), None)
+        if answer is not None:
+            running.leave()
+    return required(answer, ssh.device.host)
 
 
 @contextmanager
@@ -53,6 +55,18 @@ def conversation(
             yield running
     except DeviceError as error:
         raise _explained(ssh, error) from error
+
+
+def required(answer: dict[str, Any] | None, host: str) -> dict[str, Any]:
+    """An answer that is no error; None: the device ended well, and said nothing.
+
+    Raises:
+        DeviceError, CheckFailedError: there is none, or it is one.
+    """
+    if answer is None:
+        raise DeviceError(f"{host} answered nothing that edgevit understands. Set it up again.")
+    refuse_error(answer, host)
+    return answer
 
 
 def refuse_error(answer: dict[str, Any], host: str) -> None:

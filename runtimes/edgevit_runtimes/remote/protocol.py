@@ -53,18 +53,6 @@ def messages(stream: Lines, host: str) -> Iterator[dict[str, Any]]:
     raise DeviceError(f"{host} sent more than {_MOST_LINES} lines; no more are read.")
 
 
-def only_message(text: str, host: str) -> dict[str, Any]:
-    """The last message of an answer.
-
-    Raises:
-        DeviceError: there is none.
-    """
-    lines = [line for line in text.encode().splitlines() if line.startswith(MARK)]
-    if not lines:
-        raise DeviceError(f"{host} answered nothing that edgevit understands. Set it up again.")
-    return _parsed(lines[-1][len(MARK) :], host)
-
-
 def _parsed(text: bytes, host: str) -> dict[str, Any]:
     try:
         content = json.loads(text)

@@ -39,6 +39,7 @@ class Running:
         self._began_s = time.monotonic()
         self._waits_since_s: float | None = None
         self._verdict: ConnectionLostError | None = None
+        self._is_left = False
         self._ended = threading.Event()
         threading.Thread(target=self._watch, name="ssh-watch", daemon=True).start()
 
@@ -70,12 +71,18 @@ class Running:
         with self._waiting():
             return self._output.readline(most_bytes)
 
+    def leave(self) -> None:
+        """Says that all has come that matters: its end is neither waited for nor judged."""
+        self._is_left = True
+
     def wait(self) -> int:
-        """Its exit code.
+        """Its exit code; 0 where it was left.
 
         Raises:
             ConnectionLostError: it took too long, or nothing came or went any more.
         """
+        if self._is_left:
+            return 0
         with self._waiting():
             code = self._process.wait()
         if self._verdict is not None:

@@ -29,7 +29,14 @@ def missing_tools() -> list[str]:
 
 
 def emulated(root: Path, *binds: Path) -> list[str]:
-    """The words before a command that is to run inside; ``binds`` are seen there as they are."""
+    """The words before a command that is to run inside; ``binds`` are seen there as they are.
+
+    The folders above them are made in the root and stay: proot makes those that are missing, and
+    takes them away when it ends, also from another proot that runs still. To that one nothing below
+    exists any more, and a folder in a bind "is not a folder".
+    """
+    for path in binds:
+        (root / path.absolute().relative_to("/")).parent.mkdir(parents=True, exist_ok=True)
     seen = ["/proc", "/dev", "/etc/resolv.conf", *map(str, binds)]
     return [
         *("proot", "-q", "qemu-aarch64-static", "-0", "-r", str(root), "-w", "/"),

@@ -9,7 +9,7 @@ from edgevit.common.errors import DeviceError
 from edgevit.common.progress import Advance, Progress
 from edgevit.common.untrusted.sanitize import harmless
 from edgevit_runtimes.remote import protocol
-from edgevit_runtimes.remote.calls import conversation, refuse_error
+from edgevit_runtimes.remote.calls import conversation, required
 from edgevit_runtimes.remote.running import Running
 from edgevit_runtimes.remote.ssh import Ssh
 
@@ -41,7 +41,7 @@ def send_bundle(
         all(pour(bundle.path / name, running, advance) for name in names)
         running.end_input()
         answers = list(protocol.messages(running, ssh.device.host))
-    refuse_error(answers[-1] if answers else {}, ssh.device.host)
+    required(answers[-1] if answers else None, ssh.device.host)
 
 
 def _refuse_full(host: str, free_mib: object, total: int) -> None:

@@ -11,7 +11,7 @@ from edgevit.common.errors import DeviceError
 from edgevit.common.progress import Progress
 from edgevit.common.storage.hashes import checked_sha256
 from edgevit_runtimes.remote import protocol
-from edgevit_runtimes.remote.calls import ask, conversation, refuse_error
+from edgevit_runtimes.remote.calls import ask, conversation, required
 from edgevit_runtimes.remote.ssh import Ssh
 from edgevit_runtimes.remote.transfer.send_bundle import pour
 
@@ -55,5 +55,5 @@ def _send(ssh: Ssh, job: dict[str, object], files: list[Path], progress: Progres
         all(pour(file, running, advance) for file in files)
         running.end_input()
         answers = list(protocol.messages(running, ssh.device.host))
-    refuse_error(answers[-1] if answers else {}, ssh.device.host)
+    required(answers[-1] if answers else None, ssh.device.host)
     progress.line(f"{ssh.device.host}: {len(files)} pictures sent, {total / 2**20:.1f} MiB")

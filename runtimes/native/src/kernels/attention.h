@@ -2,10 +2,13 @@
 // scores are seen from outside.
 //
 // Keys are transposed first, so that one step works on the scores of several tokens, which then
-// need not be added up across lanes.
+// need not be added up across lanes. Some queries of a head are handled together: an addition then
+// need not wait for the one before.
 
-// Scratch: the keys of every head, float [head_width][tokens rounded up to 8]; then one row of
-// scores for every part.
+constexpr uint32_t kQueries = 4;
+
+// Scratch: the keys of every head, float [head_width][tokens rounded up to 8]; then kMaxParts rows of
+// scores, which the parts share.
 template <typename Op>
 struct HeadScratch {
   const Op& op;
@@ -16,8 +19,23 @@ struct HeadScratch {
       : op(operation), memory(call.write<float>(op.scratch)), padded(padded_tokens(op.tokens)) {}
 
   float* keys(size_t head) const { return memory + head * op.head_width * padded; }
-  float* scores(size_t part) const { return keys(op.heads) + part * padded; }
+  float* scores(uint32_t part, uint32_t parts) const {
+    return keys(op.heads) + part * (kMaxParts / parts) * padded;
+  }
 };
+
+// Calls `work(head, row, count)` for the queries of a part: kQueries of them, or one.
+template <typename Work>
+inline void for_queries(uint32_t heads, uint32_t rows, uint32_t part, uint32_t parts, Work work) {
+  const bool have_room = kMaxParts / parts >= kQueries;
+  const Share pairs(heads * rows, part, parts);
+  for (uint32_t pair = pairs.begin; pair < pairs.end;) {
+    const uint32_t row = pair % rows, left = std::min(rows - row, pairs.end - pair);
+    const uint32_t count = have_room && left >= kQueries ? kQueries : 1;
+    work(pair / rows, row, count);
+    pair += count;
+  }
+}
 
 template <typename Op>
 inline void transpose_keys(const Call& call, const Op& op, uint32_t part, uint32_t parts) {
@@ -40,21 +58,42 @@ inline void scores_keys(const Call& call, uint32_t part, uint32_t parts) {
   transpose_keys(call, call.operation->scores, part, parts);
 }
 
-// Products of one query with the keys of kBlocks times 8 tokens: more than one, so that an addition
-// need not wait for the one before.
-template <int kBlocks>
-inline void raw_scores(const float* query, size_t width, const float* keys, size_t padded, float* scores) {
-  F8 sum[kBlocks] = {};
-  for (size_t d = 0; d < width; ++d)
-    for (int i = 0; i < kBlocks; ++i) sum[i] += load<F8>(keys + d * padded + 8 * i) * query[d];
-  for (int i = 0; i < kBlocks; ++i) store(scores + 8 * i, sum[i]);
+// Products of kRows queries with the keys of some tokens, kVectors at a time.
+template <typename V, int kVectors, int kRows>
+inline void raw_scores(const float* query, size_t stride, size_t width, const float* keys, size_t padded,
+                       float* scores) {
+  V sum[kRows][kVectors] = {};
+  for (size_t d = 0; d < width; ++d, keys += padded)
+    for (int v = 0; v < kVectors; ++v) {
+      const V key = load<V>(keys + v * kLanesOf<V>);
+      for (int r = 0; r < kRows; ++r) sum[r][v] += key * query[r * stride + d];
+    }
+  for (int r = 0; r < kRows; ++r)
+    for (int v = 0; v < kVectors; ++v) store(scores + r * padded + v * kLanesOf<V>, sum[r][v]);
 }
 
-// The same with all tokens.
-inline void raw_scores(const float* query, size_t width, const float* keys, size_t padded, float* scores) {
-  size_t first = 0;
-  for (; first + 32 <= padded; first += 32) raw_scores<4>(query, width, keys + first, padded, scores + first);
-  for (; first < padded; first += 8) raw_scores<1>(query, width, keys + first, padded, scores + first);
+// The same with all tokens: float [kRows][padded].
+template <int kRows>
+inline void raw_scores(const float* query, size_t stride, size_t width, const float* keys, size_t padded,
+                       float* scores) {
+  size_t t = 0;
+  for (; t + 2 * kLanes <= padded; t += 2 * kLanes)
+    raw_scores<F, 2, kRows>(query, stride, width, keys + t, padded, scores + t);
+  for (; t + kLanes <= padded; t += kLanes)
+    raw_scores<F, 1, kRows>(query, stride, width, keys + t, padded, scores + t);
+  for (; t < padded; t += 8) raw_scores<F8, 1, kRows>(query, stride, width, keys + t, padded, scores + t);
+}
+
+template <typename Op>
+inline void raw_scores(const Call& call, const HeadScratch<Op>& scratch, uint32_t head, uint32_t row,
+                       uint32_t count, float* scores) {
+  const Op& op = scratch.op;
+  const float* query = call.read<float>(op.query) + row * size_t{op.query_stride} + head * op.head_width;
+  const float* keys = scratch.keys(head);
+  if (count == kQueries)
+    raw_scores<kQueries>(query, op.query_stride, op.head_width, keys, scratch.padded, scores);
+  else
+    raw_scores<1>(query, op.query_stride, op.head_width, keys, scratch.padded, scores);
 }
 
 // Makes scores to probabilities, by what `score_at` says of eight tokens; gives what they must be
@@ -71,7 +110,9 @@ inline float soften(size_t tokens, float* scores, ScoreAt score_at) {
   const float top = greatest_of(greatest);
   F8 total = {};
   for (size_t t = 0; t < tokens; t += 8) {
-    F8 value = exponential(load<F8>(scores + t) - top);
+    const F8 below = load<F8>(scores + t) - top;
+    // Nothing instead of next to nothing: processors are slow with numbers as small as its products.
+    F8 value = below < -80.0f ? F8{} : exponential(below);
     for (size_t i = tokens - t; i < 8; ++i) value[i] = 0.0f;
     total += value;
     store(scores + t, value);
@@ -86,65 +127,86 @@ inline Target from_column(Target target, size_t column) {
   return target;
 }
 
-// One head's values, by their shares of `total`.
-template <typename Op>
-inline void put_values(const Call& call, const Op& op, size_t pair, const float* shares, float total) {
-  const size_t first = pair % op.heads * op.head_width;
+// One head's values, by their shares of `totals`, for kRows queries.
+template <int kRows, typename Op>
+inline void put_values(const Call& call, const Op& op, uint32_t head, uint32_t row, const float* shares,
+                       const float* totals) {
+  const size_t first = head * op.head_width, width = op.head_width, padded = padded_tokens(op.tokens);
   const float* value = call.read<float>(op.value) + first;
-  const Target target = from_column(Destination(call, op.output).row(pair / op.heads), first);
-  put_row<F>(target, op.head_width, [&](size_t c, size_t count) {
-    F sum = {};
-    for (size_t t = 0; t < op.tokens; ++t)
-      sum += load_first<F>(value + t * op.value_stride + c, count) * shares[t];
-    return sum / total;
-  });
+  const Destination to(call, op.output);
+  for (size_t c = 0; c < width; c += kLanes) {
+    const size_t count = std::min<size_t>(width - c, kLanes);
+    F sum[kRows] = {};
+    for (size_t t = 0; t < op.tokens; ++t) {
+      const F values = load_first<F>(value + t * op.value_stride + c, count);
+      for (int r = 0; r < kRows; ++r) sum[r] += values * shares[r * padded + t];
+    }
+    for (int r = 0; r < kRows; ++r) {
+      const Target target = to.row(row + r);
+      if (count == kLanes)
+        target.put(first + c, F(sum[r] / totals[r]));
+      else
+        target.put_first(first + c, F(sum[r] / totals[r]), count);
+    }
+  }
+}
+
+template <typename Op>
+inline void put_values(const Call& call, const Op& op, uint32_t head, uint32_t row, uint32_t count,
+                       const float* shares, const float* totals) {
+  if (count == kQueries)
+    put_values<kQueries>(call, op, head, row, shares, totals);
+  else
+    put_values<1>(call, op, head, row, shares, totals);
 }
 
 inline void attend(const Call& call, uint32_t part, uint32_t parts) {
   const Attention& op = call.operation->attention;
   const HeadScratch<Attention> scratch(call, op);
   const float* mask = call.read<float>(op.mask);
-  float* row_scores = scratch.scores(part);
-  const Share pairs(op.rows * op.heads, part, parts);
-  for (uint32_t pair = pairs.begin; pair < pairs.end; ++pair) {
-    const size_t row = pair / op.heads, head = pair % op.heads;
-    const float* query = call.read<float>(op.query) + row * op.query_stride + head * op.head_width;
-    raw_scores(query, op.head_width, scratch.keys(head), scratch.padded, row_scores);
-    const float total = soften(op.tokens, row_scores, [&](size_t t, size_t left) {
-      F8 score = load<F8>(row_scores + t) * op.scale;
-      if (mask) score += load_first<F8>(mask + t, left);
-      return score;
-    });
-    put_values(call, op, pair, row_scores, total);
-  }
+  float* all_scores = scratch.scores(part, parts);
+  for_queries(op.heads, op.rows, part, parts, [&](uint32_t head, uint32_t row, uint32_t count) {
+    raw_scores(call, scratch, head, row, count, all_scores);
+    float totals[kQueries];
+    for (uint32_t r = 0; r < count; ++r) {
+      float* row_scores = all_scores + r * scratch.padded;
+      totals[r] = soften(op.tokens, row_scores, [&](size_t t, size_t left) {
+        F8 score = load<F8>(row_scores + t) * op.scale;
+        if (mask) score += load_first<F8>(mask + t, left);
+        return score;
+      });
+    }
+    put_values(call, op, head, row, count, all_scores, totals);
+  });
 }
 
 inline void scores(const Call& call, uint32_t part, uint32_t parts) {
   const Scores& op = call.operation->scores;
   const HeadScratch<Scores> scratch(call, op);
-  float* row_scores = scratch.scores(part);
-  const Share pairs(op.rows * op.heads, part, parts);
-  for (uint32_t pair = pairs.begin; pair < pairs.end; ++pair) {
-    const size_t row = pair / op.heads, head = pair % op.heads;
-    const float* query = call.read<float>(op.query) + row * op.query_stride + head * op.head_width;
-    raw_scores(query, op.head_width, scratch.keys(head), scratch.padded, row_scores);
-    const Target target = from_column(Destination(call, op.output).row(row), head * op.tokens);
-    put_row<F>(target, op.tokens, [&](size_t t, size_t count) {
-      return load_first<F>(row_scores + t, count) * op.scale;
-    });
-  }
+  float* all_scores = scratch.scores(part, parts);
+  for_queries(op.heads, op.rows, part, parts, [&](uint32_t head, uint32_t row, uint32_t count) {
+    raw_scores(call, scratch, head, row, count, all_scores);
+    for (uint32_t r = 0; r < count; ++r) {
+      const Target target = from_column(Destination(call, op.output).row(row + r), head * op.tokens);
+      put_row<F>(target, op.tokens, [&](size_t t, size_t lanes) {
+        return load_first<F>(all_scores + r * scratch.padded + t, lanes) * op.scale;
+      });
+    }
+  });
 }
 
 inline void weighted(const Call& call, uint32_t part, uint32_t parts) {
   const Weighted& op = call.operation->weighted;
-  float* shares = call.write<float>(op.scratch) + part * size_t{padded_tokens(op.tokens)};
-  const Share pairs(op.rows * op.heads, part, parts);
-  for (uint32_t pair = pairs.begin; pair < pairs.end; ++pair) {
-    const size_t row = pair / op.heads, head = pair % op.heads;
-    const float* from = call.read<float>(op.scores) + row * op.scores_stride + head * op.tokens;
-    const float total = soften(op.tokens, shares, [&](size_t t, size_t left) {
-      return load_first<F8>(from + t, left);
-    });
-    put_values(call, op, pair, shares, total);
-  }
+  const size_t padded = padded_tokens(op.tokens);
+  float* shares = call.write<float>(op.scratch) + part * (kMaxParts / parts) * padded;
+  for_queries(op.heads, op.rows, part, parts, [&](uint32_t head, uint32_t row, uint32_t count) {
+    float totals[kQueries];
+    for (uint32_t r = 0; r < count; ++r) {
+      const float* from = call.read<float>(op.scores) + (row + r) * size_t{op.scores_stride} + head * op.tokens;
+      totals[r] = soften(op.tokens, shares + r * padded, [&](size_t t, size_t left) {
+        return load_first<F8>(from + t, left);
+      });
+    }
+    put_values(call, op, head, row, count, shares, totals);
+  });
 }

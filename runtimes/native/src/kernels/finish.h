@@ -54,6 +54,14 @@ struct PanelFinish {
     return __builtin_convertvector(whole, F) * scale[v] + bias[v];
   }
 
+  // Nothing but bytes, 16 of them.
+  void put_bytes(const SumT* sums, uint8_t* u8) const {
+    I bytes[kVectors];
+    for (int v = 0; v < kVectors; ++v)
+      bytes[v] = quantized(activated(value(sums + v * kLanes, v), static_cast<uint32_t>(kActivation)));
+    store_panel(u8, bytes);
+  }
+
   // Any of the places may be NULL; 16 numbers each.
   void put(const SumT* sums, const float* residual, float* f32, uint8_t* u8) const {
     I bytes[kVectors];
@@ -92,16 +100,25 @@ struct PanelRows {
   }
 };
 
+// Copies the first `count` of 16 numbers: mostly half of them, which takes no call.
+template <typename T>
+inline void copy_first(T* to, const T* from, size_t count) {
+  if (count == kPanel / 2)
+    std::memcpy(to, from, kPanel / 2 * sizeof(T));
+  else
+    std::memcpy(to, from, count * sizeof(T));
+}
+
 // The last panel, of which only `count` outputs are wanted.
 template <typename SumT, Activation kActivation>
-[[gnu::noinline]] void put_first(const PanelFinish<SumT, kActivation>& results, size_t count,
-                                 const SumT* sums, const PanelRows& to) {
+inline void put_first(const PanelFinish<SumT, kActivation>& results, size_t count, const SumT* sums,
+                      const PanelRows& to) {
   float residual[kPanel] = {}, f32[kPanel];
   uint8_t u8[kPanel];
-  if (to.residual) std::memcpy(residual, to.residual, count * sizeof(float));
+  if (to.residual) copy_first(residual, to.residual, count);
   results.put(sums, to.residual ? residual : nullptr, f32, u8);
-  if (to.f32) std::memcpy(to.f32, f32, count * sizeof(float));
-  if (to.u8) std::memcpy(to.u8, u8, count);
+  if (to.f32) copy_first(to.f32, f32, count);
+  if (to.u8) copy_first(to.u8, u8, count);
 }
 
 // Rows of one panel's sums, [rows][16], to their places, of which `count` outputs are wanted.
@@ -111,8 +128,8 @@ inline void put_rows(const PanelFinish<SumT, kActivation>& results, size_t count
   if (count < kPanel)
     for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next()) put_first(results, count, sums, to);
   else if (!to.residual && !to.f32)
-    for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next())
-      results.put(sums, nullptr, nullptr, to.u8);
+    for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.u8 += to.u8_stride)
+      results.put_bytes(sums, to.u8);
   else
     for (uint32_t row = 0; row < rows; ++row, sums += kPanel, to.next())
       results.put(sums, to.residual, to.f32, to.u8);
