@@ -65,27 +65,51 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _print_on(sections: Iterable[Section], file: TextIO) -> None:
-    from rich.console import Console
+@dataclass(frozen=True)
+class _Page:
+    """Where lines go: ``console`` has colours and is None off a terminal, which needs no rich."""
 
-    console = Console(file=file, highlight=False, width=_width(file))
+    file: TextIO
+    width: int
+    console: Console | None = None
+
+    def line(self, text: str, style: str = "") -> None:
+        """One line, however long; what stands in it is no markup."""
+        if self.console is None:
+            print(text, file=self.file)
+            return
+        from rich.text import Text
+
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _page_on(file: TextIO) -> _Page:
+    if file.isatty() or os.environ.get("FORCE_COLOR"):
+        from rich.console import Console
+
+        width = None if file.isatty() else _width_in_file()  # None: as the terminal has
+        console = Console(file=file, highlight=False, width=width)
+        return _Page(file, console.width, console)
+    return _Page(file, _width_in_file())
+
+
+def _width_in_file() -> int:
+    """Columns of what is drawn off a terminal."""
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else _WIDTH_IN_FILES
+
+
+def _print_on(sections: Iterable[Section], file: TextIO) -> None:
+    page = _page_on(file)
     below_a_table = False
     for section in sections:
         if below_a_table:
-            print(file=file)
+            page.line("")
         if isinstance(section, str):
-            _print_text(section, console)
+            _print_text(section, page)
         else:
-            _draw(section, console)
+            _draw(section, page)
         below_a_table = isinstance(section, Table)
-
-
-def _width(file: TextIO) -> int | None:
-    """Columns of what is drawn; None: as many as the terminal has."""
-    if file.isatty():
-        return None
-    asked = os.environ.get("COLUMNS", "")
-    return int(asked) if asked.isdecimal() and int(asked) else _WIDTH_IN_FILES
 
 
 def wrapped(text: str, width: int, indent: str = _INDENT) -> list[str]:
@@ -112,37 +136,37 @@ def _pieces(text: str) -> list[str]:
 
 def _cells(text: str) -> int:
     """Columns of a terminal that a text takes; letters of some scripts take two."""
+    if text.isascii() and text.isprintable():
+        return len(text)
     from rich.cells import cell_len
 
     return cell_len(text)
 
 
-def _print_text(text: str, console: Console, style: str = "") -> None:
+def _print_text(text: str, page: _Page, style: str = "") -> None:
     """What stands in it may come from a bundle: it is no markup, and no terminal's command."""
-    from rich.text import Text
-
     lines = printable(text).split("\n")
-    if console.file.isatty():
-        lines = [part for line in lines for part in wrapped(line, console.width)]
+    if page.file.isatty():
+        lines = [part for line in lines for part in wrapped(line, page.width)]
     for line in lines:
-        console.print(Text(line, style=style), soft_wrap=True)
+        page.line(line, style)
 
 
-def _draw(section: Table, console: Console) -> None:
+def _draw(section: Table, page: _Page) -> None:
     """The title, and the table or its rows as blocks."""
     if section.title:
-        _print_text(section.title, console, style="bold")
+        _print_text(section.title, page, style="bold")
     table = Table(
         section.title,
         _in_a_line(section.columns),
         [_in_a_line(row) for row in section.rows],
         _in_a_line(section.numeric),
     )
-    widths = _fitted(table, console.width)
+    widths = _fitted(table, page.width)
     if widths is None:
-        _draw_blocks(table, console)
+        _draw_blocks(table, page)
     else:
-        _draw_side_by_side(table, widths, console)
+        _draw_side_by_side(table, widths, page)
 
 
 def _in_a_line(cells: Sequence[str]) -> list[str]:
@@ -172,17 +196,15 @@ def _fitted(table: Table, width: int) -> list[int] | None:
     return widths
 
 
-def _draw_side_by_side(table: Table, widths: Sequence[int], console: Console) -> None:
-    from rich.text import Text
-
+def _draw_side_by_side(table: Table, widths: Sequence[int], page: _Page) -> None:
     on_the_right = [name in table.numeric for name in table.columns]
     if any(table.columns):
         for line in _lines(table.columns, widths, on_the_right):
-            console.print(Text(line, style="bold"), soft_wrap=True)
-        print("─" * (sum(widths) + _GAP * (len(widths) - 1)), file=console.file)
+            page.line(line, style="bold")
+        page.line("─" * (sum(widths) + _GAP * (len(widths) - 1)))
     for row in table.rows:
         for line in _lines(row, widths, on_the_right):
-            print(line, file=console.file)
+            page.line(line)
 
 
 def _lines(
@@ -200,13 +222,13 @@ def _padded(text: str, width: int, on_the_right: bool) -> str:
     return f"{missing}{text}" if on_the_right else f"{text}{missing}"
 
 
-def _draw_blocks(table: Table, console: Console) -> None:
+def _draw_blocks(table: Table, page: _Page) -> None:
     """Each row as its first cell, and below it the others with the names of their columns."""
     names = [f"{_INDENT}{name}" for name in table.columns[1:]]
     name_width = max(map(_cells, names))
-    widths = (name_width, max(console.width - name_width - _GAP, 1))
+    widths = (name_width, max(page.width - name_width - _GAP, 1))
     for first, *others in table.rows:
-        _print_text(first, console, style="bold")
+        _print_text(first, page, style="bold")
         for cells in zip(names, others, strict=True):
             for line in _lines(cells, widths, (False, False)) if cells[1] else ():
-                print(line, file=console.file)
+                page.line(line)
