@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from enum import Enum
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -47,6 +46,12 @@ _OTHER_COMMANDS: Mapping[str, str] = {
     "fit": "train",
     "setup": "devices",
     "info": "inspect",
+}
+# By the first words of the types' names, which differ between click and typer.
+_NUMBERS: Mapping[str, str] = {
+    "float": "a number",
+    "int": "a whole number",
+    "integer": "a whole number",
 }
 # What a word too many was most likely meant for.
 _MEANT: Mapping[str, str] = {
@@ -134,28 +139,19 @@ def _bad_value(error: Any, words: list[str]) -> str | None:
 
 def _expected(param: Any) -> str | None:
     """Such as ``a number from 0 to 1``."""
-    kind = _type_of(param)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return "one of " + ", ".join(str(each.value) for each in kind)
-    if kind not in (int, float):
-        return None
-    what = "a whole number" if kind is int else "a number"
+    if choices := getattr(param.type, "choices", None):
+        return "one of " + ", ".join(str(getattr(each, "value", each)) for each in choices)
+    what = _NUMBERS.get(param.type.name.partition(" ")[0])
     low, high = _limit(param, "min"), _limit(param, "max")
-    if low is not None and high is not None:
-        return f"{what} from {low} to {high}"
-    if low is not None:
-        return f"{what}, at least {low}"
-    return what if high is None else f"{what}, at most {high}"
-
-
-def _type_of(param: Any) -> Any:
-    """The Python type of an option's value; None where this version of typer does not say it."""
-    descriptor = getattr(param, "type_descriptor", None)
-    return getattr(descriptor, "annotation", None)
+    if what is None or (low is None and high is None):
+        return what
+    if low is None:
+        return f"{what}, at most {high}"
+    return f"{what}, at least {low}" if high is None else f"{what} from {low} to {high}"
 
 
 def _limit(param: Any, which: str) -> Any:
-    return getattr(param, which, None)
+    return getattr(param.type, which, None)
 
 
 def _value_of(names: list[str], words: list[str]) -> str | None:
