@@ -14,7 +14,6 @@ import numpy as np
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.manifest import MANIFEST_FILE
-from edgevit.common.errors import DeviceError
 from edgevit.common.progress import SilentProgress
 from edgevit.results.bench_result import read_result
 from edgevit.results.bundle_summary import BundleSummary
@@ -218,8 +217,11 @@ class _Line:
     def readline(self, most_bytes: int) -> bytes:
         return self._lines.readline(most_bytes)
 
-    def run(self, *arguments: object) -> str:
-        raise DeviceError("gone")
+    def end_input(self) -> None:
+        """What follows is not looked at either: it is asked, and says nothing more."""
+
+    def leave(self) -> None:
+        """It has no end that could be judged."""
 
 
 def _read_pending(content: bytes) -> None:
