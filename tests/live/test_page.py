@@ -21,6 +21,7 @@ import aiohttp
 import cv2
 import numpy as np
 import pytest
+from aiohttp.http_exceptions import BadHttpMessage
 from prometheus_client.parser import text_string_to_metric_families
 
 from edgevit.bundle.bundle import Bundle
@@ -33,6 +34,7 @@ from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.outputs.annotator import Annotator
 from edgevit_runtimes.live.page.access import Access, Listen, make_token
 from edgevit_runtimes.live.page.connections import Connections
+from edgevit_runtimes.live.page.logs import logger_of
 from edgevit_runtimes.live.page.own_address import own_address
 from edgevit_runtimes.live.page.page_pictures import LONGEST_PX
 from edgevit_runtimes.live.page.server import PageServer
@@ -421,6 +423,20 @@ def test_the_end_is_quiet(
     gc.collect()
     assert said == []
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [
+        (asyncio.InvalidStateError("invalid state"), []),  # aiohttp's own, at the end of a server
+        (BadHttpMessage("no HTTP"), []),
+        (ValueError("ours"), ["page: Unhandled exception: ValueError('ours')"]),
+    ],
+)
+def test_what_goes_wrong_here_is_a_line(error: Exception, lines: list[str]) -> None:
+    said: list[str] = []
+    logger_of(said.append).error("Unhandled exception", exc_info=error)
+    assert said == lines
 
 
 def test_a_snapshot_has_the_size_of_the_frame(page: Page, photos: list[Image]) -> None:

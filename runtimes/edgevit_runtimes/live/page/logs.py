@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -38,7 +39,11 @@ def errors_of_this_thread(say: Callable[[str], None]) -> Iterator[None]:
 
 
 class _OneLine(logging.Handler):
-    """Says what went wrong here; what went wrong at the other end is not worth a line."""
+    """Says what went wrong here; what went wrong at the other end is not worth a line.
+
+    Neither is an InvalidStateError: aiohttp raises it itself where a request ends just after its
+    server gave up waiting for it.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)
@@ -46,7 +51,7 @@ class _OneLine(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError):
+        if not isinstance(error, (HttpProcessingError, asyncio.InvalidStateError)):
             self._say(f"page: {record.getMessage()}: {error!r}")
 
 
