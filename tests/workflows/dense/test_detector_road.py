@@ -217,7 +217,7 @@ def test_quantize_gates_on_ap50(bundle: Bundle, tmp_path: Path) -> None:
     result = quantize(
         copy, tmp_path, tmp_path, targets=["openvino"], images=8, method="minmax", max_drop=100.0
     )
-    report = result.bundle.manifest.variants["openvino-int8"].report
+    report = result.bundle.manifest.variants["onnx-int8-openvino"].report
     assert report["metric"] == "AP50"
     assert report["images"] == 6
 
