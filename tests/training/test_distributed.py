@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 
 from edgevit.training.distributed.batch_norm import HostSyncBatchNorm2d
+from edgevit.training.hardware import has_fast_bfloat16
 from support import Command, environment
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -79,7 +80,8 @@ def assert_equal_runs(data: Path, root: Path, model: str) -> None:
     assert two.returncode == 0, two.stderr
     expected, got = log_of(root / "one"), log_of(root / "two")
     losses = [[epoch["train_loss"] for epoch in log] for log in (expected, got)]
-    assert losses[1] == pytest.approx(losses[0], rel=5e-3)
+    # bfloat16 keeps 8 bits of a number: two halves of a batch round otherwise than the whole.
+    assert losses[1] == pytest.approx(losses[0], rel=3e-2 if has_fast_bfloat16("cpu") else 5e-3)
     assert [epoch["val_top1"] for epoch in got] == [epoch["val_top1"] for epoch in expected]
     identities = [
         torch.load(root / run / "last.pt", weights_only=True)["identity"] for run in ("one", "two")
