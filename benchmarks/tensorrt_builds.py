@@ -11,12 +11,8 @@ It says "builds", not "runs": no engine is run here.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,8 +42,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 def main() -> None:
     arguments = _arguments()
-    with _library_output_on_stderr():
-        rows = [row for name in arguments.model for row in _rows(name, arguments.capability)]
+    rows = [row for name in arguments.model for row in _rows(name, arguments.capability)]
     if arguments.json:
         print_json(rows)
     elif arguments.markdown:
@@ -56,19 +51,6 @@ def main() -> None:
         _print(rows)
     if any(row["error"] for row in rows):
         raise SystemExit(1)
-
-
-@contextmanager
-def _library_output_on_stderr() -> Iterator[None]:
-    """TensorRT's parser writes warnings to standard output, where the results go."""
-    real = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        ctypes.CDLL(None).fflush(None)
-        os.dup2(real, 1)
-        os.close(real)
 
 
 def _rows(name: str, capabilities: list[str]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What C libraries print on standard error does not flood a terminal."""
+"""What C libraries print neither floods a terminal nor gets into results."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from edgevit.images.image_io import Image
-from support import begin
+from support import begin, python
 from support.cameras import jpeg
 
 
@@ -30,3 +30,18 @@ def test_a_feed_of_damaged_frames(photos: list[Image], tmp_path: Path) -> None:
     assert json.loads(out)["frames"]["answered"] == 30
     assert "Corrupt JPEG data" not in err
     assert len(err.splitlines()) <= 6
+
+
+def test_what_a_library_prints_is_no_part_of_the_results() -> None:
+    """TensorRT's parser prints warnings on standard output, in the middle of ``--json``."""
+    code = """
+import ctypes
+from edgevit.common.untrusted.native_output import native_output_on_stderr
+library = ctypes.CDLL(None)
+library.printf(b"before\\n")
+with native_output_on_stderr():
+    library.printf(b"warning\\n")
+print("after")
+"""
+    ended = python("-c", code)
+    assert (ended.out, ended.err, ended.code) == ("before\nafter\n", "warning\n", 0)

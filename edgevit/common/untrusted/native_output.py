@@ -1,4 +1,4 @@
-"""What C and C++ libraries write to standard error by themselves, passed on harmless and bounded.
+"""What C and C++ libraries print by themselves, on standard error, harmless and bounded.
 
 Libraries print names from models and complaints about pictures there, past Python: escape sequences
 among them, and hundreds of lines of the same kind. So while a command runs, their standard error is
@@ -7,6 +7,7 @@ a pipe; what comes out of it is cleaned and said once. Python's own messages do 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from typing import TextIO
 
 from edgevit.common.untrusted.sanitize import harmless
 
-_STDERR = 2
+_STDOUT, _STDERR = 1, 2
 _CHUNK_BYTES = 1 << 16
 _MOST_LINES = 20
 _ENDING_S = 0.5  # a child that lives on may hold the pipe open
@@ -30,6 +31,28 @@ _OF_PICTURES = re.compile(
     r"libpng (warning|error)|Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|"
     r"Invalid SOS parameters|Warning: unknown JFIF|Unknown Adobe color|Application transferred"
 )
+
+
+@contextmanager
+def native_output_on_stderr() -> Iterator[None]:
+    """What C and C++ libraries print on standard output goes to standard error.
+
+    Standard output is for results, which other programs read. Where it is closed, nothing changes.
+    """
+    try:
+        real = os.dup(_STDOUT)
+    except OSError:
+        yield
+        return
+    flush_all = ctypes.CDLL(None).fflush
+    flush_all(None)
+    os.dup2(_STDERR, _STDOUT)
+    try:
+        yield
+    finally:
+        flush_all(None)
+        os.dup2(real, _STDOUT)
+        os.close(real)
 
 
 @contextmanager

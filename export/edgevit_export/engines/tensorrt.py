@@ -22,6 +22,7 @@ from edgevit.common.progress import Advance, Progress, SilentProgress
 from edgevit.common.storage.cache import writable_cache
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.tensorrt_library import RTX, TensorRT, find_tensorrt
+from edgevit.common.untrusted.native_output import native_output_on_stderr
 from edgevit_export.engines.inline import inlined
 
 # Compute capabilities that TensorRT-RTX builds for ahead of time, and what they are called there.
@@ -123,10 +124,11 @@ def build_engine(
         CheckFailedError: TensorRT cannot take the model; the nodes are named.
     """
     job = _Job.start(tensorrt or tensorrt_for(options.capability))
-    parser, network, was_inlined = job.parse(model)
-    content = job.serialized(network, options, progress or SilentProgress())
-    del parser  # it holds the network's weights until here
-    layers, no_layers = job.inspected(content, options.capability)
+    with native_output_on_stderr():  # the parser's warnings of casts, past its log
+        parser, network, was_inlined = job.parse(model)
+        content = job.serialized(network, options, progress or SilentProgress())
+        del parser  # it holds the network's weights until here
+        layers, no_layers = job.inspected(content, options.capability)
     return Engine(content, was_inlined, layers, no_layers)
 
 
