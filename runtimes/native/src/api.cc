@@ -98,19 +98,11 @@ class Bytes {
   Memory copy_;
 };
 
-// Memory that a part needs beside the arena: the map under a block of windows, some mixed columns, or one place of
-// padding.
+// Memory that a part needs beside the arena.
 size_t staging_bytes(const Plan& plan) {
-  size_t most = 0;
-  for (const Operation& operation : plan.operations) {
-    if (operation.kind != Kind::conv && operation.kind != Kind::depthwise) continue;
-    const edgevit::Conv& op = operation.conv;
-    const size_t count = operation.kind == Kind::conv ? edgevit::staged_numbers(op)
-                         : op.is_float               ? op.channels
-                                                     : DepthwiseTables::mixed_numbers(op);
-    most = std::max(most, count * edgevit::kStagedBytes);
-  }
-  return round_up(most + edgevit::kSlack);
+  uint64_t most = 0;
+  for (const Operation& operation : plan.operations) most = std::max(most, edgevit::staged_numbers(operation));
+  return round_up(most * edgevit::kStagedBytes + edgevit::kSlack);
 }
 
 bool is_quantized_depthwise(const Operation& operation) {

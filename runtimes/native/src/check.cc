@@ -121,8 +121,6 @@ void check_conv(Checker& c, const Conv& op) {
   const uint64_t inputs = uint64_t{op.kernel_h} * op.kernel_w * op.channels;
   const uint64_t padded = (uint64_t{op.outputs} + kPanel - 1) / kPanel * kPanel;
   c.require(inputs <= 1u << 16, "a convolution has too many inputs");
-  if (c.refusal().status != 0) return;  // sizes are sane from here on
-  c.require(staged_numbers(op) <= kMost, "the windows of a convolution are too large");
   c.constant(op.bias, padded, 4);
   if (op.residual != kNone)
     c.span(op.residual, uint64_t{op.out_height} * op.out_width, op.residual_stride, op.outputs, 4);
@@ -305,6 +303,8 @@ Refusal check_operation(const Plan& plan, const Operation& operation) {
     case Kind::weighted: check(c, operation.weighted); break;
     case Kind::transpose: check(c, operation.transpose); break;
   }
+  if (c.refusal().status == 0)
+    c.require(staged_numbers(operation) <= kMost, "the windows of a convolution are too large");
   return c.refusal();
 }
 

@@ -60,7 +60,7 @@ CONSTANTS = {
     "scales": np.linspace(0.001, 0.002, 16, dtype=np.float32),
 }
 
-# Queries, keys turned, values and scaled scores of two heads of 64 tokens.
+# Queries, keys transposed, values and scaled scores of two heads of 64 tokens.
 HEADS = """
     a = MatMul (x, matrix)
     n = LayerNormalization <epsilon = 0.001> (a, one)
@@ -94,7 +94,7 @@ GRAPHS = {
         a = MatMul (x, matrix)
         y = Add (a, a)
     """,
-    "turned pixels": """
+    "transposed pixels": """
         t = Transpose <perm = [0, 2, 1]> (x)
         m = Mul (t, column)
         y = Transpose <perm = [0, 2, 1]> (m)
@@ -298,7 +298,7 @@ def test_what_follows_a_product_is_a_part_of_it() -> None:
 
 
 def test_views_need_no_operation() -> None:
-    assert kinds(GRAPHS["turned pixels"]) == ["picture"]
+    assert kinds(GRAPHS["transposed pixels"]) == ["picture"]
     found = kinds(GRAPHS["a map that is scaled and shifted by channel"])
     assert found[:2] == ["picture", "conv"]
 

@@ -96,18 +96,16 @@ def _convolution(kind: type[plan.Conv], quantized: bool) -> plan.Conv:
 
 
 def _slic() -> plan.Slic:
-    scratch_bytes = (4 * (16 * _CELLS + 256 * _SUPERPIXELS + 4096) + 63) // 64 * 64
     return plan.Slic(
         name="slic",
         assignment=_arena(_SUPERPIXELS * _CELLS),
         map=_arena(4 * _CELLS),
-        scratch=_arena(scratch_bytes),
-        scratch_bytes=scratch_bytes,
         geometry=_GEOMETRY,
         iterations=2,
         coarse_iterations=1,
         compactness=15.0,
         relaxation=1.75,
+        **_scratch((4 * (16 * _CELLS + 256 * _SUPERPIXELS + 4096) + 63) // 64 * 64),
     )
 
 
@@ -121,69 +119,48 @@ def _pool() -> plan.Pool:
         means=_arena(4 * _SUPERPIXELS * 8),
         occupied=_arena(4 * _SUPERPIXELS),
         centroids=_arena(8 * _SUPERPIXELS),
-        scratch=_arena(4 * _SUPERPIXELS * _PATCHES),
-        scratch_bytes=4 * _SUPERPIXELS * _PATCHES,
         geometry=_GEOMETRY,
         soft=0,
+        **_scratch(4 * _SUPERPIXELS * _PATCHES),
     )
 
 
-def _attention() -> plan.Attention:
-    scratch_bytes = 4 * (8 + 16) * 8
-    return plan.Attention(
-        name="attention",
-        query=_floats(2, 8),
-        query_stride=8,
-        key=_floats(3, 8),
-        key_stride=8,
-        value=_floats(3, 8),
-        value_stride=8,
-        heads=2,
-        rows=2,
-        tokens=3,
-        head_width=4,
-        scale=0.5,
-        mask=_floats(3),
-        scratch=_arena(scratch_bytes),
-        scratch_bytes=scratch_bytes,
-        output=_output(2, 8),
+def _scratch(size: int) -> dict[str, Any]:
+    return {"scratch": _arena(size), "scratch_bytes": size}
+
+
+def _of_heads(kind: type[Op], columns: int, scratch_bytes: int, **own: Any) -> Op:
+    """An operation that works head by head: two heads of four numbers, two rows, three tokens."""
+    sizes = {"heads": 2, "rows": 2, "tokens": 3, "head_width": 4}
+    made: Op = kind(
+        name=kind.__name__.lower(),
+        output=_output(2, columns),
+        **sizes,
+        **_scratch(scratch_bytes),
+        **own,
     )
+    return made
 
 
-def _scores() -> plan.Scores:
-    scratch_bytes = 4 * (8 + 16) * 8
-    return plan.Scores(
-        name="scores",
-        query=_floats(2, 8),
-        query_stride=8,
-        key=_floats(3, 8),
-        key_stride=8,
-        heads=2,
-        rows=2,
-        tokens=3,
-        head_width=4,
-        scale=0.5,
-        scratch=_arena(scratch_bytes),
-        scratch_bytes=scratch_bytes,
-        output=_output(2, 6),
-    )
-
-
-def _weighted() -> plan.Weighted:
-    return plan.Weighted(
-        name="weighted",
-        scores=_floats(2, 6),
-        scores_stride=6,
-        value=_floats(3, 8),
-        value_stride=8,
-        heads=2,
-        rows=2,
-        tokens=3,
-        head_width=4,
-        scratch=_arena(4 * 16 * 8),
-        scratch_bytes=4 * 16 * 8,
-        output=_output(2, 8),
-    )
+def _attentions() -> dict[str, Op]:
+    """The whole, and the two halves between which scores are written down."""
+    query_and_key = {
+        "query": _floats(2, 8),
+        "query_stride": 8,
+        "key": _floats(3, 8),
+        "key_stride": 8,
+    }
+    values = {"value": _floats(3, 8), "value_stride": 8}
+    whole = 4 * (8 + 16) * 8
+    return {
+        "attention": _of_heads(
+            plan.Attention, 8, whole, scale=0.5, mask=_floats(3), **query_and_key, **values
+        ),
+        "scores": _of_heads(plan.Scores, 6, whole, scale=0.5, **query_and_key),
+        "weighted": _of_heads(
+            plan.Weighted, 8, 4 * 16 * 8, scores=_floats(2, 6), scores_stride=6, **values
+        ),
+    }
 
 
 def _operations() -> dict[str, Op]:
@@ -215,7 +192,6 @@ def _operations() -> dict[str, Op]:
             output=_output(2, 8),
             **rows,
         ),
-        "attention": _attention(),
         "binary": plan.Binary(
             name="binary",
             function=plan.DIVIDE,
@@ -229,8 +205,7 @@ def _operations() -> dict[str, Op]:
             name="unary", function=plan.ERF, columns=8, output=_output(2, 8), **rows
         ),
         "mean": plan.Mean(name="mean", columns=8, output=_output(1, 8), **rows),
-        "scores": _scores(),
-        "weighted": _weighted(),
+        **_attentions(),
         "transpose": plan.Transpose(
             name="transpose",
             src=_floats(2, 3, 4),

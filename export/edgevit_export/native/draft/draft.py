@@ -38,8 +38,8 @@ class Draft:
 
     endings: what gives the result of a pattern, by its last node.
     copies: results that are there once more, by what they are copies of.
-    turned: whole results that are there once more in another order, as the views of the copy that
-    have the results' own order.
+    transposed: whole results that are there once more in another order, as the views of the copy
+    that have the results' own order.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Draft:
         self.done: set[ir.Node] = set()
         self.endings: dict[ir.Node, Callable[[], View]] = {}
         self.copies: dict[object, Result] = {}
-        self.turned: dict[Result, View] = {}
+        self.transposed: dict[Result, View] = {}
         self.node_name = ""
         self.superpixel_map: Place | None = None
         self.map_side = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgevit_export.native.draft.tensors import Result, View, steady, strides_of
+from edgevit_export.native.draft.tensors import Result, View, evenly_spaced, strides_of
 
 _LARGEST_KERNEL = 64  # a side
 
@@ -41,7 +41,11 @@ def map_of_rows(view: View) -> Map | None:
     result, matrix = view.tensor, view.places
     if not isinstance(result, Result) or matrix[0, 0] != 0:
         return None
-    channels, stretch, across = result.columns, steady(matrix[0]), steady(matrix[:, 0])
+    channels, stretch, across = (
+        result.columns,
+        evenly_spaced(matrix[0]),
+        evenly_spaced(matrix[:, 0]),
+    )
     if stretch == matrix.shape[1] or matrix[0, 1] != 1 or matrix.shape[1] % stretch:
         return None
     pitch = int(matrix[0, stretch])

@@ -23,7 +23,7 @@ from edgevit_export.native.draft.tensors import (
     first_and_stride,
     whole,
 )
-from edgevit_export.native.draft.turning import turned, ways_to
+from edgevit_export.native.draft.transposed import layouts_of, transposed
 from edgevit_export.native.plan import Buffer, Constant, Place
 
 _MOST_COPIES = 64
@@ -44,8 +44,8 @@ def float_rows(draft: Draft, view: View, rows: int, columns: int) -> Rows:
         return Rows(Place(Constant(values.reshape(rows, columns))), columns)
     if isinstance(view.tensor, Pixels):
         view = pixels_as_floats(draft, view)
-    for way in ways_to(draft, view):
-        found = rows_of(draft, way, rows, columns)
+    for layout in layouts_of(draft, view):
+        found = rows_of(draft, layout, rows, columns)
         if found is not None:
             return found
     return float_rows(draft, copied(draft, view, rows, columns), rows, columns)
@@ -65,11 +65,11 @@ def byte_rows(draft: Draft, view: View, scaling: Scaling, rows: int, columns: in
         view = pixels_as_bytes(draft, view, scaling)
     if not isinstance(view.tensor, Result):
         raise UnsupportedError("constants are quantized while the model runs")
-    for way in ways_to(draft, view):
-        found = first_and_stride(way.places.reshape(rows, columns))
+    for layout in layouts_of(draft, view):
+        found = first_and_stride(layout.places.reshape(rows, columns))
         is_aligned = found is not None and found[0] % 4 == 0 == found[1] % 4
-        if found is not None and is_aligned and isinstance(way.tensor, Result):
-            return Rows(Place(_as_bytes(draft, way.tensor, scaling), found[0]), found[1])
+        if found is not None and is_aligned and isinstance(layout.tensor, Result):
+            return Rows(Place(_as_bytes(draft, layout.tensor, scaling), found[0]), found[1])
     return byte_rows(draft, copied(draft, view, rows, columns), scaling, rows, columns)
 
 
@@ -93,7 +93,7 @@ def copied(draft: Draft, view: View, rows: int, columns: int) -> View:
     """A copy of a view that lies in rows: one transposition where that will do, or some blocks."""
     if isinstance(view.tensor, Pixels):
         view = pixels_as_floats(draft, view)
-    return turned(draft, view) or gathered(draft, view, rows, columns)
+    return transposed(draft, view) or gathered(draft, view, rows, columns)
 
 
 def _copy(draft: Draft, kind: str, rows: Rows, count: int, columns: int) -> Result:

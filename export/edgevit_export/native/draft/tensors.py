@@ -184,7 +184,7 @@ def first_and_stride(places: Places) -> tuple[int, int] | None:
     return first, places.shape[1] if stride is None else stride
 
 
-def steady(places: Places) -> int:
+def evenly_spaced(places: Places) -> int:
     """How many of the first places are equally far apart."""
     breaks = np.flatnonzero(np.diff(places, 2))
     return int(breaks[0]) + 2 if breaks.size else places.size

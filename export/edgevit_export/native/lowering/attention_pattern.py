@@ -6,8 +6,10 @@ softmax with the values is an operation of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -83,34 +85,24 @@ def _attention(draft: Draft, first: ir.Node, found: _Attention) -> View:
         return _weighted(draft, written, value)
     heads, rows = _heads(query), query.shape[-2]
     _require_shape(value, heads, tokens)
-    q, k, v = (_head_rows(draft, view, heads) for view in (query, key, value))
-    memory = _scratch_bytes(tokens, heads * width)
+    operands = {"query": query, "key": key, "value": value}
     op = plan.Attention(
         name=draft.name(),
-        query=q.place,
-        query_stride=q.stride,
-        key=k.place,
-        key_stride=k.stride,
-        value=v.place,
-        value_stride=v.stride,
-        heads=heads,
-        rows=rows,
-        tokens=tokens,
-        head_width=width,
         scale=found.scale,
         mask=None if mask is None else float_rows(draft, mask, 1, tokens).place,
-        scratch=scratch(memory),
-        scratch_bytes=memory,
+        **_by_name(draft, operands, heads),
+        **_sizes(heads, rows, tokens, width),
+        **_memory(tokens, heads * width),
     )
     return _by_head(draft, op, query.shape[:-2], (rows, heads, width))
 
 
 def _query_and_key(draft: Draft, node: ir.Node) -> tuple[View, View]:
     """[.., rows, width] and [.., tokens, width], of the same heads."""
-    query, turned_key = (draft.view(value) for value in node.inputs)
-    if min(len(query.shape), len(turned_key.shape)) < 2:
+    query, transposed_key = (draft.view(value) for value in node.inputs)
+    if min(len(query.shape), len(transposed_key.shape)) < 2:
         raise UnsupportedError("it multiplies with a vector that depends on the picture")
-    key = turned_key.at(turned_key.places.swapaxes(-1, -2))
+    key = transposed_key.at(transposed_key.places.swapaxes(-1, -2))
     _require_shape(key, _heads(query), key.shape[-2])
     return query, key
 
@@ -131,9 +123,21 @@ def _head_rows(draft: Draft, view: View, heads: int) -> Rows:
     return float_rows(draft, view.at(places), rows, heads * width)
 
 
-def _scratch_bytes(tokens: int, width: int = 0) -> int:
-    """Of keys of some width, and of a row of scores for each thread."""
-    return 4 * (width + _THREADS) * (-(-tokens // _VECTOR) * _VECTOR)
+def _by_name(draft: Draft, operands: Mapping[str, View], heads: int) -> dict[str, Any]:
+    """The places that an operation on heads reads, and their strides, by argument."""
+    rows = {name: _head_rows(draft, view, heads) for name, view in operands.items()}
+    places = {name: found.place for name, found in rows.items()}
+    return places | {f"{name}_stride": found.stride for name, found in rows.items()}
+
+
+def _sizes(heads: int, rows: int, tokens: int, head_width: int) -> dict[str, Any]:
+    return {"heads": heads, "rows": rows, "tokens": tokens, "head_width": head_width}
+
+
+def _memory(tokens: int, width: int = 0) -> dict[str, Any]:
+    """For keys of some width, and a row of scores for each thread."""
+    size = 4 * (width + _THREADS) * (-(-tokens // _VECTOR) * _VECTOR)
+    return {"scratch": scratch(size), "scratch_bytes": size}
 
 
 def _by_head(draft: Draft, op: plan.Op, outer: tuple[int, ...], size: tuple[int, int, int]) -> View:
@@ -164,21 +168,12 @@ def _written_scores(draft: Draft, node: ir.Node) -> None:
 
 def _scores(draft: Draft, query: View, key: View, scale: float) -> View:
     heads, rows, (tokens, width) = _heads(query), query.shape[-2], key.shape[-2:]
-    q, k = (_head_rows(draft, view, heads) for view in (query, key))
-    memory = _scratch_bytes(tokens, heads * width)
     op = plan.Scores(
         name=draft.name(),
-        query=q.place,
-        query_stride=q.stride,
-        key=k.place,
-        key_stride=k.stride,
-        heads=heads,
-        rows=rows,
-        tokens=tokens,
-        head_width=width,
         scale=scale,
-        scratch=scratch(memory),
-        scratch_bytes=memory,
+        **_by_name(draft, {"query": query, "key": key}, heads),
+        **_sizes(heads, rows, tokens, width),
+        **_memory(tokens, heads * width),
     )
     return _by_head(draft, op, query.shape[:-2], (rows, heads, tokens))
 
@@ -186,20 +181,11 @@ def _scores(draft: Draft, query: View, key: View, scale: float) -> View:
 def _weighted(draft: Draft, written: View, value: View) -> View:
     heads, (rows, tokens), width = _heads(written), written.shape[-2:], value.shape[-1]
     _require_shape(value, heads, tokens)
-    s, v = (_head_rows(draft, view, heads) for view in (written, value))
-    memory = _scratch_bytes(tokens)
     op = plan.Weighted(
         name=draft.name(),
-        scores=s.place,
-        scores_stride=s.stride,
-        value=v.place,
-        value_stride=v.stride,
-        heads=heads,
-        rows=rows,
-        tokens=tokens,
-        head_width=width,
-        scratch=scratch(memory),
-        scratch_bytes=memory,
+        **_by_name(draft, {"scores": written, "value": value}, heads),
+        **_sizes(heads, rows, tokens, width),
+        **_memory(tokens),
     )
     return _by_head(draft, op, written.shape[:-2], (rows, heads, width))
 
@@ -227,7 +213,7 @@ def _match(draft: Draft, node: ir.Node) -> _Attention | None:
 
 
 def _product_after(softmax: ir.Node) -> ir.Node:
-    """Of the shares with the values."""
+    """Of the attention weights with the values."""
     last = only_reader(softmax.outputs[0])
     if last is None or last.op_type != "MatMul" or last.inputs[0] is not softmax.outputs[0]:
         raise UnsupportedError("what comes after its softmax is no product with values")

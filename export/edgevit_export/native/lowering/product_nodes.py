@@ -23,7 +23,7 @@ from edgevit_export.native.draft.tensors import (
     View,
     whole,
 )
-from edgevit_export.native.draft.turning import in_column_order, in_row_order
+from edgevit_export.native.draft.transposed import in_column_order, in_row_order
 from edgevit_export.native.lowering.pack_weights import (
     float_panels,
     int8_panels,
@@ -67,9 +67,9 @@ def gemm(draft: Draft, node: ir.Node) -> View:
 
 
 def _of_columns(draft: Draft, node: ir.Node) -> View:
-    """A constant [N, K] with columns [.., K, M]: their rows, turned, with the turned constant."""
+    """A constant [N, K] with columns [.., K, M]: as rows times the transposed constant."""
     view = draft.view(node.inputs[1])
-    weight = matrix(draft.view(node.inputs[0]), is_turned=True)
+    weight = matrix(draft.view(node.inputs[0]), is_transposed=True)
     columns = view.at(view.places.swapaxes(-1, -2))
     result = _of_rows(draft, columns, weight, np.zeros(weight.outputs, np.float32))
     return result.at(result.places.swapaxes(-1, -2))

@@ -46,15 +46,15 @@ class Weight:
         )
 
 
-def matrix(view: View, is_turned: bool) -> Weight:
-    """[K, N], or [N, K] if it is turned, as one tap."""
+def matrix(view: View, is_transposed: bool) -> Weight:
+    """[K, N], or [N, K] if it is transposed, as one tap."""
     values = view.constant
     if values is None or values.ndim != 2:
         raise UnsupportedError("both of its matrices depend on the picture")
-    stored = _stored(view, 0 if is_turned else 1)
+    stored = _stored(view, 0 if is_transposed else 1)
 
     def upright(array: NDArray[Any]) -> NDArray[Any]:
-        return (array.T if is_turned else array)[None]
+        return (array.T if is_transposed else array)[None]
 
     return Weight(
         upright(values).astype(np.float32),
@@ -71,12 +71,12 @@ def kernel(view: View) -> Weight:
     outputs, inner = values.shape[:2]
     stored = _stored(view, 0)
 
-    def turned(array: NDArray[Any]) -> NDArray[Any]:
+    def transposed(array: NDArray[Any]) -> NDArray[Any]:
         return array.transpose(2, 3, 1, 0).reshape(-1, inner, outputs)
 
     return Weight(
-        turned(values).astype(np.float32),
-        None if stored is None else turned(stored[0]),
+        transposed(values).astype(np.float32),
+        None if stored is None else transposed(stored[0]),
         None if stored is None else stored[1],
     )
 

@@ -7,6 +7,11 @@
 
 constexpr uint32_t kQueries = 4;
 
+// Of kMaxParts rows, those of a part.
+inline float* rows_of_part(float* rows, size_t padded, uint32_t part, uint32_t parts) {
+  return rows + part * (kMaxParts / parts) * padded;
+}
+
 // Scratch: the keys of every head, float [head_width][tokens rounded up to 8]; then kMaxParts rows of
 // scores, which the parts share.
 template <typename Op>
@@ -20,7 +25,7 @@ struct HeadScratch {
 
   float* keys(size_t head) const { return memory + head * op.head_width * padded; }
   float* scores(uint32_t part, uint32_t parts) const {
-    return keys(op.heads) + part * (kMaxParts / parts) * padded;
+    return rows_of_part(keys(op.heads), padded, part, parts);
   }
 };
 
@@ -96,10 +101,10 @@ inline void raw_scores(const Call& call, const HeadScratch<Op>& scratch, uint32_
     raw_scores<1>(query, op.query_stride, op.head_width, keys, scratch.padded, scores);
 }
 
-// Makes scores to probabilities, by what `score_at` says of eight tokens; gives what they must be
-// divided by.
+// Softmax of the scores that `score_at` gives, eight tokens at a time; what it writes must still be
+// divided by the sum that it returns.
 template <typename ScoreAt>
-inline float soften(size_t tokens, float* scores, ScoreAt score_at) {
+inline float softmax(size_t tokens, float* scores, ScoreAt score_at) {
   F8 greatest = fill<F8>(-INFINITY);
   for (size_t t = 0; t < tokens; t += 8) {
     F8 score = score_at(t, tokens - t);
@@ -127,9 +132,9 @@ inline Target from_column(Target target, size_t column) {
   return target;
 }
 
-// One head's values, by their shares of `totals`, for kRows queries.
+// One head's values, weighted by the softmax whose sums are `totals`, for kRows queries.
 template <int kRows, typename Op>
-inline void put_values(const Call& call, const Op& op, uint32_t head, uint32_t row, const float* shares,
+inline void put_values(const Call& call, const Op& op, uint32_t head, uint32_t row, const float* weights,
                        const float* totals) {
   const size_t first = head * op.head_width, width = op.head_width, padded = padded_tokens(op.tokens);
   const float* value = call.read<float>(op.value) + first;
@@ -139,25 +144,19 @@ inline void put_values(const Call& call, const Op& op, uint32_t head, uint32_t r
     F sum[kRows] = {};
     for (size_t t = 0; t < op.tokens; ++t) {
       const F values = load_first<F>(value + t * op.value_stride + c, count);
-      for (int r = 0; r < kRows; ++r) sum[r] += values * shares[r * padded + t];
+      for (int r = 0; r < kRows; ++r) sum[r] += values * weights[r * padded + t];
     }
-    for (int r = 0; r < kRows; ++r) {
-      const Target target = to.row(row + r);
-      if (count == kLanes)
-        target.put(first + c, F(sum[r] / totals[r]));
-      else
-        target.put_first(first + c, F(sum[r] / totals[r]), count);
-    }
+    for (int r = 0; r < kRows; ++r) to.row(row + r).put_first(first + c, F(sum[r] / totals[r]), count);
   }
 }
 
 template <typename Op>
 inline void put_values(const Call& call, const Op& op, uint32_t head, uint32_t row, uint32_t count,
-                       const float* shares, const float* totals) {
+                       const float* weights, const float* totals) {
   if (count == kQueries)
-    put_values<kQueries>(call, op, head, row, shares, totals);
+    put_values<kQueries>(call, op, head, row, weights, totals);
   else
-    put_values<1>(call, op, head, row, shares, totals);
+    put_values<1>(call, op, head, row, weights, totals);
 }
 
 inline void attend(const Call& call, uint32_t part, uint32_t parts) {
@@ -170,7 +169,7 @@ inline void attend(const Call& call, uint32_t part, uint32_t parts) {
     float totals[kQueries];
     for (uint32_t r = 0; r < count; ++r) {
       float* row_scores = all_scores + r * scratch.padded;
-      totals[r] = soften(op.tokens, row_scores, [&](size_t t, size_t left) {
+      totals[r] = softmax(op.tokens, row_scores, [&](size_t t, size_t left) {
         F8 score = load<F8>(row_scores + t) * op.scale;
         if (mask) score += load_first<F8>(mask + t, left);
         return score;
@@ -198,15 +197,15 @@ inline void scores(const Call& call, uint32_t part, uint32_t parts) {
 inline void weighted(const Call& call, uint32_t part, uint32_t parts) {
   const Weighted& op = call.operation->weighted;
   const size_t padded = padded_tokens(op.tokens);
-  float* shares = call.write<float>(op.scratch) + part * (kMaxParts / parts) * padded;
+  float* weights = rows_of_part(call.write<float>(op.scratch), padded, part, parts);
   for_queries(op.heads, op.rows, part, parts, [&](uint32_t head, uint32_t row, uint32_t count) {
     float totals[kQueries];
     for (uint32_t r = 0; r < count; ++r) {
       const float* from = call.read<float>(op.scores) + (row + r) * size_t{op.scores_stride} + head * op.tokens;
-      totals[r] = soften(op.tokens, shares + r * padded, [&](size_t t, size_t left) {
+      totals[r] = softmax(op.tokens, weights + r * padded, [&](size_t t, size_t left) {
         return load_first<F8>(from + t, left);
       });
     }
-    put_values(call, op, head, row, count, shares, totals);
+    put_values(call, op, head, row, count, weights, totals);
   });
 }

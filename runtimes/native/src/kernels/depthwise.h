@@ -93,19 +93,11 @@ template <Activation kActivation, int kCount>
 
 using DepthwisePanel = void (*)(const Mixed&, uint32_t, const Finish&, const int8_t*, size_t, size_t);
 
-template <Activation kActivation>
-inline DepthwisePanel depthwise_panel_of(uint32_t quads) {
-  return quads == 3 ? depthwise_panel<kActivation, 3> : depthwise_panel<kActivation, 0>;
-}
-
 inline DepthwisePanel depthwise_panel_of(uint32_t activation, uint32_t quads) {
-  switch (static_cast<Activation>(activation)) {
-    case Activation::relu: return depthwise_panel_of<Activation::relu>(quads);
-    case Activation::gelu: return depthwise_panel_of<Activation::gelu>(quads);
-    case Activation::hard_swish: return depthwise_panel_of<Activation::hard_swish>(quads);
-    case Activation::none: break;
-  }
-  return depthwise_panel_of<Activation::none>(quads);
+  return for_activation(activation, [quads](auto known) -> DepthwisePanel {
+    constexpr Activation of_panel = decltype(known)::value;
+    return quads == 3 ? depthwise_panel<of_panel, 3> : depthwise_panel<of_panel, 0>;
+  });
 }
 
 inline void depthwise_bytes(const Call& call, uint32_t part, uint32_t parts) {

@@ -149,11 +149,7 @@ using FinishRows = void (*)(const Finish&, const SumT*, uint32_t, size_t, size_t
 
 template <typename SumT>
 inline FinishRows<SumT> finish_of(uint32_t activation) {
-  switch (static_cast<Activation>(activation)) {
-    case Activation::relu: return finish_rows<SumT, Activation::relu>;
-    case Activation::gelu: return finish_rows<SumT, Activation::gelu>;
-    case Activation::hard_swish: return finish_rows<SumT, Activation::hard_swish>;
-    case Activation::none: break;
-  }
-  return finish_rows<SumT, Activation::none>;
+  return for_activation(activation, [](auto known) -> FinishRows<SumT> {
+    return finish_rows<SumT, decltype(known)::value>;
+  });
 }

@@ -50,8 +50,12 @@ struct Kernels {
 // Places of a convolution's result whose windows are staged together, at most.
 constexpr uint32_t kBlockRows = 48;
 
-// Numbers of the map that they see.
-inline uint64_t staged_numbers(const Conv& op) {
+// Numbers in the staging memory that a part of an operation needs: the map under a block of windows,
+// some mixed columns, or one place of padding.
+inline uint64_t staged_numbers(const Operation& operation) {
+  const Conv& op = operation.conv;
+  if (operation.kind == Kind::depthwise) return op.is_float ? op.channels : DepthwiseTables::mixed_numbers(op);
+  if (operation.kind != Kind::conv) return 0;
   const uint64_t places = uint64_t{op.out_height} * op.out_width;
   const uint64_t count = places < kBlockRows ? places : kBlockRows;
   return op.kernel_h * ((count - 1) * op.stride_w + op.kernel_w) * op.channels;
@@ -67,17 +71,13 @@ extern const Kernels kAvx2, kAvxVnni, kAvx512Vnni;
 extern const Kernels kNeon, kNeonDot;
 #endif
 
-// The share of `part` of a range: [begin, end), in whole steps.
+// The share of `part` of a range: [begin, end).
 struct Share {
   uint32_t begin, end;
 
-  Share(uint32_t count, uint32_t part, uint32_t parts, uint32_t step = 1) {
-    const uint64_t steps = (uint64_t{count} + step - 1) / step;
-    begin = static_cast<uint32_t>(steps * part / parts * step);
-    const uint64_t last = steps * (part + 1) / parts * step;
-    end = last < count ? static_cast<uint32_t>(last) : count;
-    if (begin > end) begin = end;
-  }
+  Share(uint32_t count, uint32_t part, uint32_t parts)
+      : begin(static_cast<uint32_t>(uint64_t{count} * part / parts)),
+        end(static_cast<uint32_t>(uint64_t{count} * (part + 1) / parts)) {}
 };
 
 }  // namespace edgevit

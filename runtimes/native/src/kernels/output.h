@@ -11,17 +11,11 @@ struct Quantization {
         greatest(255.0f - static_cast<float>(output.zero)),
         zero(static_cast<int32_t>(output.zero)) {}
 
-  // Whole numbers 0..255. The bounds come first, so that rounding sees small numbers only; NaN
-  // becomes 0.
   template <typename V>
-  IntsOf<V> operator()(V value) const {
-    V x = value * inverse_scale;
-    x = lesser_of(greater_of(x, fill<V>(least)), fill<V>(greatest));
-    return to_nearest_int(x) + zero;
-  }
+  IntsOf<V> operator()(V value) const;
 };
 
-// The same with its constants in registers already.
+// The same with its constants in registers.
 template <typename V>
 struct WideQuantization {
   V inverse_scale, least, greatest;
@@ -33,23 +27,33 @@ struct WideQuantization {
         greatest(fill<V>(q.greatest)),
         shift(IntsOf<V>{} + (q.zero - kShiftBits)) {}
 
+  // Whole numbers 0..255. The bounds come first, so that rounding sees small numbers only; NaN
+  // becomes 0.
   IntsOf<V> operator()(V value) const {
     const V x = lesser_of(greater_of(V(value * inverse_scale), least), greatest);
     return same_bits<IntsOf<V>>(V(x + kShift)) + shift;
   }
 };
 
+template <typename V>
+inline IntsOf<V> Quantization::operator()(V value) const {
+  return WideQuantization<V>(*this)(value);
+}
+
 // The first `count` of some whole numbers as bytes.
-inline void put_bytes(uint8_t* to, I values, size_t count) {
-  if (count >= kLanes) return store_bytes(to, values);
-  uint8_t bytes[kLanes];
+template <typename Ints>
+inline void put_bytes(uint8_t* to, Ints values, size_t count) {
+  constexpr size_t lanes = sizeof(Ints) / sizeof(int32_t);
+  if (count >= lanes) return store_bytes(to, values);
+  uint8_t bytes[lanes];
   store_bytes(bytes, values);
   std::memcpy(to, bytes, count);
 }
 
 // The same of floats.
-inline void put_floats(float* to, F values, size_t count) {
-  if (count >= kLanes) return store(to, values);
+template <typename V>
+inline void put_floats(float* to, V values, size_t count) {
+  if (count >= kLanesOf<V>) return store(to, values);
   std::memcpy(to, &values, count * sizeof(float));
 }
 
@@ -64,14 +68,11 @@ struct Target {
     if (f32) store(f32 + column, value);
     if (u8) store_bytes(u8 + column, quantized(value));
   }
-  // Only the first of its lanes.
+  // Only the first `count` of its lanes, which may be all.
   template <typename V>
   void put_first(size_t column, V value, size_t count) const {
-    if (f32) std::memcpy(f32 + column, &value, count * sizeof(float));
-    if (!u8) return;
-    uint8_t bytes[kLanesOf<V>];
-    store_bytes(bytes, quantized(value));
-    std::memcpy(u8 + column, bytes, count);
+    if (f32) put_floats(f32 + column, value, count);
+    if (u8) put_bytes(u8 + column, quantized(value), count);
   }
 };
 
@@ -111,6 +112,18 @@ inline V load_first(const float* from, size_t count) {
   V result = {};
   std::memcpy(&result, from, count * sizeof(float));
   return result;
+}
+
+// `choose` of an activation that is known when the library is compiled.
+template <typename Choose>
+inline auto for_activation(uint32_t activation, Choose choose) {
+  switch (static_cast<Activation>(activation)) {
+    case Activation::relu: return choose(std::integral_constant<Activation, Activation::relu>());
+    case Activation::gelu: return choose(std::integral_constant<Activation, Activation::gelu>());
+    case Activation::hard_swish: return choose(std::integral_constant<Activation, Activation::hard_swish>());
+    case Activation::none: break;
+  }
+  return choose(std::integral_constant<Activation, Activation::none>());
 }
 
 template <typename V>
