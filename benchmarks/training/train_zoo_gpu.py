@@ -1,14 +1,14 @@
 """Trains the zoo on one GPU in short stages, most useful run first; every stage can be resumed.
 
     python benchmarks/training/train_zoo_gpu.py pack SHARDS imagenette=FOLDER tiny_imagenet=FOLDER
-    python benchmarks/training/train_zoo_gpu.py soft-labels SHARDS tiny_imagenet
+    python benchmarks/training/train_zoo_gpu.py adapt-teacher SHARDS tiny_imagenet
     python benchmarks/training/train_zoo_gpu.py train SHARDS RESULTS --output NEW --minutes 4
     python benchmarks/training/train_zoo_gpu.py collect RESULTS --output weights
 
 ``pack`` (on a workstation) puts the pictures of ``FOLDER/train`` and ``FOLDER/val`` into files of
 at most 30 MiB, and the teacher and weights to start from beside them. What follows needs torch,
-numpy and OpenCV alone. ``soft-labels`` writes what the teacher answers for the training pictures
-of a set. ``train`` does what is first in the plan (edgevit/training/gpu/plan.py) and not yet in
+numpy and OpenCV alone. ``adapt-teacher`` trains the teacher on a set that it shall teach. ``train``
+does what is first in the plan (edgevit/training/gpu/plan.py) and not yet in
 RESULTS, until the time is up, and leaves in NEW: a line in ``rows.NUMBER.jsonl`` for every run
 that ended, its weights, and the state of the one that did not, all in files of at most 15 MiB.
 Copy NEW's files into RESULTS and call it again. Several calls with ``--runs`` of their own may
@@ -34,7 +34,9 @@ from numpy.typing import NDArray
 
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.storage.files import write_atomically
-from edgevit.training.gpu.folded_teacher import FoldedNetwork, answers_for, load_teacher
+from edgevit.training.gpu import adapted_teacher
+from edgevit.training.gpu.adapted_teacher import adapted
+from edgevit.training.gpu.folded_teacher import FoldedNetwork, accuracy_of, load_teacher
 from edgevit.training.gpu.plan import Run, plan, run_named
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
@@ -42,8 +44,7 @@ from edgevit.training.gpu.states import load_parts, save_parts
 
 ROWS = "rows.{}.jsonl"
 TEACHER = "teacher.pt"
-SOFT_LABELS = ".soft_labels.npy"
-SOFT_LABELS_PX = 224  # side at which ``soft-labels`` reads pictures that are no smaller
+ADAPTED_TEACHER = "teacher.{}.pt"
 _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 _SPARE_S = 15  # for validation and writing, after the last epoch
 
@@ -61,15 +62,17 @@ def main() -> None:
     packing.add_argument("--no-teacher", action="store_true")
     packing.add_argument("--weights", nargs="*", default=[], help="NAME=CHECKPOINT to start from")
     packing.set_defaults(does=_pack)
-    labelling = commands.add_parser("soft-labels", help="what the teacher answers for a set")
-    labelling.add_argument("shards", type=Path)
-    labelling.add_argument("sets", nargs="+", help="names of sets")
-    labelling.add_argument("--device", default=_DEVICE)
-    labelling.set_defaults(does=_label)
+    adapting = commands.add_parser("adapt-teacher", help="train the teacher on a set")
+    adapting.add_argument("shards", type=Path)
+    adapting.add_argument("set", help="its name")
+    adapting.add_argument("--epochs", type=int, default=adapted_teacher.RECIPE.epochs)
+    adapting.add_argument("--device", default=_DEVICE)
+    adapting.set_defaults(does=_adapt)
     timing = commands.add_parser("speed", help="pictures a second that runs are trained with")
     timing.add_argument("shards", type=Path)
     timing.add_argument("--runs", nargs="+", required=True, type=_Wanted)
-    timing.add_argument("--steps", type=int, default=50)
+    timing.add_argument("--epochs", type=int, default=1, help="after a first one")
+    timing.add_argument("--per-class", type=int, help="how many pictures of each class")
     timing.add_argument("--store-px", type=int, default=224, help="side of pictures in memory")
     timing.add_argument("--device", default=_DEVICE)
     timing.set_defaults(does=_speed, results=Path(), output=Path())
@@ -124,27 +127,26 @@ def _pack(arguments: argparse.Namespace) -> None:
         save_parts(arguments.shards, f"{name}.weights", halves)
 
 
-def _label(arguments: argparse.Namespace) -> None:
-    for name in arguments.sets:
-        data = _Data(arguments.shards, SOFT_LABELS_PX)
-        pictures = data.whole(name)
-        answers = answers_for(data.teacher(), pictures, arguments.device)
-        write_atomically(arguments.shards / f"{name}{SOFT_LABELS}", partial(_save, answers))
-        right = (answers.argmax(axis=1) == pictures.labels).mean()
-        _say(f"{name}  the teacher has {100 * right:.1f} % of {len(answers)} pictures right")
-
-
-def _save(array: NDArray[np.float16], aside: Path) -> None:
-    with aside.open("wb") as handle:  # numpy would append .npy to a path
-        np.save(handle, array)
+def _adapt(arguments: argparse.Namespace) -> None:
+    data = _Data(arguments.shards, adapted_teacher.SIZE_PX)
+    recipe = replace(adapted_teacher.RECIPE, epochs=arguments.epochs)
+    pictures, device = data.whole(arguments.set), arguments.device
+    before = load_teacher(arguments.shards / TEACHER)
+    after = adapted(before, pictures, recipe, device, _say)
+    path = arguments.shards / ADAPTED_TEACHER.format(arguments.set)
+    write_atomically(path, partial(torch.save, after.content()))
+    validation = data.validation(arguments.set, adapted_teacher.SIZE_PX)
+    right = [100 * accuracy_of(teacher, validation, device) for teacher in (before, after)]
+    _say(f"{path}  top-1 {right[1]:.1f} %, {right[0]:.1f} before")
 
 
 def _speed(arguments: argparse.Namespace) -> None:
     data = _Data(arguments.shards, arguments.store_px)
     for wanted in arguments.runs:
-        run = replace(run_named(wanted.name), init=None)
-        rate = _started(run, arguments, data).pictures_per_second(arguments.steps)
-        _say(f"{run.name}  {rate:.0f} pictures/s")
+        run = replace(run_named(wanted.name), init=None, per_class=arguments.per_class)
+        started = _started(run, arguments, data)
+        rate = started.epochs.pictures_per_second(started.recipe, arguments.epochs)
+        _say(f"{wanted.name}  {rate:.0f} pictures/s")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -200,9 +202,8 @@ def _started(run: Run, arguments: argparse.Namespace, data: _Data) -> GpuRun:
         if start is None:
             raise InputError(f"{run.name} starts from {run.init}, whose weights are not there.")
     training, validation = data.of(run)
-    teacher = data.teacher() if run.distillation == "views" else None
-    soft_labels = data.soft_labels(run) if run.distillation == "pictures" else None
-    begun = GpuRun(Job(run, training, validation, arguments.device, start, teacher, soft_labels))
+    teacher = data.teacher_of(run)
+    begun = GpuRun(Job(run, training, validation, arguments.device, start, teacher))
     if any(begun.restore(folder) for folder in _folders(arguments)):
         _say(f"{run.name}  goes on after epoch {begun.epoch}")
     return begun
@@ -228,25 +229,24 @@ class _Data:
     def of(self, run: Run) -> tuple[Pictures, Pictures]:
         stored = self.store_px if run.spec.image_px > 64 else min(self.store_px, 64)
         training = self._read(f"{run.data}.train", min(stored, _NATIVE_PX.get(run.data, stored)))
-        validation = self._read(f"{run.data}.val", run.answer_px)
+        validation = self.validation(run.data, run.answer_px)
         return _chosen(training, run, run.per_class), _chosen(validation, run, None)
 
     def whole(self, name: str) -> Pictures:
         return self._read(f"{name}.train", min(self.store_px, _NATIVE_PX.get(name, self.store_px)))
 
-    def teacher(self) -> FoldedNetwork:
-        return load_teacher(self.shards / TEACHER)
+    def validation(self, name: str, size_px: int) -> Pictures:
+        return self._read(f"{name}.val", size_px)
 
-    def soft_labels(self, run: Run) -> torch.Tensor:
-        """The teacher's answers for the run's training pictures, among the run's classes."""
-        path = self.shards / f"{run.data}{SOFT_LABELS}"
+    def teacher_of(self, run: Run) -> FoldedNetwork | None:
+        if run.teacher == "none":
+            return None
+        if run.teacher == "imagenet":
+            return load_teacher(self.shards / TEACHER)
+        path = self.shards / ADAPTED_TEACHER.format(run.data)
         if not path.is_file():
-            raise InputError(f"There are no soft labels at {path}; 'soft-labels' writes them.")
-        answers = np.load(path)
-        places = _places(self.whole(run.data), run, run.per_class)
-        first, last = _span(run, answers.shape[1])
-        among = torch.from_numpy(answers[places, first:last]).float()
-        return (among / among.sum(dim=1, keepdim=True).clamp_min(1e-6)).half()
+            raise InputError(f"There is no teacher at {path}; 'adapt-teacher' trains it.")
+        return load_teacher(path)
 
     def _read(self, name: str, size_px: int) -> Pictures:
         key = (name, size_px)

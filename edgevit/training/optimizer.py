@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from edgevit.models.classifier import ZooModule
 from edgevit.training.recipe import Recipe
 
 
 def adamw(
-    module: ZooModule, recipe: Recipe, others: Iterable[nn.Parameter] = ()
+    module: nn.Module,
+    recipe: Recipe,
+    others: Iterable[nn.Parameter] = (),
+    rate: Tensor | None = None,
 ) -> torch.optim.Optimizer:
     """AdamW; vectors (biases, norms, CLS) and tables (latents, positions) do not decay.
 
     Args:
         others: parameters that are trained with the module's and do not decay.
+        rate: the learning rate as a number on the device, for steps that a GPU replays without
+            the host; None: the recipe's highest.
     """
     kinds = (nn.Linear, nn.Conv2d)
     decaying = {id(layer.weight) for layer in module.modules() if isinstance(layer, kinds)}
@@ -29,4 +33,6 @@ def adamw(
         },
         {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+    replayed = rate is not None and rate.is_cuda
+    lr = recipe.learning_rate if rate is None else rate
+    return torch.optim.AdamW(groups, lr=lr, fused=True, capturable=replayed)

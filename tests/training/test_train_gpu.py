@@ -156,7 +156,8 @@ def test_targets_are_mixed_as_the_pictures_are() -> None:
     targets[:4, 0] = targets[4:, 1] = 1
     pasted = 0
     for seed in range(12):
-        views, mixed = Augmentation(recipe, 16, "cpu", (seed,))(pictures, targets)
+        augment = Augmentation(recipe, 16, "cpu", (seed,))
+        views, mixed = augment(pictures, targets, augment.mixes(1)[0])
         torch.testing.assert_close(views.mean((1, 2, 3)) / 255, mixed[:, 1], atol=1e-4, rtol=0)
         torch.testing.assert_close(mixed.sum(1), torch.ones(8))
         pasted += bool(((views == 0) | (views == 255)).all()) and bool((mixed[:, 1] % 1 > 0).any())

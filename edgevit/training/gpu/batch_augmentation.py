@@ -2,7 +2,9 @@
 
 The counterpart of :mod:`edgevit.training.augmentation.augment`, which works picture by picture on
 CPUs. Crop, mirror, rotation and shear are one bilinear sampling, at twice the size and averaged
-where the stored pictures are larger than the model's, so that fine stripes do not alias.
+where the stored pictures are larger than the model's, so that fine stripes do not alias. Nothing
+here waits for the device or depends on numbers of the host, so that a step can be recorded once
+and replayed (:mod:`edgevit.training.gpu.recorded`).
 """
 
 from __future__ import annotations
@@ -23,25 +25,36 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 class Augmentation:
-    """What is drawn for a batch: its pictures' numbers on the device, its own by numpy."""
+    """Draws every picture's numbers on the device, and those of whole batches with numpy."""
 
     def __init__(self, recipe: Recipe, size_px: int, device: str, seed: tuple[int, ...]) -> None:
         self.recipe, self.size_px = recipe, size_px
-        self.host = np.random.default_rng(seed)
         self.generator = torch.Generator(device)
+        self.luma = torch.tensor(_LUMA, device=device)[:, None, None]
+        self.places = torch.arange(size_px, device=device) + 0.5
+        self.seed(seed)
+
+    def seed(self, seed: tuple[int, ...]) -> None:
+        """Starts again: the same seed, the same views."""
+        self.host = np.random.default_rng(seed)
         self.generator.manual_seed(int(self.host.integers(2**62)))
 
-    def __call__(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 [B, S, S, 3] and targets [B, classes] to float32 [B, size, size, 3] and targets."""
+    def __call__(
+        self, images: Tensor, targets: Tensor, mix: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """uint8 [B, S, S, 3] and targets [B, classes] to float32 [B, size, size, 3] and targets.
+
+        Args:
+            mix: one row of :meth:`mixes`; None leaves the batch as it is.
+        """
         seen = self.sampled(images)
         if self.recipe.random_ops:
             seen = self.coloured(seen)
         if self.recipe.erase:
             seen = self.erased(seen)
-        seen = seen.permute(0, 2, 3, 1)
-        if self.recipe.mix and self.host.random() < self.recipe.mix:
-            seen, targets = self.mixed(seen, targets)
-        return seen.contiguous(), targets
+        if mix is not None:
+            seen, targets = self.mixed(seen, targets, mix)
+        return seen.permute(0, 2, 3, 1).contiguous(), targets
 
     def sampled(self, images: Tensor) -> Tensor:
         """Crop, mirror, turn and shear: float32 [B, 3, size, size], 0..255."""
@@ -87,7 +100,7 @@ class Augmentation:
         bright, contrast, colour = (
             self._uniform(len(seen), 1 - reach, 1 + reach)[:, None, None, None] for _ in range(3)
         )
-        luma = (seen * seen.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+        luma = (seen * self.luma).sum(1, keepdim=True)
         mean = luma.mean((2, 3), keepdim=True)
         seen = luma + (seen - luma) * colour
         return ((mean + (seen - mean) * contrast) * bright).clamp(0, 255)
@@ -103,37 +116,44 @@ class Augmentation:
         colour = self._uniform(batch * 3, 0, 255).reshape(batch, 3, 1, 1)
         return torch.where((hole & chosen[:, None, None])[:, None], colour, seen)
 
-    def mixed(self, seen: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Half of the mixed batches are blended (mixup), half have a rectangle pasted (cutmix)."""
-        batch, device = len(seen), seen.device
-        partner = torch.randperm(batch, generator=self.generator, device=device)
-        if self.host.random() < 0.5:
-            share = float(self.host.beta(self.recipe.mixup_alpha, self.recipe.mixup_alpha))
-            seen = share * seen + (1 - share) * seen[partner]
-        else:
-            kept = float(self.host.beta(self.recipe.cutmix_alpha, self.recipe.cutmix_alpha))
-            rows, columns = self._pasted(math.sqrt(1 - kept) * self.size_px / 2)
-            seen = seen.clone()
-            source = seen[partner]
-            seen[:, rows, columns] = source[:, rows, columns]
-            covered = (rows.stop - rows.start) * (columns.stop - columns.start)
-            share = 1 - covered / self.size_px**2
-        return seen, share * targets + (1 - share) * targets[partner]
+    def mixes(self, count: int) -> Tensor:
+        """How so many batches are mixed, on the device, float32 [count, 6].
 
-    def _pasted(self, half: float) -> tuple[slice, slice]:
-        """Rows and columns of a square about a random place, cut at the border."""
+        Half of those that are mixed are blended (mixup), half have a rectangle pasted (cutmix). A
+        row is what is kept of each picture outside of the rectangle, the rectangle's first and
+        last rows and columns (the last not included), and the share kept of the targets.
+        """
+        rows = np.array([self._mix() for _ in range(count)], np.float32)
+        return torch.from_numpy(rows).to(self.generator.device)
+
+    def _mix(self) -> tuple[float, ...]:
+        if self.host.random() >= self.recipe.mix:
+            return (1.0, 0, 0, 0, 0, 1.0)
+        if self.host.random() < 0.5:
+            kept = self.host.beta(self.recipe.mixup_alpha, self.recipe.mixup_alpha)
+            return (kept, 0, 0, 0, 0, kept)
+        kept = self.host.beta(self.recipe.cutmix_alpha, self.recipe.cutmix_alpha)
+        half = math.sqrt(1 - kept) * self.size_px / 2
         middles = self.host.random(2) * self.size_px
-        ends = np.clip(np.rint([middles - half, middles + half]), 0, self.size_px).astype(int)
-        rows, columns = (slice(int(first), int(last)) for first, last in ends.T)
-        return rows, columns
+        first, last = np.clip(np.rint([middles - half, middles + half]), 0, self.size_px)
+        share = 1 - np.prod(last - first) / self.size_px**2
+        return (1.0, first[0], last[0], first[1], last[1], share)
+
+    def mixed(self, seen: Tensor, targets: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
+        """Every picture [B, 3, H, W] with the one before it, as a row of :meth:`mixes` says."""
+        kept, top, bottom, left, right, share = mix.unbind()
+        down = (self.places > top) & (self.places < bottom)
+        across = (self.places > left) & (self.places < right)
+        weight = torch.where(down[:, None] & across, 0.0, kept)
+        partner = seen.roll(1, 0)
+        return torch.lerp(partner, seen, weight), torch.lerp(targets.roll(1, 0), targets, share)
 
     def _holes(self, half_w: Tensor, half_h: Tensor) -> Tensor:
         """bool [B, H, W], true inside a rectangle about a random place, cut at the border."""
         batch, size = len(half_w), self.size_px
-        places = torch.arange(size, device=half_w.device) + 0.5
         x, y = (self._uniform(batch, 0, size)[:, None] for _ in range(2))
-        across = (places - x).abs() < half_w[:, None]
-        down = (places - y).abs() < half_h[:, None]
+        across = (self.places - x).abs() < half_w[:, None]
+        down = (self.places - y).abs() < half_h[:, None]
         return down[:, :, None] & across[:, None, :]
 
     def _uniform(self, count: int, low: float, high: float) -> Tensor:

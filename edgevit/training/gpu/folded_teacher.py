@@ -11,9 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,6 +21,7 @@ from edgevit.models.pickled_weights import read_pickled_fields
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.hardware import channels_last, has_fast_bfloat16
 from edgevit.training.imagenet_classes import NUMBERS
+from edgevit.zoo.spec import stage_map
 
 _BATCH = 500
 
@@ -48,20 +47,74 @@ class FoldedNetwork(nn.Module):
         self.head = _frozen(head["weight"])
         self.head_bias = _frozen(head["bias"])
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """What its answers are called, if they are not ImageNet's thousand."""
+        names = self.facts.get("classes")
+        return None if names is None else tuple(names)
+
+    @property
+    def map_channels(self) -> dict[str, int]:
+        """Channels of the maps of :meth:`answers`."""
+        halvings = [place for place, layer in enumerate(self.layers) if layer["stride"] == 2]
+        ends = {stage_map(3): halvings[-1], stage_map(4): len(self.layers)}
+        return {name: self.weights[self._last_sum(end)].shape[0] for name, end in ends.items()}
+
+    def _last_sum(self, end: int) -> int:
+        """The last layer before that one that no activation follows: the end of a block."""
+        return max(i for i in range(end) if not self.layers[i]["activation"])
+
+    def columns(self, classes: tuple[str, ...], device: str) -> Tensor:
+        """Where the classes are among its answers.
+
+        Raises:
+            InputError: it does not know some of them.
+        """
+        known = NUMBERS
+        if self.classes is not None:
+            known = {name: place for place, name in enumerate(self.classes)}
+        unknown = [name for name in classes if name not in known]
+        if unknown:
+            raise InputError(
+                f"The teacher does not know {', '.join(unknown[:5])}. Train without it."
+            )
+        return torch.tensor([known[name] for name in classes], device=device)
+
     def forward(self, pictures: Tensor) -> Tensor:
-        """float32 [B, H, W, 3] RGB 0..255, of any size, to logits [B, 1000]."""
+        """float32 [B, H, W, 3] RGB 0..255, of any size, to logits [B, classes]."""
+        return self.answers(pictures)[0]
+
+    def answers(self, pictures: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits, and the maps ``stage_3`` and ``stage_4`` [B, C, H, W].
+
+        They are what the last block gives before the last halving, and the last block of all.
+        """
         side = self.facts["size_px"]
         seen = pictures.permute(0, 3, 1, 2)
         if seen.shape[-1] != side:
             seen = functional.interpolate(seen, (side, side), mode="bilinear", antialias=True)
         seen = ((seen - self.facts["mean"]) / self.facts["std"]).to(self.head.dtype)
         made = [seen]
+        blocks: dict[int, Tensor] = {}
         for place, layer in enumerate(self.layers):
             seen = self._convolved(place, seen)
             if layer["adds"]:
                 seen = seen + made[len(made) - layer["adds"]]
             made.append(seen)
-        return functional.linear(seen.mean((2, 3)), self.head, self.head_bias)
+            if not layer["activation"]:
+                blocks[seen.shape[-1]] = seen
+        maps = dict(zip((stage_map(3), stage_map(4)), list(blocks.values())[-2:], strict=False))
+        return functional.linear(seen.mean((2, 3)), self.head, self.head_bias), maps
+
+    def content(self) -> dict[str, Any]:
+        """What :func:`load_teacher` reads, in float16."""
+        weights = zip(self.layers, self.weights, self.biases, strict=True)
+        layers = [
+            {**layer, "weight": _stored(weight), "bias": _stored(bias)}
+            for layer, weight, bias in weights
+        ]
+        head = {"weight": _stored(self.head), "bias": _stored(self.head_bias)}
+        return {"layers": layers, "head": head, "facts": self.facts}
 
     def _convolved(self, place: int, seen: Tensor) -> Tensor:
         layer, weight = self.layers[place], self.weights[place]
@@ -94,32 +147,20 @@ def _no_teacher(path: Path) -> CheckpointError:
     return CheckpointError(f"{path} is damaged or no teacher. Make it with 'pack'.")
 
 
-def answers_for(teacher: FoldedNetwork, pictures: Pictures, device: str) -> NDArray[np.float16]:
-    """Shares of the pictures' classes, float16 [n, classes]: of each picture and its mirror image.
+@torch.inference_mode()
+def accuracy_of(teacher: FoldedNetwork, pictures: Pictures, device: str) -> float:
+    """Share of the pictures that it gets right among their classes, 0 to 1.
 
     Raises:
         InputError: the teacher does not know some of the classes.
     """
-    columns = columns_of(pictures.classes, device)
-    module, answers = placed(teacher, device), []
-    with torch.inference_mode():
-        for first in range(0, len(pictures.labels), _BATCH):
-            seen = torch.from_numpy(pictures.pixels[first : first + _BATCH]).to(device).float()
-            both = [module(view)[:, columns].float().softmax(1) for view in (seen, seen.flip(2))]
-            answers.append(torch.stack(both).mean(0).half().cpu().numpy())
-    return np.concatenate(answers)
-
-
-def columns_of(classes: tuple[str, ...], device: str) -> Tensor:
-    """Where the classes are among the teacher's.
-
-    Raises:
-        InputError: the teacher does not know some of them.
-    """
-    unknown = [name for name in classes if name not in NUMBERS]
-    if unknown:
-        raise InputError(f"The teacher does not know {', '.join(unknown[:5])}. Train without it.")
-    return torch.tensor([NUMBERS[name] for name in classes], device=device)
+    columns = teacher.columns(pictures.classes, device)
+    module, right = placed(teacher, device), 0
+    for first in range(0, len(pictures.labels), _BATCH):
+        seen = torch.from_numpy(pictures.pixels[first : first + _BATCH]).to(device).float()
+        labels = torch.from_numpy(pictures.labels[first : first + _BATCH]).to(device)
+        right += int((module(seen)[:, columns].argmax(1) == labels).sum())
+    return right / len(pictures.labels)
 
 
 def placed(teacher: FoldedNetwork, device: str) -> FoldedNetwork:
@@ -129,6 +170,10 @@ def placed(teacher: FoldedNetwork, device: str) -> FoldedNetwork:
     if device == "cuda":
         channels_last(teacher)
     return teacher
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    return tensor.detach().half().cpu().contiguous()
 
 
 def _frozen(tensor: Tensor) -> nn.Parameter:

@@ -8,10 +8,10 @@ from typing import Literal
 
 from edgevit.training.recipe import Recipe
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import ConvolutionalSpec, LlaSpec, ModelSpec, SuperpixelSpec
+from edgevit.zoo.spec import ConvolutionalSpec, LavitSpec, LlaSpec, ModelSpec, SuperpixelSpec
 
 TINY_IMAGENET, IMAGENETTE = "tiny_imagenet", "imagenette"
-Distillation = Literal["views", "pictures", "none"]
+Teacher = Literal["imagenet", "adapted", "none"]
 
 SHIPPED_LAVIT = "lavit_tiny_128.shipped"
 HELD_OUT_CLASSES = 10
@@ -26,9 +26,8 @@ class Run:
     data: a set of shards. classes: how many of its classes are used, from the ``first_class`` on;
         None: all. per_class: how many training pictures of each; None: all.
     init: the run whose weights it starts from, or weights that ``pack --weights`` added.
-    distillation: what the teacher answers for. "views": every picture as the student sees it.
-        "pictures": every training picture once, whole, which suits crops of pictures so small that
-        the teacher could not tell what they show. "none": labels alone.
+    teacher: who answers for every picture as the student sees it: the network as ImageNet made
+        it, the one that was trained on the run's own set (``adapt-teacher``), or nobody.
     keeps_weights: whether weights are a result, and not only the line of the log.
     """
 
@@ -41,7 +40,7 @@ class Run:
     first_class: int = 0
     classes: int | None = None
     per_class: int | None = None
-    distillation: Distillation = "views"
+    teacher: Teacher = "imagenet"
     keeps_weights: bool = True
     facts: dict[str, object] = field(default_factory=dict)
 
@@ -54,20 +53,24 @@ class Run:
 
 
 _PRETRAIN = Recipe(
-    epochs=40,
-    batch=1024,
-    learning_rate=3e-3,
-    warmup_epochs=2,
+    epochs=120,
+    batch=512,
+    learning_rate=2e-3,
+    warmup_epochs=3,
+    label_smoothing=0.0,
+    random_ops=1,
     random_strength=0.3,
+    erase=0.1,
+    mix=0.3,
     crop_area=(0.3, 1.0),
-    clean_epochs=3,
-    teacher_weight=0.5,
+    clean_epochs=4,
+    teacher_weight=0.7,
 )
 _FINE = Recipe(epochs=150, batch=256, learning_rate=1e-3, clean_epochs=10, teacher_weight=0.8)
 _PROBE = Recipe(epochs=30, batch=256, learning_rate=2e-3, clean_epochs=4)
 _WHOLE = replace(
     _PRETRAIN,
-    epochs=2,
+    epochs=6,
     batch=256,
     learning_rate=3e-4,
     warmup_epochs=0.5,
@@ -75,6 +78,16 @@ _WHOLE = replace(
     random_ops=0,
     erase=0.0,
     mix=0.0,
+)
+_LAVIT_PRETRAIN = replace(_PRETRAIN, epochs=30, learning_rate=1e-3, guidance=2.0)
+_LAVIT_FINE = replace(
+    _FINE,
+    epochs=120,
+    learning_rate=5e-4,
+    guidance=5.0,
+    label_smoothing=0.0,
+    random_strength=0.3,
+    mix=0.3,
 )
 _FEW = Recipe(epochs=100, batch=64, learning_rate=5e-4, clean_epochs=10)
 
@@ -107,6 +120,7 @@ def _model(name: str, train_px: int, init: str | None = None) -> Iterator[Run]:
 
     The pictures of the two hundred have 64 pixels, so more than 128 would show nothing new.
     """
+    lavit = isinstance(find(name).spec, LavitSpec)
     first = _pretraining(name, min(train_px, 128), init)
     yield first
     yield replace(
@@ -114,34 +128,38 @@ def _model(name: str, train_px: int, init: str | None = None) -> Iterator[Run]:
         name=f"{name}.10",
         spec=_at(name, train_px),
         data=IMAGENETTE,
-        recipe=_FINE,
+        recipe=_LAVIT_FINE if lavit else _FINE,
         init=first.name,
-        distillation="views",
+        teacher="imagenet",
     )
 
 
 def _pretraining(name: str, train_px: int, init: str | None = None) -> Run:
-    answer_px = find(name).spec.image_px
+    own = find(name).spec
     return Run(
         f"{name}.200",
         _at(name, train_px),
         TINY_IMAGENET,
-        _PRETRAIN,
-        answer_px,
+        _LAVIT_PRETRAIN if isinstance(own, LavitSpec) else _PRETRAIN,
+        own.image_px,
         init,
-        distillation="pictures",
+        teacher="adapted",
     )
 
 
 def _finished(name: str, train_px: int) -> Run:
-    """More epochs without a teacher, on pictures as they will be shown: only cropped and mirrored.
+    """More epochs on pictures as they will be shown: whole ones or nearly, at the size of answers.
 
     Crops as small as those of the pretraining show things larger than whole pictures do
     ("Fixing the train-test resolution discrepancy", arXiv 1906.06423).
     """
     first = _pretraining(name, train_px)
     return replace(
-        first, name=f"{name}.200.finished", recipe=_WHOLE, init=first.name, distillation="none"
+        first,
+        name=f"{name}.200.finished",
+        spec=find(name).spec,
+        recipe=_WHOLE,
+        init=first.name,
     )
 
 
@@ -175,7 +193,7 @@ def _regions_and_latents() -> Iterator[Run]:
                 IMAGENETTE,
                 recipe,
                 spec.image_px,
-                distillation="none",
+                teacher="none",
                 keeps_weights=False,
                 facts={"variant": name},
             )
@@ -195,7 +213,7 @@ def _transfer() -> Iterator[Run]:
             first_class=known,
             classes=HELD_OUT_CLASSES,
             per_class=FEW_PICTURES,
-            distillation="none",
+            teacher="none",
             keeps_weights=False,
         )
         yield replace(few, name=f"transfer.scratch.seed{seed}")

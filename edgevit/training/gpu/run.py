@@ -7,26 +7,23 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from edgevit.common.errors import CheckpointError, InputError
 from edgevit.models.build import build
 from edgevit.models.classifier import ZooModule
-from edgevit.training.average import averaged
-from edgevit.training.gpu.batch_augmentation import Augmentation
-from edgevit.training.gpu.folded_teacher import FoldedNetwork, columns_of, placed
+from edgevit.training.gpu.epochs import Epochs, Task
+from edgevit.training.gpu.folded_teacher import FoldedNetwork, placed
 from edgevit.training.gpu.plan import Run
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.gpu.states import load_parts, save_parts
-from edgevit.training.hardware import channels_last, has_fast_bfloat16
+from edgevit.training.losses.guidance import Guidance
 from edgevit.training.losses.objective import loss_of
-from edgevit.training.optimizer import adamw
 
 STATE_BYTES = 60 * 2**20
 _VALIDATION_BATCH = 256
@@ -39,7 +36,6 @@ class Job:
     training: at the size that pictures are stored in. validation: at the size of the answers.
     start: weights to start from, by name; those of another shape stay random.
     teacher: answers for every batch as the student sees it.
-    soft_labels: what a teacher answered for the training pictures, [n, classes]; rows add up to 1.
     """
 
     run: Run
@@ -48,7 +44,6 @@ class Job:
     device: str
     start: dict[str, Tensor] | None = None
     teacher: FoldedNetwork | None = None
-    soft_labels: Tensor | None = None
 
 
 class GpuRun:
@@ -58,34 +53,30 @@ class GpuRun:
         run, training, device = job.run, job.training, job.device
         self.run, self.recipe, self.device = run, run.recipe, device
         self.classes = training.classes
-        self.images = torch.from_numpy(training.pixels).to(device)
-        self.labels = torch.from_numpy(training.labels).to(device)
         self.validation = job.validation
         torch.manual_seed(self.recipe.seed)
-        spec = run.spec.with_classes(len(self.classes))
-        self.module = build(spec)
+        self.module = build(run.spec.with_classes(len(self.classes)))
         if job.start is not None:
             fit = fitting(self.module, job.start)
             self.module.load_state_dict({**self.module.state_dict(), **fit})
-        self.module.to(device)
-        if device == "cuda":
-            channels_last(self.module)
-        self.average = averaged(self.module, self.recipe.ema_decay)
-        self.optimizer = adamw(self.module, self.recipe)
-        self.bfloat16 = has_fast_bfloat16(device)
-        self.soft_labels = None if job.soft_labels is None else job.soft_labels.to(device)
         self.teacher = None if job.teacher is None else placed(job.teacher, device)
+        self.columns = None if job.teacher is None else job.teacher.columns(self.classes, device)
+        self.guidance = self._guidance()
+        others = () if self.guidance is None else self.guidance.parameters()
+        task = Task(self.module, training, run.spec.image_px, self._loss, tuple(others))
+        self.epochs = Epochs(task, self.recipe, device)
         self.epoch, self.seconds = 0, 0.0
-        self.columns = None if job.teacher is None else columns_of(self.classes, device)
+
+    def _guidance(self) -> Guidance | None:
+        if not self.recipe.guidance:
+            return None
+        if self.teacher is None:
+            raise InputError(f"{self.run.name} is guided by a teacher's maps and has no teacher.")
+        return Guidance(self.run.spec.feature_maps, self.teacher.map_channels).to(self.device)
 
     @property
     def done(self) -> bool:
         return self.epoch >= self.recipe.epochs
-
-    @property
-    def steps(self) -> int:
-        """Of an epoch; whole batches only, unless there are fewer pictures than one holds."""
-        return max(1, len(self.labels) // self.recipe.batch)
 
     def train(
         self, deadline: float, say: Callable[[str], None], seconds: float | None = None
@@ -100,9 +91,10 @@ class GpuRun:
         longest, ends = 0.0, math.inf if seconds is None else time.monotonic() + seconds
         while not self.done and time.monotonic() + longest < deadline:
             started = time.monotonic()
-            loss = self._epoch()
+            loss = self.epochs.train(self.recipe, self.epoch)
             taken = time.monotonic() - started
-            longest = max(longest, taken)
+            if self.epoch:  # the first one prepares much
+                longest = max(longest, taken)
             self.seconds += taken
             self.epoch += 1
             if seconds is not None:
@@ -110,79 +102,32 @@ class GpuRun:
                 self.recipe = replace(self.recipe, epochs=self.epoch + left)
             say(
                 f"{self.run.name}  epoch {self.epoch}/{self.recipe.epochs}  loss {loss:.3f}  "
-                f"{self.steps * self.recipe.batch / taken:.0f} pictures/s"
+                f"{self.epochs.order.numel() / taken:.0f} pictures/s"
             )
         return self.done
 
-    def pictures_per_second(self, steps: int) -> float:
-        """How fast it trains; the weights change."""
-        augment = Augmentation(self.recipe, self.run.spec.image_px, self.device, (0,))
-        batch = min(self.recipe.batch, len(self.labels))
-        chosen = torch.arange(batch, device=self.device)
-        self.module.train()
-        for _ in range(5):  # kernels are chosen, memory is taken
-            float(self._step(augment, chosen))
-        started = time.monotonic()
-        for _ in range(steps):
-            loss = self._step(augment, chosen)
-        float(loss)
-        return steps * batch / (time.monotonic() - started)
-
-    def _epoch(self) -> float:
-        recipe, seed = self.recipe.in_epoch(self.epoch), (self.recipe.seed, self.epoch)
-        augment = Augmentation(recipe, self.run.spec.image_px, self.device, seed)
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self.labels)))
-        order = order.to(self.device)
-        total = torch.zeros((), device=self.device)
-        self.module.train()
-        for step in range(self.steps):
-            rate = recipe.learning_rate_at(self.epoch * self.steps + step, self.steps)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
-            total += self._step(augment, chosen)
-        loss = float(total) / self.steps
-        if not np.isfinite(loss):
-            raise InputError(
-                f"The loss of {self.run.name} became {loss} in epoch {self.epoch + 1}. Lower its "
-                "learning rate in the plan."
-            )
-        return loss
-
-    def _step(self, augment: Augmentation, chosen: Tensor) -> Tensor:
-        smoothing, classes = self.recipe.label_smoothing, len(self.classes)
-        labels = functional.one_hot(self.labels[chosen], classes).float()
-        targets = labels * (1 - smoothing) + smoothing / classes
-        if self.soft_labels is not None:
-            answers = self.soft_labels[chosen].float()
-            targets = torch.lerp(targets, answers, self.recipe.teacher_weight)
-        pictures, targets = augment(self.images[chosen], targets)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
-            targets = self._matching_teacher(pictures, targets)
-            loss = loss_of(self.module, pictures, targets, self.recipe)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
-        self.average.update_parameters(self.module)
-        return loss.detach()
-
-    @torch.no_grad()
-    def _matching_teacher(self, pictures: Tensor, targets: Tensor) -> Tensor:
-        if self.teacher is None or self.columns is None:
-            return targets
-        answers = self.teacher(pictures)[:, self.columns].float().softmax(dim=1)
-        return torch.lerp(targets, answers, self.recipe.teacher_weight)
+    def _loss(self, pictures: Tensor, targets: Tensor) -> Tensor:
+        if self.teacher is None:
+            return loss_of(self.module, pictures, targets, self.recipe)
+        with torch.no_grad():
+            answers, maps = self.teacher.answers(pictures)
+            shares = answers[:, self.columns].float().softmax(dim=1)
+            targets = torch.lerp(targets, shares, self.recipe.teacher_weight)
+        guidance = None
+        if self.guidance is not None:
+            taught = {name: maps[name].float() for name in self.guidance.maps}
+            guidance = partial(self.guidance, maps=taught)
+        return loss_of(self.module, pictures, targets, self.recipe, guidance)
 
     def evaluate(self) -> dict[str, float]:
         """:func:`accuracy` of the averaged weights, float32, at the size of the answers."""
         module = build(self.run.answering_spec.with_classes(len(self.classes))).to(self.device)
-        module.load_state_dict(self.average.module.state_dict())
+        module.load_state_dict(self.epochs.average.module.state_dict())
         return accuracy(module, self.validation, self.device)
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights in float16, without counters."""
-        state = self.average.module.state_dict()
+        state = self.epochs.average.module.state_dict()
         return {key: value.half() for key, value in state.items() if value.is_floating_point()}
 
     def row(self) -> dict[str, Any]:
@@ -195,8 +140,8 @@ class GpuRun:
             **self.run.facts,
             "train_px": self.run.spec.image_px,
             "answer_px": self.run.answer_px,
-            "distillation": self.run.distillation,
-            "pictures": len(self.labels),
+            "teacher": self.run.teacher,
+            "pictures": len(self.epochs.labels),
             "seconds": round(self.seconds, 1),
             "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",
             "recipe": asdict(self.recipe),
@@ -211,10 +156,15 @@ class GpuRun:
         moments are found anew within some steps, and what comes back from a rented GPU is limited.
         """
         tensors = {f"model.{key}": value for key, value in self.module.state_dict().items()}
-        tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
+        tensors |= {
+            f"average.{key}": value for key, value in self.epochs.average.state_dict().items()
+        }
+        if self.guidance is not None:
+            own = self.guidance.state_dict()
+            tensors |= {f"guidance.{key}": value for key, value in own.items()}
         moments = {
             f"optimizer.{number}.{key}": value
-            for number, entry in self.optimizer.state_dict()["state"].items()
+            for number, entry in self.epochs.optimizer.state_dict()["state"].items()
             for key, value in entry.items()
         }
         if sum(tensor.nbytes for tensor in (*tensors.values(), *moments.values())) > STATE_BYTES:
@@ -239,21 +189,22 @@ class GpuRun:
                 "Delete its parts to start anew, or go back to that plan."
             )
         self.module.load_state_dict(_below("model.", tensors))
-        self.average.load_state_dict(_below("average.", tensors))
+        self.epochs.average.load_state_dict(_below("average.", tensors))
+        if self.guidance is not None:
+            self.guidance.load_state_dict(_below("guidance.", tensors))
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _below("optimizer.", tensors).items():
             number, _, moment = key.partition(".")
             state.setdefault(int(number), {})[moment] = value
         if state:
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+            self.epochs.restore(state)
         epoch, self.seconds = tensors["progress"].tolist()
         self.epoch = int(epoch)
         return True
 
     def _identity(self) -> Tensor:
         """Of all that a state depends on, uint8 [32]."""
-        facts = repr((self.run, self.classes, len(self.labels)))
+        facts = repr((self.run, self.classes, len(self.epochs.labels)))
         return torch.tensor(list(hashlib.sha256(facts.encode()).digest()), dtype=torch.uint8)
 
 
