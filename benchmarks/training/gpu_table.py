@@ -2,8 +2,9 @@
 
     python benchmarks/training/gpu_table.py [ROWS.jsonl ...]
 
-By default the rows that the repository keeps, in ``benchmarks/training/rows``. The interval of one
-run is Wilson's over its validation pictures; of several seeds the lowest and the highest are shown.
+By default the rows that the repository keeps, in ``benchmarks/training/rows``: a file for every time
+that a GPU was at hand, whose runs may have recipes of their own. The interval of one run is Wilson's
+over its validation pictures; of several seeds the lowest and the highest are shown.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("rows", nargs="*", type=Path)
-    files = parser.parse_args().rows or sorted(KEPT.glob("*.jsonl"))
-    print("\n".join(table(_read(files))))
+    for file in parser.parse_args().rows or sorted(KEPT.glob("*.jsonl")):
+        print("\n".join([file.name, "", *table(_read(file)), ""]))
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
@@ -60,9 +61,8 @@ def _accuracy(shares: list[float], pictures: int) -> str:
     return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def _read(files: list[Path]) -> list[dict[str, Any]]:
-    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    return [json.loads(line) for line in lines]
+def _read(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":

@@ -89,7 +89,13 @@ def _collect_seldom() -> None:
     When Python ends it would search all of them once more, which takes longer than an answer.
     """
     gc.set_threshold(50_000, *gc.get_threshold()[1:])
-    atexit.register(gc.freeze)
+    atexit.register(_skip_last_collection)
+
+
+def _skip_last_collection() -> None:
+    """Not with onnxsim, which prints a page about all that is not freed when Python ends."""
+    if "onnxsim" not in sys.modules:
+        gc.freeze()
 
 
 def _speaks_for_machine() -> bool:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from edgevit.common.errors import CheckpointError, InputError
+from edgevit.training.average import averaged, following
 from edgevit.training.gpu import run as gpu_run
 from edgevit.training.gpu import shards, states
+from edgevit.training.gpu.adapted_teacher import SIZE_PX, adapted
 from edgevit.training.gpu.batch_augmentation import Augmentation
+from edgevit.training.gpu.folded_teacher import FoldedNetwork, accuracy_of, load_teacher
 from edgevit.training.gpu.plan import IMAGENETTE, SHIPPED_LAVIT, TINY_IMAGENET, Run, plan
 from edgevit.training.gpu.run import GpuRun, Job
 from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
@@ -23,7 +29,7 @@ from edgevit.training.gpu.states import load_parts, save_parts
 from edgevit.training.imagenet_classes import NUMBERS
 from edgevit.training.recipe import Recipe
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import LlaSpec, Preprocess, SuperpixelSpec
+from edgevit.zoo.spec import LavitSpec, LlaSpec, Preprocess, StageSpec, SuperpixelSpec
 from edgevit_export.convert.weights import load_model
 from support import ROOT, Finished, python
 from support.needs import needs_teacher
@@ -176,8 +182,12 @@ def test_strong_augmentation_stays_in_range_and_repeats_by_seed(photo_batch: np.
     assert not torch.equal(first, other)
 
 
-def test_a_resumed_run_ends_as_one_that_was_not_stopped(packed: Path, tmp_path: Path) -> None:
-    whole, first, second = (GpuRun(job(packed, mix=0.5, random_ops=2)) for _ in range(3))
+@pytest.mark.parametrize("kind", ["plain", "guided"])
+def test_a_resumed_run_ends_as_one_that_was_not_stopped(
+    packed: Path, tmp_path: Path, kind: str
+) -> None:
+    make = guided_job if kind == "guided" else job
+    whole, first, second = (GpuRun(make(packed, mix=0.5, random_ops=2)) for _ in range(3))
     assert whole.train(float("inf"), say_nothing)
     assert not first.train(time.monotonic() + 1e-3, say_nothing)
     assert first.epoch == 1
@@ -215,6 +225,73 @@ def test_a_large_state_goes_without_moments(
     for name, weight in first.module.named_parameters():
         torch.testing.assert_close(second.module.get_parameter(name), weight, atol=1e-3, rtol=1e-3)
     assert second.train(float("inf"), say_nothing)
+
+
+LAVIT = LavitSpec(
+    "student",
+    (StageSpec(16, 1, 1, patch=4), StageSpec(16, 1, 1), StageSpec(32, 2, 2, less=1)),
+    image_px=32,
+    local_perception=True,
+    stem="convolution",
+)
+
+
+def guided_job(packed: Path, **changes: object) -> Job:
+    """A LaViT that follows a teacher's answers and maps."""
+    whole = job(packed, guidance=2.0, **changes)
+    run = replace(whole.run, spec=LAVIT, teacher="imagenet")
+    return replace(whole, run=run, teacher=teacher_with_maps())
+
+
+class _Waits(TorchDispatchMode):
+    """Collects operations that read a number back, or copy one from the host to the device."""
+
+    NAMES = ("_local_scalar_dense", "lift_fresh", "nonzero", "masked_select", "is_nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        self.found |= {name for name in self.NAMES if name in str(func)}
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("make", [job, guided_job])
+def test_a_step_never_waits_for_the_device(packed: Path, make: Callable[..., Job]) -> None:
+    """Otherwise it could not be recorded as a CUDA graph."""
+    epochs = GpuRun(make(packed)).epochs
+    recipe = replace(epochs.recipe, epochs=9, random_ops=2, erase=0.5, mix=1.0)
+    epochs.train(recipe, 0)
+    epochs.step_number.zero_()
+    _, step = epochs._for(epochs.recipe)
+    with _Waits() as waits:
+        step()
+        if waits.found:
+            pytest.fail(f"a step waits: {waits.found}")
+        assert float(epochs.total) > 0
+    assert waits.found == {"_local_scalar_dense"}, "the check sees what it looks for"
+
+
+def test_the_average_follows_as_torchs_does() -> None:
+    """But for the first step, which torch copies."""
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    theirs, ours = averaged(module, 0.9), averaged(module, 0.9)
+    theirs.update_parameters(module)
+    ours.n_averaged += 1
+    follow = following(ours, module, 0.9)
+    for _ in range(4):
+        with torch.no_grad():
+            module[0].weight.normal_()
+        module(torch.randn(5, 3))
+        theirs.update_parameters(module)
+        follow()
+    for (name, expected), got in zip(
+        theirs.state_dict().items(), ours.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(got, expected, msg=name)
 
 
 def test_it_learns_colours(packed: Path) -> None:
@@ -344,18 +421,78 @@ def tiny_teacher() -> dict[str, object]:
     return {"layers": [layer], "head": head, "facts": {"size_px": 32, "mean": 127.0, "std": 128.0}}
 
 
+def teacher_with_maps() -> FoldedNetwork:
+    """Three halvings, each the end of a block."""
+    rng = torch.Generator().manual_seed(0)
+    widths = [(3, 8), (8, 12), (12, 16)]
+    layers = [
+        {
+            "weight": 0.3 * torch.randn(outputs, inputs, 3, 3, generator=rng),
+            "bias": torch.zeros(outputs),
+            "stride": 2,
+            "groups": 1,
+            "activation": False,
+            "adds": 0,
+        }
+        for inputs, outputs in widths
+    ]
+    head = {"weight": torch.randn(1000, 16, generator=rng), "bias": torch.zeros(1000)}
+    return FoldedNetwork(layers, head, {"size_px": 32, "mean": 127.0, "std": 128.0})
+
+
+def test_a_teacher_can_be_adapted_to_a_set(packed: Path, tmp_path: Path) -> None:
+    """It learns to tell five colours apart, and knows nothing else afterwards."""
+    pictures = unpack(packed, f"{IMAGENETTE}.train", 40)
+    before = teacher_with_maps()
+    recipe = replace(PLAIN, epochs=40, batch=10, learning_rate=1e-2, ema_decay=0.9)
+    after = adapted(before, pictures, recipe, "cpu", say_nothing)
+    assert accuracy_of(after, pictures, "cpu") >= max(0.9, accuracy_of(before, pictures, "cpu"))
+    torch.save(after.content(), tmp_path / "teacher.pt")
+    again = load_teacher(tmp_path / "teacher.pt")
+    assert again.classes == TEN
+    assert again.facts["size_px"] == SIZE_PX
+    assert not any(parameter.requires_grad for parameter in again.parameters())
+    assert accuracy_of(again, pictures, "cpu") == accuracy_of(after, pictures, "cpu")
+    with pytest.raises(InputError, match="does not know pizza"):
+        again.columns(("tench", "pizza"), "cpu")
+
+
+@pytest.mark.slow  # trains the real shape of a model
+def test_the_command_adapts_a_teacher(folder: Path, tmp_path: Path) -> None:
+    packed = python(SCRIPT, "pack", tmp_path, f"{TINY_IMAGENET}={folder}", "--no-teacher")
+    assert packed.code == 0, packed.err
+    arguments = ("--runs", "lla_micro.200=1", "--output", tmp_path / "out", "--minutes", 9)
+    torch.save(tiny_teacher(), tmp_path / "teacher.pt")
+    missing = train(tmp_path, tmp_path / "results", *arguments)
+    assert missing.code == 1
+    assert "'adapt-teacher' trains it" in missing.err
+    done = python(
+        SCRIPT, "adapt-teacher", tmp_path, TINY_IMAGENET, "--epochs", "1", "--device", "cpu"
+    )
+    assert done.code == 0, done.err
+    assert "teacher.tiny_imagenet.pt  top-1" in done.out
+    trained = train(tmp_path, tmp_path / "results", *arguments)
+    assert trained.code == 0, trained.err
+    (row,) = map(json.loads, (tmp_path / "out" / "rows.000.jsonl").read_text().splitlines())
+    assert row["teacher"] == "adapted"
+
+
 @needs_teacher
 def test_a_folded_teacher_answers_as_the_package_does(photos: list[np.ndarray]) -> None:
     from edgevit.images import image_io
-    from edgevit.training.gpu.folded_teacher import FoldedNetwork
     from edgevit_export.convert import efficientnet_lite as lite
 
     pictures = torch.from_numpy(image_io.batch(photos, Preprocess(lite.SIZE_PX)))
     content = lite.folded_layers()
     folded = FoldedNetwork(content["layers"], content["head"], content["facts"])
     with torch.inference_mode():
-        expected = lite._Normalised(lite._network())(pictures)[0]
-        torch.testing.assert_close(folded(pictures.float()), expected, atol=0.1, rtol=0.05)
+        expected, *expected_maps = lite._Normalised(lite._network())(pictures)
+        answers, maps = folded.answers(pictures.float())
+    torch.testing.assert_close(answers, expected, atol=0.1, rtol=0.05)
+    assert list(maps) == ["stage_3", "stage_4"]
+    for (name, got), wanted in zip(maps.items(), expected_maps, strict=True):
+        assert got.shape[1] == folded.map_channels[name]
+        assert torch.nn.functional.cosine_similarity(got, wanted, dim=1).min() > 0.999
 
 
 def test_few_pictures_of_some_classes() -> None:

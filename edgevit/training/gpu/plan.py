@@ -8,7 +8,7 @@ from typing import Literal
 
 from edgevit.training.recipe import Recipe
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import ConvolutionalSpec, LavitSpec, LlaSpec, ModelSpec, SuperpixelSpec
+from edgevit.zoo.spec import ConvolutionalSpec, LavitSpec, LlaSpec, ModelSpec
 
 TINY_IMAGENET, IMAGENETTE = "tiny_imagenet", "imagenette"
 Teacher = Literal["imagenet", "adapted", "none"]
@@ -68,17 +68,6 @@ _PRETRAIN = Recipe(
 )
 _FINE = Recipe(epochs=150, batch=256, learning_rate=1e-3, clean_epochs=10, teacher_weight=0.8)
 _PROBE = Recipe(epochs=30, batch=256, learning_rate=2e-3, clean_epochs=4)
-_WHOLE = replace(
-    _PRETRAIN,
-    epochs=6,
-    batch=256,
-    learning_rate=3e-4,
-    warmup_epochs=0.5,
-    crop_area=(0.7, 1.0),
-    random_ops=0,
-    erase=0.0,
-    mix=0.0,
-)
 _LAVIT_PRETRAIN = replace(_PRETRAIN, epochs=30, learning_rate=1e-3, guidance=2.0)
 _LAVIT_FINE = replace(
     _FINE,
@@ -98,10 +87,8 @@ def plan() -> list[Run]:
     """Every run, in the order of its use."""
     return [
         *_model("lla_tiny", train_px=128),
-        _finished("lla_tiny", train_px=128),
         *_model("lavit_tiny_128", train_px=128, init=SHIPPED_LAVIT),
         _pretraining("lla_micro", train_px=64),
-        _finished("lla_micro", train_px=64),
         *_model("mobilenet_v3_small", train_px=176),
         *_model("vit_tiny", train_px=224),
         *_regions_and_latents(),
@@ -147,22 +134,6 @@ def _pretraining(name: str, train_px: int, init: str | None = None) -> Run:
     )
 
 
-def _finished(name: str, train_px: int) -> Run:
-    """More epochs on pictures as they will be shown: whole ones or nearly, at the size of answers.
-
-    Crops as small as those of the pretraining show things larger than whole pictures do
-    ("Fixing the train-test resolution discrepancy", arXiv 1906.06423).
-    """
-    first = _pretraining(name, train_px)
-    return replace(
-        first,
-        name=f"{name}.200.finished",
-        spec=find(name).spec,
-        recipe=_WHOLE,
-        init=first.name,
-    )
-
-
 def _at(name: str, size_px: int) -> ModelSpec:
     spec = find(name).spec
     return spec if size_px == spec.image_px else spec.at_size(size_px)
@@ -171,32 +142,36 @@ def _at(name: str, size_px: int) -> ModelSpec:
 def _regions_and_latents() -> Iterator[Run]:
     """The same trunk with superpixels, with squares, and with a plain mean; three seeds each.
 
-    Without a teacher and from random weights: what is compared is all that differs.
+    Without a teacher and from random weights: what is compared is all that differs. At stride 16
+    and 160 pixels 100 places are pooled, at stride 8 and 128 pixels 256, at 320 pixels 400.
     """
-    own = find("lla_tiny").spec
-    assert isinstance(own, LlaSpec)
-    assert own.trunk is not None
-    k49 = replace(own, superpixels=SuperpixelSpec(grid=(7, 7)))
-    variants: dict[str, ModelSpec] = {
-        "superpixels_k25": own,
-        "squares_k25": replace(own, pooling="squares"),
-        "mean": ConvolutionalSpec("mean", own.trunk, image_px=own.image_px),
-        "superpixels_k49": k49,
-        "squares_k49": replace(k49, pooling="squares"),
-    }
-    for seed in SEEDS:
-        recipe = replace(_PROBE, seed=seed)
-        for name, spec in variants.items():
-            yield Run(
-                f"ab.{name}.seed{seed}",
-                spec,
-                IMAGENETTE,
-                recipe,
-                spec.image_px,
-                teacher="none",
-                keeps_weights=False,
-                facts={"variant": name},
-            )
+    tiny, micro = find("lla_tiny").spec, find("lla_micro").spec
+    assert isinstance(tiny, LlaSpec)
+    assert isinstance(micro, LlaSpec)
+    cases = {"ab": tiny, "ab.stride8": micro.at_size(128), "ab.320px": tiny.at_size(320)}
+    for case, spec in cases.items():
+        for seed in SEEDS:
+            for name, variant in _poolings(spec):
+                yield Run(
+                    f"{case}.{name}.seed{seed}",
+                    variant,
+                    IMAGENETTE,
+                    replace(_PROBE, seed=seed),
+                    variant.image_px,
+                    teacher="none",
+                    keeps_weights=False,
+                    facts={"variant": name},
+                )
+
+
+def _poolings(spec: LlaSpec) -> Iterator[tuple[str, ModelSpec]]:
+    """Ways to pool the trunk's map, by name."""
+    assert spec.trunk is not None
+    for count, side in (("k25", 5), ("k49", 7)):
+        superpixels = replace(spec.superpixels, grid=(side, side))
+        yield f"superpixels_{count}", replace(spec, superpixels=superpixels)
+        yield f"squares_{count}", replace(spec, superpixels=superpixels, pooling="squares")
+    yield "mean", ConvolutionalSpec("mean", spec.trunk, image_px=spec.image_px)
 
 
 def _transfer() -> Iterator[Run]:

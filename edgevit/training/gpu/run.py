@@ -22,7 +22,7 @@ from edgevit.training.gpu.folded_teacher import FoldedNetwork, placed
 from edgevit.training.gpu.plan import Run
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.gpu.states import load_parts, save_parts
-from edgevit.training.losses.guidance import Guidance
+from edgevit.training.losses.guidance import Guidance, guidance_by_maps
 from edgevit.training.losses.objective import loss_of
 
 STATE_BYTES = 60 * 2**20
@@ -72,7 +72,7 @@ class GpuRun:
             return None
         if self.teacher is None:
             raise InputError(f"{self.run.name} is guided by a teacher's maps and has no teacher.")
-        return Guidance(self.run.spec.feature_maps, self.teacher.map_channels).to(self.device)
+        return guidance_by_maps(self.run.spec, self.teacher.map_channels).to(self.device)
 
     @property
     def done(self) -> bool:

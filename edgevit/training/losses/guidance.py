@@ -66,12 +66,21 @@ def guidance_of(spec: ModelSpec, teacher: Teacher | None, recipe: Recipe) -> Gui
         return None
     if teacher is None:
         raise InputError("Guidance is by a teacher's feature maps: name one (--teacher).")
+    return guidance_by_maps(spec, teacher.maps)
+
+
+def guidance_by_maps(spec: ModelSpec, taught: Mapping[str, int]) -> Guidance:
+    """By those of a teacher's maps that the student has too; ``taught`` are their channels.
+
+    Raises:
+        InputError: they share no map.
+    """
     own = spec.feature_maps
-    shared = {name: channels for name, channels in teacher.maps.items() if name in own}
+    shared = {name: channels for name, channels in taught.items() if name in own}
     if not shared:
         raise InputError(
             f"Guidance compares feature maps: {spec.name} gives {', '.join(own) or 'none'}, the "
-            f"teacher {', '.join(teacher.maps) or 'none'}. Train a LaViT or a plain ViT with "
+            f"teacher {', '.join(taught) or 'none'}. Train a LaViT or a plain ViT with "
             "--teacher efficientnet_lite0, or leave out --feature-distillation."
         )
     return Guidance(own, shared)
