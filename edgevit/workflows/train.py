@@ -19,16 +19,18 @@ from edgevit.images.image_folder import ImageFolder, refuse_same_pictures
 from edgevit.images.labelled_images import LabelledImages
 from edgevit.images.shards.open_labelled import open_labelled
 from edgevit.images.training_split import write_split
-from edgevit.workflows.dense.dense_run import DenseRun
+from edgevit.workflows.dense.dense_run import DenseRun, SetSizes
 from edgevit.workflows.dense.train_detector import (
     DetectionTrainResult,
     detection_recipe,
+    detector_sizes,
     train_detector,
 )
 from edgevit.workflows.dense.train_segmenter import (
     SegmentationData,
     SegmentationTrainResult,
     segmentation_recipe,
+    segmenter_sizes,
     train_segmenter,
 )
 from edgevit.zoo.input_options import Channels, InputOptions
@@ -203,8 +205,7 @@ def train(
             )
             labelled = _labelled(data, val_data, void, classes, skip_corrupt)
             return _train_dense(where, labelled, recipe_options, progress)
-        if void is not None or classes is not None:
-            raise InputError("--void and --classes are for models that give masks. Leave them out.")
+        _refuse_mask_options(void, classes)
         start_says = InputOptions() if start is None else input_stated_in(start)
         spec = options.applied_to(start_says.applied_to(spec))
         chosen = _recipe(recipe, recipe_options)
@@ -327,47 +328,64 @@ def plan_training(
     init: Path | str | None = None,
     weights_key: str | None = None,
     teacher: str | Path | None = None,
+    image_px: int | None = None,
+    void: int | None = None,
+    classes: Path | str | None = None,
     progress: Progress | None = None,
     **recipe_options: Any,
 ) -> PlannedWork:
-    """What :func:`train` would do with the same arguments; images are listed, not decoded.
+    """What :func:`train` would do with the same arguments; pictures are listed, not decoded.
 
     Raises:
         InputError: as :func:`train`.
     """
     require_modules("edgevit train", "train", _MODULES)
     from edgevit.models.checkpoint import read_checkpoint
-    from edgevit.workflows.teacher_bundle import EFFICIENTNET
 
+    progress = progress or SilentProgress()
     entry = find(model)
-    if entry.spec.task != "classification":
-        raise InputError(f"--dry-run is for classifiers; {model}'s task is {entry.spec.task}.")
-    recipe = _recipe(None, recipe_options)
-    training, validation = _image_sets(
-        Path(data),
-        None if val_data is None else Path(val_data),
-        recipe.seed,
-        progress or SilentProgress(),
-    )
+    spec = entry.spec if image_px is None else entry.spec.at_size(image_px)
     start = None if init is None else _initial_weights(init)
+    if spec.task != "segmentation":
+        _refuse_mask_options(void, classes)
+    if spec.task == "classification":
+        recipe = _recipe(None, recipe_options)
+        sets = _image_sets(
+            Path(data), None if val_data is None else Path(val_data), recipe.seed, progress
+        )
+        images, held_out = map(len, sets)
+        sizes = SetSizes(len(sets[0].classes), images, held_out, recipe.epochs, recipe.batch)
+        _refuse_teacher(teacher)
+    else:
+        _refuse_recipe(teacher, None)
+        start = start or _usual_start(entry)
+        labelled = _labelled(data, val_data, void, classes, skip_corrupt=False)
+        sizes = _dense_sizes(spec, labelled, recipe_options, progress)
     if start is not None:
         read_checkpoint(start, weights_key)  # refuses what is no file of weights
+    planned = {
+        "model": spec.name,
+        "start": "random weights" if start is None else str(start),
+        **sizes.described(),
+        "output": str(Path(output) if output else Path("runs") / spec.name),
+    }
+    return PlannedWork("train", planned)
+
+
+def _refuse_teacher(teacher: str | Path | None) -> None:
+    from edgevit.workflows.teacher_bundle import EFFICIENTNET
+
     if teacher is not None and str(teacher) != EFFICIENTNET:
         Bundle.open(Path(teacher))
-    batch = min(recipe.batch, len(training))
-    steps = recipe.epochs * max(1, len(training) // recipe.batch)
-    return PlannedWork(
-        "train",
-        {
-            "model": entry.spec.name,
-            "start": "random weights" if start is None else str(start),
-            "classes": str(len(training.classes)),
-            "training_images": str(len(training)),
-            "validation_images": str(len(validation)),
-            "epochs": f"{recipe.epochs}, {counted(steps, 'step')} of {counted(batch, 'image')}",
-            "output": str(Path(output) if output else Path("runs") / entry.spec.name),
-        },
-    )
+
+
+def _dense_sizes(
+    spec: ModelSpec, labelled: SegmentationData, options: dict[str, Any], progress: Progress
+) -> SetSizes:
+    if spec.task == "segmentation":
+        return segmenter_sizes(labelled, segmentation_recipe(options), progress)
+    recipe = detection_recipe(options)
+    return detector_sizes(labelled.data, labelled.val_data, recipe, progress)
 
 
 def _labelled(
@@ -387,10 +405,14 @@ def _train_dense(
     """A model that answers about places, by its task."""
     if where.spec.task == "segmentation":
         return train_segmenter(where, labelled, segmentation_recipe(options), progress)
-    if labelled.void is not None or labelled.classes is not None:
-        raise InputError("--void and --classes are for models that give masks. Leave them out.")
+    _refuse_mask_options(labelled.void, labelled.classes)
     recipe = detection_recipe(options)
     return train_detector(where, labelled.data, labelled.val_data, recipe, progress)
+
+
+def _refuse_mask_options(void: int | None, classes: Path | str | None) -> None:
+    if void is not None or classes is not None:
+        raise InputError("--void and --classes are for models that give masks. Leave them out.")
 
 
 def _refuse_for_dense(options: InputOptions, save_every: int) -> None:

@@ -156,6 +156,23 @@ def test_pictures_that_were_trained_on_are_known(
     assert "trained on 16 of the 16" in on_all.err
 
 
+def test_a_dry_run_counts_and_writes_nothing(data: Path, tmp_path: Path, edgevit: Command) -> None:
+    options = ("--model", "lla_tiny_seg", "--data", data, "--output", tmp_path / "run")
+    planned = edgevit("train", *options, "--epochs", "3", "--batch", "4", "--dry-run", "--json")
+    assert planned.code == 0, planned.err
+    said = json.loads(planned.out)
+    assert (said["training_images"], said["validation_images"]) == ("16", "4")
+    assert said["epochs"] == "3, 12 steps of 4 images"
+    assert said["classes"] == "as many as the labels show"
+    (tmp_path / "names.txt").write_text("sky\nroad\ncar\n")
+    named = edgevit("train", *options, "--classes", tmp_path / "names.txt", "--dry-run", "--json")
+    assert json.loads(named.out)["classes"] == "3"
+    assert not (tmp_path / "run").exists()
+    with_teacher = edgevit("train", *options, "--teacher", "efficientnet_lite0", "--dry-run")
+    assert with_teacher.code == 2
+    assert "--teacher is for classifiers" in with_teacher.one_message
+
+
 def test_evaluation_is_miou_without_void(bundle: Bundle, data: Path) -> None:
     found = evaluate(bundle, data, void=11)
     content = found.to_dict()

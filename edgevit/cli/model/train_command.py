@@ -204,6 +204,9 @@ def train(
             init=weights,
             weights_key=weights_key,
             teacher=teacher,
+            image_px=image_px,
+            void=void,
+            classes=classes,
             **fields,
             progress=progress_for_stderr(),
         )

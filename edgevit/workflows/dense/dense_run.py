@@ -30,6 +30,28 @@ class DenseRun:
 
 
 @dataclass(frozen=True)
+class SetSizes:
+    """How much a training has to do. classes: None where only reading every label would say it."""
+
+    classes: int | None
+    training_images: int
+    validation_images: int
+    epochs: int
+    batch: int
+
+    def described(self) -> dict[str, str]:
+        """The lines of a plan."""
+        batch = min(self.batch, self.training_images)
+        steps = self.epochs * max(1, self.training_images // self.batch)
+        return {
+            "classes": "as many as the labels show" if self.classes is None else str(self.classes),
+            "training_images": str(self.training_images),
+            "validation_images": str(self.validation_images),
+            "epochs": f"{self.epochs}, {counted(steps, 'step')} of {counted(batch, 'image')}",
+        }
+
+
+@dataclass(frozen=True)
 class DenseTrainResult(Result):
     """weights: float16 safetensors of the best epoch. best: its metric on the validation pictures.
 

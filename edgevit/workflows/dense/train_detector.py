@@ -14,7 +14,12 @@ from edgevit.common.progress import Progress
 from edgevit.images.data_folders import training_folders
 from edgevit.images.image_folder import refuse_same_pictures
 from edgevit.images.labelled_boxes.box_folder import BoxFolder, open_box_folder
-from edgevit.workflows.dense.dense_run import HELD_OUT_SHARE, DenseRun, DenseTrainResult
+from edgevit.workflows.dense.dense_run import (
+    HELD_OUT_SHARE,
+    DenseRun,
+    DenseTrainResult,
+    SetSizes,
+)
 
 if TYPE_CHECKING:
     from edgevit.training.dense.detection_recipe import DetectionRecipe
@@ -79,6 +84,19 @@ def train_detector(
         validation_images=len(validation),
         device=device,
     )
+
+
+def detector_sizes(
+    data: Path, val_data: Path | None, recipe: DetectionRecipe, progress: Progress
+) -> SetSizes:
+    """What there is to train with; boxes are read, pictures are not.
+
+    Raises:
+        InputError: pictures or boxes cannot be used.
+    """
+    training, validation = _folders(data, val_data, recipe.seed, progress)
+    classes = len(training.classes)
+    return SetSizes(classes, len(training), len(validation), recipe.epochs, recipe.batch)
 
 
 def _folders(

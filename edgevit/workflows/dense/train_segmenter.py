@@ -12,7 +12,12 @@ from edgevit.common.untrusted.bounded import read_text
 from edgevit.images.data_folders import training_folders
 from edgevit.images.image_folder import refuse_label
 from edgevit.images.labelled_masks.mask_folder import MaskFolder, open_mask_folder
-from edgevit.workflows.dense.dense_run import HELD_OUT_SHARE, DenseRun, DenseTrainResult
+from edgevit.workflows.dense.dense_run import (
+    HELD_OUT_SHARE,
+    DenseRun,
+    DenseTrainResult,
+    SetSizes,
+)
 
 if TYPE_CHECKING:
     from edgevit.training.dense.segmentation_recipe import SegmentationRecipe
@@ -94,6 +99,20 @@ def train_segmenter(
         len(validation),
         device,
     )
+
+
+def segmenter_sizes(
+    data: SegmentationData, recipe: SegmentationRecipe, progress: Progress
+) -> SetSizes:
+    """What there is to train with; labels are listed, not read.
+
+    Raises:
+        InputError: pictures, labels or names of classes cannot be used.
+    """
+    names = _class_names(data)
+    training, validation = _folders(data, recipe.seed, progress)
+    count = None if names is None else len(names)
+    return SetSizes(count, len(training), len(validation), recipe.epochs, recipe.batch)
 
 
 def segmentation_recipe(options: dict[str, Any]) -> SegmentationRecipe:

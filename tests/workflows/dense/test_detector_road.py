@@ -208,6 +208,22 @@ def test_the_gate_shows_boxes_as_the_input_does(bundle: Bundle, tmp_path: Path) 
         gate_boxes(bundle, tmp_path / "train", tmp_path / "train", 8, 0, SilentProgress())
 
 
+def test_a_dry_run_counts_and_writes_nothing(
+    folder: Path, tmp_path: Path, edgevit: Command
+) -> None:
+    options = ("--model", "lavit_tiny_det", "--data", folder, "--output", tmp_path / "run")
+    planned = edgevit("train", *options, "--batch", "4", "--epochs", "2", "--dry-run", "--json")
+    assert planned.code == 0, planned.err
+    said = json.loads(planned.out)
+    assert (said["training_images"], said["validation_images"]) == ("8", "4")
+    assert said["classes"] == str(len(CLASSES))
+    assert said["epochs"] == "2, 4 steps of 4 images"
+    assert not (tmp_path / "run").exists()
+    masks = edgevit("train", *options, "--void", "3", "--dry-run")
+    assert masks.code == 2
+    assert "for models that give masks" in masks.one_message
+
+
 @pytest.mark.slow
 def test_quantize_gates_on_ap50(bundle: Bundle, tmp_path: Path) -> None:
     shutil.copytree(bundle.path, tmp_path / "it.edgevit")
