@@ -24,11 +24,11 @@
 
 static_assert(sizeof(Staged) <= kStagedBytes, "a block fits into the staging memory");
 
-// PICTURE: `picture`, or what reads pixels faster.
-#define EDGEVIT_KERNELS(NAME, PICTURE)                                                        \
+// PICTURE, DEPTHWISE: `picture` and `depthwise`, or what does the same faster.
+#define EDGEVIT_KERNELS(NAME, PICTURE, DEPTHWISE)                                             \
   {NAME,                                                                                      \
    is_usable,                                                                                 \
-   {{nullptr, nullptr}, {PICTURE, nullptr}, {conv, nullptr}, {depthwise, nullptr},            \
+   {{nullptr, nullptr}, {PICTURE, nullptr}, {conv, nullptr}, {DEPTHWISE, nullptr},            \
     {slic, nullptr}, {pool, nullptr}, {layer_norm, nullptr}, {attention_keys, attend},        \
     {binary, nullptr}, {unary, nullptr}, {mean, nullptr}, {scores_keys, scores},              \
     {weighted, nullptr}, {transpose, nullptr}}}

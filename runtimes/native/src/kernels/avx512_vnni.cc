@@ -94,9 +94,11 @@ void picture_by_permutation(const Call& call, uint32_t part, uint32_t parts) {
   map_rows<uint8_t>(call, part, parts, map);
 }
 
+#include "depthwise_64.h"
+
 }  // namespace avx512_vnni
 
 using namespace avx512_vnni;
-const Kernels kAvx512Vnni = EDGEVIT_KERNELS("avx512-vnni", picture_by_permutation);
+const Kernels kAvx512Vnni = EDGEVIT_KERNELS("avx512-vnni", picture_by_permutation, depthwise_by_64);
 
 }  // namespace edgevit

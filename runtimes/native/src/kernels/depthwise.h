@@ -5,19 +5,28 @@
 // with the weights of 16 outputs multiplies four taps of 16 channels. A mixed column serves all
 // windows that it lies in.
 
-// What some rows of results see of 16 channels, mixed: [rows][columns][quads][16][4].
+// 16 channels at a time, on every instruction set.
+struct OfPanel {
+  static constexpr size_t kChannels = kPanel;
+  static void mix(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, Staged* to) {
+    mix_four(a, b, c, d, to);
+  }
+};
+
+// What some rows of results see of some channels, mixed: [rows][columns][quads][channels][4].
+template <typename Group>
 struct Mixed {
   const Conv& op;
   const uint8_t* src;
-  const uint8_t* outside;  // 16 values of padding
+  const uint8_t* outside;  // values of padding, one for every channel
   const uint32_t quads, columns;
   Staged* mixed;
 
-  static constexpr size_t kQuadOfPanel = 4 * kPanel;
+  static constexpr size_t kQuad = 4 * Group::kChannels;
 
-  size_t row_numbers() const { return size_t{columns} * quads * kQuadOfPanel; }
+  size_t row_numbers() const { return size_t{columns} * quads * kQuad; }
 
-  // For the rows of results from y on, channels [first, first + 16).
+  // For the rows of results from y on, the channels from the first one on.
   void mix(uint32_t y, uint32_t rows, size_t first) const {
     for (uint32_t row = 0; row < rows; ++row)
       mix_row(int64_t{y + row} * op.stride_h - op.pad_h, first, mixed + row * row_numbers());
@@ -26,7 +35,7 @@ struct Mixed {
  private:
   // The values of the map's rows from `top` on.
   void mix_row(int64_t top, size_t first, Staged* to) const {
-    for (uint32_t quad = 0; quad < quads; ++quad, to += kQuadOfPanel) {
+    for (uint32_t quad = 0; quad < quads; ++quad, to += kQuad) {
       const uint8_t* row[4];
       size_t step[4];
       for (int i = 0; i < 4; ++i) {
@@ -37,8 +46,8 @@ struct Mixed {
       }
       const uint32_t left = std::min(op.pad_w, columns), inside = std::min(op.width, columns - left);
       Staged* column = pad(to, left);
-      for (uint32_t x = 0; x < inside; ++x, column += quads * kQuadOfPanel) {
-        mix_four(row[0], row[1], row[2], row[3], column);
+      for (uint32_t x = 0; x < inside; ++x, column += quads * kQuad) {
+        Group::mix(row[0], row[1], row[2], row[3], column);
         for (int i = 0; i < 4; ++i) row[i] += step[i];
       }
       pad(column, columns - left - inside);
@@ -46,11 +55,13 @@ struct Mixed {
   }
 
   Staged* pad(Staged* column, uint32_t count) const {
-    for (; count > 0; --count, column += quads * kQuadOfPanel)
-      std::fill_n(column, kQuadOfPanel, staged(*outside));
+    for (; count > 0; --count, column += quads * kQuad)
+      std::fill_n(column, kQuad, staged(*outside));
     return column;
   }
 };
+
+constexpr size_t kQuadOfPanel = Mixed<OfPanel>::kQuad;
 
 // Sums of `places` windows, `step` apart: `count` quads each, times their weights, int32 [places][16].
 // A count that is known lets the weights of some parts stay in registers.
@@ -65,7 +76,7 @@ inline void add_quads(const Staged* mixed, size_t step, uint32_t places, uint32_
       Sum sum[kAtOnce] = {};
       for (uint32_t quad = 0; quad < (kCount ? kCount : count); ++quad)
         for (int i = 0; i < kAtOnce; ++i) {
-          const size_t place = quad * Mixed::kQuadOfPanel;
+          const size_t place = quad * kQuadOfPanel;
           const Weight weight = load_weights(weights + place, first + i);
           sum[i] = dot_each(sum[i], window + place, first + i, weight);
         }
@@ -75,12 +86,12 @@ inline void add_quads(const Staged* mixed, size_t step, uint32_t places, uint32_
 }
 
 template <Activation kActivation, int kCount>
-[[gnu::noinline]] void depthwise_panel(const Mixed& mixed, uint32_t rows, const Finish& finish,
+[[gnu::noinline]] void depthwise_panel(const Mixed<OfPanel>& mixed, uint32_t rows, const Finish& finish,
                                        const int8_t* weights, size_t place, size_t first) {
   const PanelFinish<int32_t, kActivation> results(finish, first);
   const uint32_t width = mixed.op.out_width, quads = mixed.op.kernel_w * mixed.quads;
   const size_t count = std::min<size_t>(finish.outputs - first, kPanel), row_numbers = mixed.row_numbers();
-  const size_t step = mixed.op.stride_w * mixed.quads * Mixed::kQuadOfPanel;
+  const size_t step = mixed.op.stride_w * mixed.quads * kQuadOfPanel;
   PanelRows to(finish, place, first);
   int32_t sums[kBlockRows * kPanel];
   for (uint32_t y = 0; y < rows; ++y)
@@ -91,7 +102,7 @@ template <Activation kActivation, int kCount>
     }
 }
 
-using DepthwisePanel = void (*)(const Mixed&, uint32_t, const Finish&, const int8_t*, size_t, size_t);
+using DepthwisePanel = void (*)(const Mixed<OfPanel>&, uint32_t, const Finish&, const int8_t*, size_t, size_t);
 
 inline DepthwisePanel depthwise_panel_of(uint32_t activation, uint32_t quads) {
   return for_activation(activation, [quads](auto known) -> DepthwisePanel {
@@ -100,16 +111,22 @@ inline DepthwisePanel depthwise_panel_of(uint32_t activation, uint32_t quads) {
   });
 }
 
+// With the constants that were padded.
+inline Finish depthwise_finish(const Call& call) {
+  Finish finish(call);
+  finish.scales = call.depthwise->scales.data();
+  finish.bias = call.depthwise->bias.data();
+  finish.column_sums = call.depthwise->sums.data();
+  return finish;
+}
+
 inline void depthwise_bytes(const Call& call, uint32_t part, uint32_t parts) {
   const Conv& op = call.operation->conv;
   const DepthwiseTables& tables = *call.depthwise;
-  Finish finish(call);
-  finish.scales = tables.scales.data();
-  finish.bias = tables.bias.data();
-  finish.column_sums = tables.sums.data();
+  const Finish finish = depthwise_finish(call);
   uint8_t outside[kPanel];
   std::fill_n(outside, kPanel, static_cast<uint8_t>(op.zero));
-  const Mixed mixed{op, call.read<uint8_t>(op.src), outside, tables.quads, DepthwiseTables::columns(op),
+  const Mixed<OfPanel> mixed{op, call.read<uint8_t>(op.src), outside, tables.quads, DepthwiseTables::columns(op),
                     reinterpret_cast<Staged*>(call.staging_of(part))};
   const size_t quads = size_t{op.kernel_w} * tables.quads;
   const DepthwisePanel run = depthwise_panel_of(finish.activation, quads);
@@ -117,7 +134,7 @@ inline void depthwise_bytes(const Call& call, uint32_t part, uint32_t parts) {
   for (uint32_t y = rows.begin; y < rows.end; y += kMixedRows) {
     const uint32_t count = std::min(kMixedRows, rows.end - y);
     const int8_t* weights = tables.weights.data();
-    for (size_t first = 0; first < op.channels; first += kPanel, weights += quads * Mixed::kQuadOfPanel) {
+    for (size_t first = 0; first < op.channels; first += kPanel, weights += quads * kQuadOfPanel) {
       mixed.mix(y, count, first);
       run(mixed, count, finish, weights, size_t{y} * op.out_width, first);
     }
