@@ -19,7 +19,7 @@ from edgevit.workflows.compile import compile_bundle
 from edgevit.workflows.evaluate import evaluate
 from edgevit.workflows.export import export
 from edgevit.workflows.quantize import quantize
-from edgevit.zoo.registry import DEFAULT_MODEL, PREBUILT_BUNDLE
+from edgevit.zoo import DEFAULT_MODEL, PREBUILT_BUNDLE
 from edgevit_runtimes.devices.target import NATIVE_TARGET
 
 MAX_DROP_POINTS = 0.3

@@ -229,6 +229,6 @@ def _no_bundle_there(path: Path) -> str:
 
 
 def _make_one() -> str:
-    from edgevit.zoo.registry import DEFAULT_MODEL  # what opens a good bundle needs no registry
+    from edgevit.zoo import DEFAULT_MODEL  # what opens a good bundle needs no registry
 
     return f"Make one with: edgevit export --model {DEFAULT_MODEL}"

@@ -25,7 +25,8 @@ from edgevit.bundle.variant_names import with_current_names
 from edgevit.common.errors import BundleError
 from edgevit.common.installation.install_command import upgrade_advice
 from edgevit.common.schema import is_newer_minor, plain_json, to_plain, typed
-from edgevit.zoo.spec import Preprocess, TensorSpec
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import TensorSpec
 from edgevit.zoo.tasks import LOGITS, MASK, TASK_OUTPUTS, Task
 
 # 2: variants say their target and report, and which is chosen where. 3: how one was compiled, and

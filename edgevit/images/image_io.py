@@ -35,7 +35,7 @@ from edgevit.images.picture_formats import (
 from edgevit.images.picture_formats.orientation import MIRRORED, TURNS
 from edgevit.images.resizing import fit
 from edgevit.images.transparency import on_white
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset({

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 LETTERBOX_GREY = 114  # beside a letterboxed picture, as object detectors have it
 

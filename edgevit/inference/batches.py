@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.runner import Array, Runner, batch_size
-from edgevit.zoo.spec import IMAGE_INPUT, Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import IMAGE_INPUT
 
 FREE_BATCH = 8  # pictures at a time for a model that takes any number
 

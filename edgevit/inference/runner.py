@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 
 Array = NDArray[Any]
 _PROFILING: ContextVar[bool] = ContextVar("profiling", default=False)

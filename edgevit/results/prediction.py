@@ -19,7 +19,7 @@ from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest
 from edgevit.inference.confidence import UNSURE_BELOW
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 LoadPicture = Callable[[], Image]
 FindSuperpixels = Callable[[Image], "NDArray[np.int32] | None"]

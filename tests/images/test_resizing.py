@@ -14,8 +14,8 @@ from edgevit.images import image_io
 from edgevit.images.drawn.drawing import draw_superpixels
 from edgevit.images.image_io import Image
 from edgevit.images.resizing import LETTERBOX_GREY, Rectangle, seen_part
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from support import Command, write_png
 from support.zoo import float_copy

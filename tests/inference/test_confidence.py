@@ -17,7 +17,7 @@ from edgevit.bundle.reports import ConfidenceReport
 from edgevit.bundle.temperature import with_confidence
 from edgevit.inference.answers import softmax
 from edgevit.inference.confidence import calibration_error, fit_temperature
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 from support.zoo import float_copy
 

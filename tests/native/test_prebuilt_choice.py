@@ -12,7 +12,7 @@ import pytest
 
 import edgevit as library
 from edgevit.bundle.bundle import Bundle, MachineChoice
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.native import native_library
 from edgevit_runtimes.bench.conditions import accuracy
 from edgevit_runtimes.devices.facts import chosen_here, fallback_note, machine_label

@@ -26,7 +26,7 @@ from edgevit.inference.agreement import (
     compare,
     variant_limits,
 )
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_export.quantize.quantize_pipeline import _kept, refuse_quantized
 from edgevit_runtimes.backends.open_model import open_variant
 from edgevit_runtimes.bench import measure, measurement_process

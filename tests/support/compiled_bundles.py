@@ -17,7 +17,7 @@ from edgevit.bundle.edit import edit, seal
 from edgevit.bundle.trust import trust
 from edgevit.bundle.variant_names import HALF_VARIANT, int8_variant
 from edgevit.common import tensorrt_library
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.observe import observe_products

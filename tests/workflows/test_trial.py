@@ -19,8 +19,8 @@ from edgevit.bundle.bundle import Build, Bundle, Variant
 from edgevit.bundle.edit import edit, seal
 from edgevit.bundle.trust import is_trusted
 from edgevit.workflows.trial import trial_limits, trial_opening
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.tensors import IMAGE_INPUT, LOGITS
 from support import Command
 
 Nodes = list[onnx.NodeProto]

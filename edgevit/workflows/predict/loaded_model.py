@@ -23,7 +23,7 @@ from edgevit.results.prediction import Prediction
 from edgevit.workflows.bundle_work import BundleWork, PathLike
 from edgevit.workflows.predict.answer import answer_of
 from edgevit.workflows.predict.pictures import Picture, ReadOptions, Source, pictures_of
-from edgevit.zoo.spec import SUPERPIXEL_MAP
+from edgevit.zoo.interface.tensors import SUPERPIXEL_MAP
 from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 
 if TYPE_CHECKING:

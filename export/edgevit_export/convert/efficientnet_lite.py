@@ -35,7 +35,9 @@ from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, Runner
 from edgevit.models.count import count_macs
 from edgevit.training.imagenet_classes import class_names
-from edgevit.zoo.spec import LOGITS, Preprocess, stage_map
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import LOGITS
+from edgevit.zoo.spec import stage_map
 from edgevit_export.convert.export_pipeline import require_parity
 from edgevit_export.convert.graph import tensor_specs
 from edgevit_export.convert.library_versions import library_versions

@@ -35,8 +35,10 @@ from edgevit.inference.agreement import Agreement, AtLeast, Limits, compare, req
 from edgevit.inference.batches import infer_all
 from edgevit.inference.node_names import IMPORTED
 from edgevit.inference.runner import Array, OpenRunner
+from edgevit.zoo.interface.preprocess import Preprocess, ResizeMode
+from edgevit.zoo.interface.tensors import LOGITS
 from edgevit.zoo.normalisation import PRESETS, Normalisation
-from edgevit.zoo.spec import LOGITS, Layout, Preprocess, ResizeMode
+from edgevit.zoo.spec import Layout
 from edgevit_export.convert.graph import rewritten, tensor_specs
 from edgevit_export.convert.library_versions import library_versions
 from edgevit_export.convert.simplify import simplify

@@ -19,7 +19,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import seal
 from edgevit.bundle.manifest import FLOAT_VARIANT, REFERENCE_FILE
 from edgevit.common.errors import DamagedError, InputError
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 from edgevit_export.convert.graph import tensor_specs, values_by_name
 from edgevit_export.convert.read_onnx import read_onnx, understood
 
