@@ -8,8 +8,9 @@ accuracy, which stays in the manifest. The Q/DQ model in between is not shipped.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit

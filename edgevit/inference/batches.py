@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from edgevit.images import image_io
@@ -31,8 +31,7 @@ class PictureSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Resized:
+class Resized(Struct, frozen=True):
     """Pictures uint8 [H, W, 3] of any size, resized for a model when they are asked for."""
 
     pictures: Sequence[Image]
@@ -45,8 +44,7 @@ class Resized:
         return image_io.batch((self.pictures[place] for place in places), self.preprocess)
 
 
-@dataclass(frozen=True)
-class Selected:
+class Selected(Struct, frozen=True):
     """Those pictures of a source that stand at ``places``, int64 [n]."""
 
     source: PictureSource

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 import edgevit as library
 from edgevit.bundle.bundle import Bundle, MachineChoice
@@ -98,7 +99,7 @@ def test_compiling_for_it_is_refused_before_any_work(
 def test_what_was_measured_here_needs_no_note() -> None:
     shipped = Bundle.open(PREBUILT_BUNDLE)
     choice = MachineChoice("float", 1, (), "today")
-    manifest = replace(shipped.manifest, machines={machine_label(): choice})
+    manifest = structs.replace(shipped.manifest, machines={machine_label(): choice})
     measured = replace(shipped, manifest=manifest)
     assert chosen_here(measured) == "float"
     assert fallback_note(measured) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from types import SimpleNamespace
 import onnx
 import onnx_ir as ir
 import pytest
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Bundle, Variant, variant_file
 from edgevit.bundle.compiled import Built, Wanted, ensure

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from msgspec import structs
 from onnx import TensorProto, helper, numpy_helper
 
 from edgevit.bundle.bundle import Build, Bundle, Variant
@@ -113,7 +114,7 @@ def _hostile_bundle(path: Path, nodes: Nodes) -> Path:
     )
     opset = helper.make_opsetid("", 18)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=10), path / "model.onnx")
-    seal(path, replace(manifest, created="elsewhere"))
+    seal(path, structs.replace(manifest, created="elsewhere"))
     return path
 
 

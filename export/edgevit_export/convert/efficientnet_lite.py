@@ -22,12 +22,11 @@ from edgevit.bundle.bundle import (
     Bundle,
     Manifest,
     ModelInfo,
-    Reference,
     Variant,
     variant_file,
-    write_reference,
 )
 from edgevit.bundle.edit import create, seal
+from edgevit.bundle.reference import Reference, write_reference
 from edgevit.common.progress import Progress, stage
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.inference.agreement import EXPORT_LIMITS, compare

@@ -19,12 +19,11 @@ from edgevit.bundle.bundle import (
     Bundle,
     Manifest,
     ModelInfo,
-    Reference,
     Variant,
     variant_file,
-    write_reference,
 )
 from edgevit.bundle.edit import create, seal
+from edgevit.bundle.reference import Reference, write_reference
 from edgevit.common.errors import DamagedError, EdgevitError, InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.common.storage.folders import refuse_existing
