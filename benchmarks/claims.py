@@ -42,8 +42,9 @@ from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import STATE_FILE
 from edgevit.workflows.teacher_bundle import open_teacher
-from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.registry import ModelEntry
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner

@@ -25,8 +25,8 @@ import numpy as np
 
 from edgevit.bundle.bundle import REFERENCE_FILE, Bundle
 from edgevit.common.console import print_json
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.tensors import IMAGE_INPUT
 from edgevit_runtimes.backends.open_model import open_variant
 from edgevit_runtimes.bench.disturbance import Run, disturbances
 from edgevit_runtimes.bench.percentiles import latency_ms

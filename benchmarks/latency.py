@@ -24,7 +24,7 @@ from typing import Any
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.common.console import print_json, print_table
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.open_model import open_variant
 from edgevit_runtimes.bench.interleave import interleave, pin_to_one_core
 from edgevit_runtimes.devices import x86

@@ -20,8 +20,8 @@ from edgevit.images import image_files, image_io
 from edgevit.inference.agreement import EXPORT_LIMITS, LogitAgreement, compare
 from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.trace import trace

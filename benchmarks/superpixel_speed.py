@@ -21,8 +21,11 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
 from edgevit.images import image_io
 from edgevit.inference.runner import Array
-from edgevit.zoo.registry import PREBUILT_BUNDLE, find
-from edgevit.zoo.spec import IMAGE_INPUT, LlaSpec, Preprocess
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import IMAGE_INPUT
+from edgevit.zoo.registry import find
+from edgevit.zoo.spec import LlaSpec
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.trace import trace
 from edgevit_export.convert.weights import load_model

@@ -33,7 +33,8 @@ from edgevit.common.console import print_json, print_table
 from edgevit.images import image_io
 from edgevit.models.layers import patch_rows
 from edgevit.models.superpixel.superpixels import Superpixels
-from edgevit.zoo.spec import LlaSpec, Preprocess, SuperpixelSpec
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
 
 SIZE_PX = 224
 TOLERANCE_PX = 2

@@ -26,8 +26,9 @@ from edgevit.common.errors import EdgevitError
 from edgevit.common.progress import SilentProgress
 from edgevit.common.tensorrt_library import RTX, find_tensorrt
 from edgevit.images import image_io
-from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.registry import MODELS
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
 from edgevit_export.engines.tensorrt import AHEAD_OF_TIME, EngineOptions, build_engine
 from edgevit_export.quantize.half import to_half

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         InputError,
         MissingExtraError,
     )
-    from edgevit.results.prediction import Prediction, StreamPrediction
+    from edgevit.results.prediction import Prediction
+    from edgevit.results.stream_prediction import StreamPrediction
     from edgevit.workflows.predict.load_model import export, import_onnx, load
     from edgevit.workflows.predict.loaded_model import Model
     from edgevit.workflows.remote.deploy import deploy
@@ -44,7 +45,7 @@ _HOMES = {
     "MissingExtraError": _ERRORS,
     "Model": "edgevit.workflows.predict.loaded_model",
     "Prediction": "edgevit.results.prediction",
-    "StreamPrediction": "edgevit.results.prediction",
+    "StreamPrediction": "edgevit.results.stream_prediction",
     "deploy": "edgevit.workflows.remote.deploy",
     "export": "edgevit.workflows.predict.load_model",
     "import_onnx": "edgevit.workflows.predict.load_model",

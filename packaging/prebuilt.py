@@ -8,8 +8,9 @@ accuracy, which stays in the manifest. The Q/DQ model in between is not shipped.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit
@@ -19,7 +20,7 @@ from edgevit.workflows.compile import compile_bundle
 from edgevit.workflows.evaluate import evaluate
 from edgevit.workflows.export import export
 from edgevit.workflows.quantize import quantize
-from edgevit.zoo.registry import DEFAULT_MODEL, PREBUILT_BUNDLE
+from edgevit.zoo import DEFAULT_MODEL, PREBUILT_BUNDLE
 from edgevit_runtimes.devices.target import NATIVE_TARGET
 
 MAX_DROP_POINTS = 0.3

@@ -17,8 +17,9 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.progress import SilentProgress
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE, find
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.registry import find
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, Finished, crops, write_png

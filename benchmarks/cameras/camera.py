@@ -36,7 +36,7 @@ from stamped_camera import number_in, stamped_camera
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json
 from edgevit.images import image_io
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
 from edgevit_runtimes.live.loop import observe

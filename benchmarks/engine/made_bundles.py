@@ -14,7 +14,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import EdgevitError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.devices.target import this_target
 from sample_photos import write_photos
 

@@ -21,8 +21,8 @@ import onnxruntime as ort
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.tensors import IMAGE_INPUT
 from edgevit_runtimes.bench.measurement_process import timed
 
 EMPTY_CALLS, ROUNDS = 20_000, 7

@@ -16,7 +16,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json
 from edgevit.common.progress import SilentProgress
 from edgevit.results.bench_result import BenchResult
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote.device_address import DEFAULT_FOLDER, Device

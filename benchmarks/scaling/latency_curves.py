@@ -14,8 +14,9 @@ import numpy as np
 from cost_curve import Curve, point
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.zoo.interface.tensors import IMAGE_INPUT
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import IMAGE_INPUT, LlaSpec
+from edgevit.zoo.spec import LlaSpec
 from edgevit_runtimes.backends.open_model import open_variant
 
 _DISCARDED, _ROUNDS = 5, 5  # in turn, so that what else the machine does meets all sizes

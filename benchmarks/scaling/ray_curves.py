@@ -24,7 +24,7 @@ from edgevit.workflows.sets.answerer import AnswerRequest
 from edgevit.workflows.sets.engines import EngineOptions, answered
 from edgevit.workflows.sets.picture_items import items_of
 from edgevit.workflows.sets.set_listing import SetListing
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 
 _ROUNDS, _QUARTERS = 4, 4
 _LOOP_SHARE = 2  # the plain loop gets so much fewer pictures

@@ -21,7 +21,7 @@ import resource, sys
 from pathlib import Path
 from edgevit.bundle.bundle import Bundle
 from edgevit.workflows.sets.predict_set import predict_set
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 predict_set(Bundle.open(PREBUILT_BUNDLE), [sys.argv[1]], sys.argv[2])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """

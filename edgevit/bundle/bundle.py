@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from edgevit.bundle.manifest import (
     FLOAT_VARIANT,
@@ -33,13 +34,15 @@ from edgevit.bundle.manifest import (
     Variant,
     variant_file,
 )
-from edgevit.bundle.reference import Reference, read_reference, write_reference
 from edgevit.bundle.variant_names import compile_options, current_name
 from edgevit.common.errors import BundleError, DamagedError
 from edgevit.common.storage.files import resolved
 from edgevit.common.storage.folders import recover
 from edgevit.common.storage.hashes import checked_sha256
 from edgevit.common.untrusted.bounded import read_text
+
+if TYPE_CHECKING:
+    from edgevit.bundle.reference import Reference
 
 _MOST_MANIFEST_BYTES = 64 << 20
 ONNX_SUFFIX = ".onnx"
@@ -58,10 +61,8 @@ __all__ = [
     "MachineChoice",
     "Manifest",
     "ModelInfo",
-    "Reference",
     "Variant",
     "variant_file",
-    "write_reference",
 ]
 
 
@@ -188,6 +189,8 @@ class Bundle:
         Raises:
             DamagedError: it cannot be read, or does not fit the model of the manifest.
         """
+        from edgevit.bundle.reference import read_reference  # and with it zipfile, for few commands
+
         return read_reference(self.file(REFERENCE_FILE), self.manifest)
 
 
@@ -229,6 +232,6 @@ def _no_bundle_there(path: Path) -> str:
 
 
 def _make_one() -> str:
-    from edgevit.zoo.registry import DEFAULT_MODEL  # what opens a good bundle needs no registry
+    from edgevit.zoo import DEFAULT_MODEL  # what opens a good bundle needs no registry
 
     return f"Make one with: edgevit export --model {DEFAULT_MODEL}"

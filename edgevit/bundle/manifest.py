@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from edgevit.bundle.reports import (
     AccuracyReport,
@@ -25,7 +27,8 @@ from edgevit.bundle.variant_names import with_current_names
 from edgevit.common.errors import BundleError
 from edgevit.common.installation.install_command import upgrade_advice
 from edgevit.common.schema import is_newer_minor, plain_json, to_plain, typed
-from edgevit.zoo.spec import Preprocess, TensorSpec
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import TensorSpec
 from edgevit.zoo.tasks import LOGITS, MASK, TASK_OUTPUTS, Task
 
 # 2: variants say their target and report, and which is chosen where. 3: how one was compiled, and
@@ -45,8 +48,7 @@ def variant_file(variant: str, suffix: str = "onnx") -> str:
     return f"model.{suffix}" if variant == FLOAT_VARIANT else f"model.{variant}.{suffix}"
 
 
-@dataclass(frozen=True)
-class ModelInfo:
+class ModelInfo(Struct, frozen=True):
     """Which model, of which weights. ``macs`` are for one image."""
 
     name: str
@@ -60,8 +62,7 @@ class ModelInfo:
     notes: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Build:
+class Build(Struct, frozen=True):
     """How a variant was compiled. What it is kept by: while none of this changes, it is fresh.
 
     source, source_sha256: the variant that it was compiled from, and the hash of its file.
@@ -80,8 +81,7 @@ class Build:
     inspection: str | None = None
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """One form of the model. ``weights_stored_as`` is what the file holds, not what is computed.
 
     runtime: what reads the file: ``onnxruntime``, ``openvino``, ``tensorrt`` or ``native``.
@@ -131,8 +131,7 @@ class Variant:
         return {self.file, *([inspection] if inspection else [])}
 
 
-@dataclass(frozen=True)
-class MachineChoice:
+class MachineChoice(Struct, frozen=True):
     """What ``edgevit compile --target auto`` found on one machine.
 
     variant: the fastest that passed. table: a row for every candidate, those that could not be
@@ -145,14 +144,12 @@ class MachineChoice:
     measured: str
 
 
-@dataclass(frozen=True)
-class FileFact:
+class FileFact(Struct, frozen=True):
     sha256: str
     bytes: int
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """``manifest.json``.
 
     task: what the model does with a picture; its outputs are those of

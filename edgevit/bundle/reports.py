@@ -6,8 +6,9 @@ A report is kept as it was written, and may say more than is read here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+
+from msgspec import Struct
 
 from edgevit.common.schema import typed
 from edgevit.images.picture_set import PictureSet
@@ -15,15 +16,13 @@ from edgevit.images.picture_set import PictureSet
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class LogitDifference:
+class LogitDifference(Struct, frozen=True):
     """The largest absolute difference, by tensor; other tensors may be named too."""
 
     logits: float
 
 
-@dataclass(frozen=True)
-class ParityReport:
+class ParityReport(Struct, frozen=True):
     """The check that ended the export: how many of the pictures agree with torch."""
 
     images: int
@@ -31,16 +30,14 @@ class ParityReport:
     max_difference: LogitDifference
 
 
-@dataclass(frozen=True)
-class DenseParityReport:
+class DenseParityReport(Struct, frozen=True):
     """The same for masks and boxes. agreement: 0 to 1, of all pixels, or of all objects."""
 
     images: int
     agreement: float
 
 
-@dataclass(frozen=True)
-class SpeedReport:
+class SpeedReport(Struct, frozen=True):
     """Against the float variant, in turn in one process: how many times faster, milliseconds."""
 
     times_faster: float
@@ -49,8 +46,7 @@ class SpeedReport:
     other_latency_ms_p50: float
 
 
-@dataclass(frozen=True)
-class LayerReport:
+class LayerReport(Struct, frozen=True):
     """What quantizing one layer alone costs. macs_share: its part of the work, 0 to 1."""
 
     name: str
@@ -59,8 +55,7 @@ class LayerReport:
     outlier_channels: int
 
 
-@dataclass(frozen=True)
-class AccuracyReport:
+class AccuracyReport(Struct, frozen=True):
     """Of a quantized form. Accuracies are 0 to 1, drops in points of a hundred.
 
     metric: what ``top1`` and ``float_top1`` are: of a segmentation model its mIoU.
@@ -81,8 +76,7 @@ class AccuracyReport:
     metric: Literal["top-1", "mIoU", "AP50"] = "top-1"
 
 
-@dataclass(frozen=True)
-class CalibrationReport:
+class CalibrationReport(Struct, frozen=True):
     """How a form was calibrated, and whether it holds: loses no more than it may."""
 
     calibration: str
@@ -95,8 +89,7 @@ class CalibrationReport:
     layers: tuple[LayerReport, ...] = ()
 
 
-@dataclass(frozen=True)
-class ConfidenceReport:
+class ConfidenceReport(Struct, frozen=True):
     """By what logits are divided before the softmax, so that probabilities can be believed.
 
     images, picture_set: what it was fitted on. calibration_error: expected, 0 to 1, on the same
@@ -114,8 +107,7 @@ class ConfidenceReport:
             raise ValueError(f"confidence.temperature is {self.temperature}, expected above 0")
 
 
-@dataclass(frozen=True)
-class CompileOptions:
+class CompileOptions(Struct, frozen=True):
     """How a variant was compiled and is opened."""
 
     provider: Literal["cpu", "cuda", "tensorrt"] = "cpu"

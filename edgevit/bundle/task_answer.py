@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from edgevit.bundle.manifest import Manifest
 from edgevit.inference.answers import softmax
-from edgevit.inference.dense.detections import Detections
-from edgevit.inference.dense.letterbox import mask_in_picture
-from edgevit.inference.dense.masks import class_shares
 from edgevit.inference.runner import Array
 from edgevit.zoo.tasks import LOGITS, MASK
 
+if TYPE_CHECKING:
+    from edgevit.inference.dense.detections import Detections
 
-@dataclass(frozen=True)
-class TaskAnswer:
+
+class TaskAnswer(Struct, frozen=True):
     """probabilities: float32 [classes], what every class has.
 
     Of a classifier that is its probability, of a mask the share of the pixels, of a detector the
@@ -40,9 +40,14 @@ def task_answer(
     """
     classes = len(manifest.classes)
     if manifest.task == "segmentation":
+        from edgevit.inference.dense.letterbox import mask_in_picture
+        from edgevit.inference.dense.masks import class_shares
+
         mask = mask_in_picture(outputs[MASK], height, width, manifest.preprocess)
         return TaskAnswer(class_shares(mask, classes), mask=mask)
     if manifest.task == "detection":
+        from edgevit.inference.dense.detections import Detections
+
         found = Detections.worth_showing(outputs, height, width, manifest.preprocess)
         return TaskAnswer(found.presence(classes), detections=found)
     return TaskAnswer(class_probabilities(outputs[LOGITS], manifest))

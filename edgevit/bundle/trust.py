@@ -18,7 +18,7 @@ from edgevit.common.storage.cache import read_own, writable_state
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.common.storage.locks import locked
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 
 _FILE = "trusted-bundles"
 _MOST = 10_000

@@ -11,7 +11,6 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from edgevit.cli.config_file import options_of
 from edgevit.cli.examples import examples_of
 from edgevit.common.errors import InputError
 from edgevit.common.progress import Detail, set_detail
@@ -22,6 +21,8 @@ Function = Callable[..., Any]
 def _take_config(context: typer.Context, file: Path | None) -> Path | None:
     """Its options stand where the command line and the environment say nothing."""
     if file is not None:
+        from edgevit.cli.config_file import options_of  # and with it tomllib
+
         context.default_map = {**(context.default_map or {}), **options_of(file, context)}
     return file
 

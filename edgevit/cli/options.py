@@ -261,7 +261,7 @@ def open_bundle(path: Path | None, check_hashes: bool = False) -> Bundle:
         check_hashes: hash every file, even those whose hash is remembered.
     """
     from edgevit.bundle.bundle import Bundle
-    from edgevit.zoo.registry import PREBUILT_BUNDLE
+    from edgevit.zoo import PREBUILT_BUNDLE
 
     return Bundle.open(path or PREBUILT_BUNDLE, check_hashes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from shlex import quote
 
@@ -35,9 +36,11 @@ def _is_meant_as_bundle(word: str) -> bool:
 
 
 def _is_model_name(word: str) -> bool:
-    from edgevit.zoo.registry import is_model_name
+    if os.path.exists(word):  # noqa: PTH110  (a pipeline may be too long a name, which pathlib raises)
+        return False
+    from edgevit.zoo.registry import is_model_name  # with the specifications of all models
 
-    return is_model_name(word) and not Path(word).exists()
+    return is_model_name(word)
 
 
 def _is_bundle(word: str) -> bool:

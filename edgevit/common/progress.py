@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -147,6 +146,8 @@ def set_detail(detail: Detail) -> None:
     global _detail  # noqa: PLW0603  (one command a process)
     _detail = detail
     if detail is Detail.VERBOSE:
+        import logging  # a millisecond that few commands need to take
+
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
 
 

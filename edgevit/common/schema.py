@@ -1,7 +1,8 @@
-"""From JSON text to typed, frozen dataclasses: checked once, where it comes in.
+"""From JSON text to typed, frozen facts: checked once, where it comes in.
 
-The types are dataclasses, so that they cost nothing to import; msgspec checks them, and names the
-field that does not fit.
+msgspec checks them, and names the field that does not fit. Those that every answer needs, such as
+the manifest's, are its structs; others may be dataclasses, each of which runs generated code when
+it is imported (0.4 ms).
 
 **Versions.** A document says its version as ``schema`` (the major number) and ``schema_minor`` (0
 where it is not said). A new major number means that an older reader would misunderstand it, so it
@@ -58,7 +59,7 @@ def cleaned(content: Any) -> Any:
 
 
 def typed(kind: type[T], content: object, unknown_fields: bool = False, where: str = "") -> T:
-    """A dataclass from parsed JSON, parts and all.
+    """A struct or dataclass from parsed JSON, parts and all.
 
     Args:
         unknown_fields: pass over fields that the type does not have.
@@ -79,7 +80,7 @@ def typed(kind: type[T], content: object, unknown_fields: bool = False, where: s
 
 
 def typed_json(kind: type[T], text: str) -> T:
-    """A dataclass straight from JSON; fields that the type does not have are never built.
+    """A struct or dataclass straight from JSON; fields that the type does not have are never built.
 
     For long files: as Python's objects, ``[],[],...`` takes 24 times its length.
 

@@ -12,10 +12,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from io import StringIO
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct
 
 from edgevit.common.installation.programs import PROGRAMS
 from edgevit.common.untrusted.sanitize import printable
@@ -35,8 +36,7 @@ _PIECE = re.compile(
 _PATH = re.compile(r"(?:~|\.{0,2})/[^:,;]*")
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table of texts; columns named in ``numeric`` are aligned right."""
 
     title: str
@@ -65,8 +65,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-@dataclass(frozen=True)
-class _Page:
+class _Page(Struct, frozen=True):
     """Where lines go: ``console`` has colours and is None off a terminal, which needs no rich."""
 
     file: TextIO

@@ -6,10 +6,11 @@ Both have the same Python interface. It is imported when it is asked for, never 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from edgevit.common.errors import InputError, MissingExtraError
 
@@ -19,8 +20,7 @@ _MOST_ERRORS = 3
 _JETSON_RELEASE = Path("/etc/nv_tegra_release")
 
 
-@dataclass(frozen=True)
-class TensorRT:
+class TensorRT(Struct, frozen=True):
     """One of the two flavours, imported."""
 
     name: str

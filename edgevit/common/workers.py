@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
+from typing import TYPE_CHECKING
 
 from edgevit.common.errors import InputError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _THREADS_PER_CORE = 4  # far more only take memory: every thread has a stack and an arena
 _numbers = count()
@@ -28,6 +31,8 @@ def workers(threads: int) -> Iterator[ThreadPoolExecutor]:
     After an error or a signal nobody waits: a thread may be in the middle of a huge picture, or of
     a disk that does not answer.
     """
+    from concurrent.futures import ThreadPoolExecutor  # every command asks for any_abandoned
+
     name = f"edgevit-worker-{next(_numbers)}-"
     pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
     try:

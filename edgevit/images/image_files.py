@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.storage.files import resolved
@@ -22,8 +23,7 @@ REPEATED = "links to a folder that is listed already, or lies above"
 UNREADABLE = "folders that may not be read"
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """Pictures, sorted; and what was left out, by reason."""
 
     files: tuple[Path, ...]

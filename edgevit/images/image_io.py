@@ -11,12 +11,12 @@ import os
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
@@ -35,7 +35,7 @@ from edgevit.images.picture_formats import (
 from edgevit.images.picture_formats.orientation import MIRRORED, TURNS
 from edgevit.images.resizing import fit
 from edgevit.images.transparency import on_white
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
@@ -64,8 +64,7 @@ _large_lock = threading.Lock()
 _ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
-@dataclass
-class _Limit:
+class _Limit(Struct):
     pixels: int = DEFAULT_MAX_PIXELS
 
 
@@ -83,8 +82,7 @@ def set_max_pixels(pixels: int) -> None:
     _limit.pixels = pixels
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """A decoded picture, uint8 RGB [H, W, 3], and what its file said."""
 
     pixels: Image

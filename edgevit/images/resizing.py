@@ -5,21 +5,19 @@ Area averaging along a side that shrinks (no aliasing), bilinear along one that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 LETTERBOX_GREY = 114  # beside a letterboxed picture, as object detectors have it
 
 Image = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Rectangle:
+class Rectangle(Struct, frozen=True):
     """In pixels of a picture; it may begin before the picture and end after it."""
 
     left: int

@@ -20,7 +20,7 @@ from edgevit.inference.batches import PictureSource, Selected
 from edgevit.inference.dense.detection_agreement import compare_boxes
 from edgevit.inference.dense.mask_agreement import compare_masks
 from edgevit.inference.runner import Array
-from edgevit.zoo.spec import ASSIGNMENT, LOGITS
+from edgevit.zoo.interface.tensors import ASSIGNMENT, LOGITS
 from edgevit.zoo.tasks import BOXES, MASK, TASK_OUTPUTS, task_of_outputs
 
 # Which superpixel a cell, and then a patch, belongs to: positions follow from the first.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.runner import Array, Runner, batch_size
-from edgevit.zoo.spec import IMAGE_INPUT, Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import IMAGE_INPUT
 
 FREE_BATCH = 8  # pictures at a time for a model that takes any number
 
@@ -30,8 +31,7 @@ class PictureSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Resized:
+class Resized(Struct, frozen=True):
     """Pictures uint8 [H, W, 3] of any size, resized for a model when they are asked for."""
 
     pictures: Sequence[Image]
@@ -44,8 +44,7 @@ class Resized:
         return image_io.batch((self.pictures[place] for place in places), self.preprocess)
 
 
-@dataclass(frozen=True)
-class Selected:
+class Selected(Struct, frozen=True):
     """Those pictures of a source that stand at ``places``, int64 [n]."""
 
     source: PictureSource

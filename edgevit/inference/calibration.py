@@ -16,7 +16,7 @@ from edgevit.images import image_io
 from edgevit.images.image_folder import HasFiles, ImageFolder, refuse_same_pictures
 from edgevit.images.image_io import Image
 from edgevit.inference.runner import Array
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 FEWEST = 8
 _CALIBRATING = 0.5

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 
 Array = NDArray[Any]
 _PROFILING: ContextVar[bool] = ContextVar("profiling", default=False)
@@ -41,8 +41,7 @@ class Runner(Protocol):
 OpenRunner = Callable[[bytes], Runner]  # opens a serialised model
 
 
-@dataclass(frozen=True)
-class LayerTime:
+class LayerTime(Struct, frozen=True):
     """What one node took of an inference.
 
     name: ``MODULE/Op`` where the runtime kept it; what it fused may have a name of its own.

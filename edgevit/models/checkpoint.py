@@ -25,8 +25,8 @@ from edgevit.models.foreign.wrappers import without_wrappers
 from edgevit.models.pickled_claims import refuse_large_file
 from edgevit.models.pickled_weights import read_pickled
 from edgevit.models.weight_sets import weight_set
+from edgevit.zoo import ZOO
 from edgevit.zoo.input_options import InputOptions, options_in, stated
-from edgevit.zoo.registry import ZOO
 from edgevit.zoo.spec import ModelSpec
 
 _LENGTH_BYTES = 8  # of a safetensors header, and what it is padded to

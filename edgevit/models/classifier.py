@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from edgevit.zoo.spec import LOGITS, ModelSpec
+from edgevit.zoo.interface.tensors import LOGITS
+from edgevit.zoo.spec import ModelSpec
 
 
 class ZooModule(nn.Module, ABC):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from edgevit.models.classifier import Classifier
 from edgevit.models.convolutions import ACTIVATIONS, Trunk
 from edgevit.models.layers import init_linear, layer_norm, pixel_values
-from edgevit.zoo.spec import LOGITS, SUMMARY, ConvolutionalSpec
+from edgevit.zoo.interface.tensors import LOGITS, SUMMARY
+from edgevit.zoo.spec import ConvolutionalSpec
 
 
 class ConvolutionalClassifier(Classifier):

@@ -15,7 +15,8 @@ from edgevit.models.layers import (
     patch_rows,
     split_heads,
 )
-from edgevit.zoo.spec import LOGITS, SUMMARY, IsotropicSpec, VitSpec
+from edgevit.zoo.interface.tensors import LOGITS, SUMMARY
+from edgevit.zoo.spec import IsotropicSpec, VitSpec
 
 
 class VitBlock(nn.Module):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle, Variant
+from edgevit.bundle.model_notes import untrained_note
 from edgevit.bundle.reports import AccuracyReport
 from edgevit.common.result import Result
+from edgevit.common.schema import to_plain
 from edgevit.common.tables import Section, Table
 from edgevit.images.picture_set import pictures_key, pictures_text
 from edgevit.zoo.tasks import Task
 
 _SHOWN_LAYERS = 5
 _SHOWN_CLASSES = 10
-_NAMED_CLASSES = 6
 
 _METRICS: dict[Task, str] = {
     "classification": "top-1",
@@ -65,27 +66,7 @@ class BundleSummary(Result):
 
 def bundle_document(bundle: Bundle) -> dict[str, Any]:
     """The manifest as plain values, and where it is."""
-    return {"bundle": str(bundle.path), **asdict(bundle.manifest)}
-
-
-def untrained_note(bundle: Bundle) -> str | None:
-    """What every result says of a model that learned nothing."""
-    model = bundle.manifest.model
-    return None if model.trained else f"{model.name} is {model.weights}: its answers mean nothing"
-
-
-def knowledge(bundle: Bundle) -> str:
-    """Which classes a model knows: whatever a picture shows, it answers one of them."""
-    classes = bundle.manifest.classes
-    more = ", ..." if len(classes) > _NAMED_CLASSES else ""
-    named = ", ".join(classes[i] for i in _spread(len(classes)))
-    return f"{bundle.manifest.model.name} knows {len(classes)} things: {named}{more}"
-
-
-def _spread(count: int) -> list[int]:
-    """Places of a few classes, from all of the list: neighbours are often alike."""
-    few = min(count, _NAMED_CLASSES)
-    return [place * count // few for place in range(few)]
+    return {"bundle": str(bundle.path), **to_plain(bundle.manifest)}
 
 
 def note_rows(bundle: Bundle) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What a model says of a picture, of a frame of a feed, of many picture files."""
+"""What a model says of a picture, of many picture files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest
 from edgevit.inference.confidence import UNSURE_BELOW
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 LoadPicture = Callable[[], Image]
 FindSuperpixels = Callable[[Image], "NDArray[np.int32] | None"]
@@ -163,33 +163,6 @@ class Prediction(Result):
         unsure = ", unsure" if self.unsure else ""
         answer = printable(f"{self.source}: {self.label} {_percent(self.probability)}{unsure}")
         return f"<{type(self).__name__} {answer}>"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class OfFrame:
-    """What a prediction of one frame of a feed has besides.
-
-    frame: the number of the frame, from 0; those between were dropped or not asked for.
-    captured_unix_s: when the source handed it over, in seconds since 1970.
-    latency_ms: from then to the answer.
-    stages_ms: how long the parts of that took, by name.
-    document: gives what ``to_dict`` returns.
-    probabilities: averaged over time, where smoothing was asked for.
-    """
-
-    frame: int
-    captured_unix_s: float
-    stages_ms: dict[str, float]
-    document: Callable[[], dict[str, Any]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a line of ``edgevit run --jsonl`` holds of an answer."""
-        return self.document()
-
-
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class StreamPrediction(OfFrame, Prediction):
-    """What a model says of one frame of a feed; its own fields are those of :class:`OfFrame`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from edgevit.images.share import EVERYTHING, Share
 from edgevit.training.augmentation.augment import crop, disturb, mirrored
 from edgevit.training.augmentation.mixing import Mix, mix_batch
 from edgevit.training.recipe import Recipe
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 _PREFETCHED_BATCHES = 3
 _CACHE_BYTES = 3 * 1024**3

@@ -27,7 +27,9 @@ from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Runner
 from edgevit.training.data import Batch, BatchLoader
 from edgevit.training.recipe import Recipe
-from edgevit.zoo.spec import LOGITS, Preprocess, is_stage_map
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import LOGITS
+from edgevit.zoo.spec import is_stage_map
 
 
 @dataclass(frozen=True)

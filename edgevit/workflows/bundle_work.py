@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
 from edgevit.common.storage.files import resolved
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 
 if TYPE_CHECKING:
     from edgevit.results.bench_result import BenchResult

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Bundle, MachineChoice
 from edgevit.bundle.compiled import MissingFormError, Outcome, Plan, ensure, reasons_to_build
@@ -14,6 +16,7 @@ from edgevit.bundle.edit import edit
 from edgevit.common.errors import EdgevitError, InputError
 from edgevit.common.progress import Progress, SilentProgress, stage
 from edgevit.common.result import PlannedWork, Result
+from edgevit.common.schema import to_plain
 from edgevit.common.tables import Section, Table
 from edgevit.workflows.targets.compile_request import CompileRequest, Precision, Provider, Target
 from edgevit.workflows.targets.native_target import plan_native
@@ -53,7 +56,7 @@ class CompileResult(Result):
             "variant": self.variant,
             "bytes": self._bytes,
             "reasons": list(self.outcome.reasons),
-            **asdict(variant),
+            **to_plain(variant),
         }
 
     def sections(self) -> list[Section]:
@@ -90,7 +93,7 @@ class SelectionResult(Result):
         return self.choice.variant
 
     def to_dict(self) -> dict[str, Any]:
-        return {"bundle": str(self.bundle.path), **asdict(self.choice)}
+        return {"bundle": str(self.bundle.path), **to_plain(self.choice)}
 
     def sections(self) -> list[Section]:
         table = self.choice.table

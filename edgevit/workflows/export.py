@@ -15,8 +15,9 @@ from edgevit.common.storage.files import resolved
 from edgevit.common.storage.folders import refuse_existing
 from edgevit.common.tables import Section, Table
 from edgevit.results.bundle_summary import bundle_document, input_rows, note_rows, parity_text
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit.zoo.input_options import Channels, InputOptions
-from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
+from edgevit.zoo.registry import ModelEntry, find
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,6 +16,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import PlannedWork, Result
+from edgevit.common.schema import to_plain
 from edgevit.common.tables import Section
 from edgevit.results.bundle_summary import accuracy_notes, variants_table
 from edgevit.results.plots import check_picture, draw_trade_off
@@ -52,7 +53,7 @@ class QuantizeResult(Result):
             "bundle": str(self.bundle.path),
             "chosen": dict(manifest.chosen),
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
-            "variants": {name: asdict(variant) for name, variant in manifest.variants.items()},
+            "variants": {name: to_plain(variant) for name, variant in manifest.variants.items()},
         }
 
     def sections(self) -> list[Section]:

@@ -11,8 +11,8 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress
 from edgevit.common.storage.cache import cache_folder
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from edgevit.training.teacher import Teacher

@@ -33,8 +33,9 @@ from edgevit.workflows.dense.train_segmenter import (
     segmenter_sizes,
     train_segmenter,
 )
+from edgevit.zoo import DEFAULT_MODEL
 from edgevit.zoo.input_options import Channels, InputOptions
-from edgevit.zoo.registry import DEFAULT_MODEL, ModelEntry, find
+from edgevit.zoo.registry import ModelEntry, find
 
 if TYPE_CHECKING:
     from edgevit.training.distributed.processes import Processes

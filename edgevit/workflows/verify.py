@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
+from edgevit.bundle.model_notes import untrained_note
 from edgevit.bundle.repair import Dropped
 from edgevit.bundle.repair import repair as repair_bundle
 from edgevit.common.errors import CheckFailedError, InputError
@@ -16,7 +17,6 @@ from edgevit.common.libraries import is_installed, require_modules
 from edgevit.common.progress import Progress, SilentProgress
 from edgevit.common.result import Result
 from edgevit.common.tables import Section, Table
-from edgevit.results.bundle_summary import untrained_note
 from edgevit.workflows.trial.trial_opening import try_untrusted
 
 if TYPE_CHECKING:

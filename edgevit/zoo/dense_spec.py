@@ -6,7 +6,8 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar, cast
 
 from edgevit.common.errors import InputError
-from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec, ResizeMode
+from edgevit.zoo.interface.preprocess import ResizeMode
+from edgevit.zoo.spec import LavitSpec, LlaSpec, ModelSpec
 from edgevit.zoo.tasks import MOST_MASK_CLASSES, Task
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar, cast, get_args
 
 from edgevit.common.errors import InputError
+from edgevit.zoo.interface.preprocess import Preprocess, ResizeMode
 from edgevit.zoo.normalisation import Normalisation, Triple, chosen_normalisation
-from edgevit.zoo.spec import ModelSpec, Preprocess, ResizeMode
+from edgevit.zoo.spec import ModelSpec
 
 USUAL_CROP_PCT = 0.875  # 224 of 256 pixels
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgevit.common.errors import InputError
-from edgevit.zoo.spec import IMAGENET_MEAN, IMAGENET_STD
+from edgevit.zoo.interface.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 Triple = tuple[float, float, float]
 _ONES, _ZEROS = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)

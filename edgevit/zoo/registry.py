@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.common.errors import InputError
+from edgevit.zoo import ZOO
 from edgevit.zoo.dense_spec import LavitSegmenterSpec, LlaSegmenterSpec
 from edgevit.zoo.detector_spec import LavitDetectorSpec
 from edgevit.zoo.spec import (
@@ -29,10 +30,7 @@ from edgevit.zoo.trunks import (
     MOBILENET_V3_SMALL,
 )
 
-ZOO = Path(__file__).parent
 WEIGHTS_PACKAGE = "edgevit_weights"
-DEFAULT_MODEL = "lla_tiny"
-PREBUILT_BUNDLE = ZOO / f"{DEFAULT_MODEL}.edgevit"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a tensor, a picture and a model are: frozen facts with units in their names."""
+"""What a model is: frozen facts with units in their names, from which its module is built."""
 
 from __future__ import annotations
 
@@ -9,24 +9,12 @@ from itertools import accumulate
 from typing import ClassVar, Literal
 
 from edgevit.common.errors import InputError
-from edgevit.zoo import tasks
+from edgevit.zoo.interface.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess, ResizeMode
 from edgevit.zoo.slic import SlicGeometry
 from edgevit.zoo.tasks import Task
 from edgevit.zoo.trunk_spec import TrunkSpec
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-ResizeMode = Literal["squash", "crop", "letterbox"]
 Layout = Literal["nchw", "nhwc"]  # where a model has its channels
-
-IMAGE_INPUT = "image"
-LOGITS = tasks.LOGITS
-SUMMARY = "summary"
-SUPERPIXEL_MAP = "superpixels"
-ASSIGNMENT = "assignment"  # which superpixels every cell belongs to; inside a model
-
-
 _STAGE_MAP = "stage_"
 
 
@@ -37,74 +25,6 @@ def stage_map(stage: int) -> str:
 
 def is_stage_map(name: str) -> bool:
     return name.startswith(_STAGE_MAP)
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """Name, dtype (numpy's name) and shape of a model input or output.
-
-    A dimension is an int, or a string that names a dynamic one (``"batch"``).
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.dtype}[{', '.join(map(str, self.shape))}]"
-
-    def matches(self, other: TensorSpec) -> bool:
-        """Whether both say the same; what a dynamic dimension is called does not matter."""
-        return (self.name, self.dtype, len(self.shape)) == (
-            other.name,
-            other.dtype,
-            len(other.shape),
-        ) and all(
-            mine == its or (isinstance(mine, str) and isinstance(its, str))
-            for mine, its in zip(self.shape, other.shape, strict=True)
-        )
-
-    def accepts(self, shape: tuple[int, ...]) -> bool:
-        """Whether an array of this shape can be fed."""
-        return len(shape) == len(self.shape) and all(
-            isinstance(want, str) or want == got
-            for want, got in zip(self.shape, shape, strict=True)
-        )
-
-
-@dataclass(frozen=True)
-class Preprocess:
-    """How a decoded picture becomes the model's input.
-
-    ``resize``: ``squash`` makes both sides ``size_px``, whatever the aspect ratio, which is how the
-    shipped weights saw their training images; ``crop`` takes the square in the middle, whose side
-    is ``crop_pct`` of the picture's shorter one; ``letterbox`` keeps the aspect ratio and fills up
-    with grey. ``mean`` and ``std`` (RGB, of pixels scaled to 0..1) are applied *inside* the graph;
-    they are listed so that a person can check them.
-    """
-
-    size_px: int
-    resize: ResizeMode = "squash"
-    colour: Literal["RGB"] = "RGB"
-    layout: Literal["NHWC"] = "NHWC"
-    dtype: Literal["uint8"] = "uint8"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    normalised_in_graph: bool = True
-    crop_pct: float = 1.0
-
-    def check(self, where: str) -> None:
-        """Raises ValueError for a share of the shorter side that no crop can take."""
-        if not 0 < self.crop_pct <= 1:
-            raise ValueError(
-                f"{where}.crop_pct is {self.crop_pct}, expected more than 0 and at most 1"
-            )
-
-    @property
-    def resize_text(self) -> str:
-        """For people: ``squash to 160 px``."""
-        part = f" {100 * self.crop_pct:g} % of the shorter side" if self.resize == "crop" else ""
-        return f"{self.resize}{part} to {self.size_px} px"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import CheckFailedError
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 
 

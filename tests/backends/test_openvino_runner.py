@@ -14,7 +14,7 @@ from onnx import inliner
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import BundleError, InputError, MissingExtraError
 from edgevit.common.installation.install_command import install_command
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends import openvino_runner
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.backends.open_model import open_model

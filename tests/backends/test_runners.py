@@ -20,7 +20,7 @@ from edgevit.bundle.edit import edit
 from edgevit.common.errors import BundleError, CheckFailedError, InputError
 from edgevit.inference.runner import Runner
 from edgevit.workflows.compile import compile_bundle
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_export.engines.inline import inlined
 from edgevit_runtimes.backends import onnxruntime_runner
 from edgevit_runtimes.backends import open_model as open_module

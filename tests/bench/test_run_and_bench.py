@@ -23,8 +23,8 @@ from edgevit.common.errors import InputError
 from edgevit.common.installation.install_command import install_command
 from edgevit.common.untrusted.credentials import without_passwords
 from edgevit.images import image_io
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.tensors import TensorSpec
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from edgevit_runtimes.bench.percentiles import latency_ms

@@ -17,7 +17,7 @@ from edgevit.bundle.edit import edit as edit_bundle
 from edgevit.bundle.reports import CompileOptions, read_report
 from edgevit.common.errors import BundleError, DamagedError
 from edgevit.common.installation.install_command import upgrade_advice
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.onnxruntime_runner import PROVIDERS
 from support import Command
 from support.needs import NO_CUDA_PROVIDER

@@ -8,7 +8,7 @@ import pytest
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 from support.zoo import float_copy
 

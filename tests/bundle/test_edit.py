@@ -8,10 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Bundle, MachineChoice, Variant
 from edgevit.bundle.compiled import Built, Wanted, ensure

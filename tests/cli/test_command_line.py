@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from edgevit.common.version import __version__
 from edgevit.workflows import inspect as workflow
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 
 

@@ -21,8 +21,8 @@ from edgevit.workflows.profile import profile
 from edgevit.workflows.quantize import quantize
 from edgevit.workflows.train import train
 from edgevit.workflows.verify import verify
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit.zoo.listing import list_models
-from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_runtimes.doctor.examination import examine_here
 from support import Command
 from support.onnx_classifiers import small_classifier

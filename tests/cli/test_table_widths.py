@@ -12,7 +12,7 @@ import pytest
 
 from edgevit.common import console
 from edgevit.common.tables import Section, Table, as_text, wrapped
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 from support.made_results import made
 from support.onnx_classifiers import small_classifier

@@ -6,11 +6,11 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Build, Bundle
 from edgevit.bundle.edit import edit

@@ -10,7 +10,7 @@ import pytest
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.installed import distribution, known_distribution
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_export.convert.library_versions import library_versions
 from edgevit_runtimes.devices import machine
 from edgevit_runtimes.live.outputs.feed_outputs import _about

@@ -12,7 +12,7 @@ import pytest
 
 from edgevit.common.telemetry import SWITCHES
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import environment
 from support.cameras import jpeg
 from support.needs import needs_openvino, needs_strace, not_here

@@ -27,8 +27,9 @@ from edgevit.images.image_io import Image
 from edgevit.inference.agreement import EXPORT_LIMITS, compare
 from edgevit.inference.batches import infer_all
 from edgevit.models.build import build
-from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.registry import MODELS, find
 from edgevit_export.convert import superpixel_op
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
 from edgevit_export.convert.torch_runner import TorchRunner

@@ -21,7 +21,8 @@ from edgevit.common.errors import CheckFailedError, InputError, MissingExtraErro
 from edgevit.common.installation.install_command import install_command
 from edgevit.common.progress import Advance, SilentProgress
 from edgevit.common.tensorrt_library import RTX, TensorRT, find_tensorrt
-from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.registry import MODELS
 from edgevit_export.engines import tensorrt
 from edgevit_export.engines.tensorrt import BatchRange, EngineOptions, build_engine
 from support import ROOT, python

@@ -13,7 +13,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.images import image_io
 from edgevit.images.drawn.drawing import draw_caption, draw_superpixels, line_width_px
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleSuperpixels
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command

@@ -11,7 +11,7 @@ import pytest
 from edgevit.common.errors import InputError
 from edgevit.images import image_io, jpeg
 from edgevit.images.image_io import Image
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 from support import Command, write_png
 
 PREPROCESS = Preprocess(224)

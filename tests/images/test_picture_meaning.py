@@ -16,7 +16,7 @@ from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
 from edgevit.images.image_io import Image
 from edgevit.training.data import BatchLoader
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 from support import Command
 from support.pictures.files import corners, exif, png, saved, with_segment, xmp
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit
@@ -14,8 +14,8 @@ from edgevit.images import image_io
 from edgevit.images.drawn.drawing import draw_superpixels
 from edgevit.images.image_io import Image
 from edgevit.images.resizing import LETTERBOX_GREY, Rectangle, seen_part
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from support import Command, write_png
 from support.zoo import float_copy

@@ -19,7 +19,8 @@ from edgevit.common.errors import CheckFailedError, InputError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.workflows.importing.import_model import ImportResult, import_onnx
-from edgevit.zoo.spec import LOGITS, Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import LOGITS
 from edgevit_export.quantize.products import find_products
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support.onnx_classifiers import CLASSES, SIZE_PX, save, small_classifier

@@ -22,8 +22,8 @@ from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.training.imagenet_classes import class_names
 from edgevit.workflows.importing.import_model import export_module, import_onnx
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import Preprocess
 from edgevit_export.convert.weights import load_model
 from edgevit_export.quantize.observe import observe_products
 from edgevit_export.quantize.products import find_products

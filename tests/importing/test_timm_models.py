@@ -16,7 +16,7 @@ from edgevit.common.errors import InputError, MissingExtraError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.workflows.export import export
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 from support import ROOT, Command
 from support.needs import needs_timm
 

@@ -10,7 +10,8 @@ import pytest
 from edgevit.inference.agreement import LabelledEvalSet
 from edgevit.inference.batches import Resized, Selected, infer_all, infer_batches
 from edgevit.inference.runner import Array
-from edgevit.zoo.spec import Preprocess, TensorSpec
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import TensorSpec
 
 
 class Echo:

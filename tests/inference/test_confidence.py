@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import edgevit as library
 from edgevit.bundle.bundle import Bundle
@@ -17,7 +17,7 @@ from edgevit.bundle.reports import ConfidenceReport
 from edgevit.bundle.temperature import with_confidence
 from edgevit.inference.answers import softmax
 from edgevit.inference.confidence import calibration_error, fit_temperature
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 from support.zoo import float_copy
 

@@ -15,7 +15,8 @@ from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.accuracy import Accuracy, Proportion
 from edgevit.models.checkpoint import read_checkpoint
-from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.registry import MODELS, find
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from support import SHARED_DATA, Command, write_png
 from support.needs import IMAGENETTE

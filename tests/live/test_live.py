@@ -18,7 +18,7 @@ import pytest
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.durations import Durations
 from edgevit_runtimes.live.feed import Feed

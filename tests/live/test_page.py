@@ -28,7 +28,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.live.feed import Feed
 from edgevit_runtimes.live.observation import Observation
 from edgevit_runtimes.live.outputs.annotator import Annotator

@@ -6,7 +6,7 @@ import pytest
 
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,9 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.models.build import build
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import Preprocess, VitSpec
+from edgevit.zoo.spec import VitSpec
 from edgevit_export.convert.torch_runner import TorchRunner
 from edgevit_export.convert.weights import load_model
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner

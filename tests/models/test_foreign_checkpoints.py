@@ -20,8 +20,9 @@ from edgevit.models.classifier import Classifier
 from edgevit.models.foreign.vit_weights import translated
 from edgevit.models.transfer import start_from
 from edgevit.zoo.input_options import InputOptions
+from edgevit.zoo.interface.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from edgevit.zoo.registry import ModelEntry, find
-from edgevit.zoo.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, VitSpec
+from edgevit.zoo.spec import LlaSpec, VitSpec
 from edgevit_export.convert.weights import Adaptation, load_model
 from support.models.vit_state_dicts import (
     TIMM_DISTILLED_KEYS,

@@ -18,8 +18,9 @@ from edgevit.models.superpixel.lla_joint import JointBlock
 from edgevit.models.superpixel.lla_writeback import WritebackBlock
 from edgevit.models.superpixel.sppp import SuperpixelPatchPooling
 from edgevit.models.superpixel.stem import STEMS, StripStem
+from edgevit.zoo.interface.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from edgevit.zoo.registry import MODELS, find
-from edgevit.zoo.spec import IMAGENET_MEAN, IMAGENET_STD, LlaSpec, Preprocess, SuperpixelSpec
+from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
 from edgevit.zoo.trunk_spec import Convolution, InvertedResidual, TrunkSpec
 from support import shallow
 

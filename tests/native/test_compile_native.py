@@ -18,8 +18,10 @@ from edgevit.bundle.bundle import SUPERPIXEL_FILE
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.models.build import build as build_module
-from edgevit.zoo.registry import MODELS, PREBUILT_BUNDLE, find
-from edgevit.zoo.spec import LavitSpec, Preprocess, StageSpec
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.registry import MODELS, find
+from edgevit.zoo.spec import LavitSpec, StageSpec
 from edgevit_export.convert.graph import rewritten
 from edgevit_export.convert.simplify import simplify
 from edgevit_export.convert.trace import trace

@@ -17,8 +17,8 @@ from edgevit.common.errors import DamagedError, InputError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.runner import profiling
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import Preprocess
 from edgevit_export.native.compile_native import compile_native
 from edgevit_runtimes.backends.native import native_library
 from edgevit_runtimes.backends.native.native_library import NativeModel, instruction_sets

@@ -15,8 +15,8 @@ import pytest
 
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import Preprocess
 from edgevit_export.native.compile_native import compile_native
 from edgevit_runtimes.backends.native.native_runner import NativeRunner
 from support.models.exported_models import exported_model

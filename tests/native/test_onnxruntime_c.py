@@ -12,7 +12,7 @@ import pytest
 from edgevit.bundle.bundle import Bundle
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support.models.c_example import build_example, ppm, refusal
 from support.needs import ONNXRUNTIME_HEADERS, need_tool

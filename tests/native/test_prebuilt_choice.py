@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 import edgevit as library
 from edgevit.bundle.bundle import Bundle, MachineChoice
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.native import native_library
 from edgevit_runtimes.bench.conditions import accuracy
 from edgevit_runtimes.devices.facts import chosen_here, fallback_note, machine_label
@@ -98,7 +99,7 @@ def test_compiling_for_it_is_refused_before_any_work(
 def test_what_was_measured_here_needs_no_note() -> None:
     shipped = Bundle.open(PREBUILT_BUNDLE)
     choice = MachineChoice("float", 1, (), "today")
-    manifest = replace(shipped.manifest, machines={machine_label(): choice})
+    manifest = structs.replace(shipped.manifest, machines={machine_label(): choice})
     measured = replace(shipped, manifest=manifest)
     assert chosen_here(measured) == "float"
     assert fallback_note(measured) is None

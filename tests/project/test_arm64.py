@@ -18,7 +18,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.runner import Array
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.remote import bootstrap
 from edgevit_runtimes.remote.device_address import Device

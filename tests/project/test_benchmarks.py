@@ -212,3 +212,18 @@ def test_long_figures_of_the_camera(options: tuple[object, ...], clip: Path) -> 
     ended = python(ROOT / "benchmarks" / "cameras" / "camera.py", options[0], clip, *options[1:])
     assert ended.code in (0, 1), ended.err
     assert "holds" in ended.out
+
+
+def test_starts_are_compared_in_turn(tmp_path: Path) -> None:
+    """Of two programs that stand in for edgevit, one waits longer and does not work more."""
+    slow, quick = tmp_path / "slow", tmp_path / "quick"
+    for program, wait_s in ((slow, 0.3), (quick, 0.1)):
+        program.write_text(f"#!/bin/sh\nsleep {wait_s}\n")
+        program.chmod(0o755)
+    script = ROOT / "benchmarks" / "overhead" / "cold_start.py"
+    ended = python(script, slow, quick, tmp_path / "photo.png", "--starts", 3, "--json")
+    found = json.loads(ended.out)
+    assert found["starts"] == 3
+    assert found["before"]["wall_ms"] >= 300
+    assert found["after"]["wall_ms"] >= 100
+    assert found["ratio"]["wall_ms"][1] <= found["ratio"]["wall_ms"][0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from edgevit.common.installation.install_command import install_command
@@ -36,6 +39,44 @@ def test_importing_edgevit_loads_no_runtime() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     assert _loaded_by("import edgevit.cli") == "[]"
+
+
+# What a classifier's answer in the native engine does without.
+_UNUSED_BY_AN_ANSWER = (
+    # Libraries, each several milliseconds; pydantic is what typer imports from 0.29 on.
+    *("onnxruntime", "rich", "pydantic", "logging", "concurrent.futures", "tomllib", "zipfile"),
+    *("importlib.metadata", "asyncio", "multiprocessing", "statistics", "sysconfig"),
+    # The specifications of all models, of which the prebuilt bundle is one.
+    *("edgevit.zoo.spec", "edgevit.zoo.registry"),
+    *("edgevit.bundle.edit", "edgevit.bundle.reference", "edgevit.results.bundle_summary"),
+    *("edgevit.results.stream_prediction", "edgevit.inference.dense", "edgevit.cli.config_file"),
+)
+# Each generates code when it is imported, which takes longer than many a module. A Result is an
+# ABC, and so no struct; who has a Host or compares bundles needs what structs have not.
+_DATACLASSES_OF_AN_ANSWER = {"Bundle", "FilePredictions", "Host", "PlannedWork", "Prediction"}
+
+
+@pytest.mark.needs("native-engine")
+def test_a_run_loads_only_what_its_answer_needs(photo_folder: Path) -> None:
+    code = f"""
+import dataclasses, json, sys
+from edgevit.cli import main
+sys.argv = ["edgevit", "run", {str(photo_folder / "photo0.png")!r}, "--json"]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+ours = [module for name, module in sys.modules.items() if name.startswith("edgevit")]
+kinds = {{value for module in ours for value in vars(module).values() if isinstance(value, type)}}
+print(json.dumps({{
+    "loaded": [name for name in {_UNUSED_BY_AN_ANSWER} if name in sys.modules],
+    "dataclasses": sorted(kind.__name__ for kind in kinds if dataclasses.is_dataclass(kind)),
+}}))
+"""
+    ended = python("-c", code)
+    found = json.loads(ended.out.splitlines()[-1])
+    assert found["loaded"] == []
+    assert set(found["dataclasses"]) <= _DATACLASSES_OF_AN_ANSWER
 
 
 def _loaded_by(statement: str) -> str:

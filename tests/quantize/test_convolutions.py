@@ -14,8 +14,9 @@ from edgevit.images import image_io
 from edgevit.images.image_folder import ImageFolder
 from edgevit.inference.agreement import relative_logit_error
 from edgevit.inference.calibration import Pictures
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit.zoo.registry import ModelEntry
-from edgevit.zoo.spec import LlaSpec, Preprocess, SuperpixelSpec
+from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
 from edgevit.zoo.trunk_spec import Convolution, InvertedResidual, TrunkSpec
 from edgevit_export.convert.export_pipeline import ExportRequest, export_bundle
 from edgevit_export.quantize.observe import observe_products

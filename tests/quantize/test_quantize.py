@@ -23,8 +23,8 @@ from edgevit.inference.agreement import LabelledEvalSet, relative_logit_error
 from edgevit.inference.batches import infer_all
 from edgevit.inference.calibration import Pictures, balanced, refuse_overlap
 from edgevit.inference.intervals import Pairs
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit_export.convert.graph import serialized, weight_values
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half

@@ -24,7 +24,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.workflows.remote.bench_fleet import FleetBenchResult
 from edgevit.workflows.remote.deploy import Deployed, DeployResult, deploy
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.deployment.deployment_slot import Slot, Version
 from edgevit_runtimes.service.unit_file import Service
 from support import Command, environment

@@ -32,7 +32,7 @@ from edgevit.common.untrusted.sanitize import harmless
 from edgevit.results.bench_result import read_result
 from edgevit.workflows.remote.stream_there import _limit_s
 from edgevit.workflows.remote.time_limits import picture_work_limit_s
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.bench import measure
 from edgevit_runtimes.bench.bench_options import BenchOptions
 from edgevit_runtimes.remote import agent, bootstrap, protocol, setup

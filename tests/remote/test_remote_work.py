@@ -14,7 +14,7 @@ from edgevit.common.errors import DeviceError
 from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.workflows.remote.remote_result import RemoteResult
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 from support.machines.ssh_server import Loopback, loopback, stand_in_device
 from support.pictures.boxed_pictures import Objects, write_voc

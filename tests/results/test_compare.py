@@ -12,7 +12,7 @@ from edgevit.common.errors import InputError
 from edgevit.results.bench_result import BenchResult, parse_result, read_result, result_from
 from edgevit.results.compare import compare, differing_conditions, latency_ratio
 from edgevit.workflows.bench import _options_of
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 from support.made_results import made, made_result, write
 

@@ -12,7 +12,7 @@ from edgevit.common.schema import to_plain, typed
 from edgevit.results.bench_result import BenchResult
 from edgevit.results.documents.json_schema import json_schemas, write_schemas
 from edgevit.results.documents.saved_evaluation import SavedEvaluation, evaluation_of
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 from support.made_results import made_result
 from support.processes import ROOT

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from edgevit.bundle.bundle import FLOAT_VARIANT, Bundle
 from edgevit.bundle.compiled import Built, Wanted, ensure, reasons_to_build
@@ -26,7 +27,7 @@ from edgevit.inference.agreement import (
     compare,
     variant_limits,
 )
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_export.quantize.quantize_pipeline import _kept, refuse_quantized
 from edgevit_runtimes.backends.open_model import open_variant
 from edgevit_runtimes.bench import measure, measurement_process
@@ -185,8 +186,8 @@ def test_a_fresh_artefact_is_kept_and_a_stale_one_says_why(path: Path) -> None:
 def test_another_source_makes_it_stale(path: Path) -> None:
     bundle, _ = ensure(Bundle.open(path), build_of(), lambda _: Built(b"1"))
     files = dict(bundle.manifest.files)
-    files["model.onnx"] = replace(files["model.onnx"], sha256="0" * 64)
-    other = Bundle(bundle.path, replace(bundle.manifest, files=files))
+    files["model.onnx"] = structs.replace(files["model.onnx"], sha256="0" * 64)
+    other = Bundle(bundle.path, structs.replace(bundle.manifest, files=files))
     assert reasons_to_build(other, build_of())[0] == (
         "the model it was compiled from (float) is another one now"
     )
@@ -305,7 +306,7 @@ def test_quantize_keeps_what_was_compiled_from_the_float_model(path: Path) -> No
     assert set(_kept(bundle)) == {"float", "tensorrt-fp32"}
     only = {name: bundle.manifest.variants[name] for name in _kept(bundle)}
     names = set(bundle.manifest.variants) - set(only)
-    refuse_quantized(Bundle(bundle.path, replace(bundle.manifest, variants=only)), names)
+    refuse_quantized(Bundle(bundle.path, structs.replace(bundle.manifest, variants=only)), names)
     with pytest.raises(InputError, match="is quantized already"):
         refuse_quantized(bundle, names)
 
@@ -359,7 +360,7 @@ def test_an_optimised_graph_of_another_processor_is_refused(path: Path, edgevit:
     variant = bundle.manifest.variants["onnxruntime-fp32"]
     assert variant.build is not None
     elsewhere = {**variant.build.built_for, "processor": "a Xeon"}
-    moved = replace(variant, build=replace(variant.build, built_for=elsewhere))
+    moved = structs.replace(variant, build=structs.replace(variant.build, built_for=elsewhere))
     with edit(bundle) as draft:
         draft.put("onnxruntime-fp32", moved)
     ended = edgevit("run", path, "photo.png", "--variant", "onnxruntime-fp32")
@@ -656,7 +657,9 @@ def test_what_quantize_judged_too_inaccurate_is_not_chosen(
     pretended: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measured(manifest: Manifest, name: str) -> Variant:
-        return replace(manifest.variants[name], report={"holds": False, "max_drop_points": 0.5})
+        return structs.replace(
+            manifest.variants[name], report={"holds": False, "max_drop_points": 0.5}
+        )
 
     monkeypatch.setattr(Manifest, "measured", measured)
     found = pretended({"float": 2.0, "onnx-int8-openvino": 1.0})

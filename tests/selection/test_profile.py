@@ -16,7 +16,7 @@ from edgevit.common.errors import CheckFailedError
 from edgevit.common.tensorrt_library import find_tensorrt
 from edgevit.inference.node_names import GROUPS, UNNAMED, group_of, module_of
 from edgevit.inference.runner import LayerTime
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_export.inspect.work import product_work
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.products import find_products

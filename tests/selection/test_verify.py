@@ -14,7 +14,7 @@ from edgevit.bundle.bundle import Bundle, Manifest, variant_file
 from edgevit.bundle.edit import seal
 from edgevit.bundle.trust import trust
 from edgevit.common.installation.install_command import install_command
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import Command
 from support.compiled_bundles import float_model, with_variant
 from support.fuzzing.small_bundle import put_file

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgevit.common.errors import InputError
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.service.unit_file import Service, bundle_of_unit, quoted
 from support import Command
 

@@ -33,7 +33,7 @@ from edgevit.workflows.sets.picture_items import PictureItem, items_of
 from edgevit.workflows.sets.predict_set import predict_set
 from edgevit.workflows.sets.ray_engine import ClusterError
 from edgevit.workflows.sets.set_listing import SetListing, opened
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support import ROOT, environment
 from support.processes import full_disk
 

@@ -19,7 +19,7 @@ from edgevit.images.shards.image_shards import ImageShards
 from edgevit.images.shards.open_labelled import open_labelled
 from edgevit.training.data import BatchLoader
 from edgevit.training.recipe import Recipe
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 from support import SHARED_DATA
 from support.needs import TINY_IMAGENET
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
@@ -491,8 +492,12 @@ def test_a_pipeline_keeps_its_own_sink() -> None:
 
 
 @needs_gstreamer_opencv
-def test_a_gstreamer_pipeline_in_the_systems_opencv() -> None:
-    """A real pipeline in a real OpenCV with GStreamer; and one that GStreamer refuses."""
+def test_a_gstreamer_pipeline_in_the_systems_opencv(tmp_path: Path) -> None:
+    """A real pipeline in a real OpenCV with GStreamer; and one that GStreamer refuses.
+
+    The system's Python is lent our msgspec, with which edgevit is installed anywhere else.
+    """
+    (tmp_path / "msgspec").symlink_to(Path(msgspec.__file__).parent)
     code = """
 import json
 from edgevit.common.errors import InputError
@@ -515,7 +520,7 @@ print(json.dumps([picture.shape, picture[0, 0].tolist(), source.live, message]))
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'runtimes'}", "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'runtimes'}:{tmp_path}", "PATH": "/usr/bin:/bin"},
     )
     assert ended.returncode == 0, ended.stderr
     shape, colour, live, message = json.loads(ended.stdout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from types import SimpleNamespace
 import onnx
 import onnx_ir as ir
 import pytest
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Bundle, Variant, variant_file
 from edgevit.bundle.compiled import Built, Wanted, ensure
@@ -17,7 +17,7 @@ from edgevit.bundle.edit import edit, seal
 from edgevit.bundle.trust import trust
 from edgevit.bundle.variant_names import HALF_VARIANT, int8_variant
 from edgevit.common import tensorrt_library
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_export.passes.widen_weights import widen_weights
 from edgevit_export.quantize.half import to_half
 from edgevit_export.quantize.observe import observe_products

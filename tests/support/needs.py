@@ -95,7 +95,10 @@ _RTSP_SERVER = (
     "from gi.repository import Gst, GstRtspServer; Gst.init(None); "
     "assert all(map(Gst.ElementFactory.find, ('x264enc', 'rtph264pay', 'jpegdec')))"
 )
-_GSTREAMER_OPENCV = "import cv2; assert cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER)"
+_GSTREAMER_OPENCV = (  # in the same Python as ours, whose msgspec is lent to it
+    "import cv2, sys; assert cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER); "
+    f"assert sys.version_info[:2] == {sys.version_info[:2]}"
+)
 
 TOOLS = {
     "openvino": Tool(_module("openvino"), 'pip install "edgevit[openvino]"'),

@@ -9,7 +9,8 @@ from pathlib import Path
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit
 from edgevit.bundle.manifest import FLOAT_VARIANT
-from edgevit.zoo.registry import PREBUILT_BUNDLE, ModelEntry, find
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.registry import ModelEntry, find
 from edgevit.zoo.spec import IsotropicSpec, LlaSpec
 
 

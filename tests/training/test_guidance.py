@@ -27,8 +27,9 @@ from edgevit.training.teacher import Teacher, View
 from edgevit.workflows.export import export
 from edgevit.workflows.teacher_bundle import EFFICIENTNET, open_teacher
 from edgevit.workflows.train import train as train_a_model
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import LavitSpec, Preprocess, StageSpec
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.spec import LavitSpec, StageSpec
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, StopAfter
 

@@ -25,7 +25,8 @@ from edgevit.training.losses.objective import loss_of, soft_targets
 from edgevit.training.recipe import Recipe
 from edgevit.training.state import RunState
 from edgevit.training.teacher import Teacher, TeacherAnswers
-from edgevit.zoo.registry import PREBUILT_BUNDLE, find
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.registry import find
 from edgevit.zoo.spec import LavitSpec, LlaSpec, StageSpec, VitSpec
 from edgevit_runtimes.backends.onnxruntime_runner import OnnxRuntimeRunner
 from support import Command, write_png

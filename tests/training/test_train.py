@@ -27,7 +27,8 @@ from edgevit.training.data import BatchLoader
 from edgevit.training.loop import TrainingJob, train
 from edgevit.training.recipe import Recipe
 from edgevit.training.run_folder import TrainingInterruptedError
-from edgevit.zoo.spec import LlaSpec, ModelSpec, Preprocess, SuperpixelSpec, VitSpec
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.spec import LlaSpec, ModelSpec, SuperpixelSpec, VitSpec
 from support import Command, StopAfter, environment, write_png
 from support.processes import full_disk
 

@@ -28,8 +28,9 @@ from edgevit.training.gpu.shards import Encoding, Pictures, pack, unpack
 from edgevit.training.gpu.states import load_parts, save_parts
 from edgevit.training.imagenet_classes import NUMBERS
 from edgevit.training.recipe import Recipe
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import LavitSpec, LlaSpec, Preprocess, StageSpec, SuperpixelSpec
+from edgevit.zoo.spec import LavitSpec, LlaSpec, StageSpec, SuperpixelSpec
 from edgevit_export.convert.weights import load_model
 from support import ROOT, Finished, python
 from support.needs import needs_teacher

@@ -9,7 +9,7 @@ import pytest
 import edgevit
 from edgevit.images.image_io import Image
 from edgevit.workflows.evaluate import evaluate
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support.zoo import float_copy
 
 

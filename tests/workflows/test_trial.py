@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from msgspec import structs
 from onnx import TensorProto, helper, numpy_helper
 
 from edgevit.bundle.bundle import Build, Bundle, Variant
 from edgevit.bundle.edit import edit, seal
 from edgevit.bundle.trust import is_trusted
 from edgevit.workflows.trial import trial_limits, trial_opening
-from edgevit.zoo.registry import PREBUILT_BUNDLE
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS
+from edgevit.zoo import PREBUILT_BUNDLE
+from edgevit.zoo.interface.tensors import IMAGE_INPUT, LOGITS
 from support import Command
 
 Nodes = list[onnx.NodeProto]
@@ -113,7 +114,7 @@ def _hostile_bundle(path: Path, nodes: Nodes) -> Path:
     )
     opset = helper.make_opsetid("", 18)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=10), path / "model.onnx")
-    seal(path, replace(manifest, created="elsewhere"))
+    seal(path, structs.replace(manifest, created="elsewhere"))
     return path
 
 

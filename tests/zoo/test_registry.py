@@ -10,7 +10,7 @@ import pytest
 from edgevit.common.errors import InputError
 from edgevit.models.build import build
 from edgevit.models.count import count, count_spec
-from edgevit.zoo import registry
+from edgevit.zoo import ZOO, registry
 from edgevit.zoo.sizes import SIZES_FILE, size_of
 from edgevit.zoo.spec import LlaSpec, SuperpixelSpec
 from edgevit_export.inspect.count_sizes import write_sizes
@@ -78,8 +78,8 @@ def test_an_unknown_model_suggests_the_nearest() -> None:
 
 def test_weights_are_named_after_the_model() -> None:
     default, ten = registry.find("lla_tiny"), registry.find("lla_tiny:imagenette")
-    assert default.weights == registry.ZOO / "lla_tiny.tiny_imagenet.safetensors"
-    assert ten.weights == registry.ZOO / "lla_tiny.imagenette.safetensors"
+    assert default.weights == ZOO / "lla_tiny.tiny_imagenet.safetensors"
+    assert ten.weights == ZOO / "lla_tiny.imagenette.safetensors"
     assert registry.find("lla_tiny:tiny_imagenet").weights == default.weights
     assert ten.spec == default.spec
 
@@ -95,7 +95,7 @@ def test_shipped_weights_are_there_and_small(name: str) -> None:
 
 
 def test_all_weights_together_stay_small() -> None:
-    files = [*registry.ZOO.glob("*.safetensors"), *registry.ZOO.glob("*.edgevit/*")]
+    files = [*ZOO.glob("*.safetensors"), *ZOO.glob("*.edgevit/*")]
     assert sum(file.stat().st_size for file in files) <= 60e6
 
 

@@ -14,7 +14,6 @@ import json
 import re
 import shutil
 import sys
-import sysconfig
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -193,5 +192,7 @@ def _cuda_is_before_13() -> bool:
 
 def _is_managed_by_the_system() -> bool:
     """Debian's own Python refuses pip without an option (PEP 668); virtual environments do not."""
+    import sysconfig
+
     marker = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"
     return sys.prefix == sys.base_prefix and marker.exists()

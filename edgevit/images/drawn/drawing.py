@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgevit.images.drawn.caption_font import fitted_line
 from edgevit.images.image_io import Image
 from edgevit.images.resizing import Rectangle, seen_part
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 _SMOOTHING = 8  # label maps are coarse; outlines are found on a map so many times finer
 _MARGIN = 3  # cells around a superpixel that the smoothing of its outline looks at

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from edgevit.images.picture_formats.orientation import UPRIGHT, from_turns
 from edgevit.images.picture_formats.structure import MOST_PARTS, Header, HeaderError, number
@@ -14,15 +15,13 @@ _AVIF_COST, _JPEG_2000_COST = 2, 3  # several buffers, of wider numbers
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 
 
-@dataclass(frozen=True)
-class _Box:
+class _Box(Struct, frozen=True):
     kind: bytes
     start: int
     end: int
 
 
-@dataclass
-class _Items:
+class _Items(Struct):
     """What a HEIF file's ``meta`` box says: the primary item, and the properties of all items."""
 
     primary: int = 0

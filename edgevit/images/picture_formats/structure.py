@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 ByteOrder = Literal["big", "little"]
 MOST_PARTS = 100_000  # chunks, blocks or boxes that are looked at; no real picture has as many
@@ -14,8 +15,7 @@ class HeaderError(ValueError):
     """A picture whose structure contradicts itself, or ends too early."""
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(Struct, frozen=True):
     """What is known of a picture before it is decoded.
 
     width, height: pixels as stored, before the orientation is applied.

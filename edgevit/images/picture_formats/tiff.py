@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from edgevit.images.picture_formats.structure import ByteOrder, Header, HeaderError, number
 
@@ -14,8 +14,7 @@ _USUAL_SAMPLES = 4
 _MOST_ENTRIES, _MOST_PAGES = 4096, 1000
 
 
-@dataclass(frozen=True)
-class _Layout:
+class _Layout(Struct, frozen=True):
     """Byte order, and how wide the fields are: BigTIFF has 64 bits where TIFF has 32."""
 
     order: ByteOrder

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgevit.inference.dense.letterbox import boxes_in_picture
 from edgevit.inference.runner import Array
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit.zoo.tasks import BOXES, OBJECT_CLASSES, SCORES
 
 SHOWN_SCORE = 0.3  # what is drawn and listed; precision is measured over all scores

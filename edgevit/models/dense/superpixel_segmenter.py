@@ -17,7 +17,7 @@ from edgevit.models.layers import init_linear, layer_norm
 from edgevit.models.superpixel.lla_writeback import WritebackBlock
 from edgevit.models.superpixel.sppp import SuperpixelPatchPooling
 from edgevit.zoo.dense_spec import LlaSegmenterSpec
-from edgevit.zoo.spec import ASSIGNMENT, SUPERPIXEL_MAP
+from edgevit.zoo.interface.tensors import ASSIGNMENT, SUPERPIXEL_MAP
 from edgevit.zoo.tasks import MASK
 
 

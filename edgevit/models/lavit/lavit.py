@@ -17,7 +17,8 @@ from edgevit.models.lavit.lavit_stem import LAVIT_STEMS
 from edgevit.models.lavit.less_attention import LavitBlock, LessAttention, VanillaAttention
 from edgevit.models.lavit.local_perception import LocalPerception
 from edgevit.models.layers import init_linear, layer_norm, merge_squares
-from edgevit.zoo.spec import LOGITS, SUMMARY, LavitSpec, stage_map
+from edgevit.zoo.interface.tensors import LOGITS, SUMMARY
+from edgevit.zoo.spec import LavitSpec, stage_map
 
 SCORES_PREFIX = "scores_"
 

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from edgevit.models.classifier import Classifier
 from edgevit.models.layers import init_linear, layer_norm
 from edgevit.models.superpixel.sppp import SuperpixelPatchPooling, SuperpixelTokens
-from edgevit.zoo.spec import ASSIGNMENT, LOGITS, SUMMARY, SUPERPIXEL_MAP, LlaSpec
+from edgevit.zoo.interface.tensors import ASSIGNMENT, LOGITS, SUMMARY, SUPERPIXEL_MAP
+from edgevit.zoo.spec import LlaSpec
 
 
 class LlaClassifier(Classifier):

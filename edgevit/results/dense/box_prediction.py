@@ -13,7 +13,7 @@ from edgevit.common.untrusted.sanitize import printable
 from edgevit.images.image_io import Image
 from edgevit.inference.dense.detections import Detections
 from edgevit.results.dense.dense_prediction import DensePrediction
-from edgevit.results.prediction import OfFrame
+from edgevit.results.stream_prediction import OfFrame
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -85,4 +85,4 @@ class BoxPrediction(DensePrediction):
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class StreamBoxPrediction(OfFrame, BoxPrediction):
-    """The same of one frame of a feed; see :class:`edgevit.results.prediction.OfFrame`."""
+    """The same of one frame of a feed; see :class:`edgevit.results.stream_prediction.OfFrame`."""

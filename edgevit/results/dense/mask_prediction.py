@@ -13,7 +13,7 @@ from edgevit.common.tables import Section, Table
 from edgevit.images.image_io import Image
 from edgevit.inference.dense.masks import runs_of
 from edgevit.results.dense.dense_prediction import DensePrediction
-from edgevit.results.prediction import OfFrame
+from edgevit.results.stream_prediction import OfFrame
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -76,4 +76,4 @@ class MaskPrediction(DensePrediction):
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class StreamMaskPrediction(OfFrame, MaskPrediction):
-    """The same of one frame of a feed; see :class:`edgevit.results.prediction.OfFrame`."""
+    """The same of one frame of a feed; see :class:`edgevit.results.stream_prediction.OfFrame`."""

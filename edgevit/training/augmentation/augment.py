@@ -17,7 +17,7 @@ import numpy as np
 from edgevit.images.image_io import Image, resize
 from edgevit.training.augmentation.randaugment import OPERATIONS
 from edgevit.training.recipe import ERASED_AREA, ERASED_ASPECT, Recipe
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 _CROP_TRIES = 10
 

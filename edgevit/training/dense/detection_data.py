@@ -18,7 +18,7 @@ from edgevit.images.labelled_boxes.box_folder import BoxFolder
 from edgevit.training.dense.detection_augmentation import augment
 from edgevit.training.dense.detection_recipe import DetectionRecipe
 from edgevit.training.dense.detection_targets import Truth
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 _CACHE_BYTES = 3 * 1024**3
 _ORDER, _SAMPLES = 0, 1  # streams of random numbers that must not be the same

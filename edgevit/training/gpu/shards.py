@@ -27,7 +27,7 @@ from edgevit.common.untrusted.parsers import parsing
 from edgevit.images import image_io
 from edgevit.images.image_files import list_images
 from edgevit.images.image_folder import ImageFolder
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 SHARD_BYTES = 30 * 2**20
 _HEADERS = 2**16  # of a shard's names and headers, in bytes

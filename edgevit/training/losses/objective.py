@@ -15,7 +15,7 @@ from edgevit.models.lavit.lavit import SCORES_PREFIX
 from edgevit.training.data import Batch
 from edgevit.training.losses.diagonality import diagonality_loss
 from edgevit.training.recipe import Recipe
-from edgevit.zoo.spec import LOGITS
+from edgevit.zoo.interface.tensors import LOGITS
 
 
 def soft_targets(

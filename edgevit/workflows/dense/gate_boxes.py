@@ -19,7 +19,7 @@ from edgevit.images.resizing import seen_part
 from edgevit.inference.calibration import FEWEST, Pictures, refuse_overlap
 from edgevit.inference.dense.box_drop import packed_boxes
 from edgevit.workflows.trained_pictures import warn_of_trained
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 
 def gate_boxes(

@@ -17,7 +17,7 @@ from edgevit.images.resizing import seen_part
 from edgevit.inference.calibration import FEWEST, Pictures, refuse_overlap
 from edgevit.workflows.dense.evaluate_masks import trained_void
 from edgevit.workflows.trained_pictures import warn_of_trained
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 from edgevit.zoo.tasks import VOID
 
 _CALIBRATING = 0.5

@@ -21,7 +21,8 @@ from edgevit.zoo.input_options import Channels
 if TYPE_CHECKING:
     from torch import nn
 
-    from edgevit.zoo.spec import Layout, ResizeMode
+    from edgevit.zoo.interface.preprocess import ResizeMode
+    from edgevit.zoo.spec import Layout
     from edgevit_export.importing.import_pipeline import ImportRequest
 
 _IMPORT_MODULES = ("onnx", "onnx_ir", "onnxsim")

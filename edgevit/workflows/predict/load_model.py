@@ -18,14 +18,8 @@ from edgevit.workflows.export import export as _export_model
 from edgevit.workflows.importing.import_model import export_module
 from edgevit.workflows.importing.import_model import import_onnx as _import_model
 from edgevit.workflows.predict.loaded_model import Model
-from edgevit.zoo.registry import (
-    DEFAULT_MODEL,
-    MODELS,
-    PREBUILT_BUNDLE,
-    ModelEntry,
-    did_you_mean,
-    find,
-)
+from edgevit.zoo import DEFAULT_MODEL, PREBUILT_BUNDLE
+from edgevit.zoo.registry import MODELS, ModelEntry, did_you_mean, find
 
 if TYPE_CHECKING:
     from torch import nn

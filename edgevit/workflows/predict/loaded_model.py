@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
+from edgevit.bundle.model_notes import untrained_note
 from edgevit.bundle.variant_names import current_name
 from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
 from edgevit.inference.confidence import UNSURE_BELOW, refuse_threshold
 from edgevit.inference.runner import Array
-from edgevit.results.bundle_summary import untrained_note
 from edgevit.results.prediction import Prediction
 from edgevit.workflows.bundle_work import BundleWork, PathLike
 from edgevit.workflows.predict.answer import answer_of
 from edgevit.workflows.predict.pictures import Picture, ReadOptions, Source, pictures_of
-from edgevit.zoo.spec import SUPERPIXEL_MAP
+from edgevit.zoo.interface.tensors import SUPERPIXEL_MAP
 from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
+from msgspec import Struct
 
 from edgevit.common.errors import InputError
 from edgevit.images import image_io
@@ -28,8 +28,7 @@ _TENSOR_LIBRARIES = ("torch", "jax", "jaxlib", "tensorflow")
 _WIDE_MODES = ("I", "F")  # of PIL: more than 8 bits, which its conversion to RGB cuts off
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """A picture and where it is from.
 
     load: gives the same pixels again; of a file, by reading it.
@@ -42,8 +41,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ReadOptions:
+class ReadOptions(Struct, frozen=True):
     """bgr: arrays have blue first, as OpenCV's have. orientation: how every picture is turned."""
 
     bgr: bool = False

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgevit.bundle.model_notes import knowledge
 from edgevit.common.errors import InputError
 from edgevit.common.storage.files import resolved
-from edgevit.results.bundle_summary import knowledge
 from edgevit.results.prediction import FilePredictions, Prediction
 from edgevit.workflows.predict.loaded_model import Model
 from edgevit.workflows.predict.pictures import AS_IT_IS, ReadOptions, from_file

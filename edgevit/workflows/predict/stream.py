@@ -12,13 +12,13 @@ from itertools import islice
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from edgevit.bundle.model_notes import knowledge
 from edgevit.common.errors import InputError
 from edgevit.common.progress import is_quiet
 from edgevit.common.storage.interruption import ending_signals
-from edgevit.results.bundle_summary import knowledge
 from edgevit.results.dense.box_prediction import StreamBoxPrediction
 from edgevit.results.dense.mask_prediction import StreamMaskPrediction
-from edgevit.results.prediction import StreamPrediction
+from edgevit.results.stream_prediction import StreamPrediction
 from edgevit_runtimes.live.feed import Feed, Say
 from edgevit_runtimes.live.feed_options import FeedOptions, OutputOptions
 from edgevit_runtimes.live.feed_summary import FeedSummary

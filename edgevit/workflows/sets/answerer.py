@@ -18,7 +18,7 @@ from edgevit.images import image_io
 from edgevit.images.image_io import Image
 from edgevit.inference.batches import FREE_BATCH
 from edgevit.workflows.sets.picture_items import PictureItem
-from edgevit.zoo.spec import LOGITS
+from edgevit.zoo.interface.tensors import LOGITS
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ from edgevit.common.errors import InputError
 from edgevit.common.libraries import require_modules
 from edgevit.common.progress import Progress
 from edgevit.workflows.targets.compile_request import CompileRequest, Precision
-from edgevit.zoo.spec import LOGITS
+from edgevit.zoo.interface.tensors import LOGITS
 from edgevit_runtimes.backends.native.native_library import library
 
 

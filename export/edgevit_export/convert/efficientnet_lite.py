@@ -22,12 +22,11 @@ from edgevit.bundle.bundle import (
     Bundle,
     Manifest,
     ModelInfo,
-    Reference,
     Variant,
     variant_file,
-    write_reference,
 )
 from edgevit.bundle.edit import create, seal
+from edgevit.bundle.reference import Reference, write_reference
 from edgevit.common.progress import Progress, stage
 from edgevit.common.storage.hashes import sha256_of
 from edgevit.inference.agreement import EXPORT_LIMITS, compare
@@ -35,7 +34,9 @@ from edgevit.inference.batches import infer_all
 from edgevit.inference.runner import Array, Runner
 from edgevit.models.count import count_macs
 from edgevit.training.imagenet_classes import class_names
-from edgevit.zoo.spec import LOGITS, Preprocess, stage_map
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import LOGITS
+from edgevit.zoo.spec import stage_map
 from edgevit_export.convert.export_pipeline import require_parity
 from edgevit_export.convert.graph import tensor_specs
 from edgevit_export.convert.library_versions import library_versions

@@ -19,12 +19,11 @@ from edgevit.bundle.bundle import (
     Bundle,
     Manifest,
     ModelInfo,
-    Reference,
     Variant,
     variant_file,
-    write_reference,
 )
 from edgevit.bundle.edit import create, seal
+from edgevit.bundle.reference import Reference, write_reference
 from edgevit.common.errors import CheckpointError, InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.common.storage.folders import refuse_existing
@@ -44,8 +43,9 @@ from edgevit.models.classifier import ZooModule
 from edgevit.models.count import count
 from edgevit.models.dense.detector import PLACE_BOXES
 from edgevit.models.dense.segmenter import CLASS_MAP
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import LOGITS, SUPERPIXEL_MAP
 from edgevit.zoo.registry import ModelEntry
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
 from edgevit.zoo.tasks import TASK_OUTPUTS
 from edgevit_export.convert.graph import Pass, rewritten, tensor_specs
 from edgevit_export.convert.library_versions import library_versions

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 
 OPSET = 18
 IR_VERSION = 10  # newest that ONNX Runtime 1.18 and TensorRT 10.3 read; onnx's default is newer

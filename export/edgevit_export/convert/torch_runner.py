@@ -9,7 +9,7 @@ import torch
 
 from edgevit.inference.runner import Array, check_feeds
 from edgevit.models.classifier import ZooModule
-from edgevit.zoo.spec import IMAGE_INPUT, TensorSpec
+from edgevit.zoo.interface.tensors import IMAGE_INPUT, TensorSpec
 
 
 class TorchRunner:

@@ -13,7 +13,8 @@ from onnx import helper
 from torch import Tensor, nn
 
 from edgevit.models.classifier import ZooModule
-from edgevit.zoo.spec import IMAGE_INPUT, LlaSpec
+from edgevit.zoo.interface.tensors import IMAGE_INPUT
+from edgevit.zoo.spec import LlaSpec
 from edgevit_export.convert.graph import IR_VERSION, OPSET
 from edgevit_export.convert.superpixel_op import DOMAIN, DOMAIN_VERSION, superpixel_functions
 

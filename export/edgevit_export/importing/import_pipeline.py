@@ -19,12 +19,11 @@ from edgevit.bundle.bundle import (
     Bundle,
     Manifest,
     ModelInfo,
-    Reference,
     Variant,
     variant_file,
-    write_reference,
 )
 from edgevit.bundle.edit import create, seal
+from edgevit.bundle.reference import Reference, write_reference
 from edgevit.common.errors import DamagedError, EdgevitError, InputError
 from edgevit.common.progress import Progress, stage
 from edgevit.common.storage.folders import refuse_existing
@@ -35,8 +34,10 @@ from edgevit.inference.agreement import Agreement, AtLeast, Limits, compare, req
 from edgevit.inference.batches import infer_all
 from edgevit.inference.node_names import IMPORTED
 from edgevit.inference.runner import Array, OpenRunner
+from edgevit.zoo.interface.preprocess import Preprocess, ResizeMode
+from edgevit.zoo.interface.tensors import LOGITS
 from edgevit.zoo.normalisation import PRESETS, Normalisation
-from edgevit.zoo.spec import LOGITS, Layout, Preprocess, ResizeMode
+from edgevit.zoo.spec import Layout
 from edgevit_export.convert.graph import rewritten, tensor_specs
 from edgevit_export.convert.library_versions import library_versions
 from edgevit_export.convert.simplify import simplify

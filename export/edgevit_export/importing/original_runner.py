@@ -9,8 +9,8 @@ import numpy as np
 
 from edgevit.common.errors import InputError
 from edgevit.inference.runner import Array, Runner, check_feeds
+from edgevit.zoo.interface.tensors import IMAGE_INPUT, LOGITS, TensorSpec
 from edgevit.zoo.normalisation import Normalisation
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS, TensorSpec
 from edgevit_export.importing.model_input import ModelInput
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from edgevit.zoo.interface.tensors import IMAGE_INPUT, LOGITS
 from edgevit.zoo.normalisation import Normalisation
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS
 from edgevit_export.convert.graph import add_weight
 from edgevit_export.importing.model_input import ModelInput
 

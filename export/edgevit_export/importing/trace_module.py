@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edgevit.common.errors import InputError
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.inference.runner import Array
-from edgevit.zoo.spec import LOGITS
+from edgevit.zoo.interface.tensors import LOGITS
 from edgevit_export.convert.trace import to_onnx
 from edgevit_export.importing.read_classifier import standard_model
 

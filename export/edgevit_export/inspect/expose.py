@@ -8,18 +8,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
 import onnx_ir as ir
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import seal
 from edgevit.bundle.manifest import FLOAT_VARIANT, REFERENCE_FILE
 from edgevit.common.errors import DamagedError, InputError
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 from edgevit_export.convert.graph import tensor_specs, values_by_name
 from edgevit_export.convert.read_onnx import read_onnx, understood
 

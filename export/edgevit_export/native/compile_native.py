@@ -7,7 +7,7 @@ from functools import partial
 import onnx
 import onnx_ir as ir
 
-from edgevit.zoo.spec import LOGITS
+from edgevit.zoo.interface.tensors import LOGITS
 from edgevit_export.convert.graph import copy_of
 from edgevit_export.native.lowering.lower_graph import lowered
 from edgevit_export.native.plan_file import plan_bytes

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
+from msgspec import structs
 from numpy.typing import NDArray
 
 from edgevit.bundle.bundle import Bundle
@@ -132,7 +133,7 @@ def quantize_bundle(
     with stage(progress, "write the bundle"), edit(bundle) as draft:
         draft.require_same(bundle, [FLOAT_VARIANT])
         draft.drop(_replaced(draft.bundle, request, [int8_variant(scheme) for scheme in schemes]))
-        draft.manifest = replace(draft.manifest, chosen={}, machines={})
+        draft.manifest = structs.replace(draft.manifest, chosen={}, machines={})
         for scheme, result in found.items():
             name = int8_variant(scheme)
             draft.write(variant_file(name), partial(ir.save, result.best.model))
@@ -142,7 +143,7 @@ def quantize_bundle(
         if bundle.manifest.task == "classification":
             confidence = fitted(expected[LOGITS], request.labels, request.evaluation_set)
             if confidence is not None:
-                draft.manifest = replace(draft.manifest, confidence=confidence)
+                draft.manifest = structs.replace(draft.manifest, confidence=confidence)
     return draft.bundle, found
 
 
@@ -183,7 +184,7 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
     pictures = request.calibrating
     report: dict[str, Any] = {
         **found.best.to_json(),
-        "picture_set": asdict(request.evaluation_set),
+        "picture_set": structs.asdict(request.evaluation_set),
         "holds": found.holds,
         "max_drop_points": request.max_drop,
         "accuracy_from": "this machine's runtime"
@@ -220,7 +221,7 @@ def _half(request: QuantizeRequest, search: Search) -> tuple[ir.Model, Variant]:
     drop = drop_of(few, got)
     report = {
         **drop.to_json(),
-        "picture_set": asdict(request.part_of_evaluation(places)),
+        "picture_set": structs.asdict(request.part_of_evaluation(places)),
         "accuracy_from": "a simulation in ONNX Runtime",
         "kept_float": {name: _stored(peak) for name, peak in half.kept_float.items()},
     }

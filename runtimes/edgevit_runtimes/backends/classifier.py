@@ -14,7 +14,8 @@ from edgevit.images.image_io import Image
 from edgevit.inference.answers import Answer, likeliest
 from edgevit.inference.batches import PictureSource, Resized, infer_batches
 from edgevit.inference.runner import Array, Runner, batch_size
-from edgevit.zoo.spec import LOGITS, SUPERPIXEL_MAP, Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import LOGITS, SUPERPIXEL_MAP
 from edgevit.zoo.tasks import BOXES, SCORES
 from edgevit_runtimes.backends.open_model import Host, open_variant
 from edgevit_runtimes.backends.shared_runner import SharedRunner

@@ -6,10 +6,11 @@ Every call of it gives an error code first; :meth:`Cuda.call` turns one into an 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from edgevit.common.errors import CheckFailedError, InputError, MissingExtraError
 
@@ -17,8 +18,7 @@ _MODULE = "cuda.bindings.runtime"
 _DRIVER_FILE = Path("proc/driver/nvidia/version")
 
 
-@dataclass(frozen=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """driver: the version of CUDA that the driver brings, and its own where the system says it."""
 
     name: str

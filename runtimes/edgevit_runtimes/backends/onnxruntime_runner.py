@@ -16,7 +16,7 @@ from edgevit.common.installation.install_command import pip_install, uninstall
 from edgevit.common.untrusted.bounded import native_name
 from edgevit.common.untrusted.parsers import parsing, reason_of
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 from edgevit_runtimes.backends.onnxruntime_profile import read_profile, start_profiling
 
 _DTYPES = {

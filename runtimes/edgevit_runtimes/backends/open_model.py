@@ -16,7 +16,7 @@ from edgevit.bundle.bundle import Bundle
 from edgevit.common.errors import DamagedError, InputError
 from edgevit.common.storage.cache import writable_cache
 from edgevit.inference.runner import Runner
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 from edgevit_runtimes.devices.facts import refuse_foreign
 
 

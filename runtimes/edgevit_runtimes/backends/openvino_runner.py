@@ -15,7 +15,7 @@ from edgevit.common.telemetry import import_quietly
 from edgevit.common.untrusted.bounded import native_name
 from edgevit.common.untrusted.parsers import parsing
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 from edgevit_runtimes.backends.openvino_cache import Compiling, compiled_model
 from edgevit_runtimes.backends.openvino_profile import OpenVinoProfile
 

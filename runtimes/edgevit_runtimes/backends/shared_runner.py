@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from edgevit.common.errors import InputError
 from edgevit.inference.runner import Array, Runner
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 
 
 class SharedRunner:

@@ -20,7 +20,7 @@ from edgevit.common.errors import CheckFailedError, DamagedError, InputError
 from edgevit.common.storage.files import write_atomically
 from edgevit.common.tensorrt_library import TensorRT
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
-from edgevit.zoo.spec import TensorSpec
+from edgevit.zoo.interface.tensors import TensorSpec
 from edgevit_runtimes.backends.cuda import Cuda
 from edgevit_runtimes.backends.tensorrt_profile import layer_profiler
 

@@ -85,7 +85,7 @@ def _opened(job: MeasurementJob, variant: str | None = None) -> tuple[Any, dict[
     import numpy as np
 
     from edgevit.bundle.bundle import Bundle
-    from edgevit.zoo.spec import IMAGE_INPUT
+    from edgevit.zoo.interface.tensors import IMAGE_INPUT
     from edgevit_runtimes.backends.open_model import Host, open_variant
 
     bundle = Bundle.open(Path(job.bundle))

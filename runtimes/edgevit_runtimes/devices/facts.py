@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from shlex import quote
 
+from msgspec import Struct
+
 from edgevit.bundle.bundle import Bundle
-from edgevit.bundle.compiled import differences
 from edgevit.common.errors import BundleError, EdgevitError
 from edgevit.common.installed import distribution
 from edgevit.common.tensorrt_library import find_tensorrt
@@ -23,8 +23,7 @@ _CPU = "cpu"
 _SUPERPIXELS = "function bodies"
 
 
-@dataclass(frozen=True)
-class Compiling:
+class Compiling(Struct, frozen=True):
     """Which facts matter: those of a GPU that is here, or of a named capability; a provider."""
 
     capability: str | None = None
@@ -93,6 +92,8 @@ def refuse_foreign(bundle: Bundle, name: str) -> None:
     variant = bundle.manifest.variants[name]
     if variant.build is None or not variant.build.built_for:
         return
+    from edgevit.bundle.compiled import differences
+
     wanted = variant.build.built_for
     found = differences(wanted, _here(variant.runtime, wanted, variant.build.options))
     if found:

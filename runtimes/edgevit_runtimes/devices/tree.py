@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 # Tools whose output says what no file says. In a recorded tree it lies in tools/NAME.
 TOOLS: dict[str, tuple[str, ...]] = {
@@ -22,8 +23,7 @@ _TOOL_TIMEOUT_S = 10.0
 _MOST_BYTES = 1 << 18
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """Reads below ``root``; what cannot be read is None, never an empty or a zero value."""
 
     root: Path = Path("/")

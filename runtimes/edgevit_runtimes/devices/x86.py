@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from edgevit_runtimes.devices.tree import Tree
 
 _WANTED_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
 
 
-@dataclass(frozen=True)
-class X86:
+class X86(Struct, frozen=True):
     """None is "unavailable": the system does not say."""
 
     processor: str | None

@@ -15,7 +15,7 @@ from edgevit.common.tables import Section, Table
 from edgevit.common.untrusted.bounded import read_text
 from edgevit.common.untrusted.sanitize import harmless
 from edgevit.common.version import __version__
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_runtimes.devices import record
 from edgevit_runtimes.devices.advice import advise
 from edgevit_runtimes.devices.machine import describe

@@ -12,7 +12,7 @@ from edgevit.bundle.task_answer import task_answer
 from edgevit.images import image_io
 from edgevit.inference.answers import Answer
 from edgevit.inference.dense.detections import Detections
-from edgevit.zoo.spec import SUPERPIXEL_MAP
+from edgevit.zoo.interface.tensors import SUPERPIXEL_MAP
 from edgevit_runtimes.backends.classifier import BundleClassifier
 from edgevit_runtimes.live.feed import Feed
 from edgevit_runtimes.live.feed_options import FeedOptions

@@ -8,9 +8,11 @@ Every variant that ``edgevit compile --target auto`` could build is held against
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+
+from msgspec.structs import replace
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit

@@ -32,7 +32,7 @@ from edgevit.inference.runner import (
     batch_size,
     profiling,
 )
-from edgevit.zoo.spec import IMAGE_INPUT
+from edgevit.zoo.interface.tensors import IMAGE_INPUT
 from edgevit_runtimes.backends.open_model import open_variant
 
 _WARMUP = 5

@@ -23,7 +23,7 @@ from edgevit.images.image_io import Image
 from edgevit.inference.agreement import Agreement, EvalSet, compare, variant_limits
 from edgevit.inference.batches import PictureSource, infer_all, infer_batches
 from edgevit.inference.runner import Array, Runner
-from edgevit.zoo.spec import ASSIGNMENT
+from edgevit.zoo.interface.tensors import ASSIGNMENT
 from edgevit.zoo.tasks import TASK_OUTPUTS
 from edgevit_runtimes.backends.open_model import open_reference, open_variant
 from edgevit_runtimes.selection.agreement import float_set, reference_set

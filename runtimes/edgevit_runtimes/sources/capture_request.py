@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from msgspec import Struct
 
 from edgevit.common.errors import InputError
 from edgevit.images.image_io import Image
@@ -19,8 +19,7 @@ _TURNS = {
 _LARGEST_SIDE_PX = 16_384
 
 
-@dataclass(frozen=True)
-class CaptureRequest:
+class CaptureRequest(Struct, frozen=True):
     """What a camera is asked for; None: what it prefers.
 
     size_px: width and height.
@@ -47,8 +46,7 @@ class CaptureRequest:
             )
 
 
-@dataclass(frozen=True)
-class Orientation:
+class Orientation(Struct, frozen=True):
     """Turned clockwise by so many degrees, then mirrored left to right."""
 
     rotate: int = 0

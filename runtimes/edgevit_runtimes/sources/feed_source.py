@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from edgevit_runtimes.sources.capture_request import CaptureRequest, Orientation
 from edgevit_runtimes.sources.frame import Source
@@ -11,8 +12,7 @@ from edgevit_runtimes.sources.open_source import open_source, refuse_unused
 from edgevit_runtimes.sources.source_address import Address, parse
 
 
-@dataclass(frozen=True)
-class FeedSource:
+class FeedSource(Struct, frozen=True):
     """A source, what is asked of it, and how its frames are turned."""
 
     address: Address

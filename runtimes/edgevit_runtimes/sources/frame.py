@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from edgevit.common.errors import EdgevitError
 from edgevit.images.image_io import Image
@@ -26,8 +27,7 @@ class UnreadableFrameError(EdgevitError):
     """One frame is damaged or empty; the next may be whole."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """A decoded frame, turned and mirrored as asked.
 
     picture: uint8 RGB [H, W, 3].

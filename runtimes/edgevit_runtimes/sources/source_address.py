@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from shlex import quote
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from edgevit.bundle.bundle import is_onnx_file
 from edgevit.common.errors import InputError
@@ -53,8 +54,7 @@ class Kind(Enum):
     STDIN = "standard input"
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(Struct, frozen=True):
     """A source that was named, and how to call it in outputs."""
 
     kind: Kind

@@ -13,7 +13,7 @@ from edgevit.inference.dense.box_drop import BoxDrop, box_error, packed_boxes
 from edgevit.inference.dense.detection_agreement import compare_boxes
 from edgevit.inference.dense.detection_metrics import detection_accuracy
 from edgevit.inference.dense.detections import Detections
-from edgevit.zoo.spec import Preprocess
+from edgevit.zoo.interface.preprocess import Preprocess
 
 
 def found(boxes: list[list[float]], scores: list[float], labels: list[int]) -> Detections:

@@ -16,7 +16,7 @@ from edgevit.inference.dense.segmentation_metrics import (
     confusion_of,
 )
 from edgevit.workflows.dense.gate_masks import labels_in_input
-from edgevit.zoo.spec import Preprocess, ResizeMode
+from edgevit.zoo.interface.preprocess import Preprocess, ResizeMode
 
 SIZES = [(120, 200), (200, 120), (64, 64), (31, 47)]
 

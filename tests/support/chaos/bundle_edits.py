@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from edgevit.bundle.bundle import Bundle, MachineChoice, Variant
 from edgevit.bundle.edit import create, edit, seal
@@ -129,7 +130,9 @@ def _replace(folder: Path, number: int) -> None:
     """As export ends: a whole new folder."""
     bundle = Bundle.open(_bundle(folder))
     notes = {_NOTE: str(number)}
-    manifest = replace(bundle.manifest, model=replace(bundle.manifest.model, notes=notes))
+    manifest = structs.replace(
+        bundle.manifest, model=structs.replace(bundle.manifest.model, notes=notes)
+    )
     with create(bundle.path, replace_existing=True) as new:
         for name in manifest.files:
             shutil.copy(bundle.path / name, new / name)

@@ -107,7 +107,7 @@ def _changed_text(text: str, rng: Rng) -> bytes:
 
 def _manifests(scratch: Path) -> tuple[list[str], Callable[[bytes], None]]:
     """Of a small bundle and of the shipped one; with what quantizing and compiling add."""
-    from edgevit.zoo.registry import PREBUILT_BUNDLE
+    from edgevit.zoo import PREBUILT_BUNDLE
 
     bundle = small_bundle(scratch / "described.edgevit").path
     shipped = json.loads((PREBUILT_BUNDLE / MANIFEST_FILE).read_text())

@@ -14,7 +14,7 @@ from edgevit.common.errors import EdgevitError
 from edgevit.common.progress import SilentProgress
 from edgevit.images import image_io
 from edgevit.inference.calibration import Pictures
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from support.fuzzing.mutations import Rng, changed_file, changed_message, one_of
 from support.fuzzing.sandbox import Subject
 from support.fuzzing.small_bundle import put_file, small_bundle, small_model

@@ -12,10 +12,12 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevit.bundle.bundle import Bundle, Manifest, ModelInfo, Reference, Variant, write_reference
+from edgevit.bundle.bundle import Bundle, Manifest, ModelInfo, Variant
 from edgevit.bundle.edit import seal
 from edgevit.bundle.manifest import MANIFEST_FILE
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS, Preprocess, TensorSpec
+from edgevit.bundle.reference import Reference, write_reference
+from edgevit.zoo.interface.preprocess import Preprocess
+from edgevit.zoo.interface.tensors import IMAGE_INPUT, LOGITS, TensorSpec
 
 SIDE_PX = 8
 CLASSES = ("cat", "dog", "owl")

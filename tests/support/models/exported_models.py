@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import onnx
 import torch
 
-from edgevit.zoo.spec import LOGITS
+from edgevit.zoo.interface.tensors import LOGITS
 from edgevit_export.convert import trace
 from edgevit_export.convert.graph import rewritten
 from edgevit_export.convert.simplify import simplify

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.inference.runner import Array, LayerTime, check_feeds, is_profiling
-from edgevit.zoo.spec import IMAGE_INPUT, LOGITS, TensorSpec
+from edgevit.zoo.interface.tensors import IMAGE_INPUT, LOGITS, TensorSpec
 from edgevit_runtimes.backends.native.native_library import NativeModel
 
 
