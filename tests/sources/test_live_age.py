@@ -351,7 +351,9 @@ def test_a_pipe_that_ends_while_the_model_is_loading(count: int, photos: list[Im
     answers = [json.loads(line) for line in ended.stdout.splitlines()]
     newest = answers[-1]
     height, width = photos[count - 1].shape[:2]
-    assert (newest["frame"], newest["width_px"], newest["height_px"]) == (count - 1, width, height)
+    assert (newest["width_px"], newest["height_px"]) == (width, height), "the last picture"
     counts = newest["frames"]
-    assert (counts["captured"], counts["answered"] + counts["dropped"]) == (count, count)
+    # What comes before the model is ready is not counted, unless the pipe ends before that too.
+    assert newest["frame"] == counts["captured"] - 1 < count
+    assert counts["answered"] + counts["dropped"] == counts["captured"]
     assert len(answers) == counts["answered"] >= 1
