@@ -142,16 +142,21 @@ def _at(name: str, size_px: int) -> ModelSpec:
 def _regions_and_latents() -> Iterator[Run]:
     """The same trunk with superpixels, with squares, and with a plain mean; three seeds each.
 
-    Without a teacher and from random weights: what is compared is all that differs. At stride 16
-    and 160 pixels 100 places are pooled, at stride 8 and 128 pixels 256, at 320 pixels 400.
+    Without a teacher and from random weights: what is compared is all that differs. Places of the
+    map that are pooled: 100, at 64 pixels 64, at stride 8 and 128 pixels 256, at 320 pixels 400.
     """
     tiny, micro = find("lla_tiny").spec, find("lla_micro").spec
     assert isinstance(tiny, LlaSpec)
     assert isinstance(micro, LlaSpec)
-    cases = {"ab": tiny, "ab.stride8": micro.at_size(128), "ab.320px": tiny.at_size(320)}
-    for case, spec in cases.items():
+    cases = {
+        "ab": (tiny, (5, 7)),
+        "ab.64px": (micro, (4, 5)),
+        "ab.stride8": (micro.at_size(128), (5, 7)),
+        "ab.320px": (tiny.at_size(320), (5, 7)),
+    }
+    for case, (spec, grids) in cases.items():
         for seed in SEEDS:
-            for name, variant in _poolings(spec):
+            for name, variant in _poolings(spec, grids):
                 yield Run(
                     f"{case}.{name}.seed{seed}",
                     variant,
@@ -164,13 +169,14 @@ def _regions_and_latents() -> Iterator[Run]:
                 )
 
 
-def _poolings(spec: LlaSpec) -> Iterator[tuple[str, ModelSpec]]:
-    """Ways to pool the trunk's map, by name."""
+def _poolings(spec: LlaSpec, grids: tuple[int, ...]) -> Iterator[tuple[str, ModelSpec]]:
+    """Ways to pool the trunk's map, by name; superpixels and squares a side."""
     assert spec.trunk is not None
-    for count, side in (("k25", 5), ("k49", 7)):
+    for side in grids:
         superpixels = replace(spec.superpixels, grid=(side, side))
-        yield f"superpixels_{count}", replace(spec, superpixels=superpixels)
-        yield f"squares_{count}", replace(spec, superpixels=superpixels, pooling="squares")
+        yield f"superpixels_k{side**2}", replace(spec, superpixels=superpixels)
+        squares = replace(spec, superpixels=superpixels, pooling="squares")
+        yield f"squares_k{side**2}", squares
     yield "mean", ConvolutionalSpec("mean", spec.trunk, image_px=spec.image_px)
 
 
