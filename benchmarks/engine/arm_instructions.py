@@ -11,8 +11,9 @@ the processor's user mode executes from uint8 pixels to logits, on one thread, b
 that answers 12 times, less that of one that answers twice, divided by ten. So neither opening a
 model nor its first answers count. Ratios are to ``native-int8`` on the same processor.
 
-Wanted: QEMU with plugins, a C compiler, Zig (pip install ziglang), ONNX Runtime's C headers and
-its wheel for aarch64, and arm64's C library (apt-get install libstdc++6-arm64-cross).
+Wanted: a QEMU that takes plugins (Debian 12's qemu-user), a C compiler, Zig (pip install ziglang),
+ONNX Runtime's C headers (.ci/onnxruntime-headers) and its wheel for aarch64, and arm64's C library
+(apt-get install libstdc++6-arm64-cross). ``make count-arm64`` fetches Zig and the wheel.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def main() -> None:
         contestants = list(_contestants(folder, arguments.wheel))
         rows = _rows(emulator, contestants, arguments.cpu, arguments.rounds)
     conditions = {
-        "qemu": emulator.version,
+        "emulator": emulator.name,
         "onnxruntime": arguments.wheel.name.split("-")[1],
         "answers": MANY - FEW,
         "rounds": arguments.rounds,
@@ -186,12 +187,11 @@ def _print(results: dict[str, Any]) -> None:
         )
         for row in results["rows"]
     ]
-    title = "One answer of lla_tiny under QEMU {qemu}, ONNX Runtime {onnxruntime}"
+    title = "One answer of lla_tiny under {emulator}, ONNX Runtime {onnxruntime}"
     print_table(title.format(**results["conditions"]), columns, table, numeric=columns[4:])
     spread = max(row["spread_percent"] for row in results["rows"])
-    print(
-        f"Medians of {results['conditions']['rounds']} rounds, which differ by {spread} % at most."
-    )
+    rounds = results["conditions"]["rounds"]
+    print(f"Medians of {rounds} rounds, which differ by {spread:.3f} % at most.")
 
 
 def _arguments() -> argparse.Namespace:

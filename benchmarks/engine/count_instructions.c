@@ -1,13 +1,13 @@
-/* A plugin for QEMU 6.1 and later, of which only user-mode emulation is meant: counts the instructions
- * that a program executes, all of its threads together, and writes their number into a file.
+/* A plugin for QEMU's user-mode emulation: counts the instructions that a program executes, those of
+ * all its threads together, and writes their number into a file when the program ends.
  *
  *   qemu-aarch64 -plugin file=count_instructions.so,out=FILE PROGRAM
  *
- * QEMU asks for every block of instructions once, when it translates it, and calls back each time
- * the block begins. A block that a signal interrupts is counted whole; systems' calls end one.
+ * QEMU translates a program block by block, asks the plugin about each block once, and calls it back
+ * whenever the block begins. A block that a signal interrupts is counted whole.
  *
- * The declarations below are the few of QEMU's plugin interface that are needed: with them it is
- * built without QEMU's sources, and for a release older than 9.0 too (PLUGIN_INTERFACE=1).
+ * The few declarations of QEMU's plugin interface that are needed stand below, so that the plugin is
+ * built without QEMU's headers; releases before 9.0 want PLUGIN_INTERFACE=1.
  */
 #include <inttypes.h>
 #include <stdio.h>
