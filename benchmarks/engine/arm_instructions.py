@@ -32,7 +32,7 @@ import onnx
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
-from edgevit.common.errors import EdgevitError, InputError
+from edgevit.common.errors import EdgevitError, InputError, options_as_typed
 from edgevit.zoo.registry import PREBUILT_BUNDLE
 from edgevit_export.native.compile_native import compile_native
 from engine.arm_programs import (
@@ -209,8 +209,9 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except EdgevitError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    with options_as_typed():
+        try:
+            main()
+        except EdgevitError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
