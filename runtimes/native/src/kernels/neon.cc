@@ -11,7 +11,7 @@ namespace neon {
 #include "vector.h"
 #include "arm.h"
 
-constexpr int kRows = 3, kParts = 4, kPartsAtOnce = 4;
+constexpr int kRows = 5, kParts = 4, kPartsAtOnce = 2;
 
 // A part holds 4 outputs, each as two halves of its sum.
 struct Sum { int32x4_t low, high; };
