@@ -74,6 +74,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """onnxsim prints a page about all that is not freed when Python ends."""
+    gc.unfreeze()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many were skipped, by the reason's first words; pytest's own line comes after it."""
     skipped = terminalreporter.stats.get("skipped", [])

@@ -33,7 +33,7 @@ import onnx
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
 from edgevit.common.errors import EdgevitError, InputError, options_as_typed
-from edgevit.zoo.registry import PREBUILT_BUNDLE
+from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_export.native.compile_native import compile_native
 from engine.arm_programs import (
     FETCHING,
