@@ -32,7 +32,8 @@ _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"
 
 def tiny_specs() -> list[ModelSpec]:
     """Models of every kind of operation, as small as they can be."""
-    trunk = TrunkSpec((Convolution(8, stride=2), InvertedResidual(16, 24, stride=2)))
+    filters = (InvertedResidual(16, 24, stride=2), InvertedResidual(16, 64))  # by 16, and by 64
+    trunk = TrunkSpec((Convolution(8, stride=2), *filters))
     superpixels = SuperpixelSpec(grid=(2, 2), cell_px=2)
     shared = {"image_px": 16, "patch_px": 4, "mlp_ratio": 1, "classes": 5}
     return [
