@@ -75,7 +75,7 @@ def main() -> None:
     timing.add_argument("--per-class", type=int, help="how many pictures of each class")
     timing.add_argument("--store-px", type=int, default=224, help="side of pictures in memory")
     timing.add_argument("--device", default=_DEVICE)
-    timing.set_defaults(does=_speed, results=Path(), output=Path())
+    timing.set_defaults(does=_speed)
     training = commands.add_parser("train", help="what is next in the plan")
     training.add_argument("shards", type=Path)
     training.add_argument("results", type=Path, help="what earlier calls left")
@@ -144,7 +144,7 @@ def _speed(arguments: argparse.Namespace) -> None:
     data = _Data(arguments.shards, arguments.store_px)
     for wanted in arguments.runs:
         run = replace(run_named(wanted.name), init=None, per_class=arguments.per_class)
-        started = _started(run, arguments, data)
+        started = _new(run, arguments, data)
         rate = started.epochs.pictures_per_second(started.recipe, arguments.epochs)
         _say(f"{wanted.name}  {rate:.0f} pictures/s")
 
@@ -178,6 +178,8 @@ class _Wanted:
         if self.name not in (run.name for run in plan()):
             raise argparse.ArgumentTypeError(f"the plan has no run '{self.name}'")
         seconds = much.endswith("s")
+        if much.strip("s") and not much.strip("0s"):
+            raise argparse.ArgumentTypeError(f"'{text}' trains nothing; give a number above 0")
         if much and not much.removesuffix("s").isdecimal():
             raise argparse.ArgumentTypeError(f"expected NAME=30 (epochs) or NAME=90s, got '{text}'")
         self.seconds = float(much[:-1]) if seconds else None
@@ -196,6 +198,13 @@ def _remaining(arguments: argparse.Namespace) -> Iterator[tuple[Run, float | Non
 
 def _started(run: Run, arguments: argparse.Namespace, data: _Data) -> GpuRun:
     """A run from its beginning, or from the state that an earlier call left."""
+    begun = _new(run, arguments, data)
+    if any(begun.restore(folder) for folder in _folders(arguments)):
+        _say(f"{run.name}  goes on after epoch {begun.epoch}")
+    return begun
+
+
+def _new(run: Run, arguments: argparse.Namespace, data: _Data) -> GpuRun:
     start = None
     if run.init is not None:
         start = _first(arguments, f"{run.init}.weights")
@@ -203,10 +212,7 @@ def _started(run: Run, arguments: argparse.Namespace, data: _Data) -> GpuRun:
             raise InputError(f"{run.name} starts from {run.init}, whose weights are not there.")
     training, validation = data.of(run)
     teacher = data.teacher_of(run)
-    begun = GpuRun(Job(run, training, validation, arguments.device, start, teacher))
-    if any(begun.restore(folder) for folder in _folders(arguments)):
-        _say(f"{run.name}  goes on after epoch {begun.epoch}")
-    return begun
+    return GpuRun(Job(run, training, validation, arguments.device, start, teacher))
 
 
 def _folders(arguments: argparse.Namespace) -> tuple[Path, Path]:
@@ -289,13 +295,16 @@ def _collect(arguments: argparse.Namespace) -> None:
     folders = dict(pair.split("=", 1) for pair in arguments.val)
     arguments.output.mkdir(parents=True, exist_ok=True)
     for row in _rows(arguments.results):
-        run = run_named(row["run"])
-        tensors = load_parts(arguments.results, f"{run.name}.weights")
+        tensors = load_parts(arguments.results, f"{row['run']}.weights")
         if tensors is None:
             continue
+        run = _planned(row["run"])
         classes = tuple(row.pop("classes"))
         module = build(run.answering_spec.with_classes(len(classes)))
-        module.load_state_dict({**module.state_dict(), **fitting(module, tensors)})
+        fits = fitting(module, tensors)
+        if len(fits) < len(tensors):
+            raise InputError(f"The weights of {run.name} are of another model than the plan's.")
+        module.load_state_dict({**module.state_dict(), **fits})
         if run.data in folders:
             whole = read_folder(Path(folders[run.data]), module.spec.image_px)
             row.update(accuracy(module, whole))
@@ -303,6 +312,15 @@ def _collect(arguments: argparse.Namespace) -> None:
         path = arguments.output / f"{run.name}.safetensors"
         save_checkpoint(path, module, run.spec.name.partition("@")[0], classes, notes)
         print(f"{path}  top-1 {100 * row['val_top1']:.2f} %")
+
+
+def _planned(name: str) -> Run:
+    try:
+        return run_named(name)
+    except KeyError:
+        raise InputError(
+            f"{name} was trained by another plan; this one does not have it."
+        ) from None
 
 
 def _rows_file(arguments: argparse.Namespace) -> Path:

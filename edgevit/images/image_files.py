@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from msgspec import Struct, field
 
 from edgevit.common.errors import InputError, some_of
 from edgevit.common.storage.files import resolved
@@ -23,7 +22,8 @@ REPEATED = "links to a folder that is listed already, or lies above"
 UNREADABLE = "folders that may not be read"
 
 
-class Listing(Struct, frozen=True):
+@dataclass(frozen=True)
+class Listing:
     """Pictures, sorted; and what was left out, by reason."""
 
     files: tuple[Path, ...]

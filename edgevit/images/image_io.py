@@ -11,12 +11,12 @@ import os
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from edgevit.common.errors import InputError
@@ -64,7 +64,8 @@ _large_lock = threading.Lock()
 _ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
-class _Limit(Struct):
+@dataclass
+class _Limit:
     pixels: int = DEFAULT_MAX_PIXELS
 
 
@@ -82,7 +83,8 @@ def set_max_pixels(pixels: int) -> None:
     _limit.pixels = pixels
 
 
-class Picture(Struct, frozen=True):
+@dataclass(frozen=True)
+class Picture:
     """A decoded picture, uint8 RGB [H, W, 3], and what its file said."""
 
     pixels: Image

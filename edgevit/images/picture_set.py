@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-from msgspec import Struct
 
 from edgevit.common.storage.files import resolved
 from edgevit.common.storage.hashes import sha256_of
@@ -26,7 +25,8 @@ _SHOWN_DIGITS = 12
 _PARTS = ("train", "training", "val", "validation", "eval", "test")
 
 
-class PictureSet(Struct, frozen=True):
+@dataclass(frozen=True)
+class PictureSet:
     """name: for people. images: how many pictures. sha256: of all of them, see above."""
 
     name: str

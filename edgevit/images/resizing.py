@@ -5,9 +5,10 @@ Area averaging along a side that shrinks (no aliasing), bilinear along one that 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from edgevit.zoo.interface.preprocess import Preprocess
@@ -17,7 +18,8 @@ LETTERBOX_GREY = 114  # beside a letterboxed picture, as object detectors have i
 Image = NDArray[np.uint8]
 
 
-class Rectangle(Struct, frozen=True):
+@dataclass(frozen=True)
+class Rectangle:
     """In pixels of a picture; it may begin before the picture and end after it."""
 
     left: int

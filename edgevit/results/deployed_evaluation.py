@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-from msgspec import structs
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.result import Result
@@ -68,7 +66,7 @@ class DeployedEvaluation(Result):
             "trained": manifest.model.trained,
             "weights": manifest.model.weights,
             "data": str(self.data),
-            "picture_set": structs.asdict(self.picture_set),
+            "picture_set": asdict(self.picture_set),
             **figures,
             "images_per_s": {"inference": round(inference, 1), "with_reading": round(overall, 1)},
             "conditions": {

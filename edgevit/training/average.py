@@ -25,7 +25,8 @@ def averaged(module: nn.Module, decay: float) -> AveragedModel:
 def following(average: AveragedModel, module: nn.Module, decay: float) -> Callable[[], None]:
     """What :meth:`~AveragedModel.update_parameters` does, without waiting for a GPU.
 
-    torch's reads the number of steps on the host. The tensors of both modules must stay theirs.
+    But for the first step, which is averaged like the others. torch's method reads the number of
+    steps on the host. The tensors of both modules must stay theirs.
     """
     follow = _follow(decay)
     kinds: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}

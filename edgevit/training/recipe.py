@@ -37,8 +37,9 @@ class Recipe:
         teacher_weight: share of the loss that matches the teacher's answer, 0 to 1; the rest
             matches the label.
         teacher_views: how many different crops of every picture. The teacher sees each once.
-        guidance: weight of matching the teacher's feature maps too; 0: not at all. Mixed batches
-            go without. See :mod:`edgevit.training.losses.guidance`.
+        guidance: weight of matching the teacher's feature maps too; 0: not at all. Mixed batches go
+            without, but on a GPU, where the teacher sees them mixed. See
+            :mod:`edgevit.training.losses.guidance`.
     LaViT:
         diagonality: which form of its diagonality preserving loss, ``off`` for none, and
             ``diagonality_weight``.

@@ -338,7 +338,7 @@ def plan_training(
     """What :func:`train` would do with the same arguments; pictures are listed, not decoded.
 
     Raises:
-        InputError: as :func:`train`.
+        InputError: as :func:`train`, for what these arguments say.
     """
     require_modules("edgevit train", "train", _MODULES)
     from edgevit.models.checkpoint import read_checkpoint

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
+from msgspec import structs
 
 from edgevit.bundle.bundle import Bundle
 from edgevit.bundle.edit import edit
@@ -96,7 +97,7 @@ def cropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
     float_copy(path)
     with edit(Bundle.open(path)) as draft:
         fitted = replace(draft.manifest.preprocess, resize="crop", crop_pct=0.5)
-        draft.manifest = replace(draft.manifest, preprocess=fitted)
+        draft.manifest = structs.replace(draft.manifest, preprocess=fitted)
     return path
 
 

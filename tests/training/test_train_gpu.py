@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -295,6 +296,30 @@ def test_the_average_follows_as_torchs_does() -> None:
         torch.testing.assert_close(got, expected, msg=name)
 
 
+def test_a_run_of_some_seconds_stops_in_time(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first epoch takes longer; no epoch begins that would end after the deadline."""
+    clock = [0.0]
+    monkeypatch.setattr(gpu_run, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def started() -> GpuRun:
+        run = GpuRun(job(packed, epochs=50))
+
+        def epoch(*_: object) -> float:
+            clock[0] += 1.0 if run.epoch else 7.0
+            return 1.0
+
+        run.epochs.train = epoch  # type: ignore[method-assign]
+        return run
+
+    run = started()
+    assert run.train(float("inf"), say_nothing, seconds=12.0)
+    assert (run.epoch, clock[0]) == (6, 12.0), "not one epoch, as the first one's time would say"
+    clock[0] = 0.0
+    late = started()
+    assert not late.train(10.5, say_nothing)
+    assert clock[0] <= 10.5
+
+
 def test_it_learns_colours(packed: Path) -> None:
     run = GpuRun(job(packed, epochs=60, learning_rate=3e-3, ema_decay=0.9, warmup_epochs=5))
     assert run.train(float("inf"), say_nothing)
@@ -357,6 +382,13 @@ sys.modules.update(dict.fromkeys(REFUSED))
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
+
+def test_it_can_be_loaded_with_torch_numpy_and_opencv_alone(tmp_path: Path) -> None:
+    alone = tmp_path / "alone.py"
+    alone.write_text(_ONLY)
+    ended = python(alone, SCRIPT, "train", "--help")
+    assert ended.code == 0, ended.err
 
 
 @pytest.mark.slow

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from msgspec import Struct, field
+from dataclasses import dataclass, field
 
 from edgevit.images.picture_formats.orientation import UPRIGHT, from_turns
 from edgevit.images.picture_formats.structure import MOST_PARTS, Header, HeaderError, number
@@ -15,13 +14,15 @@ _AVIF_COST, _JPEG_2000_COST = 2, 3  # several buffers, of wider numbers
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 
 
-class _Box(Struct, frozen=True):
+@dataclass(frozen=True)
+class _Box:
     kind: bytes
     start: int
     end: int
 
 
-class _Items(Struct):
+@dataclass
+class _Items:
     """What a HEIF file's ``meta`` box says: the primary item, and the properties of all items."""
 
     primary: int = 0

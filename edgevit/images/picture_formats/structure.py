@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
-
-from msgspec import Struct
 
 ByteOrder = Literal["big", "little"]
 MOST_PARTS = 100_000  # chunks, blocks or boxes that are looked at; no real picture has as many
@@ -15,7 +14,8 @@ class HeaderError(ValueError):
     """A picture whose structure contradicts itself, or ends too early."""
 
 
-class Header(Struct, frozen=True):
+@dataclass(frozen=True)
+class Header:
     """What is known of a picture before it is decoded.
 
     width, height: pixels as stored, before the orientation is applied.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from dataclasses import dataclass
 
 from edgevit.images.picture_formats.structure import ByteOrder, Header, HeaderError, number
 
@@ -14,7 +14,8 @@ _USUAL_SAMPLES = 4
 _MOST_ENTRIES, _MOST_PAGES = 4096, 1000
 
 
-class _Layout(Struct, frozen=True):
+@dataclass(frozen=True)
+class _Layout:
     """Byte order, and how wide the fields are: BigTIFF has 64 bits where TIFF has 32."""
 
     order: ByteOrder

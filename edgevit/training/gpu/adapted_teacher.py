@@ -24,7 +24,7 @@ RECIPE = Recipe(
     learning_rate=3e-4,
     final_learning_rate=1e-6,
     warmup_epochs=0.5,
-    weight_decay=0.01,
+    weight_decay=0.0,
     crop_area=(0.35, 1.0),
     random_ops=1,
     random_strength=0.2,
@@ -56,7 +56,7 @@ def adapted(
     def objective(seen: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return whole_cross_entropy(student(seen), targets)
 
-    epochs = Epochs(Task(student, pictures, SIZE_PX, objective), recipe, device)
+    epochs = Epochs(Task("the teacher", student, pictures, SIZE_PX, objective), recipe, device)
     for epoch in range(recipe.epochs):
         loss = epochs.train(recipe, epoch)
         say(f"teacher  epoch {epoch + 1}/{recipe.epochs}  loss {loss:.3f}")

@@ -29,9 +29,11 @@ class Task:
 
     objective: pictures, float32 [B, size_px, size_px, 3] of 0..255, and targets, float32
         [B, classes] with rows that add up to 1, to the loss.
-    others: parameters that are trained with the module's.
+    name: of the training, for messages.
+    others: parameters that are trained with the module's; their gradients are not clipped.
     """
 
+    name: str
     module: nn.Module
     pictures: Pictures
     size_px: int
@@ -97,7 +99,8 @@ class Epochs:
         loss = float(self.total) / self.steps
         if not np.isfinite(loss):
             raise InputError(
-                f"The loss became {loss} in epoch {epoch + 1}. Lower the learning rate in the plan."
+                f"The loss of {self.task.name} became {loss} in epoch {epoch + 1}. Lower the "
+                "learning rate of its recipe."
             )
         return loss
 

@@ -63,7 +63,7 @@ class GpuRun:
         self.columns = None if job.teacher is None else job.teacher.columns(self.classes, device)
         self.guidance = self._guidance()
         others = () if self.guidance is None else self.guidance.parameters()
-        task = Task(self.module, training, run.spec.image_px, self._loss, tuple(others))
+        task = Task(run.name, self.module, training, run.spec.image_px, self._loss, tuple(others))
         self.epochs = Epochs(task, self.recipe, device)
         self.epoch, self.seconds = 0, 0.0
 
@@ -88,17 +88,17 @@ class GpuRun:
             seconds: train for so long and not for the recipe's epochs: after every epoch their
                 number is set to what still fits, and the learning rate follows.
         """
-        longest, ends = 0.0, math.inf if seconds is None else time.monotonic() + seconds
-        while not self.done and time.monotonic() + longest < deadline:
+        taken, ends = 0.0, math.inf if seconds is None else time.monotonic() + seconds
+        while not self.done and time.monotonic() + taken < deadline:
             started = time.monotonic()
             loss = self.epochs.train(self.recipe, self.epoch)
             taken = time.monotonic() - started
-            if self.epoch:  # the first one prepares much
-                longest = max(longest, taken)
             self.seconds += taken
             self.epoch += 1
             if seconds is not None:
-                left = max(0, int((ends - time.monotonic()) / taken))
+                remaining = ends - time.monotonic()
+                # The first epoch prepares much, and says too little of how many fit.
+                left = max(int(remaining > 0), int(remaining / taken))
                 self.recipe = replace(self.recipe, epochs=self.epoch + left)
             say(
                 f"{self.run.name}  epoch {self.epoch}/{self.recipe.epochs}  loss {loss:.3f}  "

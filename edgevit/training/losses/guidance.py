@@ -8,6 +8,7 @@ Tiny Datasets", ECCV 2022, arXiv 2207.10026; the cosine of standardised features
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from torch.nn.functional import cosine_similarity, interpolate
 
 from edgevit.common.errors import InputError
 from edgevit.training.recipe import Recipe
-from edgevit.training.teacher import Teacher
 from edgevit.zoo.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from edgevit.training.teacher import Teacher
 
 
 class Guidance(nn.Module):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
-
-from msgspec import Struct
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -12,7 +11,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 ResizeMode = Literal["squash", "crop", "letterbox"]
 
 
-class Preprocess(Struct, frozen=True):
+@dataclass(frozen=True)
+class Preprocess:
     """How a decoded picture becomes the model's input.
 
     ``resize``: ``squash`` makes both sides ``size_px``, whatever the aspect ratio, which is how the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from dataclasses import dataclass
 
 from edgevit.zoo import tasks
 
@@ -13,7 +13,8 @@ SUPERPIXEL_MAP = "superpixels"
 ASSIGNMENT = "assignment"  # which superpixels every cell belongs to; inside a model
 
 
-class TensorSpec(Struct, frozen=True):
+@dataclass(frozen=True)
+class TensorSpec:
     """Name, dtype (numpy's name) and shape of a model input or output.
 
     A dimension is an int, or a string that names a dynamic one (``"batch"``).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -184,7 +184,7 @@ def _variant(request: QuantizeRequest, scheme: str, found: Found) -> Variant:
     pictures = request.calibrating
     report: dict[str, Any] = {
         **found.best.to_json(),
-        "picture_set": structs.asdict(request.evaluation_set),
+        "picture_set": asdict(request.evaluation_set),
         "holds": found.holds,
         "max_drop_points": request.max_drop,
         "accuracy_from": "this machine's runtime"
@@ -221,7 +221,7 @@ def _half(request: QuantizeRequest, search: Search) -> tuple[ir.Model, Variant]:
     drop = drop_of(few, got)
     report = {
         **drop.to_json(),
-        "picture_set": structs.asdict(request.part_of_evaluation(places)),
+        "picture_set": asdict(request.part_of_evaluation(places)),
         "accuracy_from": "a simulation in ONNX Runtime",
         "kept_float": {name: _stored(peak) for name, peak in half.kept_float.items()},
     }
