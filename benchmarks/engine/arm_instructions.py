@@ -19,7 +19,6 @@ ONNX Runtime's C headers (.ci/onnxruntime-headers) and its wheel for aarch64, an
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import sys
 import tempfile
@@ -33,7 +32,6 @@ import onnx
 from edgevit.bundle.bundle import Bundle
 from edgevit.common.console import print_json, print_table
 from edgevit.common.errors import EdgevitError, InputError, options_as_typed
-from edgevit.zoo import PREBUILT_BUNDLE
 from edgevit_export.native.compile_native import compile_native
 from engine.arm_programs import (
     FETCHING,
@@ -42,7 +40,7 @@ from engine.arm_programs import (
     onnxruntime_program,
 )
 from engine.emulator import Emulator, open_emulator
-from engine.made_bundles import run_edgevit, two_classes, written_photos
+from engine.made_bundles import copy_prebuilt, made_once, quantize_roughly
 
 PROCESSORS = ("cortex-a72", "cortex-a76")  # without and with the dot products of Armv8.2
 OURS = "native-int8"
@@ -160,18 +158,12 @@ def _contestants(folder: Path, wheel: Path) -> Iterator[Contestant]:
 
 def _bundle(folder: Path) -> Path:
     """The shipped lla_tiny with both forms of INT8; accuracy is no subject here."""
-    bundle = folder / "lla_tiny.edgevit"
-    if not bundle.exists():
-        aside = folder / "lla_tiny.making.edgevit"
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(PREBUILT_BUNDLE, aside)
-        run_edgevit(["trust", aside])
-        classes = two_classes(aside, written_photos(folder))
-        targets = ["--target", "onnxruntime-arm", "--target", "native"]
-        options = ["--max-drop", "100", "--count", "40", "--force"]
-        run_edgevit(["quantize", aside, "--data", classes, *targets, *options])
-        aside.rename(bundle)
-    return bundle
+
+    def make(aside: Path) -> None:
+        copy_prebuilt(aside)
+        quantize_roughly(aside, ["onnxruntime-arm", "native"], "--force")
+
+    return made_once(folder / "lla_tiny.edgevit", make)
 
 
 def _print(results: dict[str, Any]) -> None:

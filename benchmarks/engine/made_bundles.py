@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -26,30 +26,43 @@ def made_bundle(model: str, folder: Path) -> Path:
 
     Accuracy is no subject here: any pictures calibrate, and any drop is accepted.
     """
-    bundle = folder / f"{model}.edgevit"
-    if bundle.exists():
-        return bundle
-    aside = folder / f"{model}.making.edgevit"
-    shutil.rmtree(aside, ignore_errors=True)
-    if model == PREBUILT:
-        shutil.copytree(PREBUILT_BUNDLE, aside)
-        run_edgevit(["trust", aside])
-    else:
-        run_edgevit(["export", "--model", model, "--output", aside])
-    classes = two_classes(aside, written_photos(folder))
-    targets = [
-        part for name in ("native", "openvino", this_target()) for part in ("--target", name)
-    ]
-    run_edgevit(
-        ["quantize", aside, "--data", classes, *targets, "--max-drop", "100", "--images", "40"]
-    )
-    for target, precision in _forms():
-        try:
-            run_edgevit(["compile", aside, "--target", target, "--precision", precision])
-        except EdgevitError as error:  # bfloat16 takes a processor that has it
-            print(f"{model} {target}-{precision}: {error}", file=sys.stderr)
-    aside.rename(bundle)
+
+    def make(aside: Path) -> None:
+        if model == PREBUILT:
+            copy_prebuilt(aside)
+        else:
+            run_edgevit(["export", "--model", model, "--output", aside])
+        quantize_roughly(aside, ["native", "openvino", this_target()])
+        for target, precision in _forms():
+            try:
+                run_edgevit(["compile", aside, "--target", target, "--precision", precision])
+            except EdgevitError as error:  # bfloat16 takes a processor that has it
+                print(f"{model} {target}-{precision}: {error}", file=sys.stderr)
+
+    return made_once(folder / f"{model}.edgevit", make)
+
+
+def made_once(bundle: Path, make: Callable[[Path], None]) -> Path:
+    """The bundle: as it is there, or made beside its place and then moved there."""
+    if not bundle.exists():
+        aside = bundle.with_name(f"{bundle.stem}.making.edgevit")
+        shutil.rmtree(aside, ignore_errors=True)
+        make(aside)
+        aside.rename(bundle)
     return bundle
+
+
+def copy_prebuilt(target: Path) -> None:
+    shutil.copytree(PREBUILT_BUNDLE, target)
+    run_edgevit(["trust", target])
+
+
+def quantize_roughly(bundle: Path, targets: Sequence[str], *options: str) -> None:
+    """Whatever accuracy is lost, calibrated on parts of some photographs."""
+    classes = two_classes(bundle, written_photos(bundle.parent))
+    named = [part for name in targets for part in ("--target", name)]
+    accepted = ["--max-drop", "100", "--count", "40"]
+    run_edgevit(["quantize", bundle, "--data", classes, *named, *accepted, *options])
 
 
 def _forms() -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
     python benchmarks/training/gpu_table.py [ROWS.jsonl ...]
 
 By default the rows that the repository keeps, in ``benchmarks/training/rows``: a file for every
-time that a GPU was at hand, whose runs may have recipes of their own. The interval of one run is
+time that runs were trained, which may have recipes of their own. The interval of one run is
 Wilson's over its validation pictures; of several seeds the lowest and the highest are shown.
 """
 

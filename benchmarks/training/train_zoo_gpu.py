@@ -177,13 +177,13 @@ class _Wanted:
         self.name, _, much = text.partition("=")
         if self.name not in (run.name for run in plan()):
             raise argparse.ArgumentTypeError(f"the plan has no run '{self.name}'")
-        seconds = much.endswith("s")
-        if much.strip("s") and not much.strip("0s"):
-            raise argparse.ArgumentTypeError(f"'{text}' trains nothing; give a number above 0")
-        if much and not much.removesuffix("s").isdecimal():
-            raise argparse.ArgumentTypeError(f"expected NAME=30 (epochs) or NAME=90s, got '{text}'")
-        self.seconds = float(much[:-1]) if seconds else None
-        self.epochs = int(much) if much and not seconds else None
+        seconds, number = much.endswith("s"), much.removesuffix("s")
+        if much and not (number.isdecimal() and int(number)):
+            raise argparse.ArgumentTypeError(
+                f"expected NAME=30 (epochs) or NAME=90s, above 0, got '{text}'"
+            )
+        self.seconds = float(number) if seconds else None
+        self.epochs = int(number) if much and not seconds else None
 
 
 def _remaining(arguments: argparse.Namespace) -> Iterator[tuple[Run, float | None]]:

@@ -185,16 +185,8 @@ def train(
     progress = progress or SilentProgress()
     with raised_alike():
         _refuse_key_without_weights(weights_key, init)
-        entry = find(model)
-        if entry.chosen is not None:
-            raise InputError(
-                f"'{model}' names weights, but --model names what is trained. Use "
-                f"--model {entry.spec.name} --init {model}."
-            )
+        entry, spec = _trained_model(model, image_px)
         start = None if init is None else _initial_weights(init)
-        spec = entry.spec
-        if image_px is not None and image_px != spec.image_px:
-            spec = spec.at_size(image_px)
         options = InputOptions(preprocess, mean, std, scale, resize, crop_pct)
         options.check()
         run = Path(output) if output else Path("runs") / spec.name
@@ -344,8 +336,8 @@ def plan_training(
     from edgevit.models.checkpoint import read_checkpoint
 
     progress = progress or SilentProgress()
-    entry = find(model)
-    spec = entry.spec if image_px is None else entry.spec.at_size(image_px)
+    _refuse_key_without_weights(weights_key, init)
+    entry, spec = _trained_model(model, image_px)
     start = None if init is None else _initial_weights(init)
     if spec.task != "segmentation":
         _refuse_mask_options(void, classes)
@@ -438,6 +430,19 @@ def _usual_start(entry: ModelEntry) -> Path | None:
     """The shipped weights of the backbone, where they are installed."""
     weights = find(entry.starts_from).weights if entry.starts_from else None
     return weights if weights is not None and weights.is_file() else None
+
+
+def _trained_model(model: str, image_px: int | None) -> tuple[ModelEntry, ModelSpec]:
+    """What the zoo has of the name, and its specification at the size."""
+    entry = find(model)
+    if entry.chosen is not None:
+        raise InputError(
+            f"'{model}' names weights, but --model names what is trained. Use "
+            f"--model {entry.spec.name} --init {model}."
+        )
+    if image_px is None or image_px == entry.spec.image_px:
+        return entry, entry.spec
+    return entry, entry.spec.at_size(image_px)
 
 
 def _initial_weights(init: Path | str) -> Path:

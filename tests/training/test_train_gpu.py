@@ -264,11 +264,12 @@ class _Waits(TorchDispatchMode):
 @pytest.mark.parametrize("make", [job, guided_job])
 def test_a_step_never_waits_for_the_device(packed: Path, make: Callable[..., Job]) -> None:
     """Otherwise it could not be recorded as a CUDA graph."""
-    epochs = GpuRun(make(packed)).epochs
-    recipe = replace(epochs.recipe, epochs=9, random_ops=2, erase=0.5, mix=1.0)
+    run = GpuRun(make(packed))
+    epochs = run.epochs
+    recipe = replace(run.recipe, epochs=9, random_ops=2, erase=0.5, mix=1.0)
     epochs.train(recipe, 0)
     epochs.step_number.zero_()
-    _, step = epochs._for(epochs.recipe)
+    _, step = epochs._for(recipe.in_epoch(0))
     with _Waits() as waits:
         step()
         if waits.found:

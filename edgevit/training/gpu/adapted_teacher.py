@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from edgevit.training.gpu.epochs import Epochs, Task, whole_cross_entropy
+from edgevit.training.gpu.epochs import Epochs, Task
 from edgevit.training.gpu.folded_teacher import FoldedNetwork
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.recipe import Recipe
@@ -54,7 +55,7 @@ def adapted(
     student.requires_grad_(True)
 
     def objective(seen: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return whole_cross_entropy(student(seen), targets)
+        return functional.cross_entropy(student(seen).float(), targets)
 
     epochs = Epochs(Task("the teacher", student, pictures, SIZE_PX, objective), recipe, device)
     for epoch in range(recipe.epochs):

@@ -21,6 +21,7 @@ from edgevit.training.recipe import ERASED_AREA, ERASED_ASPECT, Recipe
 _MAX_TURN = math.radians(20)
 _MAX_SHEAR = 0.2
 _COLOUR = 0.8  # factors of brightness, contrast and saturation at strength 1: 1 - this to 1 + this
+MIX_NUMBERS = 6  # that say how a batch is mixed
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -117,7 +118,7 @@ class Augmentation:
         return torch.where((hole & chosen[:, None, None])[:, None], colour, seen)
 
     def mixes(self, count: int) -> Tensor:
-        """How so many batches are mixed, on the device, float32 [count, 6].
+        """How so many batches are mixed, on the device, float32 [count, MIX_NUMBERS].
 
         Half of those that are mixed are blended (mixup), half have a rectangle pasted (cutmix). A
         row is what is kept of each picture outside of the rectangle, the rectangle's first and

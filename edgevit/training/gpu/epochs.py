@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from edgevit.common.errors import InputError
 from edgevit.training.average import averaged, following
-from edgevit.training.gpu.batch_augmentation import Augmentation
+from edgevit.training.gpu.batch_augmentation import MIX_NUMBERS, Augmentation
 from edgevit.training.gpu.recorded import Recorded
 from edgevit.training.gpu.shards import Pictures
 from edgevit.training.hardware import channels_last, has_fast_bfloat16
@@ -27,9 +26,9 @@ _Objective = Callable[[Tensor, Tensor], Tensor]
 class Task:
     """What is trained, and on what.
 
+    name: of the training, for messages.
     objective: pictures, float32 [B, size_px, size_px, 3] of 0..255, and targets, float32
         [B, classes] with rows that add up to 1, to the loss.
-    name: of the training, for messages.
     others: parameters that are trained with the module's; their gradients are not clipped.
     """
 
@@ -64,10 +63,9 @@ class Epochs:
         batch = min(self.batch, len(self.labels))
         self.order = torch.zeros(self.steps, batch, dtype=torch.int64, device=device)
         self.rates = torch.zeros(self.steps, device=device)
-        self.mixes = torch.zeros(self.steps, 6, device=device)
+        self.mixes = torch.zeros(self.steps, MIX_NUMBERS, device=device)
         self.step_number = torch.zeros(1, dtype=torch.int64, device=device)
         self.total = torch.zeros((), device=device)
-        self.recipe = recipe
         self._prepared: tuple[Recipe, Augmentation, Recorded] | None = None
 
     @property
@@ -81,9 +79,8 @@ class Epochs:
         Raises:
             InputError: the loss is no number any more.
         """
-        self.recipe = recipe.in_epoch(epoch)
         seed = (recipe.seed, epoch)
-        augment, step = self._for(self.recipe)
+        augment, step = self._for(recipe.in_epoch(epoch))
         augment.seed(seed)
         first = epoch * self.steps
         rates = [recipe.learning_rate_at(first + i, self.steps) for i in range(self.steps)]
@@ -118,13 +115,13 @@ class Epochs:
         if self._prepared is None or self._prepared[0] != recipe:
             augment = Augmentation(recipe, self.task.size_px, self.device, (recipe.seed,))
 
-            def step() -> Tensor:
-                return self._step(augment)
+            def step() -> None:
+                self._step(augment)
 
             self._prepared = recipe, augment, Recorded(step, self.device, augment.generator)
         return self._prepared[1:]
 
-    def _step(self, augment: Augmentation) -> Tensor:
+    def _step(self, augment: Augmentation) -> None:
         chosen, rate, mix = (
             table.index_select(0, self.step_number)[0]
             for table in (self.order, self.rates, self.mixes)
@@ -146,7 +143,6 @@ class Epochs:
         self.follow()
         self.total += loss.detach()
         self.step_number += 1
-        return self.total
 
     def _labels(self, chosen: Tensor, smoothing: float) -> Tensor:
         """Smoothed, float32 [B, classes]."""
@@ -160,8 +156,3 @@ class Epochs:
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate  # loading made copies of it
-
-
-def whole_cross_entropy(answers: Tensor, targets: Tensor) -> Tensor:
-    """Of logits and targets [B, classes], in float32."""
-    return functional.cross_entropy(answers.float(), targets)

@@ -42,6 +42,7 @@ class FoldedNetwork(nn.Module):
     def __init__(self, layers: list[dict[str, Any]], head: dict[str, Tensor], facts: Any) -> None:
         super().__init__()
         self.layers, self.facts = layers, facts
+        self._map_layers = _map_layers(layers)
         self.weights = nn.ParameterList(_frozen(layer["weight"]) for layer in layers)
         self.biases = nn.ParameterList(_frozen(layer["bias"]) for layer in layers)
         self.head = _frozen(head["weight"])
@@ -56,13 +57,7 @@ class FoldedNetwork(nn.Module):
     @property
     def map_channels(self) -> dict[str, int]:
         """Channels of the maps of :meth:`answers`."""
-        halvings = [place for place, layer in enumerate(self.layers) if layer["stride"] == 2]
-        ends = {stage_map(3): halvings[-1], stage_map(4): len(self.layers)}
-        return {name: self.weights[self._last_sum(end)].shape[0] for name, end in ends.items()}
-
-    def _last_sum(self, end: int) -> int:
-        """The last layer before that one that no activation follows: the end of a block."""
-        return max(i for i in range(end) if not self.layers[i]["activation"])
+        return {name: self.weights[place].shape[0] for name, place in self._map_layers.items()}
 
     def columns(self, classes: tuple[str, ...], device: str) -> Tensor:
         """Where the classes are among its answers.
@@ -95,15 +90,12 @@ class FoldedNetwork(nn.Module):
             seen = functional.interpolate(seen, (side, side), mode="bilinear", antialias=True)
         seen = ((seen - self.facts["mean"]) / self.facts["std"]).to(self.head.dtype)
         made = [seen]
-        blocks: dict[int, Tensor] = {}
         for place, layer in enumerate(self.layers):
             seen = self._convolved(place, seen)
             if layer["adds"]:
                 seen = seen + made[len(made) - layer["adds"]]
             made.append(seen)
-            if not layer["activation"]:
-                blocks[seen.shape[-1]] = seen
-        maps = dict(zip((stage_map(3), stage_map(4)), list(blocks.values())[-2:], strict=False))
+        maps = {name: made[place + 1] for name, place in self._map_layers.items()}
         return functional.linear(seen.mean((2, 3)), self.head, self.head_bias), maps
 
     def content(self) -> dict[str, Any]:
@@ -128,6 +120,17 @@ class FoldedNetwork(nn.Module):
             seen, weight, self.biases[place], stride, padding=first, groups=layer["groups"]
         )
         return functional.relu6(seen) if layer["activation"] else seen
+
+
+def _map_layers(layers: list[dict[str, Any]]) -> dict[str, int]:
+    """Which layers give the maps: the last blocks before and after the last halving.
+
+    A block ends with a layer that no activation follows.
+    """
+    ends = [place for place, layer in enumerate(layers) if not layer["activation"]]
+    halving = max((i for i, layer in enumerate(layers) if layer["stride"] == 2), default=0)
+    found = {stage_map(3): [end for end in ends if end < halving], stage_map(4): ends}
+    return {name: places[-1] for name, places in found.items() if places}
 
 
 def load_teacher(path: Path) -> FoldedNetwork:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 _WARM_UP = 3  # calls in which libraries choose kernels and take memory
 
 
 class Recorded:
-    """Calls ``function``, on a GPU from the fourth time on by replaying what the third did.
+    """Calls ``function``; on a GPU the fourth call records it, and that is replayed from then on.
 
     Args:
         function: without arguments. All that it reads and writes lies in tensors that stay where
@@ -24,39 +23,37 @@ class Recorded:
     """
 
     def __init__(
-        self, function: Callable[[], Tensor], device: str, generator: torch.Generator
+        self, function: Callable[[], None], device: str, generator: torch.Generator
     ) -> None:
         self.function, self.device, self.generator = function, device, generator
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.result = torch.empty(0)
 
-    def __call__(self) -> Tensor:
-        """The function's result; the next call may overwrite it."""
+    def __call__(self) -> None:
         if self.device == "cpu":
-            return self.function()
+            self.function()
+            return
         self.calls += 1
         if self.calls <= _WARM_UP:
-            return self._aside()
+            self._aside()
+            return
         if self.graph is None:
             self.graph = self._record()
         self.graph.replay()
-        return self.result
 
-    def _aside(self) -> Tensor:
+    def _aside(self) -> None:
         """On a stream of its own, as CUDA asks of the calls before a recording."""
         current = torch.cuda.current_stream()
         stream = torch.cuda.Stream(current.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
-            result = self.function()
+            self.function()
         current.wait_stream(stream)
-        return result
 
     def _record(self) -> torch.cuda.CUDAGraph:
         """Recording runs nothing."""
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.generator)
         with torch.cuda.graph(graph):
-            self.result = self.function()
+            self.function()
         return graph

@@ -120,25 +120,35 @@ inline Finish depthwise_finish(const Call& call) {
   return finish;
 }
 
-inline void depthwise_bytes(const Call& call, uint32_t part, uint32_t parts) {
+// Calls `run(mixed, rows, weights, place, channel)` for some rows of results and a group of channels at
+// a time.
+template <typename Group, typename Run>
+inline void for_groups(const Call& call, uint32_t part, uint32_t parts, Run run) {
   const Conv& op = call.operation->conv;
   const DepthwiseTables& tables = *call.depthwise;
-  const Finish finish = depthwise_finish(call);
-  uint8_t outside[kPanel];
-  std::fill_n(outside, kPanel, static_cast<uint8_t>(op.zero));
-  const Mixed<OfPanel> mixed{op, call.read<uint8_t>(op.src), outside, tables.quads, DepthwiseTables::columns(op),
-                    reinterpret_cast<Staged*>(call.staging_of(part))};
-  const size_t quads = size_t{op.kernel_w} * tables.quads;
-  const DepthwisePanel run = depthwise_panel_of(finish.activation, quads);
+  uint8_t outside[Group::kChannels];
+  std::fill_n(outside, sizeof outside, static_cast<uint8_t>(op.zero));
+  const Mixed<Group> mixed{op, call.read<uint8_t>(op.src), outside, tables.quads, DepthwiseTables::columns(op),
+                           reinterpret_cast<Staged*>(call.staging_of(part))};
+  const size_t of_group = size_t{op.kernel_w} * tables.quads * Mixed<Group>::kQuad;
   const Share rows(op.out_height, part, parts);
   for (uint32_t y = rows.begin; y < rows.end; y += kMixedRows) {
     const uint32_t count = std::min(kMixedRows, rows.end - y);
     const int8_t* weights = tables.weights.data();
-    for (size_t first = 0; first < op.channels; first += kPanel, weights += quads * kQuadOfPanel) {
+    for (size_t first = 0; first < op.channels; first += Group::kChannels, weights += of_group) {
       mixed.mix(y, count, first);
-      run(mixed, count, finish, weights, size_t{y} * op.out_width, first);
+      run(mixed, count, weights, size_t{y} * op.out_width, first);
     }
   }
+}
+
+inline void depthwise_bytes(const Call& call, uint32_t part, uint32_t parts) {
+  const Finish finish = depthwise_finish(call);
+  const size_t quads = size_t{call.operation->conv.kernel_w} * call.depthwise->quads;
+  const DepthwisePanel panel = depthwise_panel_of(finish.activation, quads);
+  for_groups<OfPanel>(call, part, parts,
+                      [&](const Mixed<OfPanel>& mixed, uint32_t rows, const int8_t* weights, size_t place,
+                          size_t first) { panel(mixed, rows, finish, weights, place, first); });
 }
 
 // Where the taps of one window lie; `outside` is a place of padding.

@@ -91,19 +91,8 @@ void depthwise_by_64(const Call& call, uint32_t part, uint32_t parts) {
     return depthwise(call, part, parts);
   const Finish finish = depthwise_finish(call);
   if (finish.activation || finish.residual || finish.destination.f32) return depthwise(call, part, parts);
-  uint8_t outside[Of64::kChannels];
-  std::fill_n(outside, sizeof outside, static_cast<uint8_t>(op.zero));
-  const Mixed<Of64> mixed{op, call.read<uint8_t>(op.src), outside, 1, DepthwiseTables::columns(op),
-                          call.staging_of(part)};
-  const Share rows(op.out_height, part, parts);
-  for (uint32_t y = rows.begin; y < rows.end; y += kMixedRows) {
-    const uint32_t count = std::min(kMixedRows, rows.end - y);
-    const int8_t* weights = call.depthwise->weights.data();
-    for (size_t first = 0; first < op.channels; first += Of64::kChannels) {
-      mixed.mix(y, count, first);
-      depthwise_64(mixed, count, finish, weights, size_t{y} * op.out_width, first);
-      weights += 4 * kColumns * kQuadOfPanel;
-    }
-  }
+  for_groups<Of64>(call, part, parts,
+                   [&](const Mixed<Of64>& mixed, uint32_t rows, const int8_t* weights, size_t place,
+                       size_t first) { depthwise_64(mixed, rows, finish, weights, place, first); });
 }
 static_assert(sizeof(Staged) * Of64::kChannels <= kStagedBytes * kPanel, "what is mixed fits into the staging");
