@@ -41,7 +41,10 @@ def has_fast_bfloat16(device: str) -> bool:
 
 
 def channels_last(module: nn.Module) -> None:
-    """Lays out the weights of convolutions as a GPU's kernels for channels-last pictures want."""
+    """Lays out the weights of convolutions as kernels for channels-last pictures want them.
+
+    Those are a GPU's kernels, and a processor's for bfloat16.
+    """
     for parameter in module.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

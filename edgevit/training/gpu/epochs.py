@@ -53,13 +53,13 @@ class Epochs:
         self.images = torch.from_numpy(task.pictures.pixels).to(device)
         self.labels = torch.from_numpy(task.pictures.labels).to(device)
         self.module = task.module.to(device)
-        if device == "cuda":
+        self.bfloat16 = has_fast_bfloat16(device)
+        if device == "cuda" or self.bfloat16:
             channels_last(self.module)
         self.average = averaged(self.module, recipe.ema_decay).to(device)
         self.follow = following(self.average, self.module, recipe.ema_decay)
         self.rate = torch.tensor(recipe.learning_rate, device=device)
         self.optimizer = adamw(self.module, recipe, task.others, self.rate)
-        self.bfloat16 = has_fast_bfloat16(device)
         batch = min(self.batch, len(self.labels))
         self.order = torch.zeros(self.steps, batch, dtype=torch.int64, device=device)
         self.rates = torch.zeros(self.steps, device=device)

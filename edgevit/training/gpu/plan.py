@@ -68,6 +68,7 @@ _PRETRAIN = Recipe(
 )
 _FINE = Recipe(epochs=150, batch=256, learning_rate=1e-3, clean_epochs=10, teacher_weight=0.8)
 _PROBE = Recipe(epochs=30, batch=256, learning_rate=2e-3, clean_epochs=4)
+_LARGE_PROBE = replace(_PROBE, batch=64, learning_rate=1e-3)
 _LAVIT_PRETRAIN = replace(_PRETRAIN, epochs=30, learning_rate=1e-3, guidance=2.0)
 _LAVIT_FINE = replace(
     _FINE,
@@ -143,7 +144,8 @@ def _regions_and_latents() -> Iterator[Run]:
     """The same trunk with superpixels, with squares, and with a plain mean; three seeds each.
 
     Without a teacher and from random weights: what is compared is all that differs. Places of the
-    map that are pooled: 100, at 64 pixels 64, at stride 8 and 128 pixels 256, at 320 pixels 400.
+    map that are pooled: 100, at 64 pixels 64, at stride 8 and 128 pixels 256, at 320 pixels 400,
+    where a batch is smaller, for a processor's caches.
     """
     tiny, micro = find("lla_tiny").spec, find("lla_micro").spec
     assert isinstance(tiny, LlaSpec)
@@ -155,13 +157,14 @@ def _regions_and_latents() -> Iterator[Run]:
         "ab.320px": (tiny.at_size(320), (5, 7)),
     }
     for case, (spec, grids) in cases.items():
+        probe = _LARGE_PROBE if spec.image_px > 224 else _PROBE
         for seed in SEEDS:
             for name, variant in _poolings(spec, grids):
                 yield Run(
                     f"{case}.{name}.seed{seed}",
                     variant,
                     IMAGENETTE,
-                    replace(_PROBE, seed=seed),
+                    replace(probe, seed=seed),
                     variant.image_px,
                     teacher="none",
                     keeps_weights=False,

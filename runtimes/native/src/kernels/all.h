@@ -8,6 +8,7 @@
 //   Sum, Input, Weight and broadcast(), load_weights(), dot(); store_sums() of some parts
 //   mix_four()         four rows of 16 bytes, staged, as 16 columns of four
 //   dot_each()         sums of 16 outputs that each have four inputs of their own
+//   any_of()           whether a comparison holds for any lane
 //   store_bytes(), store_panel()   whole numbers 0..255 as bytes
 //   is_usable()        whether this processor has it
 #include "functions.h"
@@ -24,11 +25,11 @@
 
 static_assert(sizeof(Staged) <= kStagedBytes, "a block fits into the staging memory");
 
-// PICTURE, DEPTHWISE: `picture` and `depthwise`, or what does the same faster.
-#define EDGEVIT_KERNELS(NAME, PICTURE, DEPTHWISE)                                             \
+// PICTURE, DEPTHWISE, SLIC: `picture`, `depthwise` and `slic`, or what does the same faster.
+#define EDGEVIT_KERNELS(NAME, PICTURE, DEPTHWISE, SLIC)                                       \
   {NAME,                                                                                      \
    is_usable,                                                                                 \
    {{nullptr, nullptr}, {PICTURE, nullptr}, {conv, nullptr}, {DEPTHWISE, nullptr},            \
-    {slic, nullptr}, {pool, nullptr}, {layer_norm, nullptr}, {attention_keys, attend},        \
+    {SLIC, nullptr}, {pool, nullptr}, {layer_norm, nullptr}, {attention_keys, attend},        \
     {binary, nullptr}, {unary, nullptr}, {mean, nullptr}, {scores_keys, scores},              \
     {weighted, nullptr}, {transpose, nullptr}}}

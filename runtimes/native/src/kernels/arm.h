@@ -15,6 +15,13 @@ inline Input broadcast(const Staged* from) {
 
 inline Weight load_weights(const int8_t* from, int part) { return vld1q_s8(from + 16 * part); }
 
+inline bool any_of(I mask) {
+  uint32x4_t low, high;
+  std::memcpy(&low, &mask, 16);
+  std::memcpy(&high, reinterpret_cast<const char*>(&mask) + 16, 16);
+  return vmaxvq_u32(vorrq_u32(low, high)) != 0;
+}
+
 // Four rows of 16 bytes become 16 columns of four.
 inline void mix_four(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, Staged* to) {
   const uint8x16_t offset = vdupq_n_u8(kInputOffset);

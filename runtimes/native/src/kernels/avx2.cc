@@ -53,6 +53,6 @@ bool is_usable() { return Cpu().has_avx2(); }
 }  // namespace avx2
 
 using namespace avx2;
-const Kernels kAvx2 = EDGEVIT_KERNELS("avx2", picture, depthwise);
+const Kernels kAvx2 = EDGEVIT_KERNELS("avx2", picture, depthwise, slic);
 
 }  // namespace edgevit

@@ -4,6 +4,7 @@
 #include "headers.h"
 
 #define EDGEVIT_LANES 16
+#define EDGEVIT_BYTE_TILES 1
 
 namespace edgevit {
 namespace avx512_vnni {
@@ -37,6 +38,10 @@ inline void store_sums(const Sum* sums, int, int32_t* to) { _mm512_storeu_si512(
 
 inline void store_bytes(uint8_t* to, I value) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(same_bits<__m512i>(value)));
+}
+
+inline bool any_of(I mask) {
+  return _mm512_test_epi32_mask(same_bits<__m512i>(mask), same_bits<__m512i>(mask)) != 0;
 }
 
 // Four rows of 16 bytes become 16 columns of four.
@@ -94,11 +99,44 @@ void picture_by_permutation(const Call& call, uint32_t part, uint32_t parts) {
   map_rows<uint8_t>(call, part, parts, map);
 }
 
+// Sums of cells of 4x4 pixels, four in a row of a patch: 48 bytes, of which those of one cell and one
+// colour are brought side by side.
+[[gnu::target("avx512vbmi")]] void pixel_sums_of_4x4(const Call& call, const SlicShape& shape, float* const* rgb) {
+  alignas(64) uint8_t places[64] = {};
+  for (int colour = 0; colour < 3; ++colour)
+    for (int cell = 0; cell < 4; ++cell)
+      for (int x = 0; x < 4; ++x) places[16 * colour + 4 * cell + x] = static_cast<uint8_t>(3 * (4 * cell + x) + colour);
+  const __m512i order = _mm512_load_si512(places), ones = _mm512_set1_epi8(1);
+  for (uint32_t row = 0; row < shape.side(); ++row) {
+    const uint8_t* pixels = call.rgb + size_t{row} * 4 * call.row_bytes;
+    size_t cell = size_t{row / 4} * shape.patches_per_side() * 16 + row % 4 * 4;
+    for (uint32_t patch = 0; patch < shape.patches_per_side(); ++patch, pixels += 48, cell += 16) {
+      __m512i sums = _mm512_setzero_si512();
+      for (int y = 0; y < 4; ++y) {
+        __builtin_prefetch(pixels + (y + 8) * call.row_bytes);
+        const __m512i bytes = _mm512_maskz_loadu_epi8((__mmask64{1} << 48) - 1, pixels + y * call.row_bytes);
+        sums = _mm512_dpbusd_epi32(sums, _mm512_permutexvar_epi8(order, bytes), ones);
+      }
+      const __m512 floats = _mm512_cvtepi32_ps(sums);
+      _mm_storeu_ps(rgb[0] + cell, _mm512_castps512_ps128(floats));
+      _mm_storeu_ps(rgb[1] + cell, _mm512_extractf32x4_ps(floats, 1));
+      _mm_storeu_ps(rgb[2] + cell, _mm512_extractf32x4_ps(floats, 2));
+    }
+  }
+}
+
+void slic_by_permutation(const Call& call, uint32_t part, uint32_t) {
+  static const bool has_vbmi = Cpu().has_avx512_vbmi();
+  const SlicShape& shape = call.operation->slic.shape;
+  const bool is_4x4 = has_vbmi && shape.cell_px == 4 && shape.patch_px == 16;
+  if (part == 0) slic(call, is_4x4 ? pixel_sums_of_4x4 : pixel_sums);
+}
+
 #include "depthwise_64.h"
 
 }  // namespace avx512_vnni
 
 using namespace avx512_vnni;
-const Kernels kAvx512Vnni = EDGEVIT_KERNELS("avx512-vnni", picture_by_permutation, depthwise_by_64);
+const Kernels kAvx512Vnni = EDGEVIT_KERNELS("avx512-vnni", picture_by_permutation, depthwise_by_64, slic_by_permutation);
 
 }  // namespace edgevit

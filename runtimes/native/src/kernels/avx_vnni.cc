@@ -49,6 +49,6 @@ bool is_usable() { return Cpu().has_avx_vnni(); }
 }  // namespace avx_vnni
 
 using namespace avx_vnni;
-const Kernels kAvxVnni = EDGEVIT_KERNELS("avx-vnni", picture, depthwise);
+const Kernels kAvxVnni = EDGEVIT_KERNELS("avx-vnni", picture, depthwise, slic);
 
 }  // namespace edgevit

@@ -4,31 +4,41 @@
 // of places is staged first, where it cannot be multiplied as it lies; the block stays in the nearest
 // cache while all panels pass by.
 
+constexpr uint32_t kRowsStep = 6;  // blocks are made of tiles of so many rows, where they can be
+static_assert(kBlockRows % kRowsStep == 0, "the largest block is no exception");
+
 constexpr int kPanelsAtOnce = kPartsAtOnce > kParts ? kPartsAtOnce / kParts : 1;
 
-// Sums of R windows times some panels, `inputs` weights each: int32 [panels][kBlockRows][16], the
-// first R of each. Not inlined: the loop needs every register.
+// Adds to the sums of R windows their products with some parts of panels, from part `first` on;
+// `inputs` weights an output.
+template <int R, int kAtOnce>
+[[gnu::always_inline]] inline void add_products(const Windows<Staged>& windows, const Staged* row, size_t inputs,
+                                                const int8_t* weights, int first, Sum (&sum)[R][kAtOnce]) {
+  const size_t step = windows.step, stretch = windows.stretch;
+  const int8_t* weight_row = weights + first / kParts * inputs * kPanel;
+  for (size_t i = 0; i < windows.rows; ++i, row += windows.row_step, weight_row += stretch * kPanel) {
+#pragma GCC unroll 4
+    for (size_t c = 0; c < stretch; c += 4) {
+      Weight weight[kAtOnce];
+      for (int i = 0; i < kAtOnce; ++i)
+        weight[i] = load_weights(weight_row + (i / kParts * inputs + c) * kPanel, (first + i) % kParts);
+      for (int r = 0; r < R; ++r) {
+        const Input input = broadcast(row + r * step + c);
+        for (int i = 0; i < kAtOnce; ++i) sum[r][i] = dot(sum[r][i], input, weight[i]);
+      }
+    }
+  }
+}
+
+// Sums of R windows times some panels: int32 [panels][kBlockRows][16], the first R of each. Not
+// inlined: the loop needs every register.
 template <int R, int kPanels>
 [[gnu::noinline]] void multiply(const Windows<Staged>& windows, const Staged* rows, size_t inputs,
                                 const int8_t* weights, int32_t* sums) {
   constexpr int parts = kPanels * kParts, at_once = parts < kPartsAtOnce ? parts : kPartsAtOnce;
-  const size_t step = windows.step, stretch = windows.stretch;
   for (int first = 0; first < parts; first += at_once) {
     Sum sum[R][at_once] = {};
-    const int8_t* weight_row = weights + first / kParts * inputs * kPanel;
-    const Staged* row = rows;
-    for (size_t i = 0; i < windows.rows; ++i, row += windows.row_step, weight_row += stretch * kPanel) {
-#pragma GCC unroll 4
-      for (size_t c = 0; c < stretch; c += 4) {
-        Weight weight[at_once];
-        for (int i = 0; i < at_once; ++i)
-          weight[i] = load_weights(weight_row + (i / kParts * inputs + c) * kPanel, (first + i) % kParts);
-        for (int r = 0; r < R; ++r) {
-          const Input input = broadcast(row + r * step + c);
-          for (int i = 0; i < at_once; ++i) sum[r][i] = dot(sum[r][i], input, weight[i]);
-        }
-      }
-    }
+    add_products(windows, rows, inputs, weights, first, sum);
     constexpr int together = at_once < kParts ? at_once : kParts;  // of one panel
     for (int i = 0; i < at_once; i += together)
       for (int r = 0; r < R; ++r) {
@@ -37,6 +47,10 @@ template <int R, int kPanels>
       }
   }
 }
+
+#if EDGEVIT_BYTE_TILES
+#include "byte_tile.h"
+#endif
 
 constexpr int kFloatRows = 4;
 
@@ -68,6 +82,9 @@ struct Product {
   const Finish finish;
   const FinishRows<SumT> finish_panel;
   const W* weights;
+#if EDGEVIT_BYTE_TILES
+  const ByteProduct bytes;
+#endif
 
   Product(const Call& call, T pad, uint32_t part)
       : op(call.operation->conv),
@@ -75,7 +92,11 @@ struct Product {
         windows(op, call.read<T>(op.src), pad, reinterpret_cast<StagedT*>(call.staging_of(part))),
         finish(call),
         finish_panel(finish_of<SumT>(finish.activation)),
-        weights(call.read<W>(op.weights)) {}
+        weights(call.read<W>(op.weights))
+#if EDGEVIT_BYTE_TILES
+        , bytes(finish, inputs)
+#endif
+  {}
 
   template <int kPanels, int... R>
   static Multiply multiply_of(uint32_t rows, std::integer_sequence<int, R...>) {
@@ -83,19 +104,27 @@ struct Product {
     return all[rows - 1];
   }
 
-  // Windows times some panels. Tiles are as even as they can be: one of a row or two would wait for
-  // its own sums.
-  template <int kPanels>
-  void panels(const Windows<StagedT>& block, uint32_t count, size_t place, uint32_t panel) const {
-    alignas(64) SumT sums[kPanels * kBlockRows * kPanel];
+  // Calls `work(first, rows)` for tiles, which are as even as they can be: one of a row or two would
+  // wait for its own sums.
+  template <typename Work>
+  static void for_tiles(uint32_t count, Work work) {
     const uint32_t tiles = (count + kMostRows - 1) / kMostRows;
     for (uint32_t tile = 0; tile < tiles; ++tile) {
       const Share share(count, tile, tiles);
-      const Multiply multiply = multiply_of<kPanels>(share.end - share.begin,
-                                                     std::make_integer_sequence<int, kMostRows>());
-      multiply(block, block.first + share.begin * block.step, inputs, weights + panel * inputs * kPanel,
-               sums + share.begin * kPanel);
+      work(share.begin, share.end - share.begin);
     }
+  }
+
+  // Windows times some panels.
+  template <int kPanels>
+  void panels(const Windows<StagedT>& block, uint32_t count, size_t place, uint32_t panel) const {
+    constexpr auto heights = std::make_integer_sequence<int, kMostRows>();
+    const W* own = weights + panel * inputs * kPanel;
+    alignas(64) SumT sums[kPanels * kBlockRows * kPanel];
+    for_tiles(count, [&](uint32_t first, uint32_t rows) {
+      const Multiply multiply = multiply_of<kPanels>(rows, heights);
+      multiply(block, block.first + first * block.step, inputs, own, sums + first * kPanel);
+    });
     for (int i = 0; i < kPanels; ++i)
       finish_panel(finish, sums + i * kBlockRows * kPanel, count, place, panel + i);
   }
@@ -103,12 +132,17 @@ struct Product {
   // Places [x, end) of row y of the windows, in blocks.
   void row(uint32_t y, uint32_t x, uint32_t end, const Share& columns) const {
     const uint32_t blocks = (end - x + kBlockRows - 1) / kBlockRows;
-    for (uint32_t i = 0; i < blocks; ++i) {
-      const Share share(end - x, i, blocks);
-      const uint32_t count = share.end - share.begin, first = x + share.begin;
+    const uint32_t even = (end - x + blocks - 1) / blocks, step = windows.is_pointwise() ? kRowsStep : 1;
+    const uint32_t of_block = (even + step - 1) / step * step;
+    for (uint32_t first = x; first < end; first += of_block) {
+      const uint32_t count = std::min(of_block, end - first);
       const Windows<StagedT> block = windows.at(y, first, count);
       const size_t place = size_t{y} * windows.row_places() + first;
       uint32_t panel = columns.begin;
+#if EDGEVIT_BYTE_TILES
+      if constexpr (std::is_same<SumT, int32_t>::value)
+        panel += bytes.put(block, count, weights, columns, finish.destination.row(place), finish.destination.u8_stride);
+#endif
       for (; panel + kMostPanels <= columns.end; panel += kMostPanels)
         panels<kMostPanels>(block, count, place, panel);
       for (; panel < columns.end; ++panel) panels<1>(block, count, place, panel);

@@ -43,12 +43,13 @@ constexpr uint32_t kColumns = 3;  // of a kernel whose weights stay in registers
 
 // Constants and results of 64 channels: bytes, without an activation but bounds.
 struct Finish64 {
-  const WideQuantization<F> quantized;
+  BytePacking packing;
   __m512i weights[kColumns][4], start[4];
   F scale[4], bias[4];
 
   // weights: [4][columns][16][4].
-  Finish64(const Finish& finish, const int8_t* from, size_t first) : quantized(finish.destination.quantized) {
+  Finish64(const Finish& finish, const int8_t* from, size_t first) {
+    packing.fill(finish.destination.quantized);
     I sums[4];
     load_mixed(finish.scales + first, scale);
     load_mixed(finish.bias + first, bias);
@@ -56,21 +57,22 @@ struct Finish64 {
     constexpr size_t panel = kColumns * kQuadOfPanel;
     for (uint32_t x = 0; x < kColumns; ++x, from += kQuadOfPanel)
       in_mixed_order({from, from + panel, from + 2 * panel, from + 3 * panel}, weights[x]);
-    for (int i = 0; i < 4; ++i) start[i] = same_bits<__m512i>(I(sums[i] * finish.offset));
+    for (int i = 0; i < 4; ++i) {
+      scale[i] *= finish.factor;
+      bias[i] *= finish.factor;
+      start[i] = same_bits<__m512i>(I(sums[i] * finish.offset));
+    }
   }
 
   void put(const Staged* window, uint8_t* to) const {
-    __m512i bytes[4];
+    F value[4];
     for (int i = 0; i < 4; ++i) {
       Sum sum = start[i];
       for (uint32_t x = 0; x < kColumns; ++x)
         sum = dot(sum, _mm512_loadu_si512(window + x * Mixed<Of64>::kQuad + i * 64), weights[x][i]);
-      const F value = __builtin_convertvector(same_bits<I>(sum), F) * scale[i] + bias[i];
-      bytes[i] = same_bits<__m512i>(quantized(value));
+      value[i] = floats(sum) * scale[i] + bias[i];
     }
-    const __m512i low = _mm512_packus_epi32(bytes[0], bytes[1]);
-    const __m512i high = _mm512_packus_epi32(bytes[2], bytes[3]);
-    _mm512_storeu_si512(to, _mm512_packus_epi16(low, high));
+    store(to, packing(value[0], value[1], value[2], value[3]));
   }
 };
 
@@ -90,7 +92,8 @@ void depthwise_by_64(const Call& call, uint32_t part, uint32_t parts) {
   if (op.is_float || op.kernel_w != kColumns || op.kernel_h > 4 || op.channels % Of64::kChannels)
     return depthwise(call, part, parts);
   const Finish finish = depthwise_finish(call);
-  if (finish.activation || finish.residual || finish.destination.f32) return depthwise(call, part, parts);
+  if (!finish.is_straight || !gives_small_values(finish, 0, op.channels, size_t{4} * kColumns))
+    return depthwise(call, part, parts);
   for_groups<Of64>(call, part, parts,
                    [&](const Mixed<Of64>& mixed, uint32_t rows, const int8_t* weights, size_t place,
                        size_t first) { depthwise_64(mixed, rows, finish, weights, place, first); });

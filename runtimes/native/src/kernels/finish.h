@@ -8,6 +8,10 @@ struct Finish {
   uint32_t outputs, activation;
   size_t residual_stride;
   Destination destination;
+  // Sums that become bytes and nothing else are divided by the bytes' scale together with their own:
+  // `factor` is what scales and biases are multiplied with, and values need not be any more.
+  bool is_straight;
+  float factor = 1.0f;
 
   explicit Finish(const Call& call) : destination(call, call.operation->conv.output) {
     const Conv& op = call.operation->conv;
@@ -20,6 +24,8 @@ struct Finish {
     activation = op.activation;
     residual_stride = op.residual_stride;
     if (is_least_byte()) activation = 0, destination.quantized.least = 0.0f;
+    is_straight = !op.is_float && activation == 0 && !residual && !destination.f32;
+    if (is_straight) std::swap(factor, destination.quantized.inverse_scale);
   }
 
   // Whether ReLU is a bound of the bytes, since nothing else is wanted.
@@ -41,9 +47,9 @@ struct PanelFinish {
 
   PanelFinish(const Finish& finish, size_t first) : quantized(finish.destination.quantized) {
     for (int v = 0; v < kVectors; ++v) {
-      bias[v] = load<F>(finish.bias + first + v * kLanes);
+      bias[v] = load<F>(finish.bias + first + v * kLanes) * finish.factor;
       if (std::is_same<SumT, float>::value) continue;
-      scale[v] = load<F>(finish.scales + first + v * kLanes);
+      scale[v] = load<F>(finish.scales + first + v * kLanes) * finish.factor;
       correction[v] = load<I>(finish.column_sums + first + v * kLanes) * finish.offset;
     }
   }
@@ -57,8 +63,11 @@ struct PanelFinish {
   // Nothing but bytes, 16 of them.
   void put_bytes(const SumT* sums, uint8_t* u8) const {
     I bytes[kVectors];
-    for (int v = 0; v < kVectors; ++v)
-      bytes[v] = quantized(activated(value(sums + v * kLanes, v), static_cast<uint32_t>(kActivation)));
+    for (int v = 0; v < kVectors; ++v) {
+      const F result = activated(value(sums + v * kLanes, v), static_cast<uint32_t>(kActivation));
+      const bool is_scaled = kActivation == Activation::none && std::is_same<SumT, int32_t>::value;
+      bytes[v] = is_scaled ? quantized.of_scaled(result) : quantized(result);
+    }
     store_panel(u8, bytes);
   }
 

@@ -17,18 +17,23 @@ inline V exponential(V x) {
   return p * same_bits<V>((power + 127) << 23);
 }
 
-// Abramowitz and Stegun 7.1.26; absolute error below 2e-7.
+// An odd polynomial by an even one, of degrees 11 and 10, fitted to |x| < 3.92, beyond which the error
+// function is 1 within 3e-8. Absolute error below 5e-7.
 template <typename V>
 inline V error_function(V x) {
-  const V zero = fill<V>(0.0f);
-  const V magnitude = x < zero ? zero - x : x;
-  const V t = 1.0f / (magnitude * 0.3275911f + 1.0f);
-  V p = t * 1.061405429f - 1.453152027f;
-  p = p * t + 1.421413741f;
-  p = p * t - 0.284496736f;
-  p = p * t + 0.254829592f;
-  const V result = 1.0f - p * t * exponential(zero - magnitude * magnitude);
-  return x < zero ? zero - result : result;
+  x = lesser_of(greater_of(x, fill<V>(-3.92f)), fill<V>(3.92f));
+  const V s = x * x;
+  V p = s * 2.03466973e-6f + 2.87460495e-4f;
+  p = p * s + 3.86793528e-3f;
+  p = p * s + 5.30592749e-2f;
+  p = p * s + 1.92756327e-1f;
+  p = p * s + 1.12837902f;
+  V q = s * 3.80689599e-5f + 1.18800038e-3f;
+  q = q * s + 1.51715327e-2f;
+  q = q * s + 1.15081253e-1f;
+  q = q * s + 5.04157519e-1f;
+  q = q * s + 1.0f;
+  return x * p / q;
 }
 
 template <typename V>

@@ -50,6 +50,8 @@ struct Kernels {
 // Places of a convolution's result whose windows are staged together, at most.
 constexpr uint32_t kBlockRows = 48;
 
+constexpr size_t kLine = 64;  // numbers that rows of staged windows begin at a multiple of, more or less
+
 // Numbers in the staging memory that a part of an operation needs: the map under a block of windows,
 // some mixed columns, or one place of padding.
 inline uint64_t staged_numbers(const Operation& operation) {
@@ -58,7 +60,7 @@ inline uint64_t staged_numbers(const Operation& operation) {
   if (operation.kind != Kind::conv) return 0;
   const uint64_t places = uint64_t{op.out_height} * op.out_width;
   const uint64_t count = places < kBlockRows ? places : kBlockRows;
-  return op.kernel_h * ((count - 1) * op.stride_w + op.kernel_w) * op.channels;
+  return op.kernel_h * (((count - 1) * op.stride_w + op.kernel_w) * op.channels + 2 * kLine);
 }
 constexpr uint32_t kStagedBytes = 4;  // of a number in staging, at most
 // Bytes behind the arena and every part's staging that may be read and written, and mean nothing.

@@ -35,6 +35,6 @@ bool is_usable() { return true; }
 }  // namespace neon
 
 using namespace neon;
-const Kernels kNeon = EDGEVIT_KERNELS("neon", picture, depthwise);
+const Kernels kNeon = EDGEVIT_KERNELS("neon", picture, depthwise, slic);
 
 }  // namespace edgevit

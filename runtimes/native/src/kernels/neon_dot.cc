@@ -32,6 +32,6 @@ bool is_usable() { return (getauxval(AT_HWCAP) >> 20 & 1) != 0; }
 }  // namespace neon_dot
 
 using namespace neon_dot;
-const Kernels kNeonDot = EDGEVIT_KERNELS("neon-dot", picture, depthwise);
+const Kernels kNeonDot = EDGEVIT_KERNELS("neon-dot", picture, depthwise, slic);
 
 }  // namespace edgevit

@@ -11,6 +11,8 @@ struct Quantization {
         greatest(255.0f - static_cast<float>(output.zero)),
         zero(static_cast<int32_t>(output.zero)) {}
 
+  int32_t least_byte() const { return zero + static_cast<int32_t>(least); }
+
   template <typename V>
   IntsOf<V> operator()(V value) const;
 };
@@ -27,10 +29,13 @@ struct WideQuantization {
         greatest(fill<V>(q.greatest)),
         shift(IntsOf<V>{} + (q.zero - kShiftBits)) {}
 
-  // Whole numbers 0..255. The bounds come first, so that rounding sees small numbers only; NaN
-  // becomes 0.
-  IntsOf<V> operator()(V value) const {
-    const V x = lesser_of(greater_of(V(value * inverse_scale), least), greatest);
+  // Whole numbers 0..255.
+  IntsOf<V> operator()(V value) const { return of_scaled(V(value * inverse_scale)); }
+
+  // The same of values that were divided by the scale. The bounds come first, so that rounding sees
+  // small numbers only; NaN becomes the least.
+  IntsOf<V> of_scaled(V value) const {
+    const V x = lesser_of(greater_of(value, least), greatest);
     return same_bits<IntsOf<V>>(V(x + kShift)) + shift;
   }
 };

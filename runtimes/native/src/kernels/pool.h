@@ -1,7 +1,12 @@
 // Superpixel pooling: the mean of the patches of every superpixel, and where it lies.
 
-// The sum of some bytes of 0 or 1, eight at a time.
+// The sum of some bytes of 0 or 1.
+template <uint32_t kCount>
 inline uint32_t sum_of_bytes(const uint8_t* bytes, uint32_t count) {
+  if constexpr (kCount == 16) {
+    const uint64_t pairs = load<uint64_t>(bytes) + load<uint64_t>(bytes + 8);
+    return static_cast<uint32_t>(pairs * 0x0101010101010101u >> 56);
+  }
   uint32_t sum = 0, i = 0;
   for (; i + 8 <= count; i += 8)
     sum += static_cast<uint32_t>(load<uint64_t>(bytes + i) * 0x0101010101010101u >> 56);
@@ -9,16 +14,29 @@ inline uint32_t sum_of_bytes(const uint8_t* bytes, uint32_t count) {
   return sum;
 }
 
-// Scratch: how many cells of every patch a superpixel has, float [K][patches].
+// Scratch: how many cells of every patch a superpixel has, float [K][patches]; kCells of a patch, or 0
+// where their number is not known when this is compiled.
+template <uint32_t kCells>
 inline void count_overlaps(const SlicShape& shape, const uint8_t* assignment, float* overlap) {
   const size_t pairs = size_t{shape.superpixels()} * shape.patches();
-  const uint32_t per_patch = shape.patch_cells();
+  const uint32_t per_patch = kCells ? kCells : shape.patch_cells();
   for (size_t i = 0; i < pairs; ++i, assignment += per_patch)
-    overlap[i] = static_cast<float>(sum_of_bytes(assignment, per_patch));
+    overlap[i] = static_cast<float>(sum_of_bytes<kCells>(assignment, per_patch));
+}
+
+// The places of some of the numbers from `first` on that are not zero, none of which is negative;
+// returns how many. Without a branch, since which they are looks like chance.
+inline size_t find_nonzero(const float* numbers, size_t first, size_t end, uint32_t (&places)[kAtOnce]) {
+  size_t found = 0;
+  for (size_t i = first; i < end; ++i) {
+    places[found] = static_cast<uint32_t>(i);
+    found += load<uint32_t>(numbers + i) != 0;
+  }
+  return found;
 }
 
 // Adds the rows and columns, in a patch, of those of its cells that belong.
-inline void add_places(const uint8_t* cells, uint32_t side, int64_t& y, int64_t& x) {
+[[gnu::always_inline]] inline void add_places(const uint8_t* cells, uint32_t side, int64_t& y, int64_t& x) {
   uint32_t rows = 0, columns = 0;
   for (uint32_t row = 0; row < side; ++row)
     for (uint32_t column = 0; column < side; ++column, ++cells)
@@ -33,18 +51,24 @@ inline void find_centroid(const SlicShape& shape, const uint8_t* assignment, con
   const double middle = (shape.side() - 1) / 2.0;
   const int64_t of_whole = int64_t{per_patch} * (side - 1) / 2;  // rows or columns of all cells of a patch
   int64_t y = 0, x = 0, cells = 0;  // whole numbers: exact in any order
-  for (uint32_t row = 0; row < across; ++row)
-    for (uint32_t column = 0; column < across; ++column, ++overlap, assignment += per_patch) {
-      const int64_t in_patch = static_cast<int64_t>(*overlap);
-      if (in_patch == 0) continue;
+  const uint32_t patches = across * across;
+  for (uint32_t first = 0; first < patches; first += kAtOnce) {
+    uint32_t touched[kAtOnce];
+    const size_t found = find_nonzero(overlap, first, std::min<size_t>(patches, first + kAtOnce), touched);
+    for (size_t i = 0; i < found; ++i) {
+      const uint32_t p = touched[i], row = p / across, column = p % across;
+      const int64_t in_patch = static_cast<int64_t>(overlap[p]);
       y += in_patch * row * side;
       x += in_patch * column * side;
       cells += in_patch;
       if (in_patch == per_patch)
         y += of_whole, x += of_whole;
+      else if (side == 4)  // as it mostly is: what the compiler knows it need not loop over
+        add_places(assignment + size_t{p} * per_patch, 4, y, x);
       else
-        add_places(assignment, side, y, x);
+        add_places(assignment + size_t{p} * per_patch, side, y, x);
     }
+  }
   const float divisor = static_cast<float>(cells > 1 ? cells : 1);
   const double all = static_cast<double>(cells);
   centroid[0] = static_cast<float>((static_cast<double>(y) - all * middle) / side) / divisor;
@@ -75,21 +99,33 @@ inline void decide_members(const Pool& op, float* overlap) {
   }
 }
 
+// Adds the values of the patches [first, end) that belong; returns how many, as the sum of their shares.
+inline float add_members(const Call& call, const Pool& op, const float* membership, size_t first, size_t end,
+                         float* mean) {
+  const float* src = call.read<float>(op.src);
+  uint32_t member[kAtOnce];
+  const size_t found = find_nonzero(membership, first, end, member);
+  for (size_t i = 0; i < found; ++i) {
+    const float share = membership[member[i]], *value = src + member[i] * op.src_stride;
+    for (size_t c = 0; c < op.channels; c += kLanes) {
+      const size_t count = std::min<size_t>(op.channels - c, kLanes);
+      put_floats(mean + c, load_first<F>(mean + c, count) + share * load_first<F>(value + c, count), count);
+    }
+  }
+  float members = 0;
+  for (size_t i = 0; i < found; ++i) members += membership[member[i]];
+  return members;
+}
+
 inline void pool_means(const Call& call, const Pool& op, const float* membership) {
   const size_t patches = op.shape.patches(), channels = op.channels;
-  const float* src = call.read<float>(op.src);
   float* occupied = call.write<float>(op.occupied);
   for (size_t k = 0; k < op.shape.superpixels(); ++k, membership += patches) {
     float* __restrict mean = call.write<float>(op.means) + k * channels;
     std::fill_n(mean, channels, 0.0f);
     float members = 0;
-    for (size_t p = 0; p < patches; ++p) {
-      const float share = membership[p];
-      if (share == 0.0f) continue;
-      members += share;
-      const float* __restrict value = src + p * op.src_stride;
-      for (size_t c = 0; c < channels; ++c) mean[c] += share * value[c];
-    }
+    for (size_t first = 0; first < patches; first += kAtOnce)
+      members += add_members(call, op, membership, first, std::min(patches, first + kAtOnce), mean);
     if (occupied) occupied[k] = members > 0 ? 1.0f : 0.0f;
     const float divisor = members > 0 ? members : 1.0f;
     for (size_t c = 0; c < channels; ++c) mean[c] /= divisor;
@@ -102,7 +138,8 @@ inline void pool(const Call& call, uint32_t part, uint32_t) {
   const uint8_t* assignment = call.read<uint8_t>(op.assignment);
   float* overlap = call.write<float>(op.scratch);
   float* centroids = call.write<float>(op.centroids);
-  count_overlaps(op.shape, assignment, overlap);
+  const auto count = op.shape.patch_cells() == 16 ? count_overlaps<16> : count_overlaps<0>;
+  count(op.shape, assignment, overlap);
   for (size_t k = 0; centroids && k < op.shape.superpixels(); ++k)
     find_centroid(op.shape, assignment + k * op.shape.cells(), overlap + k * op.shape.patches(),
                   centroids + 2 * k);

@@ -39,6 +39,6 @@ bool is_usable() { return true; }
 }  // namespace portable
 
 using namespace portable;
-const Kernels kPortable = EDGEVIT_KERNELS("portable", picture, depthwise);
+const Kernels kPortable = EDGEVIT_KERNELS("portable", picture, depthwise, slic);
 
 }  // namespace edgevit

@@ -97,8 +97,11 @@ inline void pixel_sums(const Call& call, const SlicShape& shape, float* const* r
   }
 }
 
+// Writes the sums of the pixels of every cell: float [3][cells], cells patch by patch.
+using PixelSums = void (*)(const Call& call, const SlicShape& shape, float* const* rgb);
+
 // CIELAB colour and place of every cell.
-inline void cell_features(const Call& call, const Slic& op, Cells& cells) {
+inline void cell_features(const Call& call, const Slic& op, PixelSums pixel_sums, Cells& cells) {
   const SlicTables& tables = *call.slic;
   constexpr float to_lab = 4.0f / 2048.0f;
   cells.set_weights(0.5f);
@@ -181,30 +184,36 @@ inline F block_distances(const SlicMemory& memory, const Cells& cells, uint32_t 
   return nearest;
 }
 
-inline float sum_of_lanes(F values) {  // whole numbers: exact in any order
-  float sum = 0;
-  for (int i = 0; i < kLanes; ++i) sum += values[i];
-  return sum;
+// The sum of a block's lanes: whole numbers, exact in any order.
+inline float sum_of_block(const float* lanes) {
+  typedef float Four __attribute__((vector_size(16)));
+  Four sum = load<Four>(lanes) + load<Four>(lanes + 4);
+  for (uint32_t i = 8; i < kBlock; i += 4) sum += load<Four>(lanes + i);
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-// Every cell joins its nearest centres (all that tie): the sums of the new superpixels.
+constexpr size_t kAtOnce = 64;  // superpixels, or patches, that are looked through together
+
+// Every cell joins its nearest centres (all that tie): the sums of the new superpixels. Few centres are
+// the nearest ones of a block; they are found first, without a branch for every centre.
 inline void regroup(SlicMemory& memory, const Cells& cells, size_t count) {
   std::fill_n(memory.lanes, count * kSums * kBlock, 0.0f);
   for (uint32_t start = 0; start < cells.padded; start += kBlock) {
     const F nearest = block_distances(memory, cells, start, count);
-    const F half = load<F>(cells.half + start);
-    for (size_t k = 0; k < count; ++k) {
-      const auto member = load<F>(memory.distances + k * kBlock) == nearest;
-      float* lane = memory.lanes + k * kSums * kBlock;
-      const auto add = [&](int j, F value) {
-        const F chosen = member ? value : F{};
-        store(lane + j * kBlock, load<F>(lane + j * kBlock) + chosen);
-      };
-      for (int j = 0; j < kFeatures; ++j) add(j, load<F>(cells.feature[j] + start));
-      add(kFeatures, half);
+    const auto is_member = [&](size_t k) { return I(load<F>(memory.distances + k * kBlock) == nearest); };
+    for (size_t first = 0; first < count; first += kAtOnce) {
+      size_t joined[kAtOnce], found = 0;
+      for (size_t k = first; k < std::min(count, first + kAtOnce); ++k) joined[found] = k, found += any_of(is_member(k));
+      for (size_t i = 0; i < found; ++i) {
+        const I member = is_member(joined[i]);
+        float* lane = memory.lanes + joined[i] * kSums * kBlock;
+        const auto add = [&](int j, F value) { store(lane + j * kBlock, load<F>(lane + j * kBlock) + (member ? value : F{})); };
+        for (int j = 0; j < kFeatures; ++j) add(j, load<F>(cells.feature[j] + start));
+        add(kFeatures, load<F>(cells.half + start));
+      }
     }
   }
-  for (size_t s = 0; s < count * kSums; ++s) memory.sums[s] = sum_of_lanes(load<F>(memory.lanes + s * kBlock));
+  for (size_t s = 0; s < count * kSums; ++s) memory.sums[s] = sum_of_block(memory.lanes + s * kBlock);
 }
 
 // The last round: bytes [K][cells], 1 where a cell belongs; and the map, where a tie shows the lower.
@@ -225,12 +234,11 @@ inline void assign(const Call& call, const Slic& op, const SlicMemory& memory, c
   }
 }
 
-inline void slic(const Call& call, uint32_t part, uint32_t) {
-  if (part != 0) return;
+inline void slic(const Call& call, PixelSums pixel_sums) {
   const Slic& op = call.operation->slic;
   SlicMemory memory(op, call.write<float>(op.scratch));
   const size_t count = op.shape.superpixels();
-  cell_features(call, op, memory.fine);
+  cell_features(call, op, pixel_sums, memory.fine);
   if (op.coarse_iterations) coarsen(op.shape, memory.fine, memory.coarse);
   seed_sums(op.coarse_iterations ? memory.coarse : memory.fine, call.slic->seed, memory.sums, count);
   for (uint32_t i = 0; i < op.iterations; ++i) {
@@ -240,4 +248,8 @@ inline void slic(const Call& call, uint32_t part, uint32_t) {
     else
       regroup(memory, i < op.coarse_iterations ? memory.coarse : memory.fine, count);
   }
+}
+
+inline void slic(const Call& call, uint32_t part, uint32_t) {
+  if (part == 0) slic(call, pixel_sums);
 }

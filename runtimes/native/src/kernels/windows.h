@@ -1,12 +1,13 @@
 // The map under the windows of a convolution, in the form that an instruction set multiplies.
 
-// Brings numbers into the form that is multiplied. It works on 16 at a time and goes on beyond the
-// last one: what it writes there is written again by what comes next, or lies in the slack at the
-// end; what it reads there is the slack of the arena.
+// Brings numbers into the form that is multiplied. It works on a register of them at a time and goes on
+// beyond the last one: what it writes there is written again by what comes next, or lies in the slack
+// at the end; what it reads there is the slack of the arena.
 inline void stage(const uint8_t* from, size_t count, Staged* to) {
-  typedef uint8_t From __attribute__((vector_size(16)));
-  typedef Staged To __attribute__((vector_size(16 * sizeof(Staged))));
-  for (size_t i = 0; i < count; i += 16)
+  constexpr size_t at_once = sizeof(Staged) == 1 ? 4 * kLanes : 16;
+  typedef uint8_t From __attribute__((vector_size(at_once)));
+  typedef Staged To __attribute__((vector_size(at_once * sizeof(Staged))));
+  for (size_t i = 0; i < count; i += at_once)
     store(to + i, __builtin_convertvector(load<From>(from + i) ^ uint8_t{kInputOffset}, To));
 }
 
@@ -36,6 +37,8 @@ class WindowMaker {
         staging_(staging),
         is_pointwise_(op.kernel_h * op.kernel_w * op.stride_h * op.stride_w == 1 && op.out_width == op.width) {}
 
+  bool is_pointwise() const { return is_pointwise_; }
+
   // Places of the result that one row of windows has: all, where a window is a place.
   uint32_t row_places() const { return is_pointwise_ ? op_.out_height * op_.out_width : op_.out_width; }
 
@@ -47,10 +50,18 @@ class WindowMaker {
     if constexpr (as_they_are)
       if (is_pointwise_) return {src_ + size_t{x} * op_.src_stride, op_.src_stride, 1, 0, stretch};
     const uint32_t columns = (count - 1) * op_.stride_w + op_.kernel_w;
-    const int64_t left = int64_t{x} * op_.stride_w - op_.pad_w;
-    for (uint32_t ky = 0; ky < op_.kernel_h; ++ky)
-      lay_row(int64_t{y} * op_.stride_h - op_.pad_h + ky, left, columns, staging_ + ky * columns * channels);
-    return {staging_, op_.stride_w * channels, op_.kernel_h, columns * channels, stretch};
+    const int64_t left = int64_t{x} * op_.stride_w - op_.pad_w, top = int64_t{y} * op_.stride_h - op_.pad_h;
+    if constexpr (as_they_are)
+      if (op_.src_stride == channels && top >= 0 && left >= 0 && top + op_.kernel_h <= op_.height &&
+          left + columns <= op_.width)
+        return {src_ + (top * op_.width + left) * channels, op_.stride_w * channels, op_.kernel_h,
+                op_.width * channels, stretch};
+    // Rows lie in lines of the cache as they do in the map.
+    const size_t lead = static_cast<size_t>(left * static_cast<int64_t>(channels)) % kLine;
+    const size_t row_step = (columns * channels + kLine - 1) / kLine * kLine + kLine;
+    To* const first = staging_ + lead;
+    for (uint32_t ky = 0; ky < op_.kernel_h; ++ky) lay_row(top + ky, left, columns, first + ky * row_step);
+    return {first, op_.stride_w * channels, op_.kernel_h, row_step, stretch};
   }
 
  private:
@@ -62,7 +73,7 @@ class WindowMaker {
     const bool is_inside = y >= 0 && y < op_.height;
     const int64_t first = is_inside ? std::clamp<int64_t>(0, left, end) : end;
     const int64_t last = is_inside ? std::clamp<int64_t>(width, first, end) : end;
-    to = std::fill_n(to, (first - left) * channels, staged(pad_));
+    to = pad(to, (first - left) * channels);
     const T* from = src_ + (y * op_.width + first) * op_.src_stride;
     if (op_.src_stride == channels && first < last) {
       stage(from, (last - first) * channels, to);
@@ -71,8 +82,10 @@ class WindowMaker {
       for (int64_t x = first; x < last; ++x, from += op_.src_stride, to += channels)
         stage(from, channels, to);
     }
-    std::fill_n(to, (end - last) * channels, staged(pad_));
+    pad(to, (end - last) * channels);
   }
+
+  To* pad(To* to, size_t count) const { return count ? std::fill_n(to, count, staged(pad_)) : to; }
 
   const Conv& op_;
   const T* src_;

@@ -40,6 +40,8 @@ inline void store_bytes(uint8_t* to, I8 value) {
 }
 
 #if EDGEVIT_LANES == 8
+inline bool any_of(I mask) { return _mm256_movemask_ps(same_bits<__m256>(mask)) != 0; }
+
 // Four rows of 16 bytes become 16 columns of four.
 inline void mix_four(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, Staged* to) {
   const __m128i rows[4] = {load_16(a), load_16(b), load_16(c), load_16(d)};
