@@ -19,6 +19,7 @@ for ``edgevit export --checkpoint``.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -156,18 +157,28 @@ def _train(arguments: argparse.Namespace) -> None:
     for run, seconds in _remaining(arguments):
         if time.monotonic() >= deadline:
             return
-        started = _started(run, arguments, data)
-        if not started.train(deadline, _say, seconds):
-            if started.epoch:
-                started.save(arguments.output)
-            _say(f"{run.name}  the time is up; after epoch {started.epoch}")
+        if not _ends(_started(run, arguments, data), arguments, deadline, seconds):
             return
-        row = started.row()
-        if run.keeps_weights:
-            save_parts(arguments.output, f"{run.name}.weights", started.weights())
-        with _rows_file(arguments).open("a", encoding="utf-8") as rows:
-            rows.write(json.dumps(row) + "\n")
-        _say(f"{run.name}  top-1 {100 * row['val_top1']:.2f} %  in {row['seconds']} s")
+        gc.collect()  # a run's pictures, which its recorded step refers to in a circle
+
+
+def _ends(
+    started: GpuRun, arguments: argparse.Namespace, deadline: float, seconds: float | None
+) -> bool:
+    """Trains a run; whether it ended, and not the time."""
+    run = started.run
+    if not started.train(deadline, _say, seconds):
+        if started.epoch:
+            started.save(arguments.output)
+        _say(f"{run.name}  the time is up; after epoch {started.epoch}")
+        return False
+    row = started.row()
+    if run.keeps_weights:
+        save_parts(arguments.output, f"{run.name}.weights", started.weights())
+    with _rows_file(arguments).open("a", encoding="utf-8") as rows:
+        rows.write(json.dumps(row) + "\n")
+    _say(f"{run.name}  top-1 {100 * row['val_top1']:.2f} %  in {row['seconds']} s")
+    return True
 
 
 class _Wanted:

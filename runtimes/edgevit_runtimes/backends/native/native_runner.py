@@ -50,8 +50,10 @@ class NativeRunner:
         check_feeds(feeds, self.inputs)
         pictures = np.ascontiguousarray(feeds[IMAGE_INPUT])
         logits = np.empty((len(pictures), self._model.info.classes), np.float32)
-        for picture, answer in zip(pictures, logits, strict=True):
-            self._model.run(picture.ctypes.data, answer.ctypes.data, nanoseconds=self._clock())
+        picture, answer = pictures.ctypes.data, logits.ctypes.data  # asking an array takes a microsecond
+        for i in range(len(pictures)):
+            rgb, to = picture + i * pictures.strides[0], answer + i * logits.strides[0]
+            self._model.run(rgb, to, nanoseconds=self._clock())
         return {LOGITS: logits}
 
     def superpixel_maps(self, pictures: Array) -> NDArray[np.int32]:

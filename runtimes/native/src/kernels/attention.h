@@ -29,6 +29,23 @@ struct HeadScratch {
   }
 };
 
+// Four rows of four become four columns.
+inline void transpose_4x4(const float* from, size_t from_stride, float* to, size_t to_stride) {
+  F4 row[4];
+  for (int i = 0; i < 4; ++i) row[i] = load<F4>(from + i * from_stride);
+#if defined(__clang__) || __GNUC__ >= 12
+  const F4 a = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5), b = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+  const F4 c = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7), d = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+  store(to, F4(__builtin_shufflevector(a, b, 0, 1, 4, 5)));
+  store(to + to_stride, F4(__builtin_shufflevector(a, b, 2, 3, 6, 7)));
+  store(to + 2 * to_stride, F4(__builtin_shufflevector(c, d, 0, 1, 4, 5)));
+  store(to + 3 * to_stride, F4(__builtin_shufflevector(c, d, 2, 3, 6, 7)));
+#else
+  for (int i = 0; i < 4; ++i)
+    for (int j = 0; j < 4; ++j) to[i * to_stride + j] = row[j][i];
+#endif
+}
+
 // Calls `work(head, row, count)` for the queries of a part: kQueries of them, or one.
 template <typename Work>
 inline void for_queries(uint32_t heads, uint32_t rows, uint32_t part, uint32_t parts, Work work) {
@@ -42,17 +59,27 @@ inline void for_queries(uint32_t heads, uint32_t rows, uint32_t part, uint32_t p
   }
 }
 
+// Rows [first, tokens) of a column of keys, and zeros up to `padded`.
+inline void transpose_column(const float* key, size_t stride, size_t first, size_t tokens, size_t padded, float* to) {
+  for (size_t t = first; t < tokens; ++t) to[t] = key[t * stride];
+  for (size_t t = tokens; t < padded; ++t) to[t] = 0.0f;
+}
+
 template <typename Op>
 inline void transpose_keys(const Call& call, const Op& op, uint32_t part, uint32_t parts) {
   const HeadScratch<Op> scratch(call, op);
   const float* key = call.read<float>(op.key);
   const size_t padded = scratch.padded;
   const Share columns(op.heads * op.head_width, part, parts);
-  for (size_t column = columns.begin; column < columns.end; ++column) {
+  size_t column = columns.begin;
+  for (; column + 4 <= columns.end; column += 4) {
     float* to = scratch.memory + column * padded;
-    for (size_t t = 0; t < op.tokens; ++t) to[t] = key[t * op.key_stride + column];
-    for (size_t t = op.tokens; t < padded; ++t) to[t] = 0.0f;
+    size_t t = 0;
+    for (; t + 4 <= op.tokens; t += 4) transpose_4x4(key + t * op.key_stride + column, op.key_stride, to + t, padded);
+    for (size_t i = 0; i < 4; ++i) transpose_column(key + column + i, op.key_stride, t, op.tokens, padded, to + i * padded);
   }
+  for (; column < columns.end; ++column)
+    transpose_column(key + column, op.key_stride, 0, op.tokens, padded, scratch.memory + column * padded);
 }
 
 inline void attention_keys(const Call& call, uint32_t part, uint32_t parts) {
@@ -101,24 +128,34 @@ inline void raw_scores(const Call& call, const HeadScratch<Op>& scratch, uint32_
     raw_scores<1>(query, op.query_stride, op.head_width, keys, scratch.padded, scores);
 }
 
+// e^(score - top), a register at a time. Nothing instead of next to nothing: processors are slow with
+// numbers as small as its products.
+template <typename V>
+inline void exponentials(float* scores, size_t& t, size_t padded, float top) {
+  for (; t + kLanesOf<V> <= padded; t += kLanesOf<V>) {
+    const V below = load<V>(scores + t) - top;
+    store(scores + t, V(below < -80.0f ? V{} : exponential(below)));
+  }
+}
+
 // Softmax of the scores that `score_at` gives, eight tokens at a time; what it writes must still be
 // divided by the sum that it returns.
 template <typename ScoreAt>
 inline float softmax(size_t tokens, float* scores, ScoreAt score_at) {
+  const size_t padded = padded_tokens(static_cast<uint32_t>(tokens));
   F8 greatest = fill<F8>(-INFINITY);
   for (size_t t = 0; t < tokens; t += 8) {
-    F8 score = score_at(t, tokens - t);
-    for (size_t i = tokens - t; i < 8; ++i) score[i] = -INFINITY;
+    const F8 score = first_lanes(score_at(t, tokens - t), tokens - t, -INFINITY);
     greatest = greater_of(score, greatest);
     store(scores + t, score);
   }
   const float top = greatest_of(greatest);
+  size_t done = 0;
+  exponentials<F>(scores, done, padded, top);
+  exponentials<F8>(scores, done, padded, top);
   F8 total = {};
   for (size_t t = 0; t < tokens; t += 8) {
-    const F8 below = load<F8>(scores + t) - top;
-    // Nothing instead of next to nothing: processors are slow with numbers as small as its products.
-    F8 value = below < -80.0f ? F8{} : exponential(below);
-    for (size_t i = tokens - t; i < 8; ++i) value[i] = 0.0f;
+    const F8 value = first_lanes(load<F8>(scores + t), tokens - t, 0.0f);
     total += value;
     store(scores + t, value);
   }

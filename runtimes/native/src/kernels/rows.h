@@ -9,11 +9,7 @@ inline float sum_of_row(const float* row, size_t count, Of of) {
   for (; c + 32 <= count; c += 32)
     for (int i = 0; i < 4; ++i) sum[i] += of(load<F8>(row + c + 8 * i));
   for (; c + 8 <= count; c += 8) sum[0] += of(load<F8>(row + c));
-  if (c < count) {
-    F8 last = of(load_first<F8>(row + c, count - c));
-    for (size_t i = count - c; i < 8; ++i) last[i] = 0.0f;  // beyond the row
-    sum[0] += last;
-  }
+  if (c < count) sum[0] += first_lanes(of(load_first<F8>(row + c, count - c)), count - c, 0.0f);
   return sum_of(F8((sum[0] + sum[1]) + (sum[2] + sum[3])));
 }
 

@@ -186,9 +186,8 @@ inline F block_distances(const SlicMemory& memory, const Cells& cells, uint32_t 
 
 // The sum of a block's lanes: whole numbers, exact in any order.
 inline float sum_of_block(const float* lanes) {
-  typedef float Four __attribute__((vector_size(16)));
-  Four sum = load<Four>(lanes) + load<Four>(lanes + 4);
-  for (uint32_t i = 8; i < kBlock; i += 4) sum += load<Four>(lanes + i);
+  F4 sum = load<F4>(lanes) + load<F4>(lanes + 4);
+  for (uint32_t i = 8; i < kBlock; i += 4) sum += load<F4>(lanes + i);
   return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 

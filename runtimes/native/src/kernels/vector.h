@@ -72,8 +72,18 @@ inline float sum_of(F8 v) {
   return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
+typedef float F4 __attribute__((vector_size(16)));
+
 inline float greatest_of(F8 v) {
-  float result = v[0];
-  for (int i = 1; i < 8; ++i) result = v[i] > result ? v[i] : result;
-  return result;
+  F4 halves[2];
+  std::memcpy(halves, &v, sizeof v);
+  const F4 four = greater_of(halves[0], halves[1]);
+  const float even = four[0] > four[2] ? four[0] : four[2], odd = four[1] > four[3] ? four[1] : four[3];
+  return even > odd ? even : odd;
+}
+
+// The first `count` lanes of a vector; the others are `other`.
+inline F8 first_lanes(F8 v, size_t count, float other) {
+  const I8 lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  return lane < static_cast<int32_t>(std::min<size_t>(count, 8)) ? v : fill<F8>(other);
 }
