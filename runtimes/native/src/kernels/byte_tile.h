@@ -247,17 +247,20 @@ class ByteProduct {
     }
   }
 
-  // The results of `count` windows; those of how many panels it made.
+  // The results of `count` windows for the panels of a share; returns how many panels it did.
   uint32_t put(const Windows<Staged>& windows, uint32_t count, const int8_t* weights, const Share& columns,
                const Target& target, size_t stride) const {
+    if (columns.begin > 0) return 0;
     const BlockOfBytes block{windows, inputs_, weights, target.u8, stride};
-    if (is_stem_ && windows.rows == 3 && windows.stretch == 12 && windows.step == 8 && count % kStemRows == 0) {
+    const bool is_stem = windows.rows == 3 && windows.stretch == 12 && windows.step == 8 && count % kStemRows == 0;
+    if (is_stem_ && is_stem && columns.end == 1) {
       put_stem(block, count / kStemRows, stem_);
       return 1;
     }
+    const uint32_t pairs = std::min(pairs_, columns.end / 2);
     const uint32_t fives = (6 - count % 6) % 6;  // tiles of five windows, and others of six
-    if (pairs_ == 0 || columns.begin > 0 || windows.stretch < 12 || count < 5 * fives) return 0;
-    const uint32_t sixes = (count - 5 * fives) / 6, pairs = std::min(pairs_, columns.end / 2);
+    if (pairs == 0 || windows.stretch < 12 || count < 5 * fives) return 0;
+    const uint32_t sixes = (count - 5 * fives) / 6;
     if (sixes) put_pairs<6>(block, 0, sixes, pair_, pairs);
     if (fives) put_pairs<5>(block, 6 * sixes, fives, pair_, pairs);
     return 2 * pairs;
