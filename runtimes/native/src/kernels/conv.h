@@ -50,6 +50,12 @@ template <int R, int kPanels>
 
 #if EDGEVIT_BYTE_TILES
 #include "byte_tile.h"
+#else
+// Other instruction sets have no way of their own to make bytes.
+struct ByteProduct {
+  ByteProduct(const Finish&, size_t) {}
+  uint32_t put(const Windows<Staged>&, uint32_t, const int8_t*, const Share&, const Target&, size_t) const { return 0; }
+};
 #endif
 
 constexpr int kFloatRows = 4;
@@ -82,9 +88,7 @@ struct Product {
   const Finish finish;
   const FinishRows<SumT> finish_panel;
   const W* weights;
-#if EDGEVIT_BYTE_TILES
   const ByteProduct bytes;
-#endif
 
   Product(const Call& call, T pad, uint32_t part)
       : op(call.operation->conv),
@@ -92,11 +96,8 @@ struct Product {
         windows(op, call.read<T>(op.src), pad, reinterpret_cast<StagedT*>(call.staging_of(part))),
         finish(call),
         finish_panel(finish_of<SumT>(finish.activation)),
-        weights(call.read<W>(op.weights))
-#if EDGEVIT_BYTE_TILES
-        , bytes(finish, inputs)
-#endif
-  {}
+        weights(call.read<W>(op.weights)),
+        bytes(finish, inputs) {}
 
   template <int kPanels, int... R>
   static Multiply multiply_of(uint32_t rows, std::integer_sequence<int, R...>) {
@@ -104,27 +105,19 @@ struct Product {
     return all[rows - 1];
   }
 
-  // Calls `work(first, rows)` for tiles, which are as even as they can be: one of a row or two would
-  // wait for its own sums.
-  template <typename Work>
-  static void for_tiles(uint32_t count, Work work) {
+  // Windows times some panels. Tiles are as even as they can be: one of a row or two would wait for
+  // its own sums.
+  template <int kPanels>
+  void panels(const Windows<StagedT>& block, uint32_t count, size_t place, uint32_t panel) const {
+    alignas(64) SumT sums[kPanels * kBlockRows * kPanel];
     const uint32_t tiles = (count + kMostRows - 1) / kMostRows;
     for (uint32_t tile = 0; tile < tiles; ++tile) {
       const Share share(count, tile, tiles);
-      work(share.begin, share.end - share.begin);
+      const Multiply multiply = multiply_of<kPanels>(share.end - share.begin,
+                                                     std::make_integer_sequence<int, kMostRows>());
+      multiply(block, block.first + share.begin * block.step, inputs, weights + panel * inputs * kPanel,
+               sums + share.begin * kPanel);
     }
-  }
-
-  // Windows times some panels.
-  template <int kPanels>
-  void panels(const Windows<StagedT>& block, uint32_t count, size_t place, uint32_t panel) const {
-    constexpr auto heights = std::make_integer_sequence<int, kMostRows>();
-    const W* own = weights + panel * inputs * kPanel;
-    alignas(64) SumT sums[kPanels * kBlockRows * kPanel];
-    for_tiles(count, [&](uint32_t first, uint32_t rows) {
-      const Multiply multiply = multiply_of<kPanels>(rows, heights);
-      multiply(block, block.first + first * block.step, inputs, own, sums + first * kPanel);
-    });
     for (int i = 0; i < kPanels; ++i)
       finish_panel(finish, sums + i * kBlockRows * kPanel, count, place, panel + i);
   }
@@ -139,10 +132,8 @@ struct Product {
       const Windows<StagedT> block = windows.at(y, first, count);
       const size_t place = size_t{y} * windows.row_places() + first;
       uint32_t panel = columns.begin;
-#if EDGEVIT_BYTE_TILES
       if constexpr (std::is_same<SumT, int32_t>::value)
         panel += bytes.put(block, count, weights, columns, finish.destination.row(place), finish.destination.u8_stride);
-#endif
       for (; panel + kMostPanels <= columns.end; panel += kMostPanels)
         panels<kMostPanels>(block, count, place, panel);
       for (; panel < columns.end; ++panel) panels<1>(block, count, place, panel);
