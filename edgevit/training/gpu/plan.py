@@ -8,7 +8,14 @@ from typing import Literal
 
 from edgevit.training.recipe import Recipe
 from edgevit.zoo.registry import find
-from edgevit.zoo.spec import ConvolutionalSpec, LavitSpec, LlaSpec, ModelSpec
+from edgevit.zoo.spec import (
+    ConvolutionalSpec,
+    LavitSpec,
+    LlaSpec,
+    ModelSpec,
+    SuperpixelSpec,
+    VitSpec,
+)
 
 TINY_IMAGENET, IMAGENETTE = "tiny_imagenet", "imagenette"
 Teacher = Literal["imagenet", "adapted", "none"]
@@ -93,6 +100,7 @@ def plan() -> list[Run]:
         *_model("mobilenet_v3_small", train_px=176),
         *_model("vit_tiny", train_px=224),
         *_regions_and_latents(),
+        *_small_pictures(),
         *_transfer(),
         *_model("lla_small", train_px=160),
     ]
@@ -181,6 +189,38 @@ def _poolings(spec: LlaSpec, grids: tuple[int, ...]) -> Iterator[tuple[str, Mode
         squares = replace(spec, superpixels=superpixels, pooling="squares")
         yield f"squares_k{side**2}", squares
     yield "mean", ConvolutionalSpec("mean", spec.trunk, image_px=spec.image_px)
+
+
+def _small_pictures() -> Iterator[Run]:
+    """SPPP and LLA against a plain ViT on 64 pixels, from random weights: the paper's own case.
+
+    All have patches of 8 pixels, so the ViT has 64 tokens and the others 16 superpixels of them;
+    ``lla_micro`` shows what a convolutional stem adds.
+    """
+    vit, strips = find("vit_tiny").spec, find("lla_tiny_strips").spec
+    assert isinstance(vit, VitSpec)
+    assert isinstance(strips, LlaSpec)
+    superpixels = SuperpixelSpec((4, 4), cell_px=2)
+    lla = replace(strips, image_px=64, patch_px=8, superpixels=superpixels)
+    models: dict[str, ModelSpec] = {
+        "vit": replace(vit, image_px=64, patch_px=8),
+        "sppp": replace(lla, wiring="self"),
+        "lla": lla,
+        "lla_linear": replace(lla, stem="linear"),
+        "lla_micro": find("lla_micro").spec,
+    }
+    for seed in SEEDS:
+        for name, spec in models.items():
+            yield Run(
+                f"small.{name}.seed{seed}",
+                spec,
+                TINY_IMAGENET,
+                replace(_PROBE, seed=seed),
+                spec.image_px,
+                teacher="none",
+                keeps_weights=False,
+                facts={"variant": name},
+            )
 
 
 def _transfer() -> Iterator[Run]:
