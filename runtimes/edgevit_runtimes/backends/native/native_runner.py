@@ -50,7 +50,8 @@ class NativeRunner:
         check_feeds(feeds, self.inputs)
         pictures = np.ascontiguousarray(feeds[IMAGE_INPUT])
         logits = np.empty((len(pictures), self._model.info.classes), np.float32)
-        picture, answer = pictures.ctypes.data, logits.ctypes.data  # asking an array takes a microsecond
+        # Asked once: an array takes a microsecond to say where it lies.
+        picture, answer = pictures.ctypes.data, logits.ctypes.data
         for i in range(len(pictures)):
             rgb, to = picture + i * pictures.strides[0], answer + i * logits.strides[0]
             self._model.run(rgb, to, nanoseconds=self._clock())

@@ -4,16 +4,17 @@
 // little to begin a tile while it still converts the one before. So both are written side by side: the
 // first steps of a tile's products alternate with groups of the last tile's results.
 
-// Whether no value of some channels, whole panels of them, is too large for an int32; NaN is.
-inline bool gives_small_values(const Finish& finish, size_t first, size_t count, size_t inputs) {
-  const float greatest_sum = 255.0f * 128.0f * static_cast<float>(inputs);
+// Whether no value of some channels, whole panels of them, is too large for an int32, whatever the sum;
+// NaN is.
+inline bool gives_small_values(const Finish& finish, size_t first, size_t count) {
+  constexpr float greatest_sum = 2147483648.0f;
   const auto magnitude = [&](const float* from) {
     const F x = load<F>(from) * finish.factor;
     return F(x < 0.0f ? -x : x);
   };
   I small = I{} - 1;
   for (size_t i = first; i < first + count; i += kPanel)
-    small &= magnitude(finish.scales + i) * greatest_sum + magnitude(finish.bias + i) < 1073741824.0f;
+    small &= magnitude(finish.scales + i) * greatest_sum + magnitude(finish.bias + i) < greatest_sum;
   return _mm512_movepi8_mask(same_bits<__m512i>(small)) == ~__mmask64{0};
 }
 
@@ -237,12 +238,12 @@ class ByteProduct {
     if (!finish.is_straight) return;
     if (finish.outputs == kPanel) {
       stem_.fill(finish, 0);
-      is_stem_ = gives_small_values(finish, 0, kPanel, inputs);
+      is_stem_ = gives_small_values(finish, 0, kPanel);
     }
     const uint32_t pairs = finish.outputs / (2 * kPanel);
     for (; pairs_ < std::min(pairs, kMostPairs); ++pairs_) {
       const size_t first = size_t{pairs_} * 2 * kPanel;
-      if (!gives_small_values(finish, first, 2 * kPanel, inputs)) return;
+      if (!gives_small_values(finish, first, 2 * kPanel)) return;
       pair_[pairs_].fill(finish, first);
     }
   }
