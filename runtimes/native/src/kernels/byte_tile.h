@@ -58,8 +58,8 @@ struct TileConstants {
     }
   }
 
-  // The same, of which a compiler knows nothing: it would keep all of it in registers, and sums in
-  // memory instead.
+  // The same, but a compiler cannot know it: else it would load the constants before a loop, keep them
+  // in registers, and have none left for the sums.
   const TileConstants* hidden() const {
     const TileConstants* same = this;
     __asm__("" : "+r"(same));
@@ -80,8 +80,8 @@ template <int R, int kPanels, typename Do>
     for (int p = 0; p < kPanels; ++p) what(r, p);
 }
 
-// Ends what a compiler may do to the registers of sums as a whole: it would move them from one to
-// another in every step.
+// Makes every sum stay in a register of its own: without it GCC copies all of them from register to
+// register in every step of the loop that follows.
 template <int R, int kPanels>
 [[gnu::always_inline]] inline void pin(TileSums<R, kPanels>& sums) {
   for_sums<R, kPanels>([&](int r, int p) { __asm__("" : "+v"(sums[r][p])); });
@@ -100,7 +100,7 @@ template <int kPanels, int kRowsWanted>
   }
 }
 
-// A group of a tile's rows, whose bytes fill a register.
+// Stores the results of a group of a tile's rows, whose bytes fill one register.
 template <int kGroup, int R, int kPanels>
 [[gnu::always_inline]] inline void put_group(const TileSums<R, kPanels>& sums, const TileConstants<kPanels>* constants,
                                              uint8_t* to, size_t stride) {
@@ -231,7 +231,8 @@ constexpr int kStemRows = 8;
   put_group<1, kStemRows, 1>(before, &constants, to_before, stride);
 }
 
-// Makes the bytes of one operation's panels, as far as it can.
+// Computes an operation's results by the tiles above, where they are bytes and nothing else; what it
+// does not do is left to the common way.
 class ByteProduct {
  public:
   ByteProduct(const Finish& finish, size_t inputs) : inputs_(inputs) {

@@ -8,8 +8,8 @@ struct Finish {
   uint32_t outputs, activation;
   size_t residual_stride;
   Destination destination;
-  // Sums that become bytes and nothing else are divided by the bytes' scale together with their own:
-  // `factor` is what scales and biases are multiplied with, and values need not be any more.
+  // Where a sum becomes a byte and nothing else, its scale and bias are multiplied by `factor`, the
+  // inverse scale of the bytes, once; values need not be scaled a second time.
   bool is_straight;
   float factor = 1.0f;
 
