@@ -56,6 +56,7 @@ SHAPES = {
     "places, added to": point_by_point(7, 13, 16, 33, has_residual=True, activation=plan.NONE),
     "every second place": point_by_point(8, 10, 8, 16, stride=(2, 2)),
     "a stem in tiles": Shape(17, 32, 4, 16, stride=(2, 2)),
+    "a stem in two blocks": Shape(5, 224, 4, 16, stride=(2, 2)),
     "a stem in tiles, beyond the bytes": Shape(17, 32, 4, 16, stride=(2, 2), scale=-1e9),
     "pairs of panels": point_by_point(10, 10, 16, 64),
     "pairs of panels, one step": point_by_point(10, 10, 12, 32, activation=plan.NONE),

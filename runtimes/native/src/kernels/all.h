@@ -10,6 +10,7 @@
 //   dot_each()         sums of 16 outputs that each have four inputs of their own
 //   any_of()           whether a comparison holds for any lane
 //   store_bytes(), store_panel()   whole numbers 0..255 as bytes
+//   EDGEVIT_BYTE_TILES 1 where bytes are made by byte_tile.h (AVX-512 only)
 //   is_usable()        whether this processor has it
 #include "functions.h"
 #include "output.h"

@@ -39,6 +39,8 @@ struct BytePacking {
   }
 };
 
+static_assert(kLanes == 16 && kParts == 1 && kInputOffset == 0, "a register holds the sums of a panel");
+
 // How sums of some panels become bytes: they start at what the inputs' zero amounts to, are scaled and
 // packed.
 template <int kPanels>
@@ -239,7 +241,7 @@ class ByteProduct {
     if (!finish.is_straight) return;
     if (finish.outputs == kPanel) {
       stem_.fill(finish, 0);
-      is_stem_ = gives_small_values(finish, 0, kPanel);
+      fits_stem_ = gives_small_values(finish, 0, kPanel);
     }
     const uint32_t pairs = finish.outputs / (2 * kPanel);
     for (; pairs_ < std::min(pairs, kMostPairs); ++pairs_) {
@@ -252,10 +254,10 @@ class ByteProduct {
   // The results of `count` windows for the panels of a share; returns how many panels it did.
   uint32_t put(const Windows<Staged>& windows, uint32_t count, const int8_t* weights, const Share& columns,
                const Target& target, size_t stride) const {
-    if (columns.begin > 0) return 0;
+    if (columns.begin > 0) return 0;  // few places, shared out by panels: the first part only
     const BlockOfBytes block{windows, inputs_, weights, target.u8, stride};
-    const bool is_stem = windows.rows == 3 && windows.stretch == 12 && windows.step == 8 && count % kStemRows == 0;
-    if (is_stem_ && is_stem && columns.end == 1) {
+    const bool has_stem_windows = windows.rows == 3 && windows.stretch == 12 && windows.step == 8 && count % kStemRows == 0;
+    if (fits_stem_ && has_stem_windows && columns.end == 1) {
       put_stem(block, count / kStemRows, stem_);
       return 1;
     }
@@ -272,7 +274,7 @@ class ByteProduct {
   static constexpr uint32_t kMostPairs = 16;
 
   const size_t inputs_;
-  bool is_stem_ = false;
+  bool fits_stem_ = false;
   uint32_t pairs_ = 0;
   TileConstants<1> stem_;
   TileConstants<2> pair_[kMostPairs];

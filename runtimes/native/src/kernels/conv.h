@@ -4,8 +4,9 @@
 // of places is staged first, where it cannot be multiplied as it lies; the block stays in the nearest
 // cache while all panels pass by.
 
-constexpr uint32_t kRowsStep = 6;  // blocks are made of tiles of so many rows, where they can be
-static_assert(kBlockRows % kRowsStep == 0, "the largest block is no exception");
+// Blocks are whole tiles, where they can be: of six places, or of eight under windows, as stems have them.
+constexpr uint32_t kPlacesStep = 6, kWindowsStep = 8;
+static_assert(kBlockRows % kPlacesStep == 0 && kBlockRows % kWindowsStep == 0, "the largest block is no exception");
 
 constexpr int kPanelsAtOnce = kPartsAtOnce > kParts ? kPartsAtOnce / kParts : 1;
 
@@ -125,7 +126,7 @@ struct Product {
   // Places [x, end) of row y of the windows, in blocks.
   void row(uint32_t y, uint32_t x, uint32_t end, const Share& columns) const {
     const uint32_t blocks = (end - x + kBlockRows - 1) / kBlockRows;
-    const uint32_t even = (end - x + blocks - 1) / blocks, step = windows.is_pointwise() ? kRowsStep : 1;
+    const uint32_t even = (end - x + blocks - 1) / blocks, step = windows.is_pointwise() ? kPlacesStep : kWindowsStep;
     const uint32_t of_block = (even + step - 1) / step * step;
     for (uint32_t first = x; first < end; first += of_block) {
       const uint32_t count = std::min(of_block, end - first);

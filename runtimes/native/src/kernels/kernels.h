@@ -50,7 +50,9 @@ struct Kernels {
 // Places of a convolution's result whose windows are staged together, at most.
 constexpr uint32_t kBlockRows = 48;
 
-constexpr size_t kLine = 64;  // numbers that rows of staged windows begin at a multiple of, more or less
+// Staged rows of windows are a multiple of so many numbers apart; the first begins less than that later.
+// So each takes at most twice as many more: one for rounding and the beginning, one that lies between.
+constexpr size_t kLine = 64;
 
 // Numbers in the staging memory that a part of an operation needs: the map under a block of windows,
 // some mixed columns, or one place of padding.

@@ -56,7 +56,7 @@ class WindowMaker {
           left + columns <= op_.width)
         return {src_ + (top * op_.width + left) * channels, op_.stride_w * channels, op_.kernel_h,
                 op_.width * channels, stretch};
-    // Rows lie in lines of the cache as they do in the map.
+    // Bytes lie in lines of the cache as they do in most maps, so that copies of whole lines are aligned.
     const size_t lead = static_cast<size_t>(left * static_cast<int64_t>(channels)) % kLine;
     const size_t row_step = (columns * channels + kLine - 1) / kLine * kLine + kLine;
     To* const first = staging_ + lead;
