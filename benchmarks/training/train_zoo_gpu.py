@@ -157,15 +157,15 @@ def _train(arguments: argparse.Namespace) -> None:
     for run, seconds in _remaining(arguments):
         if time.monotonic() >= deadline:
             return
-        if not _ends(_started(run, arguments, data), arguments, deadline, seconds):
+        if not _finished(_started(run, arguments, data), arguments, deadline, seconds):
             return
-        gc.collect()  # a run's pictures, which its recorded step refers to in a circle
+        gc.collect()  # the step that a run recorded refers to the run, so its pictures would stay
 
 
-def _ends(
+def _finished(
     started: GpuRun, arguments: argparse.Namespace, deadline: float, seconds: float | None
 ) -> bool:
-    """Trains a run; whether it ended, and not the time."""
+    """Trains a run and writes its results; False if the time was up before its last epoch."""
     run = started.run
     if not started.train(deadline, _say, seconds):
         if started.epoch:

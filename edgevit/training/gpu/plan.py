@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -166,18 +166,7 @@ def _regions_and_latents() -> Iterator[Run]:
     }
     for case, (spec, grids) in cases.items():
         probe = _LARGE_PROBE if spec.image_px > 224 else _PROBE
-        for seed in SEEDS:
-            for name, variant in _poolings(spec, grids):
-                yield Run(
-                    f"{case}.{name}.seed{seed}",
-                    variant,
-                    IMAGENETTE,
-                    replace(probe, seed=seed),
-                    variant.image_px,
-                    teacher="none",
-                    keeps_weights=False,
-                    facts={"variant": name},
-                )
+        yield from _compared(case, dict(_poolings(spec, grids)), IMAGENETTE, probe)
 
 
 def _poolings(spec: LlaSpec, grids: tuple[int, ...]) -> Iterator[tuple[str, ModelSpec]]:
@@ -209,13 +198,20 @@ def _small_pictures() -> Iterator[Run]:
         "lla_linear": replace(lla, stem="linear"),
         "lla_micro": find("lla_micro").spec,
     }
+    yield from _compared("small", models, TINY_IMAGENET, _PROBE)
+
+
+def _compared(
+    case: str, variants: Mapping[str, ModelSpec], data: str, recipe: Recipe
+) -> Iterator[Run]:
+    """Every variant with every seed, without a teacher and from random weights."""
     for seed in SEEDS:
-        for name, spec in models.items():
+        for name, spec in variants.items():
             yield Run(
-                f"small.{name}.seed{seed}",
+                f"{case}.{name}.seed{seed}",
                 spec,
-                TINY_IMAGENET,
-                replace(_PROBE, seed=seed),
+                data,
+                replace(recipe, seed=seed),
                 spec.image_px,
                 teacher="none",
                 keeps_weights=False,

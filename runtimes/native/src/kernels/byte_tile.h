@@ -238,7 +238,7 @@ constexpr int kStemRows = 8;
 class ByteProduct {
  public:
   ByteProduct(const Finish& finish, size_t inputs) : inputs_(inputs) {
-    if (!finish.is_straight) return;
+    if (!finish.gives_only_bytes) return;
     if (finish.outputs == kPanel) {
       stem_.fill(finish, 0);
       fits_stem_ = gives_small_values(finish, 0, kPanel);

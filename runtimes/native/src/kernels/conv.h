@@ -10,36 +10,29 @@ static_assert(kBlockRows % kPlacesStep == 0 && kBlockRows % kWindowsStep == 0, "
 
 constexpr int kPanelsAtOnce = kPartsAtOnce > kParts ? kPartsAtOnce / kParts : 1;
 
-// Adds to the sums of R windows their products with some parts of panels, from part `first` on;
-// `inputs` weights an output.
-template <int R, int kAtOnce>
-[[gnu::always_inline]] inline void add_products(const Windows<Staged>& windows, const Staged* row, size_t inputs,
-                                                const int8_t* weights, int first, Sum (&sum)[R][kAtOnce]) {
-  const size_t step = windows.step, stretch = windows.stretch;
-  const int8_t* weight_row = weights + first / kParts * inputs * kPanel;
-  for (size_t i = 0; i < windows.rows; ++i, row += windows.row_step, weight_row += stretch * kPanel) {
-#pragma GCC unroll 4
-    for (size_t c = 0; c < stretch; c += 4) {
-      Weight weight[kAtOnce];
-      for (int i = 0; i < kAtOnce; ++i)
-        weight[i] = load_weights(weight_row + (i / kParts * inputs + c) * kPanel, (first + i) % kParts);
-      for (int r = 0; r < R; ++r) {
-        const Input input = broadcast(row + r * step + c);
-        for (int i = 0; i < kAtOnce; ++i) sum[r][i] = dot(sum[r][i], input, weight[i]);
-      }
-    }
-  }
-}
-
-// Sums of R windows times some panels: int32 [panels][kBlockRows][16], the first R of each. Not
-// inlined: the loop needs every register.
+// Sums of R windows times some panels, `inputs` weights each: int32 [panels][kBlockRows][16], the
+// first R of each. Not inlined: the loop needs every register.
 template <int R, int kPanels>
 [[gnu::noinline]] void multiply(const Windows<Staged>& windows, const Staged* rows, size_t inputs,
                                 const int8_t* weights, int32_t* sums) {
   constexpr int parts = kPanels * kParts, at_once = parts < kPartsAtOnce ? parts : kPartsAtOnce;
+  const size_t step = windows.step, stretch = windows.stretch;
   for (int first = 0; first < parts; first += at_once) {
     Sum sum[R][at_once] = {};
-    add_products(windows, rows, inputs, weights, first, sum);
+    const int8_t* weight_row = weights + first / kParts * inputs * kPanel;
+    const Staged* row = rows;
+    for (size_t i = 0; i < windows.rows; ++i, row += windows.row_step, weight_row += stretch * kPanel) {
+#pragma GCC unroll 4
+      for (size_t c = 0; c < stretch; c += 4) {
+        Weight weight[at_once];
+        for (int i = 0; i < at_once; ++i)
+          weight[i] = load_weights(weight_row + (i / kParts * inputs + c) * kPanel, (first + i) % kParts);
+        for (int r = 0; r < R; ++r) {
+          const Input input = broadcast(row + r * step + c);
+          for (int i = 0; i < at_once; ++i) sum[r][i] = dot(sum[r][i], input, weight[i]);
+        }
+      }
+    }
     constexpr int together = at_once < kParts ? at_once : kParts;  // of one panel
     for (int i = 0; i < at_once; i += together)
       for (int r = 0; r < R; ++r) {

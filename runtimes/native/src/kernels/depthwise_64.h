@@ -92,7 +92,7 @@ void depthwise_by_64(const Call& call, uint32_t part, uint32_t parts) {
   if (op.is_float || op.kernel_w != kColumns || op.kernel_h > 4 || op.channels % Of64::kChannels)
     return depthwise(call, part, parts);
   const Finish finish = depthwise_finish(call);
-  if (!finish.is_straight || !gives_small_values(finish, 0, op.channels)) return depthwise(call, part, parts);
+  if (!finish.gives_only_bytes || !gives_small_values(finish, 0, op.channels)) return depthwise(call, part, parts);
   for_groups<Of64>(call, part, parts,
                    [&](const Mixed<Of64>& mixed, uint32_t rows, const int8_t* weights, size_t place,
                        size_t first) { depthwise_64(mixed, rows, finish, weights, place, first); });

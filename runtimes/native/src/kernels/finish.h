@@ -10,7 +10,7 @@ struct Finish {
   Destination destination;
   // Where a sum becomes a byte and nothing else, its scale and bias are multiplied by `factor`, the
   // inverse scale of the bytes, once; values need not be scaled a second time.
-  bool is_straight;
+  bool gives_only_bytes;
   float factor = 1.0f;
 
   explicit Finish(const Call& call) : destination(call, call.operation->conv.output) {
@@ -24,8 +24,8 @@ struct Finish {
     activation = op.activation;
     residual_stride = op.residual_stride;
     if (is_least_byte()) activation = 0, destination.quantized.least = 0.0f;
-    is_straight = !op.is_float && activation == 0 && !residual && !destination.f32;
-    if (is_straight) std::swap(factor, destination.quantized.inverse_scale);
+    gives_only_bytes = !op.is_float && activation == 0 && !residual && !destination.f32;
+    if (gives_only_bytes) std::swap(factor, destination.quantized.inverse_scale);
   }
 
   // Whether ReLU is a bound of the bytes, since nothing else is wanted.

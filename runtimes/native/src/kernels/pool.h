@@ -24,15 +24,9 @@ inline void count_overlaps(const SlicShape& shape, const uint8_t* assignment, fl
     overlap[i] = static_cast<float>(sum_of_bytes<kCells>(assignment, per_patch));
 }
 
-// The places of some of the numbers from `first` on that are not zero, none of which is negative;
-// returns how many. Without a branch, since which they are looks like chance.
-inline size_t find_nonzero(const float* numbers, size_t first, size_t end, uint32_t (&places)[kAtOnce]) {
-  size_t found = 0;
-  for (size_t i = first; i < end; ++i) {
-    places[found] = static_cast<uint32_t>(i);
-    found += load<uint32_t>(numbers + i) != 0;
-  }
-  return found;
+// The numbers in [begin, end) that are not zero, by their place; none is negative.
+inline size_t find_nonzero(const float* numbers, size_t begin, size_t end, uint32_t (&places)[kSearched]) {
+  return find_wanted(begin, end, places, [&](size_t i) { return load<uint32_t>(numbers + i) != 0; });
 }
 
 // Adds the rows and columns, in a patch, of those of its cells that belong.
@@ -52,9 +46,9 @@ inline void find_centroid(const SlicShape& shape, const uint8_t* assignment, con
   const int64_t of_whole = int64_t{per_patch} * (side - 1) / 2;  // rows or columns of all cells of a patch
   int64_t y = 0, x = 0, cells = 0;  // whole numbers: exact in any order
   const uint32_t patches = across * across;
-  for (uint32_t first = 0; first < patches; first += kAtOnce) {
-    uint32_t touched[kAtOnce];
-    const size_t found = find_nonzero(overlap, first, std::min<size_t>(patches, first + kAtOnce), touched);
+  for (uint32_t first = 0; first < patches; first += kSearched) {
+    uint32_t touched[kSearched];
+    const size_t found = find_nonzero(overlap, first, std::min<size_t>(patches, first + kSearched), touched);
     for (size_t i = 0; i < found; ++i) {
       const uint32_t p = touched[i], row = p / across, column = p % across;
       const int64_t in_patch = static_cast<int64_t>(overlap[p]);
@@ -103,7 +97,7 @@ inline void decide_members(const Pool& op, float* overlap) {
 inline float add_members(const Call& call, const Pool& op, const float* membership, size_t first, size_t end,
                          float* mean) {
   const float* src = call.read<float>(op.src);
-  uint32_t member[kAtOnce];
+  uint32_t member[kSearched];
   const size_t found = find_nonzero(membership, first, end, member);
   for (size_t i = 0; i < found; ++i) {
     const float share = membership[member[i]], *value = src + member[i] * op.src_stride;
@@ -124,8 +118,8 @@ inline void pool_means(const Call& call, const Pool& op, const float* membership
     float* __restrict mean = call.write<float>(op.means) + k * channels;
     std::fill_n(mean, channels, 0.0f);
     float members = 0;
-    for (size_t first = 0; first < patches; first += kAtOnce)
-      members += add_members(call, op, membership, first, std::min(patches, first + kAtOnce), mean);
+    for (size_t first = 0; first < patches; first += kSearched)
+      members += add_members(call, op, membership, first, std::min(patches, first + kSearched), mean);
     if (occupied) occupied[k] = members > 0 ? 1.0f : 0.0f;
     const float divisor = members > 0 ? members : 1.0f;
     for (size_t c = 0; c < channels; ++c) mean[c] /= divisor;

@@ -191,21 +191,20 @@ inline float sum_of_block(const float* lanes) {
   return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-constexpr size_t kAtOnce = 64;  // superpixels, or patches, that are looked through together
-
 // Every cell joins its nearest centres (all that tie): the sums of the new superpixels. Few centres are
-// the nearest ones of a block; they are found first, without a branch for every centre.
+// the nearest ones of a block; they are found first.
 inline void regroup(SlicMemory& memory, const Cells& cells, size_t count) {
   std::fill_n(memory.lanes, count * kSums * kBlock, 0.0f);
   for (uint32_t start = 0; start < cells.padded; start += kBlock) {
     const F nearest = block_distances(memory, cells, start, count);
     const auto is_member = [&](size_t k) { return I(load<F>(memory.distances + k * kBlock) == nearest); };
-    for (size_t first = 0; first < count; first += kAtOnce) {
-      size_t joined[kAtOnce], found = 0;
-      for (size_t k = first; k < std::min(count, first + kAtOnce); ++k) joined[found] = k, found += any_of(is_member(k));
+    for (size_t first = 0; first < count; first += kSearched) {
+      uint32_t joined[kSearched];
+      const size_t found = find_wanted(first, std::min(count, first + kSearched), joined,
+                                       [&](size_t k) { return any_of(is_member(k)); });
       for (size_t i = 0; i < found; ++i) {
         const I member = is_member(joined[i]);
-        float* lane = memory.lanes + joined[i] * kSums * kBlock;
+        float* lane = memory.lanes + size_t{joined[i]} * kSums * kBlock;
         const auto add = [&](int j, F value) { store(lane + j * kBlock, load<F>(lane + j * kBlock) + (member ? value : F{})); };
         for (int j = 0; j < kFeatures; ++j) add(j, load<F>(cells.feature[j] + start));
         add(kFeatures, load<F>(cells.half + start));

@@ -72,6 +72,20 @@ inline float sum_of(F8 v) {
   return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
+constexpr size_t kSearched = 64;  // of what is searched in one go
+
+// The numbers in [begin, end), at most kSearched of them, for which `is_wanted` holds; returns how many.
+// Without a branch, where those would look like chance to a processor.
+template <typename IsWanted>
+inline size_t find_wanted(size_t begin, size_t end, uint32_t (&wanted)[kSearched], IsWanted is_wanted) {
+  size_t found = 0;
+  for (size_t i = begin; i < end; ++i) {
+    wanted[found] = static_cast<uint32_t>(i);
+    found += is_wanted(i);
+  }
+  return found;
+}
+
 typedef float F4 __attribute__((vector_size(16)));
 
 inline float greatest_of(F8 v) {
